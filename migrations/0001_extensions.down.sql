@@ -1,0 +1,2 @@
+-- Undoes 0001_extensions: deliberately nothing. The extension may have been there before us, or be in use by others
+-- since; whoever is sure that nobody needs it can run DROP EXTENSION "uuid-ossp" by hand.

@@ -1,0 +1,3 @@
+-- Undoes 0015_settings.
+
+DROP TABLE settings;

@@ -1,0 +1,3 @@
+-- Undoes 0017_logging.
+
+DROP TABLE logs;

@@ -1,0 +1,3 @@
+-- Undoes 0018_licensing.
+
+DROP TABLE licenses;

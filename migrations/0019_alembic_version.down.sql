@@ -1,0 +1,3 @@
+-- Undoes 0019_alembic_version.
+
+DROP TABLE alembic_version;

@@ -1,0 +1,161 @@
+import { Command, CommanderError, Option } from 'commander';
+import type { Answer, CommandContext, GlobalOptions } from './commands/command.js';
+import { KasmDbError } from './errors.js';
+import { VERSION } from './version.js';
+
+/** What the command line asked for. */
+export interface Call {
+  command: string;
+  options: GlobalOptions & OutputOptions;
+  writes: boolean;
+  /** Needs no database. */
+  offline: boolean;
+  work: (ctx: CommandContext) => Promise<Answer>;
+}
+
+export interface OutputOptions {
+  json?: boolean;
+  quiet?: boolean;
+  verbose?: boolean;
+  color?: boolean;
+}
+
+/**
+ * Reads the arguments. Commands are imported only when they are called.
+ * @returns undefined when help or the version was printed
+ * @throws KasmDbError usage
+ */
+export function parse(argv: readonly string[]): Call | undefined {
+  let call: Call | undefined;
+  const program = new Command('kasm-db');
+  const on = <O>(
+    command: Command,
+    settings: { writes?: boolean; offline?: boolean },
+    load: (args: string[], options: O) => (ctx: CommandContext) => Promise<Answer>,
+  ) =>
+    command.action((...args: unknown[]) => {
+      const options = command.optsWithGlobals() as O & Call['options'];
+      const names = args.slice(0, command.registeredArguments.length) as string[];
+      call = {
+        command: command.name(),
+        options,
+        writes: settings.writes ?? false,
+        offline: settings.offline ?? false,
+        work: load(names, options),
+      };
+    });
+
+  program
+    .description("Applies and checks the schema of Kasm Workspaces' database.")
+    .version(VERSION)
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .showSuggestionAfterError()
+    .configureHelp({ showGlobalOptions: false })
+    .addHelpText('after', HELP_TAIL);
+  for (const option of globalOptions()) program.addOption(option);
+
+  on(
+    program
+      .command('migrate')
+      .description('bring the database to the newest version this build knows')
+      .option('--to <name>', 'last migration to apply')
+      .option('--dry-run', 'say what would be done, and do nothing')
+      .option('--lock-timeout <duration>', 'wait for another migrator or a table lock (default 5m)')
+      .option('--check', 'the same as the command check'),
+    { writes: true },
+    (_, options) => async (ctx) => (await import('./commands/migrate.js')).migrateCommand(ctx, options as object),
+  );
+  on(
+    program
+      .command('check')
+      .description('is everything this build needs applied? Never writes')
+      .option('--wait [duration]', 'keep looking until yes, or the time is up (without one: for ever)')
+      .option('--fail-fast', 'give up when the migrator has failed'),
+    {},
+    (_, options) => async (ctx) => (await import('./commands/check.js')).checkCommand(ctx, options as object),
+  );
+  on(
+    program.command('status').description('applied, pending, unknown, changed; the last run; who holds the lock'),
+    {},
+    () => async (ctx) => (await import('./commands/status.js')).statusCommand(ctx),
+  );
+  on(
+    program
+      .command('plan')
+      .description('what migrate would do, in order')
+      .option('--to <name>', 'last migration to apply')
+      .option('--sql', 'print the SQL'),
+    {},
+    (_, options) => async (ctx) => (await import('./commands/plan.js')).planCommand(ctx, options as object),
+  );
+  on(
+    program
+      .command('new')
+      .description('create the next migration and its down script')
+      .argument('<name>', 'such as add_users_locale')
+      .option('--no-transaction', 'the file runs statement by statement'),
+    { offline: true },
+    ([name], options) =>
+      async () =>
+        (await import('./commands/new.js')).newCommand(name as string, options as object),
+  );
+
+  try {
+    program.parse(withCheckCommand(argv), { from: 'user' });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) return undefined;
+    const message = error.message.replace(/^error: /, '');
+    if (error.code === 'commander.help') {
+      throw new KasmDbError('usage', 'no command is given', {
+        hint: 'kasm-db --help lists them; kasm-db migrate is the usual one',
+      });
+    }
+    throw new KasmDbError('usage', message, {
+      hint: 'kasm-db --help lists the commands, kasm-db COMMAND --help their options',
+    });
+  }
+  return call;
+}
+
+function globalOptions(): Option[] {
+  return [
+    new Option('--url <url>', 'postgres://USER@HOST:PORT/DATABASE?sslmode=MODE, without password'),
+    new Option('--host <host>', 'server'),
+    new Option('--port <port>', 'its port (default 5432)'),
+    new Option('--dbname <name>', 'database'),
+    new Option('--user <name>', 'login'),
+    new Option('--sslmode <mode>', 'as in libpq (default prefer)'),
+    new Option('--direct-url <url>', 'way around a pooler, for commands that write'),
+    new Option('--role <name>', 'role to work as (SET ROLE)'),
+    new Option('--connect-timeout <duration>', 'keep trying to connect (default 10s)'),
+    new Option('--migrations <dir>', 'folder of migrations (default: those that ship with kasm-db)'),
+    new Option('--embedded [dir]', 'run on a private PostgreSQL 16 in this folder (default .kasm-db/postgres)'),
+    new Option('--json', 'print one JSON object'),
+    new Option('--quiet', 'print no progress'),
+    new Option('--verbose', 'print notices and stacks'),
+    new Option('--no-color', 'no colours'),
+  ];
+}
+
+const HELP_TAIL = `
+Examples:
+  kasm-db migrate --embedded          try it without a server
+  kasm-db migrate                     with POSTGRES_HOST, POSTGRES_DB, POSTGRES_USER, POSTGRES_PASSWORD_FILE set
+  kasm-db --check --wait 10m          in an init container
+  kasm-db plan --json                 in CI
+
+Exit codes: 0 ok, 1 internal, 2 usage, 3 pending, 4 unreachable, 5 locked, 6 integrity, 7 failed, 8 seed,
+9 environment, 130/143 interrupted. docs/TROUBLESHOOTING.md explains each.`;
+
+const TAKES_VALUE = new Set(globalOptions().flatMap((option) => (option.required ? [option.long as string] : [])));
+
+/** `kasm-db --check …` and `kasm-db migrate --check …` are the command check. */
+function withCheckCommand(argv: readonly string[]): string[] {
+  if (!argv.includes('--check')) return [...argv];
+  const rest = argv.filter((arg) => arg !== '--check');
+  const at = rest.findIndex((arg, i) => arg === 'migrate' && !TAKES_VALUE.has(rest[i - 1] ?? ''));
+  if (at >= 0) rest.splice(at, 1);
+  return rest.includes('check') ? rest : ['check', ...rest];
+}

@@ -1,0 +1,135 @@
+import {
+  type ConnectionFlags,
+  type ConnectionSettings,
+  type Environment,
+  resolveSettings,
+} from '../config/settings.js';
+import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from '../errors.js';
+import type { Context, RunEvents } from '../migrate/context.js';
+import { type Migration, readMigrations, shippedMigrations } from '../migrate/files.js';
+import type { Look } from '../migrate/history.js';
+import { errorInfo } from '../report/error-info.js';
+import type { DatabaseInfo, Result } from '../report/result.js';
+import type { Style } from '../report/terminal.js';
+import { VERSION } from '../version.js';
+
+/** Options that every database command takes. */
+export interface GlobalOptions extends ConnectionFlags {
+  /** Folder of migrations; without it, those that ship with kasm-db. */
+  migrations?: string;
+  /** Start a private PostgreSQL in this folder (true: in .kasm-db/postgres). */
+  embedded?: string | true;
+}
+
+/** A command's answer: fields of the result, and a text for people. */
+export interface Answer {
+  fields: Partial<Result>;
+  text: (s: Style) => string;
+}
+
+export interface CommandContext extends Context {
+  migrations: () => Promise<Migration[]>;
+}
+
+export interface Invocation {
+  command: string;
+  options: GlobalOptions;
+  env: Environment;
+  signal: AbortSignal;
+  events: RunEvents;
+  /** Commands that write take the direct URL, where one is set. */
+  writes: boolean;
+}
+
+/**
+ * Runs a command and makes its result, whatever happens: a failure is a result too.
+ * @returns the result, and the text for people (undefined after a failure)
+ */
+export async function execute(
+  { command, options, env, signal, events, writes }: Invocation,
+  work: (ctx: CommandContext) => Promise<Answer>,
+): Promise<{ result: Result; text?: Answer['text'] }> {
+  const started = performance.now();
+  const common = { command, version: VERSION };
+  let resolve = () => resolveSettings(options, env, { direct: writes });
+  let stopServer = async () => {};
+  try {
+    if (options.embedded) {
+      const { startEmbedded } = await import('../postgres/embedded.js');
+      const server = await startEmbedded(
+        options.embedded === true ? '.kasm-db/postgres' : options.embedded,
+        signal,
+        events,
+      );
+      resolve = () => resolveSettings(server.flags, {}, { direct: false });
+      stopServer = server.stop;
+    }
+    const ctx: CommandContext = {
+      resolve,
+      signal,
+      events,
+      migrations: async () => (options.migrations ? readMigrations(options.migrations) : shippedMigrations()),
+    };
+    const { fields, text } = await work(ctx);
+    const database = fields.database ?? databaseInfo(resolve);
+    const result: Result = {
+      ...common,
+      outcome: 'ok',
+      exitCode: EXIT_CODES.ok,
+      ...(database ? { database } : {}),
+      ...fields,
+      durationMs: Math.round(performance.now() - started),
+    };
+    return { result, text };
+  } catch (caught) {
+    const error = isKasmDbError(caught)
+      ? caught
+      : new KasmDbError('internal', messageOf(caught), {
+          cause: caught,
+          hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',
+        });
+    const database = databaseInfo(resolve);
+    return {
+      result: {
+        ...common,
+        outcome: error.outcome,
+        exitCode: error.exitCode,
+        ...(database ? { database } : {}),
+        ...fieldsOf(error),
+        durationMs: Math.round(performance.now() - started),
+        error: errorInfo(error),
+      },
+      ...(error.outcome === 'internal' ? { text: () => (caught as Error)?.stack ?? '' } : {}),
+    };
+  } finally {
+    await stopServer();
+  }
+}
+
+/** An error that knows more of the state than its message. */
+function fieldsOf(error: KasmDbError): Partial<Result> {
+  return 'fields' in error ? (error.fields as Partial<Result>) : {};
+}
+
+function databaseInfo(resolve: () => ConnectionSettings): DatabaseInfo | undefined {
+  try {
+    return describeDatabase(resolve());
+  } catch {
+    return undefined;
+  }
+}
+
+export function describeDatabase(settings: ConnectionSettings, look?: Look): DatabaseInfo {
+  const { host, port } = settings.hosts[0] as { host: string; port: number };
+  return {
+    host,
+    port,
+    name: settings.dbname,
+    user: settings.user,
+    ...(look ? { serverVersion: versionText(look.serverVersion), connection: look.pooled ? 'pooled' : 'direct' } : {}),
+  };
+}
+
+function versionText(version: number): string {
+  return `${Math.floor(version / 10_000)}.${version % 10_000}`;
+}

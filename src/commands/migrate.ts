@@ -1,0 +1,75 @@
+import { formatMs, parseDuration } from '../config/duration.js';
+import { look } from '../migrate/history.js';
+import { planFor, type RunResult, run } from '../migrate/run.js';
+import { connect } from '../postgres/connect.js';
+import { disconnect } from '../postgres/query.js';
+import { type Style, table } from '../report/terminal.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+export interface MigrateOptions {
+  /** Last migration to apply; default: the newest. */
+  to?: string;
+  /** Say what would be done, and do nothing. */
+  dryRun?: boolean;
+  /** How long to wait for another migrator or a table lock; default 5m. */
+  lockTimeout?: string;
+}
+
+const DEFAULT_LOCK_TIMEOUT = '5m';
+
+/** Brings the database to the newest version that this build knows. */
+export async function migrateCommand(ctx: CommandContext, options: MigrateOptions): Promise<Answer> {
+  const lockTimeoutMs = parseDuration(options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT, '--lock-timeout');
+  const migrations = await ctx.migrations();
+  const result = options.dryRun
+    ? await dryRun(ctx, migrations, options.to)
+    : await run(ctx, migrations, { to: options.to, lockTimeoutMs });
+  const { plan, applied, look: state, waitedMs, holder } = result;
+  for (const warning of plan.warnings) ctx.events.warning?.(warning);
+  const database = describeDatabase(ctx.resolve(), state);
+  const current = applied.at(-1)?.name ?? plan.current;
+  const done = applied.length > 0 || !options.dryRun;
+  return {
+    fields: {
+      database,
+      ...(plan.target ? { target: plan.target } : {}),
+      ...(current ? { current } : {}),
+      applied: applied.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
+      ...(options.dryRun ? { pending: plan.pending.map((m) => m.name) } : {}),
+      ...(plan.unknown.length > 0 ? { unknown: plan.unknown } : {}),
+      ...(waitedMs > 0 ? { lock: { waitedMs: Math.round(waitedMs), ...(holder ? { holder } : {}) } } : {}),
+      ...(plan.warnings.length > 0 ? { warnings: plan.warnings } : {}),
+    },
+    text: (s) => (done ? report(result, database.name, migrations.length, s) : dryRunReport(result, s)),
+  };
+}
+
+async function dryRun(
+  ctx: CommandContext,
+  migrations: Awaited<ReturnType<CommandContext['migrations']>>,
+  to: string | undefined,
+): Promise<RunResult> {
+  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
+  try {
+    const state = await look(client, { vendor: true });
+    return { look: state, plan: planFor(migrations, state, to), applied: [], waitedMs: 0 };
+  } finally {
+    await disconnect(client);
+  }
+}
+
+function report({ applied, plan }: RunResult, database: string, known: number, s: Style): string {
+  if (applied.length === 0) {
+    const ahead = plan.ahead ? `; it also has ${plan.unknown.join(', ')} from a newer kasm-db, which is fine` : '';
+    return `${s.green('Nothing to do.')} Database ${database} is at ${plan.current ?? 'no migration'} (${plan.applied.length} of ${known} applied)${ahead}.`;
+  }
+  const total = applied.reduce((sum, { ms }) => sum + ms, 0);
+  const rows = applied.map(({ name, ms }) => [name, formatMs(ms)]);
+  return `${table(['MIGRATION', 'TIME'], rows, s)}\n\n${s.green(`Applied ${applied.length} migration${applied.length === 1 ? '' : 's'}`)} to database ${database} in ${formatMs(total)}; it is now at ${applied.at(-1)?.name}.`;
+}
+
+function dryRunReport({ plan }: RunResult, s: Style): string {
+  if (plan.pending.length === 0)
+    return `${s.green('Nothing to do.')} The database is at ${plan.current ?? 'no migration'}.`;
+  return `Would apply, in this order:\n${plan.pending.map((m) => `  ${m.name}`).join('\n')}`;
+}

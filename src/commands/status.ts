@@ -1,0 +1,96 @@
+import { type FullHistoryRow, type Look, look, type RunRow } from '../migrate/history.js';
+import { type Plan, plan } from '../migrate/plan.js';
+import { connect } from '../postgres/connect.js';
+import { describeHolder, type LockHolder, lockHolders } from '../postgres/lock.js';
+import { disconnect } from '../postgres/query.js';
+import type { RunInfo } from '../report/result.js';
+import { type Style, table } from '../report/terminal.js';
+import { VERSION } from '../version.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+/** What is applied, pending, unknown and changed, the run in progress or the last one, and who holds the lock. */
+export async function statusCommand(ctx: CommandContext): Promise<Answer> {
+  const migrations = await ctx.migrations();
+  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
+  let state: Look;
+  let holder: LockHolder | undefined;
+  try {
+    state = await look(client, { vendor: true });
+    holder = (await lockHolders(client))[0];
+  } finally {
+    await disconnect(client);
+  }
+  const planned = plan(migrations, state, { appVersion: VERSION });
+  const run = state.run ? runInfo(state.run, holder, state.standby) : undefined;
+  const changed = planned.problems.flatMap((p) => (p.kind === 'changed' && p.migration ? [p.migration] : []));
+  const warnings = [...planned.problems.map((p) => p.message), ...planned.warnings];
+  return {
+    fields: {
+      database: describeDatabase(ctx.resolve(), state),
+      ...(planned.target ? { target: planned.target } : {}),
+      ...(planned.current ? { current: planned.current } : {}),
+      applied: (state.history ?? [])
+        .filter((row) => planned.applied.includes(row.name))
+        .map((row) => ({ name: row.name, ms: row.durationMs ?? 0 })),
+      pending: planned.pending.map((m) => m.name),
+      unknown: planned.unknown,
+      changed,
+      ...(holder ? { lock: { waitedMs: 0, holder } } : {}),
+      ...(run ? { run } : {}),
+      ...(warnings.length > 0 ? { warnings } : {}),
+    },
+    text: (s) => report(planned, state.history ?? [], changed, run, holder, warnings, s),
+  };
+}
+
+/** A run whose phase says "at work" while nobody holds the lock has died; a standby doesn't show the primary's locks. */
+function runInfo(run: RunRow, holder: LockHolder | undefined, standby: boolean): RunInfo {
+  const working = run.phase === 'migrate' || run.phase === 'seed';
+  return {
+    phase: working && holder === undefined && !standby ? 'died' : run.phase,
+    startedAt: run.startedAt,
+    by: `${run.applicationName} (PID ${run.pid}${run.clientAddr ? ` from ${run.clientAddr}` : ''})`,
+    ...(run.current ? { current: run.current } : {}),
+    done: run.done,
+    total: run.total,
+    ...(run.error ? { error: run.error } : {}),
+  };
+}
+
+function report(
+  planned: Plan,
+  history: readonly FullHistoryRow[],
+  changed: string[],
+  run: RunInfo | undefined,
+  holder: LockHolder | undefined,
+  warnings: string[],
+  s: Style,
+): string {
+  const rows = new Map(history.map((row) => [row.name, row]));
+  const lines = [...new Set([...planned.applied, ...planned.pending.map((m) => m.name), ...planned.unknown])]
+    .sort()
+    .map((name) => {
+      const row = rows.get(name);
+      if (!row) return [name, 'pending', ''];
+      const state = changed.includes(name)
+        ? 'changed'
+        : planned.unknown.includes(name)
+          ? 'unknown (of a newer build)'
+          : planned.applied.includes(name)
+            ? 'applied'
+            : `statement ${row.statementsDone} of ${row.statementsTotal}`;
+      return [name, state, row.appliedAt];
+    });
+  const parts = [lines.length > 0 ? table(['MIGRATION', 'STATE', 'APPLIED AT'], lines, s) : 'No migrations.'];
+  parts.push(
+    `${planned.applied.length} applied, ${planned.pending.length} pending, ${planned.unknown.length} unknown, ${changed.length} changed.`,
+  );
+  if (run)
+    parts.push(
+      `Last run: ${run.phase}, ${run.done} of ${run.total}${run.current ? ` (${run.current})` : ''}, by ${run.by} at ${run.startedAt}.${run.error ? `\n${s.red(run.error)}` : ''}`,
+    );
+  parts.push(holder ? `Migration lock: held by ${describeHolder(holder)}.` : 'Migration lock: free.');
+  for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${warning}`);
+  if (planned.pending.length > 0) parts.push('Next: kasm-db migrate');
+  return parts.join('\n');
+}

@@ -1,0 +1,265 @@
+import { readFileSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { KasmDbError, messageOf } from '../errors.js';
+import { parseDuration } from './duration.js';
+import { readService } from './service-file.js';
+import { parseConnectionUrl } from './url.js';
+
+export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
+export type SslMode = (typeof SSL_MODES)[number];
+
+export const TARGET_SESSION_ATTRS = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
+export type TargetSessionAttrs = (typeof TARGET_SESSION_ATTRS)[number];
+
+export const CHANNEL_BINDING_MODES = ['disable', 'prefer', 'require'] as const;
+export type ChannelBinding = (typeof CHANNEL_BINDING_MODES)[number];
+
+/** Everything needed to log in, each value from the first place that set it. */
+export interface ConnectionSettings {
+  /** Tried in order. */
+  hosts: { host: string; port: number }[];
+  dbname: string;
+  user: string;
+  /** undefined: none is set (the server may still let us in, or .pgpass may know it). */
+  password: string | undefined;
+  sslmode: SslMode;
+  sslrootcert: string | undefined;
+  sslcert: string | undefined;
+  sslkey: string | undefined;
+  channelBinding: ChannelBinding;
+  targetSessionAttrs: TargetSessionAttrs;
+  /** Server options, as in PGOPTIONS. */
+  options: string | undefined;
+  /** Role taken on in every transaction (SET ROLE). */
+  role: string | undefined;
+  /** How long the whole attempt to connect may take, in milliseconds. */
+  connectTimeoutMs: number;
+  passfile: string | undefined;
+  /** Where each value came from, by keyword: `host` → `POSTGRES_HOST`. */
+  sources: Record<string, string>;
+  /** What was ignored and why, for `doctor`. */
+  notes: string[];
+}
+
+/** The connection flags of the command line, as the user wrote them. */
+export interface ConnectionFlags {
+  url?: string;
+  host?: string;
+  port?: string;
+  dbname?: string;
+  user?: string;
+  sslmode?: string;
+  directUrl?: string;
+  role?: string;
+  connectTimeout?: string;
+}
+
+export type Environment = Record<string, string | undefined>;
+
+/** The one list of connection settings: keyword, flag, Kasm's variable, libpq's variable. */
+const SETTINGS = [
+  { key: 'host', flag: 'host', kasm: 'POSTGRES_HOST', libpq: 'PGHOST' },
+  { key: 'port', flag: 'port', kasm: 'POSTGRES_PORT', libpq: 'PGPORT' },
+  { key: 'dbname', flag: 'dbname', kasm: 'POSTGRES_DB', libpq: 'PGDATABASE' },
+  { key: 'user', flag: 'user', kasm: 'POSTGRES_USER', libpq: 'PGUSER' },
+  { key: 'password', kasm: 'POSTGRES_PASSWORD', libpq: 'PGPASSWORD' },
+  { key: 'sslmode', flag: 'sslmode', libpq: 'PGSSLMODE' },
+  { key: 'sslrootcert', libpq: 'PGSSLROOTCERT' },
+  { key: 'sslcert', libpq: 'PGSSLCERT' },
+  { key: 'sslkey', libpq: 'PGSSLKEY' },
+  { key: 'channel_binding', libpq: 'PGCHANNELBINDING' },
+  { key: 'target_session_attrs', libpq: 'PGTARGETSESSIONATTRS' },
+  { key: 'options', libpq: 'PGOPTIONS' },
+  { key: 'connect_timeout', libpq: 'PGCONNECT_TIMEOUT' },
+  { key: 'passfile', libpq: 'PGPASSFILE' },
+] as const;
+
+type Keyword = (typeof SETTINGS)[number]['key'];
+type Found = { value: string; source: string };
+
+/** 10 s: long enough for a server that is just restarting its listener, short enough for a person who waits. */
+const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
+const ZERO_MEANS_FOR_EVER_MS = 2_147_483_647;
+
+/**
+ * Finds every connection setting (flag, KASM_DB_URL, DATABASE_URL, POSTGRES_*, a libpq service, PG*).
+ * Reads `*_FILE` secrets each time, so call it again for every attempt.
+ * @param options.direct use the direct URL where one is set (commands that write)
+ * @throws KasmDbError usage, naming the setting
+ */
+export function resolveSettings(
+  flags: ConnectionFlags,
+  env: Environment,
+  options: { direct: boolean },
+): ConnectionSettings {
+  const notes: string[] = [];
+  const variable = (name: string): Found | undefined => readVariable(env, name, notes);
+
+  const urls: { values: Partial<Record<string, string>>; source: string }[] = [];
+  const addUrl = (text: string | undefined, source: string, isFlag: boolean) => {
+    if (!text) return;
+    const { params, ...rest } = parseConnectionUrl(text, source);
+    if (isFlag && rest.password) {
+      throw new KasmDbError('usage', `${source} holds a password; process arguments are visible to other users`, {
+        hint: 'put the password into POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE or KASM_DB_URL',
+      });
+    }
+    urls.push({ values: { ...params, ...rest }, source });
+  };
+  if (options.direct) {
+    addUrl(flags.directUrl, '--direct-url', true);
+    if (!flags.directUrl) addUrl(variable('KASM_DB_DIRECT_URL')?.value, 'KASM_DB_DIRECT_URL', false);
+  }
+  const directUrls = urls.length;
+  addUrl(flags.url, '--url', true);
+  addUrl(variable('KASM_DB_URL')?.value, 'KASM_DB_URL', false);
+  addUrl(variable('DATABASE_URL')?.value, 'DATABASE_URL', false);
+
+  const fromUrl = (key: string, from: number, to: number): Found | undefined => {
+    for (const url of urls.slice(from, to)) {
+      const value = url.values[key];
+      if (value) return { value, source: url.source };
+    }
+    return undefined;
+  };
+  const flagUrls = directUrls + (flags.url ? 1 : 0);
+  const serviceName = variable('PGSERVICE')?.value ?? fromUrl('service', 0, urls.length)?.value;
+  const service = serviceName ? readService(serviceName, env) : undefined;
+
+  const sources: Record<string, string> = {};
+  const get = (key: Keyword): string | undefined => {
+    const setting = SETTINGS.find((s) => s.key === key) as (typeof SETTINGS)[number];
+    const flag = 'flag' in setting ? flags[setting.flag] : undefined;
+    const found =
+      fromUrl(key, 0, directUrls) ??
+      (flag !== undefined ? { value: flag, source: `--${key}` } : undefined) ??
+      fromUrl(key, directUrls, flagUrls) ??
+      fromUrl(key, flagUrls, urls.length) ??
+      ('kasm' in setting ? variable(setting.kasm) : undefined) ??
+      (service?.[key] ? { value: service[key], source: `service ${serviceName}` } : undefined) ??
+      variable(setting.libpq);
+    if (found) sources[key] = found.source;
+    return found?.value;
+  };
+
+  const host = get('host');
+  const port = get('port');
+  const dbname = get('dbname');
+  const user = get('user');
+  if (host === undefined && dbname === undefined && user === undefined) {
+    throw new KasmDbError('usage', 'no database is given', {
+      hint: 'set KASM_DB_URL, or POSTGRES_HOST, POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD (each also as NAME_FILE), or use --host, --dbname and --user; --embedded starts a private PostgreSQL',
+    });
+  }
+  const login = user ?? userInfo().username;
+  const role = flags.role ?? variable('KASM_DB_ROLE')?.value;
+  return {
+    hosts: pairHosts(host ?? 'localhost', port ?? '5432', sources),
+    dbname: dbname ?? login,
+    user: login,
+    password: get('password'),
+    sslmode: oneOf('sslmode', get('sslmode') ?? 'prefer', SSL_MODES, sources),
+    sslrootcert: get('sslrootcert'),
+    sslcert: get('sslcert'),
+    sslkey: get('sslkey'),
+    channelBinding: oneOf('channel_binding', get('channel_binding') ?? 'prefer', CHANNEL_BINDING_MODES, sources),
+    targetSessionAttrs: oneOf(
+      'target_session_attrs',
+      get('target_session_attrs') ?? 'any',
+      TARGET_SESSION_ATTRS,
+      sources,
+    ),
+    options: get('options'),
+    role: role || undefined,
+    connectTimeoutMs: connectTimeout(flags.connectTimeout, get('connect_timeout'), sources),
+    passfile: get('passfile'),
+    sources,
+    notes,
+  };
+}
+
+/** Reads NAME or NAME_FILE. Kubernetes service links (`tcp://…`) are not settings (TRAPS 35). */
+export function readVariable(env: Environment, name: string, notes: string[] = []): Found | undefined {
+  const value = env[name];
+  const file = env[`${name}_FILE`];
+  if (value && file) {
+    throw new KasmDbError('usage', `both ${name} and ${name}_FILE are set`, { hint: 'unset one of them' });
+  }
+  if (file) return { value: readSecretFile(file, `${name}_FILE`), source: `${name}_FILE` };
+  if (!value) return undefined;
+  if (/^(tcp|udp|sctp):\/\//.test(value)) {
+    const note = `${name}=${value} is a Kubernetes service link, not a setting: ignored (enableServiceLinks: false removes it)`;
+    if (!notes.includes(note)) notes.push(note);
+    return undefined;
+  }
+  return { value, source: name };
+}
+
+/**
+ * Reads a mounted secret; the newline that editors and `kubectl create secret --from-file` leave at its end is not part of it.
+ * @throws KasmDbError usage
+ */
+export function readSecretFile(path: string, setting: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new KasmDbError('usage', `${setting}: cannot read ${path} (${messageOf(error)})`, {
+      hint: 'mount the Secret there, or correct the path',
+    });
+  }
+  const value = text.replace(/\r?\n$/, '');
+  if (value === '') throw new KasmDbError('usage', `${setting}: ${path} is empty`);
+  if (value.includes('\0')) throw new KasmDbError('usage', `${setting}: ${path} holds a NUL byte; it is no text`);
+  return value;
+}
+
+function pairHosts(host: string, port: string, sources: Record<string, string>): { host: string; port: number }[] {
+  const hosts = host.split(',');
+  const ports = port.split(',').map((text) => {
+    const trimmed = text.trim() || '5432';
+    const number = Number(trimmed);
+    if (!/^\d+$/.test(trimmed) || number < 1 || number > 65_535) {
+      throw new KasmDbError('usage', `port "${text}" (${sources.port ?? 'default'}) is not a number from 1 to 65535`);
+    }
+    return number;
+  });
+  if (ports.length > 1 && ports.length !== hosts.length) {
+    throw new KasmDbError('usage', `${hosts.length} hosts but ${ports.length} ports`, {
+      hint: 'give one port for all hosts, or one for each',
+    });
+  }
+  return hosts.map((name, i) => ({
+    host: name.trim() || 'localhost',
+    port: (ports.length > 1 ? ports[i] : ports[0]) as number,
+  }));
+}
+
+function oneOf<T extends string>(
+  key: string,
+  value: string,
+  allowed: readonly T[],
+  sources: Record<string, string>,
+): T {
+  if ((allowed as readonly string[]).includes(value)) return value as T;
+  throw new KasmDbError('usage', `${key} "${value}" (${sources[key]}) is unknown`, {
+    hint: `it is one of ${allowed.join(', ')}`,
+  });
+}
+
+function connectTimeout(
+  flag: string | undefined,
+  seconds: string | undefined,
+  sources: Record<string, string>,
+): number {
+  if (flag !== undefined) return parseDuration(flag, '--connect-timeout');
+  if (seconds === undefined) return DEFAULT_CONNECT_TIMEOUT_MS;
+  if (!/^-?\d+$/.test(seconds.trim())) {
+    throw new KasmDbError(
+      'usage',
+      `connect_timeout "${seconds}" (${sources.connect_timeout}) is not a number of seconds`,
+    );
+  }
+  const value = Number(seconds);
+  return value <= 0 ? ZERO_MEANS_FOR_EVER_MS : Math.min(value * 1000, ZERO_MEANS_FOR_EVER_MS);
+}

@@ -1,0 +1,65 @@
+/**
+ * kasm-db as a library: the same work as the command line, without output and without ending the process.
+ *
+ * ```ts
+ * import { migrate } from 'kasm-db';
+ * const result = await migrate({ url: 'postgres://kasmapp@db/kasm', env: { POSTGRES_PASSWORD_FILE: '/run/secrets/db' } });
+ * if (result.outcome !== 'ok') console.error(result.error?.message);
+ * ```
+ */
+import { type CheckOptions, checkCommand } from './commands/check.js';
+import { type Answer, type CommandContext, execute, type GlobalOptions } from './commands/command.js';
+import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
+import { type PlanOptions, planCommand } from './commands/plan.js';
+import { statusCommand } from './commands/status.js';
+import type { RunEvents } from './migrate/context.js';
+import type { Result } from './report/result.js';
+
+export type { CheckOptions } from './commands/check.js';
+export type { GlobalOptions } from './commands/command.js';
+export type { MigrateOptions } from './commands/migrate.js';
+export type { PlanOptions } from './commands/plan.js';
+export { EXIT_CODES, type Outcome } from './errors.js';
+export type { RunEvents } from './migrate/context.js';
+export type { DatabaseInfo, ErrorInfo, Result, RunInfo } from './report/result.js';
+
+/** What every call takes besides its own options. */
+export interface CallOptions extends GlobalOptions {
+  /** Where settings such as POSTGRES_HOST are looked up; default: process.env. */
+  env?: Record<string, string | undefined>;
+  /** Stops the work: the statement is cancelled and rolled back. */
+  signal?: AbortSignal;
+  /** Told while the work goes on. */
+  events?: RunEvents;
+}
+
+/** Brings the database to the newest version that this build knows. Never rejects for what a database can do: read `outcome`. */
+export function migrate(options: CallOptions & MigrateOptions = {}): Promise<Result> {
+  return call('migrate', options, true, (ctx) => migrateCommand(ctx, options));
+}
+
+/** Is everything that this build needs applied? `outcome` is ok, or pending. */
+export function check(options: CallOptions & CheckOptions = {}): Promise<Result> {
+  return call('check', options, false, (ctx) => checkCommand(ctx, options));
+}
+
+/** What `migrate` would do. */
+export function plan(options: CallOptions & PlanOptions = {}): Promise<Result> {
+  return call('plan', options, false, (ctx) => planCommand(ctx, options));
+}
+
+/** What is applied, the last run, and who holds the migration lock. */
+export function status(options: CallOptions = {}): Promise<Result> {
+  return call('status', options, false, (ctx) => statusCommand(ctx));
+}
+
+async function call(
+  command: string,
+  options: CallOptions,
+  writes: boolean,
+  work: (ctx: CommandContext) => Promise<Answer>,
+): Promise<Result> {
+  const { env = process.env, signal = new AbortController().signal, events = {}, ...rest } = options;
+  const { result } = await execute({ command, options: rest, env, signal, events, writes }, work);
+  return result;
+}

@@ -1,0 +1,56 @@
+import { parse } from './cli.js';
+import { execute } from './commands/command.js';
+import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from './errors.js';
+import { reporter } from './report/reporter.js';
+import type { Result } from './report/result.js';
+import { abortOnSignals } from './signals.js';
+import { VERSION } from './version.js';
+
+const argv = process.argv.slice(2);
+const started = performance.now();
+const signal = abortOnSignals();
+
+async function main(): Promise<number> {
+  const call = parse(argv);
+  if (!call) return EXIT_CODES.ok;
+  const report = reporter(call.options);
+  const { result, text } = await execute(
+    {
+      command: call.command,
+      options: call.options,
+      env: process.env,
+      signal,
+      events: report.events,
+      writes: call.writes,
+    },
+    call.work,
+  );
+  if (call.offline) delete result.database;
+  report.finish(result, text);
+  return result.exitCode;
+}
+
+/** What happens before a command is known: a wrong flag, or a bug. */
+function refused(error: unknown): number {
+  const known = isKasmDbError(error) ? error : new KasmDbError('internal', messageOf(error), { cause: error });
+  const result: Result = {
+    command: argv.find((arg) => !arg.startsWith('-')) ?? '',
+    outcome: known.outcome,
+    exitCode: known.exitCode,
+    version: VERSION,
+    durationMs: Math.round(performance.now() - started),
+    error: { code: known.outcome, message: known.message, ...known.details },
+  };
+  const stack = known.outcome === 'internal' ? () => (error as Error)?.stack ?? '' : undefined;
+  reporter({ json: argv.includes('--json'), color: !argv.includes('--no-color') }).finish(result, stack);
+  return known.exitCode;
+}
+
+// Open handles (a server that answers nothing, a kept-alive socket) must not keep the process: the work is done.
+main()
+  .catch(refused)
+  .then((code) => {
+    process.exitCode = code;
+    if (process.stdout.writableLength === 0) process.exit();
+    process.stdout.once('drain', () => process.exit());
+  });

@@ -1,0 +1,191 @@
+import { KasmDbError } from '../errors.js';
+import type { Client } from '../postgres/connect.js';
+import { isSessionSetting, needsNoTransaction, type ParsedStatement, parseScript } from '../postgres/parser.js';
+import { cancellable, runScript } from '../postgres/query.js';
+import { isServerError, sqlstateOf } from '../postgres/sqlstate.js';
+import { excerpt, lineAt } from '../postgres/statements.js';
+import { RESET_SQL, type SessionOptions, sessionSql } from '../postgres/transaction.js';
+import { jittered, sleep } from '../time.js';
+import { rollback } from './apply.js';
+import type { Context } from './context.js';
+import { migrationFailure } from './failure.js';
+import type { Migration } from './files.js';
+import { indexState, isSameIndex } from './index-leftover.js';
+
+export interface NoTransactionOptions {
+  session: SessionOptions;
+  deadline: number;
+  /** Statements that an earlier run has recorded as done. */
+  done: number;
+  /** 1-based number of the statement that an earlier run had begun when it died. */
+  begun: number | undefined;
+  /** SQL that says which statement is being run, so that the next run knows if this one dies. */
+  mark: (statement: number) => string;
+  /** SQL that records how many statements are done. */
+  record: (done: number, total: number, ms: number) => string;
+}
+
+/** Statements that may be run again when nobody knows whether they had ended. */
+const REPEATABLE = new Set([
+  'IndexStmt',
+  'DropStmt',
+  'ReindexStmt',
+  'VacuumStmt',
+  'ClusterStmt',
+  'AlterSystemStmt',
+  'AlterDatabaseStmt',
+]);
+
+/**
+ * Runs a no-transaction file statement by statement, recording each, so that a rerun goes on where this run stops. What PostgreSQL
+ * accepts in a transaction runs in one together with its record; only the rest can be in doubt after a crash.
+ * @throws KasmDbError integrity when a statement's outcome is unknown and running it twice could do harm
+ */
+export async function applyNoTransaction(
+  ctx: Context,
+  client: Client,
+  migration: Migration,
+  options: NoTransactionOptions,
+): Promise<void> {
+  const text = await migration.sql();
+  const statements = await parseScript(text, migration.path);
+  // Waiting for old transactions is part of building an index concurrently, so only the deadline bounds it.
+  const lockTimeoutMs = migration.lockTimeoutMs ?? Math.max(options.deadline - performance.now(), 1);
+  await client.query(sessionSql({ ...options.session, lockTimeoutMs }));
+  try {
+    for (const [i, statement] of statements.entries()) {
+      const before = i < options.done;
+      if (before && !isSessionSetting(statement)) continue;
+      const started = performance.now();
+      try {
+        if (before) await client.query(statement.sql);
+        else await runOne(ctx, client, migration, statement, i, statements.length, options);
+      } catch (error) {
+        if (ctx.signal.aborted || !isServerError(error)) throw error;
+        throw failure(error, migration, text, statement, i, statements.length);
+      }
+      if (!before) {
+        const ms = performance.now() - started;
+        if (!isTransactional(statement)) await client.query(options.record(i + 1, statements.length, ms));
+        ctx.events.statementDone?.(migration.name, i + 1, statements.length);
+      }
+    }
+    if (statements.length === 0) await client.query(options.record(0, 0, 0));
+  } finally {
+    await client.query(RESET_SQL).catch(() => {});
+  }
+}
+
+function isTransactional(statement: ParsedStatement): boolean {
+  return !needsNoTransaction(statement) && !isSessionSetting(statement);
+}
+
+async function runOne(
+  ctx: Context,
+  client: Client,
+  migration: Migration,
+  statement: ParsedStatement,
+  i: number,
+  total: number,
+  options: NoTransactionOptions,
+): Promise<void> {
+  if (isSessionSetting(statement)) {
+    await client.query(statement.sql);
+    return;
+  }
+  if (isTransactional(statement)) {
+    const ddlLockTimeoutMs = migration.lockTimeoutMs ?? options.session.lockTimeoutMs;
+    await inTransaction(ctx, client, statement, ddlLockTimeoutMs, options, () => options.record(i + 1, total, 0));
+    return;
+  }
+  const inDoubt = options.begun === i + 1;
+  if (inDoubt && !REPEATABLE.has(statement.type)) throw doubt(migration, statement, i, total);
+  if (statement.type === 'IndexStmt' && (await clearIndex(client, migration, statement, i, total, inDoubt))) return;
+  await client.query(options.mark(i + 1));
+  try {
+    await runScript(client, statement.sql, { completed: 0 }, ctx.signal);
+  } catch (error) {
+    // An index that an earlier run had dropped before it died is gone, as it should be.
+    if (!(inDoubt && statement.type === 'DropStmt' && sqlstateOf(error) === '42704')) throw error;
+  }
+}
+
+async function inTransaction(
+  ctx: Context,
+  client: Client,
+  statement: ParsedStatement,
+  lockTimeoutMs: number,
+  options: NoTransactionOptions,
+  record: () => string,
+): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await client.query(`BEGIN READ WRITE; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
+      await runScript(client, statement.sql, { completed: 0 }, ctx.signal);
+      await cancellable(client, ctx.signal, () => client.query(`${record()}; COMMIT`));
+      return;
+    } catch (error) {
+      await rollback(client);
+      const pause = jittered(Math.min(250 * 2 ** tries, 5000));
+      if (sqlstateOf(error) !== '55P03' || performance.now() + pause > options.deadline) throw error;
+      await sleep(pause, ctx.signal);
+    }
+  }
+}
+
+/**
+ * An interrupted or failed CREATE INDEX CONCURRENTLY leaves an invalid index of that name, which IF NOT EXISTS would accept (TRAPS 8).
+ * @returns true when a valid one is there already, made by a run that died before it could record it
+ */
+async function clearIndex(
+  client: Client,
+  migration: Migration,
+  statement: ParsedStatement,
+  i: number,
+  total: number,
+  inDoubt: boolean,
+): Promise<boolean> {
+  if (!statement.node.idxname) {
+    if (inDoubt) throw doubt(migration, statement, i, total);
+    return false;
+  }
+  const state = await indexState(client, statement.node);
+  if (state && !state.valid) {
+    await client.query(`DROP INDEX CONCURRENTLY ${state.name}`);
+    return false;
+  }
+  if (!state || !inDoubt) return false;
+  if (await isSameIndex(statement.node, state.definition)) return true;
+  throw doubt(migration, statement, i, total);
+}
+
+function doubt(migration: Migration, statement: ParsedStatement, i: number, total: number): KasmDbError {
+  return new KasmDbError(
+    'integrity',
+    `${migration.name}: nobody knows whether statement ${i + 1} of ${total} was completed; the run that began it died`,
+    {
+      migration: migration.name,
+      file: migration.path,
+      statement: excerpt(statement.sql),
+      hint: `look at the database; if all of the file is done: kasm-db repair --applied ${migration.name}; if it has to run again from its start: kasm-db repair --pending ${migration.name}`,
+    },
+  );
+}
+
+function failure(
+  error: unknown,
+  migration: Migration,
+  text: string,
+  statement: ParsedStatement,
+  i: number,
+  total: number,
+): KasmDbError {
+  const base = migrationFailure(error, migration, text, { sql: statement.sql, at: statement.start, completed: 0 });
+  const line = lineAt(text, statement.start);
+  const said = error as Error & { code: string };
+  return new KasmDbError(
+    base.outcome,
+    `${migration.name} failed at ${migration.path}:${line}, statement ${i + 1} of ${total}; the ${i} before it are kept and recorded: ${said.message} (SQLSTATE ${said.code})`,
+    { ...base.details, line, statement: excerpt(statement.sql), cause: error },
+  );
+}

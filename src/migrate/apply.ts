@@ -1,0 +1,168 @@
+import { KasmDbError } from '../errors.js';
+import type { Client } from '../postgres/connect.js';
+import { type LockHolder, tryTransactionLock } from '../postgres/lock.js';
+import { cancellable, runScript } from '../postgres/query.js';
+import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
+import { splitStatements } from '../postgres/statements.js';
+import { beginSql, RESET_SQL, type SessionOptions } from '../postgres/transaction.js';
+import { jittered, sleep } from '../time.js';
+import type { Context } from './context.js';
+import { migrationFailure } from './failure.js';
+import type { Migration } from './files.js';
+
+/** A larger message is sent in pieces: the server needs some 25 times its size in memory to parse it. */
+const MAX_MESSAGE_CHARACTERS = 1_000_000;
+/** 55P03 lock_timeout, 40P01 deadlock, 40001 serialization: the same transaction may succeed a moment later. */
+const RETRYABLE = new Set(['55P03', '40P01', '40001']);
+
+export interface ApplyOptions {
+  session: SessionOptions;
+  /** When to give up waiting for table locks (performance.now() clock). */
+  deadline: number;
+  /** Take the migration lock inside the transaction, then ask `stillPending` (behind a pooler). */
+  perTransaction?: { stillPending: () => Promise<boolean> } | undefined;
+  /** SQL that goes into the migration's own transaction: its history row and the run row. */
+  record: (ms: number) => string;
+}
+
+export type Applied =
+  | { outcome: 'applied'; ms: number }
+  | { outcome: 'elsewhere' }
+  | { outcome: 'busy'; holder: LockHolder | undefined };
+
+/**
+ * Applies one migration and records it, in one transaction on this connection. Gives way to traffic: a table lock that isn't granted
+ * within lock_timeout rolls the attempt back, and it is tried again until the deadline.
+ * @throws KasmDbError
+ */
+export async function applyInTransaction(
+  ctx: Context,
+  client: Client,
+  migration: Migration,
+  options: ApplyOptions,
+): Promise<Applied> {
+  const sql = await migration.sql();
+  for (let tries = 0; ; tries++) {
+    const started = performance.now();
+    try {
+      return await attempt(ctx, client, migration, sql, options);
+    } catch (error) {
+      await rollback(client);
+      const retryable = RETRYABLE.has(sqlstateOf(error) ?? '');
+      const pause = jittered(Math.min(250 * 2 ** tries, 5000));
+      if (!retryable || performance.now() + pause > options.deadline) throw error;
+      ctx.events.waitForTable?.(
+        migration.name,
+        toKasmDbError(error, `after ${Math.round(performance.now() - started)} ms`),
+      );
+      await sleep(pause, ctx.signal);
+    }
+  }
+}
+
+async function attempt(
+  ctx: Context,
+  client: Client,
+  migration: Migration,
+  sql: string,
+  options: ApplyOptions,
+): Promise<Applied> {
+  const started = performance.now();
+  const lockTimeoutMs = migration.lockTimeoutMs ?? options.session.lockTimeoutMs;
+  await begin(client, { ...options.session, lockTimeoutMs });
+  if (options.perTransaction) {
+    const lock = await tryTransactionLock(client);
+    if (!lock.locked) {
+      await rollback(client);
+      return { outcome: 'busy', holder: lock.holder };
+    }
+    if (!(await options.perTransaction.stillPending())) {
+      await rollback(client);
+      return { outcome: 'elsewhere' };
+    }
+  }
+  for (const piece of pieces(sql)) {
+    const run = { completed: 0 };
+    try {
+      await runScript(client, piece.sql, run, ctx.signal);
+    } catch (error) {
+      if (ctx.signal.aborted) throw error;
+      throw migrationFailure(error, migration, sql, { ...piece, completed: run.completed });
+    }
+  }
+  if (client.getTransactionStatus() !== 'T') {
+    throw new KasmDbError('failed', `${migration.path} ended the transaction that kasm-db runs it in`, {
+      migration: migration.name,
+      file: migration.path,
+      hint: 'take COMMIT and ROLLBACK out of the file',
+    });
+  }
+  const ms = performance.now() - started;
+  try {
+    await commit(ctx, client, options, ms);
+  } catch (error) {
+    if (ctx.signal.aborted) throw error;
+    throw toKasmDbError(error, `${migration.name} failed at COMMIT, nothing of it was kept`, {
+      migration: migration.name,
+      file: migration.path,
+    });
+  }
+  return { outcome: 'applied', ms };
+}
+
+/** One message: forget the migration's settings, record it, commit. */
+async function commit(ctx: Context, client: Client, { session, record }: ApplyOptions, ms: number): Promise<void> {
+  const role = session.role ? `SET LOCAL ROLE "${session.role.replaceAll('"', '""')}"; ` : '';
+  const results = await cancellable(client, ctx.signal, () =>
+    client.query(`${RESET_SQL}; ${role}${record(ms)}; COMMIT`),
+  );
+  // A transaction that had failed unnoticed answers COMMIT with ROLLBACK (TRAPS 9).
+  const last = (results as unknown as { command: string }[]).at(-1);
+  if (last?.command !== 'COMMIT') throw new KasmDbError('failed', 'the server rolled back instead of committing');
+}
+
+export async function begin(client: Client, session: SessionOptions): Promise<void> {
+  try {
+    await client.query(beginSql(session));
+  } catch (error) {
+    throw beginError(error, session);
+  }
+}
+
+function beginError(error: unknown, session: SessionOptions): unknown {
+  const code = sqlstateOf(error);
+  if (session.role && (code === '22023' || code === '42501')) {
+    return new KasmDbError(
+      'environment',
+      `cannot SET ROLE "${session.role}": ${(error as Error).message} (SQLSTATE ${code})`,
+      {
+        sqlstate: code as string,
+        cause: error,
+        hint: `create the role, or GRANT it to the login; it comes from --role or KASM_DB_ROLE`,
+      },
+    );
+  }
+  return toKasmDbError(error, 'beginning a transaction');
+}
+
+/** Rolls back where there is something to roll back; a dead connection has already done so. */
+export async function rollback(client: Client): Promise<void> {
+  await client.query('ROLLBACK').catch(() => {});
+}
+
+function* pieces(sql: string): Generator<{ sql: string; at: number }> {
+  if (sql.length <= MAX_MESSAGE_CHARACTERS) {
+    yield { sql, at: 0 };
+    return;
+  }
+  let from = 0;
+  let end = 0;
+  for (const statement of splitStatements(sql)) {
+    if (end > from && statement.end - from > MAX_MESSAGE_CHARACTERS) {
+      yield { sql: sql.slice(from, end), at: from };
+      from = end;
+    }
+    end = Math.min(statement.end + 1, sql.length);
+  }
+  if (end > from) yield { sql: sql.slice(from, end), at: from };
+}

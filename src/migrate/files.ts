@@ -1,0 +1,123 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { KasmDbError, messageOf } from '../errors.js';
+import { normalize } from './checksum.js';
+import { type MigrationHeader, parseMigration } from './header.js';
+
+export type { MigrationHeader } from './header.js';
+
+/** A migration and the way to its SQL. */
+export interface Migration extends MigrationHeader {
+  /** The path as a user would open it. */
+  path: string;
+  sql(): Promise<string>;
+  downSql(): Promise<string | undefined>;
+}
+
+const FILE_NAME = /^(\d{4})_[A-Za-z0-9][A-Za-z0-9_-]*?(\.down)?\.sql$/;
+
+/** The migrations that ship with this build. Their SQL is only evaluated when it is asked for. */
+export async function shippedMigrations(): Promise<Migration[]> {
+  const { headers } = await import('kasm-db:migrations');
+  return headers.map((header) => ({
+    ...header,
+    path: `migrations/${header.name}.sql`,
+    sql: async () => (await import('kasm-db:migration-sql')).up[header.name] as string,
+    downSql: async () => (await import('kasm-db:migration-sql')).down[header.name],
+  }));
+}
+
+/**
+ * Reads and checks every migration of a folder, in the order of their names.
+ * @throws KasmDbError usage, naming the file and line
+ */
+export function readMigrations(folder: string): Migration[] {
+  const ups = new Map<string, string>();
+  const downs = new Map<string, string>();
+  for (const file of listFolder(folder)) {
+    const match = FILE_NAME.exec(file);
+    if (!match) {
+      throw new KasmDbError('usage', `${join(folder, file)}: the name does not fit`, {
+        hint: 'a migration is called NNNN_name.sql, its way back NNNN_name.down.sql',
+        file: join(folder, file),
+      });
+    }
+    const name = basename(file, match[2] ? '.down.sql' : '.sql');
+    (match[2] ? downs : ups).set(name, join(folder, file));
+  }
+  if (ups.size === 0) {
+    throw new KasmDbError('usage', `${folder} holds no migration`, {
+      hint: 'name a folder with files NNNN_name.sql, or leave --migrations out to use the ones that ship with kasm-db',
+    });
+  }
+  for (const [name, path] of downs) {
+    if (!ups.has(name)) throw new KasmDbError('usage', `${path} has no ${name}.sql beside it`, { file: path });
+  }
+  const migrations = [...ups].map(([name, path]) => {
+    const text = readSql(path);
+    const down = downs.get(name);
+    return {
+      ...parseMigration(name, path, text, down !== undefined),
+      path,
+      sql: async () => text,
+      downSql: async () => (down === undefined ? undefined : readSql(down)),
+    };
+  });
+  migrations.sort((a, b) => (a.name < b.name ? -1 : 1));
+  refuseSameNumber(migrations);
+  return migrations;
+}
+
+/**
+ * Reads a file of SQL.
+ * @throws KasmDbError usage when it is unreadable, empty, no UTF-8 or holds a NUL
+ */
+export function readSql(path: string): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, { file: path });
+  }
+  const nul = bytes.indexOf(0);
+  if (nul >= 0) {
+    throw new KasmDbError('usage', `${path} holds a NUL byte; it is no text`, { file: path, line: lineOf(bytes, nul) });
+  }
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new KasmDbError('usage', `${path} is not UTF-8`, { file: path, hint: 'convert it, for example with iconv' });
+  }
+  if (text.trim() === '') throw new KasmDbError('usage', `${path} is empty`, { file: path });
+  return normalize(text);
+}
+
+function lineOf(bytes: Buffer, offset: number): number {
+  let line = 1;
+  for (let i = 0; i < offset; i++) if (bytes[i] === 10) line++;
+  return line;
+}
+
+function listFolder(folder: string): string[] {
+  try {
+    // Kubernetes mounts ConfigMaps with hidden helper folders (..data) beside the files.
+    return readdirSync(folder).filter((file) => file.endsWith('.sql') && !file.startsWith('.'));
+  } catch (error) {
+    throw new KasmDbError('usage', `cannot read the migrations folder ${folder} (${messageOf(error)})`, {
+      hint: 'correct --migrations',
+    });
+  }
+}
+
+function refuseSameNumber(migrations: Migration[]): void {
+  for (let i = 1; i < migrations.length; i++) {
+    const [a, b] = [migrations[i - 1] as Migration, migrations[i] as Migration];
+    if (a.number === b.number) {
+      throw new KasmDbError('usage', `${a.path} and ${b.path} have the same number`, {
+        file: b.path,
+        hint: 'give one of them the next free number',
+      });
+    }
+  }
+}

@@ -1,0 +1,31 @@
+import { KasmDbError } from '../errors.js';
+import { excerpt, lineAt, splitStatements } from '../postgres/statements.js';
+import type { Migration } from './files.js';
+
+const TRANSACTION_CONTROL = new Set(['begin', 'start', 'commit', 'end', 'rollback', 'abort', 'savepoint', 'release']);
+
+/**
+ * Refuses transaction control in a file that runs in one transaction: a COMMIT would end it, and what follows would stay when a
+ * later statement fails (TRAPS 9). Words in strings, comments and function bodies are no statements.
+ * @throws KasmDbError usage, before anything is run
+ */
+export function refuseTransactionControl(migration: Migration, sql: string): void {
+  if (!migration.transaction) return;
+  for (const statement of splitStatements(sql)) {
+    const text = sql.slice(statement.start, statement.end);
+    if (TRANSACTION_CONTROL.has(statement.keyword) || /^prepare\s+transaction\b/i.test(text)) {
+      const line = lineAt(sql, statement.start);
+      throw new KasmDbError(
+        'usage',
+        `${migration.path}:${line}: ${statement.keyword.toUpperCase()} inside a migration`,
+        {
+          hint: 'take it out: kasm-db runs the file in a transaction of its own; a file that cannot run in one begins with "-- kasm-db: no-transaction"',
+          migration: migration.name,
+          file: migration.path,
+          line,
+          statement: excerpt(text),
+        },
+      );
+    }
+  }
+}

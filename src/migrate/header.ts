@@ -1,0 +1,102 @@
+import { parseDuration } from '../config/duration.js';
+import { KasmDbError } from '../errors.js';
+import { checksum } from './checksum.js';
+
+/** What is known of a migration without running it. */
+export interface MigrationHeader {
+  /** File name without ending: `0003_zones_and_managers`. */
+  name: string;
+  /** Its first four digits. */
+  number: string;
+  /** SHA-256, hex. */
+  checksum: string;
+  /** false: run statement by statement, each on its own (`no-transaction`). */
+  transaction: boolean;
+  /** A build whose newest migration has a smaller number must not run on a database that has this one. */
+  minCompatible?: string;
+  /** How long one attempt may wait for a table lock, in milliseconds. */
+  lockTimeoutMs?: number;
+  /** May be applied after newer ones. */
+  outOfOrder: boolean;
+  hasDown: boolean;
+  /** Tables that it creates, to recognise a database that someone else has set up. */
+  creates: string[];
+  /** The alembic_version it writes: the release of Kasm that the database then is. */
+  vendorVersion?: string;
+}
+
+const DIRECTIVE = /^\s*--\s*kasm-db:\s*(\S*)\s*(.*?)\s*$/;
+
+/**
+ * Reads the directives at the top of a migration, and what else of its text decides how it is planned.
+ * @param path for messages
+ * @throws KasmDbError usage, with file and line
+ */
+export function parseMigration(name: string, path: string, text: string, hasDown: boolean): MigrationHeader {
+  const header: MigrationHeader = {
+    name,
+    number: name.slice(0, 4),
+    checksum: checksum(text),
+    transaction: true,
+    outOfOrder: false,
+    hasDown,
+    creates: [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:public\.)?"?(\w+)"?/gim)].map((m) => m[1] as string),
+  };
+  const vendor = /^\s*(?:INSERT\s+INTO|UPDATE)\s+(?:public\.)?alembic_version\b[^;]*?'(\w+)'/im.exec(text);
+  if (vendor) header.vendorVersion = vendor[1] as string;
+
+  const fail = (line: number, message: string, hint: string): never => {
+    throw new KasmDbError('usage', `${path}:${line}: ${message}`, { file: path, line, migration: name, hint });
+  };
+  let top = true;
+  for (const [i, line] of text.split('\n').entries()) {
+    const directive = DIRECTIVE.exec(line);
+    if (directive) {
+      if (!top) fail(i + 1, 'a directive must stand above the first statement', 'move it to the top of the file');
+      applyDirective(header, directive[1] as string, directive[2] as string, (message, hint) =>
+        fail(i + 1, message, hint),
+      );
+    } else if (line.trim() !== '' && !line.trimStart().startsWith('--')) top = false;
+  }
+  return header;
+}
+
+function applyDirective(
+  header: MigrationHeader,
+  directive: string,
+  value: string,
+  fail: (message: string, hint: string) => never,
+): void {
+  const noValue = () => {
+    if (value) fail(`${directive} takes no value`, `write "-- kasm-db: ${directive}"`);
+  };
+  switch (directive) {
+    case 'no-transaction':
+      noValue();
+      header.transaction = false;
+      return;
+    case 'out-of-order':
+      noValue();
+      header.outOfOrder = true;
+      return;
+    case 'min-compatible':
+      if (!/^\d{4}$/.test(value))
+        fail(`min-compatible "${value}" is not a number NNNN`, 'write "-- kasm-db: min-compatible 0003"');
+      if (value > header.number)
+        fail(`min-compatible ${value} is newer than this migration`, 'it names an older migration, or this one');
+      header.minCompatible = value;
+      return;
+    case 'lock-timeout':
+      try {
+        header.lockTimeoutMs = parseDuration(value, 'lock-timeout');
+      } catch {
+        fail(`lock-timeout "${value}" is not a duration`, 'write "-- kasm-db: lock-timeout 2s"');
+      }
+      return;
+    default:
+      fail(
+        `unknown directive "${directive}"`,
+        'known are no-transaction, min-compatible NNNN, lock-timeout DURATION, out-of-order',
+      );
+  }
+}

@@ -1,0 +1,193 @@
+import type { MigrationHeader } from './header.js';
+
+/** One row of kasm_db.migrations. */
+export interface HistoryRow {
+  name: string;
+  checksum: string;
+  kind: 'sql' | 'adopted' | 'repaired';
+  minCompatible: string | null;
+  /** Both null for a migration that ran in one transaction. */
+  statementsDone: number | null;
+  statementsTotal: number | null;
+  appVersion: string;
+}
+
+/** What the plan is made from; all of it comes from one look at the database. */
+export interface DatabaseState {
+  /** undefined: there is no history yet. */
+  history: readonly HistoryRow[] | undefined;
+  /** Tables in `public`, looked up only where there is no history. */
+  publicTables: readonly string[];
+  /** alembic_version's value; undefined: no such table, or not looked up. */
+  vendorVersion: string | undefined;
+}
+
+/** Something that makes it unsafe to go on. */
+export interface Problem {
+  kind: 'changed' | 'missing' | 'out-of-order' | 'incompatible' | 'foreign' | 'vendor-upgraded';
+  message: string;
+  hint: string;
+  migration?: string;
+}
+
+export interface Plan<M extends MigrationHeader = MigrationHeader> {
+  /** Newest migration that would be applied afterwards. */
+  target: string | undefined;
+  /** Newest applied one. */
+  current: string | undefined;
+  /** Known and applied, in order. */
+  applied: string[];
+  /** To be applied, in order; a no-transaction migration that was interrupted is among them. */
+  pending: M[];
+  /** Applied by a newer build; this one does not know them. */
+  unknown: string[];
+  /** The database has migrations that this build does not know. */
+  ahead: boolean;
+  problems: Problem[];
+  warnings: string[];
+}
+
+/**
+ * What has to be done to bring a database to what the files say: the one planner behind check, plan, status and migrate.
+ * Pure; the same files and state always give the same plan.
+ * @param files in the order of their names
+ * @param to last migration to apply (must be one of the files)
+ */
+export function plan<M extends MigrationHeader>(
+  files: readonly M[],
+  state: DatabaseState,
+  options: { to?: string | undefined; appVersion: string },
+): Plan<M> {
+  const history = new Map((state.history ?? []).map((row) => [row.name, row]));
+  const known = new Map(files.map((file) => [file.name, file]));
+  const newestFile = files.at(-1);
+  const problems: Problem[] = [];
+  const warnings: string[] = [];
+
+  const applied = files.filter((file) => isDone(history.get(file.name)));
+  const unknownRows = [...history.values()].filter((row) => !known.has(row.name)).sort(byName);
+  const newestDone = maxName([...applied.map((f) => f.name), ...unknownRows.map((r) => r.name)]);
+
+  for (const file of files) {
+    const row = history.get(file.name);
+    if (row && row.checksum !== file.checksum) problems.push(changed(file.name));
+  }
+  for (const row of unknownRows) {
+    if (newestFile && row.minCompatible && row.minCompatible > newestFile.number) {
+      problems.push(incompatible(row, newestFile.name));
+    } else if (newestFile && row.name < newestFile.name && !isNewer(row.appVersion, options.appVersion)) {
+      problems.push(missing(row.name));
+    }
+  }
+  const pending = files.filter(
+    (file) => !isDone(history.get(file.name)) && (options.to === undefined || file.name <= options.to),
+  );
+  for (const file of pending) {
+    const started = history.has(file.name);
+    if (!started && !file.outOfOrder && newestDone !== undefined && file.name < newestDone) {
+      problems.push(outOfOrder(file.name, newestDone));
+    }
+  }
+  const ahead = unknownRows.length > 0;
+  if (state.history === undefined || state.history.length === 0) {
+    const creates = new Set(files.flatMap((file) => file.creates));
+    const taken = state.publicTables.filter((table) => creates.has(table));
+    const others = state.publicTables.filter((table) => !creates.has(table));
+    if (taken.length > 0) problems.push(foreign(taken));
+    if (others.length > 0) warnings.push(`schema public already has other tables: ${list(others)}`);
+  }
+  const written = applied.findLast((file) => file.vendorVersion !== undefined)?.vendorVersion;
+  if (!ahead && written !== undefined && state.vendorVersion !== undefined && state.vendorVersion !== written) {
+    problems.push(vendorUpgraded(written, state.vendorVersion));
+  }
+  return {
+    target: maxName([...pending.map((f) => f.name), ...(newestDone === undefined ? [] : [newestDone])]),
+    current: newestDone,
+    applied: applied.map((file) => file.name),
+    pending,
+    unknown: unknownRows.map((row) => row.name),
+    ahead,
+    problems,
+    warnings,
+  };
+}
+
+function isDone(row: HistoryRow | undefined): boolean {
+  return row !== undefined && (row.statementsTotal === null || row.statementsDone === row.statementsTotal);
+}
+
+function byName(a: { name: string }, b: { name: string }): number {
+  return a.name < b.name ? -1 : 1;
+}
+
+function maxName(names: string[]): string | undefined {
+  return names.reduce<string | undefined>((max, name) => (max === undefined || name > max ? name : max), undefined);
+}
+
+/** Compares release numbers; what is not of the form X.Y.Z is never newer. */
+function isNewer(version: string, than: string): boolean {
+  const parts = (text: string) => /^(\d+)\.(\d+)\.(\d+)/.exec(text)?.slice(1).map(Number);
+  const [a, b] = [parts(version), parts(than)];
+  if (!a || !b) return false;
+  for (let i = 0; i < 3; i++) {
+    if (a[i] !== b[i]) return (a[i] as number) > (b[i] as number);
+  }
+  return false;
+}
+
+function list(names: readonly string[]): string {
+  const shown = names.slice(0, 8).join(', ');
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
+}
+
+function changed(name: string): Problem {
+  return {
+    kind: 'changed',
+    migration: name,
+    message: `${name} was changed after it was applied (its checksum differs from the history's)`,
+    hint: `restore the file and put the change into a new migration, or accept it with: kasm-db repair --checksums`,
+  };
+}
+
+function missing(name: string): Problem {
+  return {
+    kind: 'missing',
+    migration: name,
+    message: `${name} is in the history, but its file is missing`,
+    hint: `restore the file, or, if it never should have been recorded: kasm-db repair --pending ${name}`,
+  };
+}
+
+function outOfOrder(name: string, newest: string): Problem {
+  return {
+    kind: 'out-of-order',
+    migration: name,
+    message: `${name} is out of order: ${newest} is already applied`,
+    hint: 'give it a number after the newest, or put "-- kasm-db: out-of-order" at its top',
+  };
+}
+
+function incompatible(row: HistoryRow, newest: string): Problem {
+  return {
+    kind: 'incompatible',
+    migration: row.name,
+    message: `the database has ${row.name}, which builds older than migration ${row.minCompatible} cannot work with; this build ends at ${newest}`,
+    hint: `use a kasm-db that knows migration ${row.minCompatible} (that one was applied by kasm-db ${row.appVersion})`,
+  };
+}
+
+function foreign(tables: string[]): Problem {
+  return {
+    kind: 'foreign',
+    message: `schema public already has tables of Kasm (${list(tables)}), but kasm-db has no history here`,
+    hint: 'if Kasm made this database: kasm-db adopt; else use an empty database',
+  };
+}
+
+function vendorUpgraded(written: string, found: string): Problem {
+  return {
+    kind: 'vendor-upgraded',
+    message: `alembic_version is ${found}, but kasm-db wrote ${written}: Kasm's own upgrade has changed this database`,
+    hint: "use the kasm-db for that Kasm release; this one won't touch the schema",
+  };
+}

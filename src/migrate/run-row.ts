@@ -1,0 +1,41 @@
+import { randomUUID } from 'node:crypto';
+import { escapeLiteral } from 'pg';
+import { applicationName } from '../postgres/application-name.js';
+import { VERSION } from '../version.js';
+import type { RunRow } from './history.js';
+
+/** What a run writes about itself into kasm_db.run; as SQL text, so that it travels with the message that commits. */
+export interface RunLog {
+  id: string;
+  /** `current` stays as it was, since it may tell which statement an earlier run died in. */
+  start(total: number): string;
+  progress(values: { current: string | null; done: number }): string;
+  finish(phase: Extract<RunRow['phase'], 'done'>): string;
+  /** @param known false: nobody knows how the statement that was being run has ended, so its mark stays. */
+  fail(message: string, known: boolean): string;
+}
+
+/** Long enough to recognise an error by, short enough to be read by every gate at every look. */
+const ERROR_LENGTH = 500;
+
+export function newRun(): RunLog {
+  const id = randomUUID();
+  const mine = `WHERE id = 1 AND run_id = '${id}'`;
+  return {
+    id,
+    start: (
+      total,
+    ) => `INSERT INTO kasm_db.run AS r (id, run_id, pid, application_name, client_addr, app_version, started_at, phase, done, total)
+VALUES (1, '${id}', pg_backend_pid(), ${escapeLiteral(applicationName())}, host(inet_client_addr()), ${escapeLiteral(VERSION)}, now(), 'migrate', 0, ${total})
+ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, pid = excluded.pid, application_name = excluded.application_name,
+  client_addr = excluded.client_addr, app_version = excluded.app_version, started_at = excluded.started_at, phase = 'migrate',
+  done = 0, total = excluded.total, error = NULL`,
+    progress: ({ current, done }) =>
+      `UPDATE kasm_db.run SET current = ${current === null ? 'NULL' : escapeLiteral(current)}, done = ${done} ${mine}`,
+    finish: (phase) => `UPDATE kasm_db.run SET phase = '${phase}', current = NULL, done = total ${mine}`,
+    fail: (message, known) =>
+      `UPDATE kasm_db.run SET phase = 'failed', error = ${escapeLiteral(message.slice(0, ERROR_LENGTH))}${
+        known ? ", current = split_part(current, '#', 1)" : ''
+      } ${mine}`,
+  };
+}

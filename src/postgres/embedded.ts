@@ -1,0 +1,146 @@
+import { createHash } from 'node:crypto';
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import type { ConnectionFlags } from '../config/settings.js';
+import { KasmDbError } from '../errors.js';
+import type { RunEvents } from '../migrate/context.js';
+import { type Account, embeddedBinaries, passable, serverAccount, sharedFolder } from './embedded-binaries.js';
+import { initdb, startServer } from './server-process.js';
+
+export interface EmbeddedServer {
+  flags: ConnectionFlags;
+  stop(): Promise<void>;
+}
+
+const USER = 'kasm';
+const DATABASE = 'kasm';
+
+/**
+ * Starts a private PostgreSQL 16 on a folder; it listens on a Unix socket that only this user can reach, and nowhere else.
+ * @param folder made when it isn't there
+ * @throws KasmDbError environment; locked when another kasm-db uses the folder
+ */
+export async function startEmbedded(folder: string, signal: AbortSignal, events: RunEvents): Promise<EmbeddedServer> {
+  if (process.platform === 'win32')
+    throw new KasmDbError('environment', '--embedded does not run on Windows', { hint: 'use WSL' });
+  const account = serverAccount();
+  const native = embeddedBinaries(account, __filename);
+  const data = dataFolder(resolve(folder), account);
+  claim(data);
+  const isNew = !existsSync(join(data, 'PG_VERSION'));
+  if (isNew) {
+    events.progress?.(`making a private PostgreSQL in ${folder}`);
+    await initdb(native, data, account, [`--username=${USER}`, '--auth=trust', '--no-sync']);
+  }
+  const sockets = mkdtempSync(join(tmpdir(), 'kasm-db-'));
+  // Path length of a Unix socket is limited to 107 bytes, so it can't be in the data folder.
+  give(sockets, account);
+  chmodSync(sockets, 0o700);
+  const cleanUp = () => {
+    rmSync(sockets, { recursive: true, force: true });
+    rmSync(ownerFile(data), { force: true });
+  };
+  try {
+    const server = await startServer(
+      native,
+      data,
+      account,
+      ['-k', sockets, '-c', 'listen_addresses=', '-c', 'logging_collector=off'],
+      signal,
+    );
+    if (isNew) await createDatabase(sockets);
+    return {
+      flags: { host: sockets, port: '5432', user: USER, dbname: DATABASE, sslmode: 'disable' },
+      stop: async () => {
+        await server.stop();
+        cleanUp();
+      },
+    };
+  } catch (error) {
+    cleanUp();
+    throw error;
+  }
+}
+
+async function createDatabase(host: string): Promise<void> {
+  const { default: pg } = await import('pg');
+  const client = new pg.Client({ host, port: 5432, user: USER, database: 'postgres', password: '', ssl: false });
+  await client.connect();
+  await client.query(`CREATE DATABASE ${DATABASE}`);
+  await client.end();
+}
+
+/**
+ * The cluster's real folder. When we are root and the server's account can't reach the wanted one (a home folder), it is made below
+ * /var/lib/kasm-db, and the wanted one becomes a link to it.
+ */
+function dataFolder(wanted: string, account: Account | undefined): string {
+  mkdirSync(dirname(wanted), { recursive: true });
+  const link = lstatSync(wanted, { throwIfNoEntry: false });
+  if (link?.isSymbolicLink()) {
+    const target = resolve(dirname(wanted), readlinkSync(wanted));
+    if (!existsSync(target)) makeData(target, account);
+    return target;
+  }
+  if (link !== undefined || account === undefined || passable(dirname(wanted), account)) {
+    if (link === undefined) makeData(wanted, account);
+    return wanted;
+  }
+  const id = createHash('sha256').update(wanted).digest('hex').slice(0, 12);
+  const data = join(sharedFolder(), `data-${id}`);
+  if (!existsSync(data)) makeData(data, account);
+  symlinkSync(data, wanted);
+  return data;
+}
+
+function makeData(path: string, account: Account | undefined): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  give(path, account);
+}
+
+function give(path: string, account: Account | undefined): void {
+  if (account) chownSync(path, account.uid, account.gid);
+}
+
+const ownerFile = (data: string) => `${data}.owner`;
+
+/** One kasm-db at a time; a server that a killed one left behind is ended first. */
+function claim(data: string): void {
+  const file = ownerFile(data);
+  const owner = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+  if (owner && owner !== process.pid && isAlive(owner)) {
+    throw new KasmDbError('locked', `the embedded server in ${data} is used by another kasm-db (PID ${owner})`, {
+      hint: 'wait until it has ended',
+    });
+  }
+  const left = existsSync(join(data, 'postmaster.pid'))
+    ? Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0])
+    : 0;
+  if (owner && left && isAlive(left)) {
+    process.kill(left, 'SIGINT');
+    for (let i = 0; i < 100 && isAlive(left); i++) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  }
+  writeFileSync(file, String(process.pid));
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

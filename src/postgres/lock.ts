@@ -1,0 +1,73 @@
+import { KasmDbError } from '../errors.js';
+import type { Client } from './connect.js';
+import { LOCK_CLASSID, LOCK_KEY, LOCK_OBJID } from './lock-key.js';
+
+/** Who holds the migration lock. */
+export interface LockHolder {
+  pid: number;
+  applicationName: string;
+  clientAddr: string | null;
+  /** Seconds since it connected; null where the role may not see that. */
+  connectedSeconds: number | null;
+}
+
+export const HOLDERS_SQL = `SELECT l.pid, coalesce(a.application_name, '') AS "applicationName", host(a.client_addr) AS "clientAddr",
+  extract(epoch FROM now() - a.backend_start)::float8 AS "connectedSeconds"
+FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+WHERE l.locktype = 'advisory' AND l.granted AND l.classid = ${LOCK_CLASSID} AND l.objid = ${LOCK_OBJID} AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`;
+
+/** Holders of the migration lock other than this connection. */
+export async function lockHolders(client: Client): Promise<LockHolder[]> {
+  const { rows } = await client.query(`${HOLDERS_SQL} AND l.pid <> pg_backend_pid()`);
+  return rows;
+}
+
+/**
+ * Tries to get the migration lock for the session. Never waits inside the server: a waiter there would hold a snapshot that the
+ * holder's CREATE INDEX CONCURRENTLY waits for, a deadlock (TRAPS 1).
+ * @returns the holder when someone else has it
+ * @throws KasmDbError environment when two sessions hold it at once (TRAPS 20)
+ */
+export async function tryLock(
+  client: Client,
+): Promise<{ locked: true } | { locked: false; holder: LockHolder | undefined }> {
+  return outcome(client, `SELECT pg_try_advisory_lock(${LOCK_KEY}) AS locked`);
+}
+
+/** The same for the current transaction: all that is safe behind a pooler (TRAPS 2). */
+export async function tryTransactionLock(
+  client: Client,
+): Promise<{ locked: true } | { locked: false; holder: LockHolder | undefined }> {
+  return outcome(client, `SELECT pg_try_advisory_xact_lock(${LOCK_KEY}) AS locked`);
+}
+
+async function outcome(
+  client: Client,
+  trySql: string,
+): Promise<{ locked: true } | { locked: false; holder: LockHolder | undefined }> {
+  const { rows } = await client.query(trySql);
+  const others = await lockHolders(client);
+  if (!rows[0].locked) return { locked: false, holder: others[0] };
+  if (others.length > 0) {
+    throw new KasmDbError(
+      'environment',
+      `advisory locks do not exclude each other here: process ${others[0]?.pid} holds the migration lock too`,
+      {
+        hint: 'this server (or what stands before it) only pretends to lock; migrate against PostgreSQL itself',
+      },
+    );
+  }
+  return { locked: true };
+}
+
+export async function unlock(client: Client): Promise<void> {
+  await client.query(`SELECT pg_advisory_unlock(${LOCK_KEY})`);
+}
+
+export function describeHolder(holder: LockHolder | undefined): string {
+  if (!holder) return 'a migrator that has just ended';
+  const since = holder.connectedSeconds === null ? '' : `, connected for ${Math.round(holder.connectedSeconds)} s`;
+  const from = holder.clientAddr ? ` from ${holder.clientAddr}` : '';
+  return `PID ${holder.pid} (${holder.applicationName || 'unnamed'}${from}${since})`;
+}

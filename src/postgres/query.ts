@@ -1,0 +1,90 @@
+import pg from 'pg';
+import type { Client } from './connect.js';
+
+/** After a cancel request the server gets this long to answer before the connection is cut: SIGTERM has 2 s in all. */
+const CANCEL_GRACE_MS = 1000;
+
+export interface ScriptRun {
+  /** Statements that the server has completed, also when a later one failed. */
+  completed: number;
+}
+
+/**
+ * Runs SQL text (one or many statements) as one simple-protocol message and drops its rows, so that memory stays bounded.
+ * @param run told how far it came
+ * @param signal cancels the statement on the server, waits for its end, then throws the signal's reason
+ */
+export async function runScript(client: Client, sql: string, run: ScriptRun, signal?: AbortSignal): Promise<void> {
+  await cancellable(
+    client,
+    signal,
+    () =>
+      new Promise<void>((resolve, reject) => {
+        const query = new pg.Query(sql as never) as unknown as NodeJS.EventEmitter & {
+          handleCommandComplete: (...args: unknown[]) => void;
+        };
+        const complete = query.handleCommandComplete;
+        query.handleCommandComplete = function (...args) {
+          run.completed++;
+          complete.apply(this, args);
+        };
+        // A listener for rows is what keeps pg from collecting them.
+        query.on('row', () => {});
+        query.on('error', reject);
+        query.on('end', () => resolve());
+        client.query(query as never);
+      }),
+  );
+}
+
+/** Runs `work`; when the signal comes, cancels what the server is doing for this client. */
+export async function cancellable<T>(
+  client: Client,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  signal?.throwIfAborted();
+  let cut: NodeJS.Timeout | undefined;
+  const onAbort = () => {
+    requestCancel(client);
+    cut = setTimeout(() => destroy(client), CANCEL_GRACE_MS);
+  };
+  signal?.addEventListener('abort', onAbort, { once: true });
+  try {
+    const result = await work();
+    signal?.throwIfAborted();
+    return result;
+  } catch (error) {
+    signal?.throwIfAborted();
+    throw error;
+  } finally {
+    clearTimeout(cut);
+    signal?.removeEventListener('abort', onAbort);
+  }
+}
+
+/** Sends a CancelRequest on a connection of its own; its outcome shows on the cancelled one. */
+function requestCancel(client: Client): void {
+  const connection = new pg.Connection({} as never) as unknown as {
+    connect(port: number | string, host?: string): void;
+    cancel(pid: number, key: unknown): void;
+    on(event: string, listener: () => void): void;
+  };
+  connection.on('error', () => {});
+  connection.on('connect', () =>
+    connection.cancel(client.processID as number, (client as unknown as { secretKey: unknown }).secretKey),
+  );
+  if (client.host.startsWith('/')) connection.connect(`${client.host}/.s.PGSQL.${client.port}`);
+  else connection.connect(client.port, client.host);
+}
+
+function destroy(client: Client): void {
+  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+}
+
+/** Ends a connection without waiting for a server that doesn't answer. */
+export async function disconnect(client: Client): Promise<void> {
+  const cut = setTimeout(() => destroy(client), CANCEL_GRACE_MS);
+  await client.end().catch(() => {});
+  clearTimeout(cut);
+}

@@ -1,0 +1,109 @@
+import { type ErrorDetails, isKasmDbError, KasmDbError, messageOf } from '../errors.js';
+
+/** The fields of a server's error that we read; message texts are in the server's language and decide nothing (TRAPS 30). */
+export interface ServerError extends Error {
+  code: string;
+  severity: string;
+  detail?: string;
+  hint?: string;
+  position?: string;
+  where?: string;
+}
+
+export function isServerError(error: unknown): error is ServerError {
+  return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test((error as ServerError).code ?? '');
+}
+
+export function sqlstateOf(error: unknown): string | undefined {
+  if (isServerError(error)) return error.code;
+  return isKasmDbError(error) ? error.details.sqlstate : undefined;
+}
+
+/** SQLSTATEs that tell of a connection that is gone or was not granted; all of them may heal. */
+const CONNECTION_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25P03']);
+/** The object names a wrong login or password (class 28); retryable, since a Secret may arrive later. */
+const isLoginState = (code: string) => code.startsWith('28');
+const NETWORK_CODES = new Set([
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ECONNABORTED',
+  'EPIPE',
+  'ETIMEDOUT',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'EHOSTDOWN',
+  'ENETDOWN',
+  'EADDRNOTAVAIL',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EAI_FAIL',
+  'EAI_NODATA',
+  'ENOENT',
+  'EACCES',
+]);
+
+/** True for an error after which the connection cannot be used any more. */
+export function isConnectionLost(error: unknown): boolean {
+  if (isServerError(error)) {
+    return error.code.startsWith('08') || CONNECTION_STATES.has(error.code) || error.severity === 'FATAL';
+  }
+  const code = (error as NodeJS.ErrnoException)?.code;
+  return (code !== undefined && NETWORK_CODES.has(code)) || (error instanceof Error && PG_LOST.test(error.message));
+}
+
+/** pg's own words for a lost connection; it gives these errors no code. */
+const PG_LOST = /^(Connection terminated|timeout expired|Client was closed|Client has encountered a connection error)/;
+
+/**
+ * Gives an error of pg, of the network or of the server its outcome; the one place where that is decided.
+ * @param doing what was being done, in the form "applying 0003_zones"
+ */
+export function toKasmDbError(error: unknown, doing: string, details: ErrorDetails = {}): KasmDbError {
+  if (isKasmDbError(error)) return error.with(details);
+  if (isServerError(error)) {
+    return new KasmDbError(outcomeOf(error), serverMessage(error, doing), {
+      sqlstate: error.code,
+      cause: error,
+      ...details,
+      hint: details.hint ?? hintOf(error),
+    });
+  }
+  if (isConnectionLost(error)) {
+    return new KasmDbError('unreachable', `${doing}: the connection was lost (${messageOf(error)})`, {
+      cause: error,
+      hint: 'run the same command again; nothing half-done is left behind',
+      ...details,
+    });
+  }
+  return new KasmDbError('internal', `${doing}: ${messageOf(error)}`, { cause: error, ...details });
+}
+
+function outcomeOf(error: ServerError): 'unreachable' | 'locked' | 'failed' | 'environment' {
+  const { code } = error;
+  if (code.startsWith('08') || CONNECTION_STATES.has(code) || isLoginState(code)) return 'unreachable';
+  if (code === '40001' || code === '40P01' || code === '55P03') return 'locked';
+  // 42501 privilege, 25006 read-only, 58P01 extension's file is not there.
+  if (code === '42501' || code === '25006' || code === '58P01') return 'environment';
+  return 'failed';
+}
+
+function serverMessage(error: ServerError, doing: string): string {
+  // DETAIL may repeat a row's values, passwords among them, so it never reaches a message.
+  return `${doing}: ${error.message} (SQLSTATE ${error.code})`;
+}
+
+function hintOf(error: ServerError): string | undefined {
+  if (error.hint) return error.hint;
+  switch (error.code) {
+    case '53100':
+      return 'the server has no disk space left; free some and run the command again';
+    case '53200':
+      return 'the server is out of shared memory; raise max_locks_per_transaction or its memory, then run the command again';
+    case '25006':
+      return 'the server or the role is read-only; connect to the primary';
+    case '42501':
+      return 'grant the privilege, or run as the owner of the database (`kasm-db doctor` lists what is needed)';
+    default:
+      return undefined;
+  }
+}

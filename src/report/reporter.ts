@@ -1,0 +1,74 @@
+import { formatMs } from '../config/duration.js';
+import type { RunEvents } from '../migrate/context.js';
+import { describeHolder } from '../postgres/lock.js';
+import { writeTerminationLog } from './output.js';
+import type { Result } from './result.js';
+import { Progress, printable, type Style, style, wantsColor } from './terminal.js';
+
+export interface Reporter {
+  events: RunEvents;
+  /** Prints the result: text or JSON on stdout, a failure's text on stderr. */
+  finish(result: Result, text?: (s: Style) => string): void;
+}
+
+/** No more notices than a person would read; a RAISE storm must not fill the log (TRAPS 27). */
+const MAX_NOTICES = 100;
+
+/** A run that waits says so this often, in milliseconds. */
+const WAIT_LOG_MS = 10_000;
+
+/** Writes what a command tells: progress to stderr, the result to stdout. */
+export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: boolean; color?: boolean }): Reporter {
+  const err = style(wantsColor(process.stderr, options.color !== false));
+  const progress = new Progress(process.stderr, err, options.quiet === true);
+  let notices = 0;
+  let lastWait = Number.NEGATIVE_INFINITY;
+  const events: RunEvents = {
+    progress: (text) => progress.log(text),
+    retryConnect: (reason) => progress.log(`waiting for the database: ${reason.message}`),
+    waitForLock: (holder) => {
+      const text = `waiting for the migration lock: ${describeHolder(holder)}`;
+      if (performance.now() - lastWait < WAIT_LOG_MS) return;
+      lastWait = performance.now();
+      progress.log(text);
+    },
+    waitForTable: (name, reason) => progress.log(`${name} gives way and tries again: ${reason.message}`),
+    migrationStarted: (name, i, total) => progress.busy(`${name} (${i + 1} of ${total})`),
+    migrationDone: (name, ms) => progress.log(`${err.green('applied')} ${name} ${err.dim(formatMs(ms))}`),
+    statementDone: (name, done, total) => progress.busy(`${name}: statement ${done} of ${total} done`),
+    waiting: (text) => progress.log(`waiting: ${text}`),
+    warning: (text) => progress.log(`${err.yellow('warning:')} ${text}`),
+    notice: (text) => {
+      if (options.verbose && ++notices <= MAX_NOTICES)
+        progress.log(`notice: ${text}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
+    },
+  };
+  return {
+    events,
+    finish(result, text) {
+      progress.clear();
+      const log = process.env.KASM_DB_TERMINATION_LOG;
+      const warning = log ? writeTerminationLog(log, result) : undefined;
+      if (warning) progress.log(`${err.yellow('warning:')} ${warning}`);
+      if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
+      else if (!result.error && text)
+        process.stdout.write(`${text(style(wantsColor(process.stdout, options.color !== false)))}\n`);
+      if (result.error) process.stderr.write(`${failureText(result, err)}\n`);
+      if (result.outcome === 'internal' && text) process.stderr.write(`${text(err)}\n`);
+    },
+  };
+}
+
+function failureText({ error, outcome, exitCode }: Result, s: Style): string {
+  if (!error) return '';
+  const lines = [`${s.red(`${outcome}:`)} ${printable(error.message)}`];
+  if (error.statement)
+    lines.push(
+      ...printable(error.statement)
+        .split('\n')
+        .map((line) => `  ${s.dim('|')} ${line}`),
+    );
+  if (error.hint) lines.push(`${s.bold('next:')} ${printable(error.hint)}`);
+  lines.push(s.dim(`exit code ${exitCode} (${outcome})`));
+  return lines.join('\n');
+}

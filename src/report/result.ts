@@ -1,0 +1,53 @@
+import type { Outcome } from '../errors.js';
+import type { LockHolder } from '../postgres/lock.js';
+
+/** What every command answers, and what `--json` prints; result.schema.json is made from src/report/schema.ts, which must agree. */
+export interface Result {
+  command: string;
+  outcome: Outcome;
+  exitCode: number;
+  /** Of kasm-db. */
+  version: string;
+  database?: DatabaseInfo;
+  target?: string;
+  current?: string;
+  applied?: { name: string; ms: number }[];
+  pending?: string[];
+  unknown?: string[];
+  changed?: string[];
+  lock?: { waitedMs: number; holder?: LockHolder };
+  run?: RunInfo;
+  warnings?: string[];
+  durationMs: number;
+  error?: ErrorInfo;
+}
+
+export interface DatabaseInfo {
+  host: string;
+  port: number;
+  name: string;
+  user: string;
+  serverVersion?: string;
+  connection?: 'direct' | 'pooled';
+}
+
+export interface RunInfo {
+  phase: 'migrate' | 'seed' | 'done' | 'failed' | 'died';
+  startedAt: string;
+  by: string;
+  current?: string;
+  done: number;
+  total: number;
+  error?: string;
+}
+
+export interface ErrorInfo {
+  code: Outcome;
+  message: string;
+  hint?: string;
+  sqlstate?: string;
+  migration?: string;
+  file?: string;
+  line?: number;
+  statement?: string;
+}

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import { EXIT_CODES, type Outcome } from '../errors.js';
+import type { Result } from './result.js';
+
+const outcomes = Object.keys(EXIT_CODES) as [Outcome, ...Outcome[]];
+const holder = z.object({
+  pid: z.number().int(),
+  applicationName: z.string(),
+  clientAddr: z.string().nullable(),
+  connectedSeconds: z.number().nullable(),
+});
+
+/** The JSON contract. Not loaded at run time: the build makes result.schema.json from it, and tests hold every output against it. */
+export const resultSchema = z.strictObject({
+  command: z.string(),
+  outcome: z.enum(outcomes),
+  exitCode: z.number().int().min(0).max(255),
+  version: z.string(),
+  database: z
+    .strictObject({
+      host: z.string(),
+      port: z.number().int(),
+      name: z.string(),
+      user: z.string(),
+      serverVersion: z.string().optional(),
+      connection: z.enum(['direct', 'pooled']).optional(),
+    })
+    .optional(),
+  target: z.string().optional(),
+  current: z.string().optional(),
+  applied: z.array(z.strictObject({ name: z.string(), ms: z.number().int() })).optional(),
+  pending: z.array(z.string()).optional(),
+  unknown: z.array(z.string()).optional(),
+  changed: z.array(z.string()).optional(),
+  lock: z.strictObject({ waitedMs: z.number().int(), holder: holder.optional() }).optional(),
+  run: z
+    .strictObject({
+      phase: z.enum(['migrate', 'seed', 'done', 'failed', 'died']),
+      startedAt: z.string(),
+      by: z.string(),
+      current: z.string().optional(),
+      done: z.number().int(),
+      total: z.number().int(),
+      error: z.string().optional(),
+    })
+    .optional(),
+  warnings: z.array(z.string()).optional(),
+  durationMs: z.number().int(),
+  error: z
+    .strictObject({
+      code: z.enum(outcomes),
+      message: z.string(),
+      hint: z.string().optional(),
+      sqlstate: z.string().length(5).optional(),
+      migration: z.string().optional(),
+      file: z.string().optional(),
+      line: z.number().int().min(1).optional(),
+      statement: z.string().optional(),
+    })
+    .optional(),
+}) satisfies z.ZodType<Result>;
+
+export function resultJsonSchema(): object {
+  return { title: 'kasm-db result', ...z.toJSONSchema(resultSchema) };
+}

@@ -1,0 +1,81 @@
+import { formatMs } from '../config/duration.js';
+
+/** What a message may look like on this stream. */
+export interface Style {
+  bold(text: string): string;
+  dim(text: string): string;
+  red(text: string): string;
+  green(text: string): string;
+  yellow(text: string): string;
+}
+
+const paint = (code: number) => (text: string) => `\u001b[${code}m${text}\u001b[0m`;
+const plain = (text: string) => text;
+
+export function style(colored: boolean): Style {
+  return colored
+    ? { bold: paint(1), dim: paint(2), red: paint(31), green: paint(32), yellow: paint(33) }
+    : { bold: plain, dim: plain, red: plain, green: plain, yellow: plain };
+}
+
+/** Colours only on a terminal, and never against NO_COLOR (no-color.org) or --no-color. */
+export function wantsColor(stream: NodeJS.WriteStream, flag: boolean): boolean {
+  return flag && stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+}
+
+/** Text from a server or a file, safe to print: no control characters that a terminal would obey. */
+export function printable(text: string): string {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point.
+  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+}
+
+/** Rows as aligned columns. */
+export function table(header: string[], rows: string[][], s: Style): string {
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)));
+  const line = (cells: string[]) =>
+    cells
+      .map((cell, i) => (i === cells.length - 1 ? cell : cell.padEnd(widths[i] as number)))
+      .join('  ')
+      .trimEnd();
+  return [s.dim(line(header)), ...rows.map(line)].join('\n');
+}
+
+/** Progress of a run on stderr: a line that is written over on a terminal, else a line an event. */
+export class Progress {
+  private timer: NodeJS.Timeout | undefined;
+  private shown = false;
+
+  constructor(
+    private readonly stream: NodeJS.WriteStream,
+    private readonly s: Style,
+    private readonly quiet: boolean,
+  ) {}
+
+  /** A line that stays. */
+  log(text: string): void {
+    if (this.quiet) return;
+    this.clear();
+    this.stream.write(`${printable(text)}\n`);
+  }
+
+  /** What is being done now, with the time it takes so far. */
+  busy(text: string): void {
+    if (this.quiet || !this.stream.isTTY) return;
+    this.clear();
+    const started = performance.now();
+    const draw = () => {
+      const line = `${printable(text)} ${this.s.dim(formatMs(performance.now() - started))}`;
+      this.stream.write(`\r\u001b[K${line}`);
+      this.shown = true;
+    };
+    draw();
+    this.timer = setInterval(draw, 100);
+    this.timer.unref();
+  }
+
+  clear(): void {
+    clearInterval(this.timer);
+    if (this.shown) this.stream.write('\r\u001b[K');
+    this.shown = false;
+  }
+}

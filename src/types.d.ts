@@ -1,0 +1,18 @@
+declare module 'pgpass' {
+  export default function pgpass(
+    connection: { host: string; port: number; database: string; user: string },
+    done: (password?: string) => void,
+  ): void;
+}
+
+/** The migrations that ship with this build; made by scripts/build.mjs. */
+declare module 'kasm-db:migrations' {
+  import type { MigrationHeader } from './migrate/files.js';
+  export const headers: MigrationHeader[];
+}
+
+/** Their SQL, apart from their headers so that `check` never evaluates it. */
+declare module 'kasm-db:migration-sql' {
+  export const up: Record<string, string>;
+  export const down: Record<string, string>;
+}
