@@ -1,5 +1,14 @@
 // Builds dist/: the command line (one file), the library, the parser's WASM, the JSON Schema of the result.
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { build } from 'esbuild';
 import { shippedPlugin } from './shipped.mjs';
@@ -31,31 +40,37 @@ const common = {
   logLevel: 'warning',
 };
 
-rmSync('dist', { recursive: true, force: true });
-mkdirSync('dist');
+// Built aside and swapped in, so that a running test or command never meets half of it.
+const out = `dist.${process.pid}`;
+mkdirSync(out);
 await Promise.all([
   build({
     ...common,
     entryPoints: ['src/main.ts'],
-    outfile: 'dist/kasm-db.cjs',
+    outfile: `${out}/kasm-db.cjs`,
     format: 'cjs',
     banner: { js: '#!/usr/bin/env node' },
   }),
   build({
     ...common,
     entryPoints: ['src/index.ts'],
-    outfile: 'dist/index.mjs',
+    outfile: `${out}/index.mjs`,
     format: 'esm',
     banner: {
       js: "import{createRequire as __cr}from'node:module';import{fileURLToPath as __fp}from'node:url';const require=__cr(import.meta.url),__filename=__fp(import.meta.url),__dirname=__fp(new URL('.',import.meta.url)).slice(0,-1);",
     },
   }),
 ]);
-chmodSync('dist/kasm-db.cjs', 0o755);
-copyFileSync(require.resolve('libpg-query/wasm/libpg-query.wasm'), 'dist/libpg-query.wasm');
+chmodSync(`${out}/kasm-db.cjs`, 0o755);
+copyFileSync(require.resolve('libpg-query/wasm/libpg-query.wasm'), `${out}/libpg-query.wasm`);
 
 const schema = await build({ ...common, entryPoints: ['src/report/schema.ts'], format: 'esm', write: false });
 const { resultJsonSchema } = await import(
   `data:text/javascript;base64,${Buffer.from(schema.outputFiles[0].contents).toString('base64')}`
 );
-writeFileSync('dist/result.schema.json', `${JSON.stringify(resultJsonSchema(), null, 2)}\n`);
+writeFileSync(`${out}/result.schema.json`, `${JSON.stringify(resultJsonSchema(), null, 2)}\n`);
+
+const old = `${out}.old`;
+if (existsSync('dist')) renameSync('dist', old);
+renameSync(out, 'dist');
+rmSync(old, { recursive: true, force: true });

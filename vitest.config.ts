@@ -1,0 +1,18 @@
+import { defineConfig } from 'vitest/config';
+// @ts-expect-error plain JavaScript, shared with the build
+import { shippedVitePlugin } from './scripts/shipped.mjs';
+
+export default defineConfig({
+  plugins: [shippedVitePlugin()],
+  test: {
+    include: ['test/**/*.test.ts'],
+    exclude: ['test/cluster/**'],
+    globalSetup: ['test/support/global-setup.ts'],
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
+    // Two cores: more workers only make the timing of process tests worse.
+    maxWorkers: 2,
+    pool: 'forks',
+    reporters: process.env.CI ? ['default'] : ['default'],
+  },
+});
