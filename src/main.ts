@@ -4,10 +4,11 @@ import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from './errors.js';
 import { reporter } from './report/reporter.js';
 import type { Result } from './report/result.js';
 import { abortOnSignals } from './signals.js';
+import { now } from './time.js';
 import { VERSION } from './version.js';
 
 const argv = process.argv.slice(2);
-const started = performance.now();
+const started = now();
 const signal = abortOnSignals();
 
 async function main(): Promise<number> {
@@ -38,7 +39,7 @@ function refused(error: unknown): number {
     outcome: known.outcome,
     exitCode: known.exitCode,
     version: VERSION,
-    durationMs: Math.round(performance.now() - started),
+    durationMs: Math.round(now() - started),
     error: { code: known.outcome, message: known.message, ...known.details },
   };
   const stack = known.outcome === 'internal' ? () => (error as Error)?.stack ?? '' : undefined;

@@ -1,3 +1,8 @@
+/** A clock that only goes forward, in milliseconds. process.uptime() is there at once; `performance` would load a module of its own at start-up. */
+export function now(): number {
+  return process.uptime() * 1000;
+}
+
 /** Waits, and stops waiting with the signal's reason. @param ms milliseconds */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {

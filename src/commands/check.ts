@@ -1,5 +1,6 @@
 import { formatMs, parseDuration } from '../config/duration.js';
 import { checkOnce, waitUntilReady } from '../gate/wait.js';
+import { now } from '../time.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface CheckOptions {
@@ -15,7 +16,7 @@ const FOR_EVER_MS = 2_147_483_647;
 /** Is everything that this build needs applied? Never writes, never takes the migration lock. */
 export async function checkCommand(ctx: CommandContext, options: CheckOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
-  const started = performance.now();
+  const started = now();
   const { look, plan, warnings } =
     options.wait === undefined
       ? await checkOnce(ctx, migrations, { vendor: true, once: false })
@@ -35,7 +36,7 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
     },
     text: (s) =>
       `${s.green('Ready.')} All ${plan.applied.length} migrations that this build needs are applied${
-        options.wait === undefined ? '' : ` (after ${formatMs(performance.now() - started)})`
+        options.wait === undefined ? '' : ` (after ${formatMs(now() - started)})`
       }.`,
   };
 }

@@ -11,6 +11,7 @@ import type { Look } from '../migrate/history.js';
 import { errorInfo } from '../report/error-info.js';
 import type { DatabaseInfo, Result } from '../report/result.js';
 import type { Style } from '../report/terminal.js';
+import { now } from '../time.js';
 import { VERSION } from '../version.js';
 
 /** Options that every database command takes. */
@@ -49,7 +50,7 @@ export async function execute(
   { command, options, env, signal, events, writes }: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result; text?: Answer['text'] }> {
-  const started = performance.now();
+  const started = now();
   const common = { command, version: VERSION };
   let resolve = () => resolveSettings(options, env, { direct: writes });
   let stopServer = async () => {};
@@ -78,7 +79,7 @@ export async function execute(
       exitCode: EXIT_CODES.ok,
       ...(database ? { database } : {}),
       ...fields,
-      durationMs: Math.round(performance.now() - started),
+      durationMs: Math.round(now() - started),
     };
     return { result, text };
   } catch (caught) {
@@ -96,7 +97,7 @@ export async function execute(
         exitCode: error.exitCode,
         ...(database ? { database } : {}),
         ...fieldsOf(error),
-        durationMs: Math.round(performance.now() - started),
+        durationMs: Math.round(now() - started),
         error: errorInfo(error),
       },
       ...(error.outcome === 'internal' ? { text: () => (caught as Error)?.stack ?? '' } : {}),

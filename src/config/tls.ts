@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { type ConnectionOptions, checkServerIdentity, rootCertificates } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import { KasmDbError, messageOf } from '../errors.js';
 import type { ConnectionSettings } from './settings.js';
 
@@ -34,20 +34,24 @@ function tlsOptions(settings: ConnectionSettings): ConnectionOptions {
   }
   // With a root certificate at hand libpq verifies the chain in every mode.
   options.rejectUnauthorized = root !== undefined;
-  if (root) options.ca = root;
-  options.checkServerIdentity =
-    sslmode === 'verify-full' ? (name, cert) => checkServerIdentity(name, cert) : () => undefined;
+  // Without `ca` Node takes the roots that it ships with.
+  if (root && root !== SYSTEM_ROOTS) options.ca = root;
+  // Node checks the name by itself; only verify-full wants that.
+  if (sslmode !== 'verify-full') options.checkServerIdentity = () => undefined;
   return options;
 }
 
-function rootCertificate(settings: ConnectionSettings): string | string[] | undefined {
+/** libpq's word for the roots that the system trusts. */
+const SYSTEM_ROOTS = 'system';
+
+function rootCertificate(settings: ConnectionSettings): string | undefined {
   const path = settings.sslrootcert ?? defaultFile('root.crt');
   if (!path) return undefined;
-  if (path === 'system') {
+  if (path === SYSTEM_ROOTS) {
     if (settings.sslmode !== 'verify-full') {
       throw new KasmDbError('usage', `sslrootcert=system needs sslmode=verify-full, not ${settings.sslmode}`);
     }
-    return [...rootCertificates];
+    return SYSTEM_ROOTS;
   }
   // Like libpq, a named file that is not there only matters to the modes that verify.
   if (!existsSync(path) && !settings.sslmode.startsWith('verify-')) return undefined;

@@ -7,7 +7,7 @@ import { look } from '../migrate/history.js';
 import { type Plan, plan } from '../migrate/plan.js';
 import { connect } from '../postgres/connect.js';
 import { disconnect } from '../postgres/query.js';
-import { jittered, sleep } from '../time.js';
+import { jittered, now, sleep } from '../time.js';
 import { VERSION } from '../version.js';
 
 export interface Verdict {
@@ -94,7 +94,7 @@ const LONGEST_PAUSE_MS = 5000;
  * @throws KasmDbError as checkOnce; integrity and environment at once, since waiting does not cure them
  */
 export async function waitUntilReady(ctx: Context, migrations: Migration[], options: WaitOptions): Promise<Verdict> {
-  const started = performance.now();
+  const started = now();
   let said = '';
   for (let tries = 0; ; tries++) {
     let error: KasmDbError;
@@ -110,7 +110,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       options.onState(error.message);
     }
     const pause = jittered(Math.min(FIRST_PAUSE_MS * 1.5 ** tries, LONGEST_PAUSE_MS));
-    const left = options.waitMs - (performance.now() - started);
+    const left = options.waitMs - (now() - started);
     if (left <= 0) throw error.with({ hint: `gave up after ${formatMs(options.waitMs)}; ${error.details.hint ?? ''}` });
     await sleep(Math.min(pause, left), ctx.signal);
   }

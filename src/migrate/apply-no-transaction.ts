@@ -5,7 +5,7 @@ import { cancellable, runScript } from '../postgres/query.js';
 import { isServerError, sqlstateOf } from '../postgres/sqlstate.js';
 import { excerpt, lineAt } from '../postgres/statements.js';
 import { RESET_SQL, type SessionOptions, sessionSql } from '../postgres/transaction.js';
-import { jittered, sleep } from '../time.js';
+import { jittered, now, sleep } from '../time.js';
 import { rollback } from './apply.js';
 import type { Context } from './context.js';
 import { migrationFailure } from './failure.js';
@@ -50,13 +50,13 @@ export async function applyNoTransaction(
   const text = await migration.sql();
   const statements = await parseScript(text, migration.path);
   // Waiting for old transactions is part of building an index concurrently, so only the deadline bounds it.
-  const lockTimeoutMs = migration.lockTimeoutMs ?? Math.max(options.deadline - performance.now(), 1);
+  const lockTimeoutMs = migration.lockTimeoutMs ?? Math.max(options.deadline - now(), 1);
   await client.query(sessionSql({ ...options.session, lockTimeoutMs }));
   try {
     for (const [i, statement] of statements.entries()) {
       const before = i < options.done;
       if (before && !isSessionSetting(statement)) continue;
-      const started = performance.now();
+      const started = now();
       try {
         if (before) await client.query(statement.sql);
         else await runOne(ctx, client, migration, statement, i, statements.length, options);
@@ -65,7 +65,7 @@ export async function applyNoTransaction(
         throw failure(error, migration, text, statement, i, statements.length);
       }
       if (!before) {
-        const ms = performance.now() - started;
+        const ms = now() - started;
         if (!isTransactional(statement)) await client.query(options.record(i + 1, statements.length, ms));
         ctx.events.statementDone?.(migration.name, i + 1, statements.length);
       }
@@ -127,7 +127,7 @@ async function inTransaction(
     } catch (error) {
       await rollback(client);
       const pause = jittered(Math.min(250 * 2 ** tries, 5000));
-      if (sqlstateOf(error) !== '55P03' || performance.now() + pause > options.deadline) throw error;
+      if (sqlstateOf(error) !== '55P03' || now() + pause > options.deadline) throw error;
       await sleep(pause, ctx.signal);
     }
   }

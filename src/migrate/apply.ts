@@ -5,7 +5,7 @@ import { cancellable, runScript } from '../postgres/query.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { splitStatements } from '../postgres/statements.js';
 import { beginSql, RESET_SQL, type SessionOptions } from '../postgres/transaction.js';
-import { jittered, sleep } from '../time.js';
+import { jittered, now, sleep } from '../time.js';
 import type { Context } from './context.js';
 import { migrationFailure } from './failure.js';
 import type { Migration } from './files.js';
@@ -17,7 +17,7 @@ const RETRYABLE = new Set(['55P03', '40P01', '40001']);
 
 export interface ApplyOptions {
   session: SessionOptions;
-  /** When to give up waiting for table locks (performance.now() clock). */
+  /** When to give up waiting for table locks (now() clock). */
   deadline: number;
   /** Take the migration lock inside the transaction, then ask `stillPending` (behind a pooler). */
   perTransaction?: { stillPending: () => Promise<boolean> } | undefined;
@@ -43,18 +43,15 @@ export async function applyInTransaction(
 ): Promise<Applied> {
   const sql = await migration.sql();
   for (let tries = 0; ; tries++) {
-    const started = performance.now();
+    const started = now();
     try {
       return await attempt(ctx, client, migration, sql, options);
     } catch (error) {
       await rollback(client);
       const retryable = RETRYABLE.has(sqlstateOf(error) ?? '');
       const pause = jittered(Math.min(250 * 2 ** tries, 5000));
-      if (!retryable || performance.now() + pause > options.deadline) throw error;
-      ctx.events.waitForTable?.(
-        migration.name,
-        toKasmDbError(error, `after ${Math.round(performance.now() - started)} ms`),
-      );
+      if (!retryable || now() + pause > options.deadline) throw error;
+      ctx.events.waitForTable?.(migration.name, toKasmDbError(error, `after ${Math.round(now() - started)} ms`));
       await sleep(pause, ctx.signal);
     }
   }
@@ -67,7 +64,7 @@ async function attempt(
   sql: string,
   options: ApplyOptions,
 ): Promise<Applied> {
-  const started = performance.now();
+  const started = now();
   const lockTimeoutMs = migration.lockTimeoutMs ?? options.session.lockTimeoutMs;
   await begin(client, { ...options.session, lockTimeoutMs });
   if (options.perTransaction) {
@@ -97,7 +94,7 @@ async function attempt(
       hint: 'take COMMIT and ROLLBACK out of the file',
     });
   }
-  const ms = performance.now() - started;
+  const ms = now() - started;
   try {
     await commit(ctx, client, options, ms);
   } catch (error) {

@@ -4,7 +4,7 @@ import { describeHolder, type LockHolder, tryLock, tryTransactionLock, unlock } 
 import { cancellable, disconnect } from '../postgres/query.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import type { SessionOptions } from '../postgres/transaction.js';
-import { jittered, sleep } from '../time.js';
+import { jittered, now, sleep } from '../time.js';
 import { VERSION } from '../version.js';
 import { type Applied, applyInTransaction, begin, rollback } from './apply.js';
 import { applyNoTransaction } from './apply-no-transaction.js';
@@ -42,7 +42,7 @@ export interface RunResult {
  * @throws KasmDbError
  */
 export async function run(ctx: Context, migrations: Migration[], options: RunOptions): Promise<RunResult> {
-  const started = performance.now();
+  const started = now();
   const deadline = started + options.lockTimeoutMs;
   let holder: LockHolder | undefined;
   for (let tries = 0; ; tries++) {
@@ -51,7 +51,7 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
     try {
       const state = await cancellable(client, ctx.signal, () => look(client, { vendor: true }));
       const planned = planFor(migrations, state, options.to);
-      const waitedMs = tries === 0 ? 0 : performance.now() - started;
+      const waitedMs = tries === 0 ? 0 : now() - started;
       if (planned.pending.length === 0) return { look: state, plan: planned, applied: [], waitedMs, holder };
       await prepare(planned.pending, state);
       const session = {
@@ -72,7 +72,7 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
     }
     ctx.events.waitForLock?.(holder);
     const pause = jittered(Math.min(100 * 1.5 ** tries, 2000));
-    if (performance.now() + pause > deadline) throw locked(holder, options.lockTimeoutMs);
+    if (now() + pause > deadline) throw locked(holder, options.lockTimeoutMs);
     // No connection is held while waiting: 200 waiters would else use up max_connections.
     await sleep(pause, ctx.signal);
   }
@@ -185,7 +185,7 @@ async function applyUnwrapped(
   run: RunLog,
   state: Look,
 ): Promise<number> {
-  const started = performance.now();
+  const started = now();
   await client.query(
     run.progress({
       current: state.run?.current?.startsWith(`${migration.name}#`) ? state.run.current : migration.name,
@@ -206,7 +206,7 @@ async function applyUnwrapped(
           : run.progress({ current: migration.name, done: index })
       }`,
   });
-  return performance.now() - started;
+  return now() - started;
 }
 
 /** The statement that the last run had begun when it died: `NAME#3` stays in the run row unless its end was seen. */
@@ -263,6 +263,7 @@ async function applyPooled(
   deadline: number,
   run: RunLog,
 ): Promise<Applied> {
+  const started = now();
   for (let tries = 0; ; tries++) {
     const result = await applyInTransaction(ctx, client, migration, {
       session,
@@ -278,7 +279,7 @@ async function applyPooled(
     if (result.outcome !== 'busy') return result;
     ctx.events.waitForLock?.(result.holder);
     const pause = jittered(Math.min(100 * 1.5 ** tries, 2000));
-    if (performance.now() + pause > deadline) throw locked(result.holder, deadline);
+    if (now() + pause > deadline) throw locked(result.holder, deadline - started);
     await sleep(pause, ctx.signal);
   }
 }

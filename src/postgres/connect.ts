@@ -2,7 +2,7 @@ import pg from 'pg';
 import type { ChannelBinding, ConnectionSettings } from '../config/settings.js';
 import { type TlsAttempt, tlsAttempts } from '../config/tls.js';
 import { isKasmDbError, KasmDbError, messageOf } from '../errors.js';
-import { jittered, sleep } from '../time.js';
+import { jittered, now, sleep } from '../time.js';
 import { applicationName } from './application-name.js';
 import { isServerError } from './sqlstate.js';
 
@@ -32,16 +32,16 @@ const ATTEMPT_MS = 10_000;
  * @throws KasmDbError unreachable (it may heal), environment (it won't), usage
  */
 export async function connect(resolve: () => ConnectionSettings, options: ConnectOptions = {}): Promise<Client> {
-  const started = performance.now();
+  const started = now();
   let reported = '';
   for (let tries = 0; ; tries++) {
     options.signal?.throwIfAborted();
     const settings = resolve();
-    const left = settings.connectTimeoutMs - (performance.now() - started);
+    const left = settings.connectTimeoutMs - (now() - started);
     const result = await tryHosts(settings, Math.max(left, 1), options.signal);
     if (!('error' in result)) return result;
     const pause = jittered(Math.min(100 * 2 ** tries, 2000));
-    if (!result.heals || options.once || performance.now() - started + pause > settings.connectTimeoutMs) {
+    if (!result.heals || options.once || now() - started + pause > settings.connectTimeoutMs) {
       throw result.error;
     }
     if (reported !== result.error.message) {

@@ -1,6 +1,7 @@
 import { formatMs } from '../config/duration.js';
 import type { RunEvents } from '../migrate/context.js';
 import { describeHolder } from '../postgres/lock.js';
+import { now } from '../time.js';
 import { writeTerminationLog } from './output.js';
 import type { Result } from './result.js';
 import { Progress, printable, type Style, style, wantsColor } from './terminal.js';
@@ -28,8 +29,8 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
     retryConnect: (reason) => progress.log(`waiting for the database: ${reason.message}`),
     waitForLock: (holder) => {
       const text = `waiting for the migration lock: ${describeHolder(holder)}`;
-      if (performance.now() - lastWait < WAIT_LOG_MS) return;
-      lastWait = performance.now();
+      if (now() - lastWait < WAIT_LOG_MS) return;
+      lastWait = now();
       progress.log(text);
     },
     waitForTable: (name, reason) => progress.log(`${name} gives way and tries again: ${reason.message}`),

@@ -1,4 +1,5 @@
 import { formatMs } from '../config/duration.js';
+import { now } from '../time.js';
 
 /** What a message may look like on this stream. */
 export interface Style {
@@ -62,9 +63,9 @@ export class Progress {
   busy(text: string): void {
     if (this.quiet || !this.stream.isTTY) return;
     this.clear();
-    const started = performance.now();
+    const started = now();
     const draw = () => {
-      const line = `${printable(text)} ${this.s.dim(formatMs(performance.now() - started))}`;
+      const line = `${printable(text)} ${this.s.dim(formatMs(now() - started))}`;
       this.stream.write(`\r\u001b[K${line}`);
       this.shown = true;
     };

@@ -27,7 +27,7 @@ export interface RunningServer {
 }
 
 function binaries(version: number): string {
-  const from = join(import.meta.dirname, '..', '.servers', 'package.json');
+  const from = join(process.cwd(), 'test/.servers/package.json');
   return embeddedBinaries(serverAccount(), from, `postgres-${version}`);
 }
 

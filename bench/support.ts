@@ -1,0 +1,152 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import pg from 'pg';
+import { startTestServer } from '../test/support/server.js';
+
+/** One way to do the work that is measured. */
+export interface Contender {
+  name: string;
+  command: string[];
+  env?: Record<string, string>;
+  /** Before each run, not timed. */
+  before?: () => Promise<void>;
+}
+
+export interface Measured {
+  name: string;
+  median: number;
+  min: number;
+  max: number;
+  /** Median of the ratios pair by pair to the first contender. */
+  ratio: number;
+}
+
+export interface BenchServer {
+  env(database: string): Record<string, string>;
+  query(database: string, sql: string): Promise<void>;
+  newDatabase(): Promise<string>;
+  stop(): Promise<void>;
+}
+
+export const ROOT = resolve(import.meta.dirname, '..');
+export const KASM_DB = [process.execPath, join(ROOT, 'dist/kasm-db.cjs')];
+
+/** psql's own binary: Debian's wrapper script costs 15 ms more. */
+export function psql(): string | undefined {
+  const candidates = [18, 17, 16, 15, 14, 13].map((v) => `/usr/lib/postgresql/${v}/bin/psql`);
+  return candidates.find((path) => existsSync(path));
+}
+
+/** A PostgreSQL 16 with SCRAM login on loopback, as in real use. */
+export async function benchServer(): Promise<BenchServer> {
+  const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kasm-db-bench-'));
+  const server = await startTestServer(16, scratch);
+  const { port, password } = server.info;
+  const query = async (database: string, sql: string) => {
+    const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database, ssl: false });
+    await client.connect();
+    await client.query(sql).finally(() => client.end());
+  };
+  return {
+    env: (database) => ({
+      POSTGRES_HOST: '127.0.0.1',
+      POSTGRES_PORT: String(port),
+      POSTGRES_DB: database,
+      POSTGRES_USER: 'postgres',
+      POSTGRES_PASSWORD: password,
+      PGSSLMODE: 'disable',
+      PGHOST: '127.0.0.1',
+      PGPORT: String(port),
+      PGDATABASE: database,
+      PGUSER: 'postgres',
+      PGPASSWORD: password,
+    }),
+    query,
+    newDatabase: async () => {
+      const name = `bench_${randomBytes(4).toString('hex')}`;
+      await query('postgres', `CREATE DATABASE ${name}`);
+      return name;
+    },
+    stop: async () => {
+      await server.stop();
+      rmSync(scratch, { recursive: true, force: true });
+    },
+  };
+}
+
+/** Runs the contenders in turn, A B C A B C …, so that a machine whose speed drifts is the same to all. */
+export async function measure(contenders: Contender[], runs: number, warmUp = 2): Promise<Measured[]> {
+  const times = contenders.map(() => [] as number[]);
+  for (let round = -warmUp; round < runs; round++) {
+    for (const [i, contender] of contenders.entries()) {
+      await contender.before?.();
+      const ms = await timed(contender);
+      if (round >= 0) times[i]?.push(ms);
+    }
+  }
+  return contenders.map(({ name }, i) => {
+    const own = times[i] as number[];
+    return {
+      name,
+      median: median(own),
+      min: Math.min(...own),
+      max: Math.max(...own),
+      ratio: median(own.map((ms, n) => ms / (times[0]?.[n] as number))),
+    };
+  });
+}
+
+function timed({ name, command, env }: Contender): Promise<number> {
+  const [program, ...args] = command as [string, ...string[]];
+  const started = performance.now();
+  return new Promise((done, failed) => {
+    const child = spawn(program, args, {
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let stderr = '';
+    child.stderr.on('data', (chunk) => {
+      stderr += chunk;
+    });
+    child.on('error', failed);
+    child.on('close', (code) =>
+      code === 0 ? done(performance.now() - started) : failed(new Error(`${name} ended with ${code}: ${stderr}`)),
+    );
+  });
+}
+
+function median(values: number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return sorted.length % 2
+    ? (sorted[Math.floor(middle)] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+export function print(title: string, rows: Measured[]): void {
+  console.log(`\n${title} (${process.version}, ${cpus().length} cores)`);
+  for (const { name, median: mid, min, max, ratio } of rows) {
+    console.log(
+      `  ${name.padEnd(34)} ${mid.toFixed(1).padStart(8)} ms  (${min.toFixed(1)} to ${max.toFixed(1)})  × ${ratio.toFixed(2)}`,
+    );
+  }
+}
+
+/** Bundles a script the way kasm-db is bundled, so that a comparison is fair. */
+export function bundle(source: string, out: string): void {
+  execFileSync(join(ROOT, 'node_modules/.bin/esbuild'), [
+    source,
+    '--bundle',
+    '--platform=node',
+    '--format=cjs',
+    '--minify-syntax',
+    '--minify-whitespace',
+    '--external:pg-native',
+    '--external:pg-cloudflare',
+    `--outfile=${out}`,
+    '--log-level=error',
+  ]);
+}

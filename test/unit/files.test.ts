@@ -1,0 +1,145 @@
+import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { KasmDbError } from '../../src/errors.js';
+import { readMigrations, readSql, shippedMigrations } from '../../src/migrate/files.js';
+import { folder } from '../support/cli.js';
+
+const isRoot = process.getuid?.() === 0;
+
+function refusal(work: () => unknown): KasmDbError {
+  try {
+    work();
+  } catch (error) {
+    if (error instanceof KasmDbError) return error;
+    throw error;
+  }
+  throw new Error('it was accepted');
+}
+
+describe('files › a folder of migrations', () => {
+  it('is read in the order of the names, with the way to each SQL', async () => {
+    const dir = folder({
+      '0010_c.sql': 'SELECT 10;\n',
+      '0002_b.down.sql': 'SELECT -2;\n',
+      '0002_b.sql': 'SELECT 2;\n',
+      '0001_a.sql': '-- kasm-db: no-transaction\nSELECT 1;\n',
+    });
+    const migrations = readMigrations(dir);
+    expect(migrations.map((m) => m.name)).toEqual(['0001_a', '0002_b', '0010_c']);
+    expect(migrations.map((m) => m.hasDown)).toEqual([false, true, false]);
+    expect(migrations.map((m) => m.transaction)).toEqual([false, true, true]);
+    expect(migrations[1]?.path).toBe(join(dir, '0002_b.sql'));
+    expect(await Promise.all(migrations.map((m) => m.sql()))).toEqual([
+      '-- kasm-db: no-transaction\nSELECT 1;',
+      'SELECT 2;',
+      'SELECT 10;',
+    ]);
+    expect(await Promise.all(migrations.map((m) => m.downSql()))).toEqual([undefined, 'SELECT -2;', undefined]);
+  });
+
+  it('may hold other things: a README, hidden files, and what Kubernetes puts beside a mounted ConfigMap', () => {
+    const dir = folder({
+      'README.md': '# no migration',
+      '.0002_draft.sql': 'SELECT',
+      '..2026_01_01/0001_a.sql': 'SELECT 1;',
+    });
+    symlinkSync('..2026_01_01', join(dir, '..data'));
+    symlinkSync('..data/0001_a.sql', join(dir, '0001_a.sql'));
+    expect(readMigrations(dir).map((m) => m.name)).toEqual(['0001_a']);
+  });
+
+  it('gives the same checksum with BOM and CRLF, and SQL without them', async () => {
+    const [dos] = readMigrations(folder({ '0001_a.sql': '\ufeffSELECT 1;\r\nSELECT 2;\r\n' }));
+    const [unix] = readMigrations(folder({ '0001_a.sql': 'SELECT 1;\nSELECT 2;\n' }));
+    expect(dos?.checksum).toBe(unix?.checksum);
+    expect(await dos?.sql()).toBe('SELECT 1;\nSELECT 2;');
+  });
+});
+
+describe('files › a folder that is refused, as a usage error that names the file (TRAPS 28)', () => {
+  it.each<[string, Record<string, string | Buffer>, RegExp, string | undefined]>([
+    ['two files with one number', { '0001_a.sql': 'SELECT 1;', '0001_b.sql': 'SELECT 1;' }, /0001_a\.sql and .*0001_b\.sql have the same number/, '0001_b.sql'],
+    ['a name without a number', { 'users.sql': 'SELECT 1;' }, /users\.sql: the name does not fit/, 'users.sql'],
+    ['a short number', { '001_a.sql': 'SELECT 1;' }, /the name does not fit/, '001_a.sql'],
+    ['a long number', { '00001_a.sql': 'SELECT 1;' }, /the name does not fit/, '00001_a.sql'],
+    ['no name after the number', { '0001.sql': 'SELECT 1;' }, /the name does not fit/, '0001.sql'],
+    ['nothing after the underscore', { '0001_.sql': 'SELECT 1;' }, /the name does not fit/, '0001_.sql'],
+    ['a name with a blank', { '0001_a b.sql': 'SELECT 1;' }, /the name does not fit/, '0001_a b.sql'],
+    ['a name with a dot', { '0001_a.up.sql': 'SELECT 1;' }, /the name does not fit/, '0001_a.up.sql'],
+    ['a name with a letter of another script', { '0001_größe.sql': 'SELECT 1;' }, /the name does not fit/, '0001_größe.sql'],
+    ['down without up', { '0001_a.sql': 'SELECT 1;', '0002_b.down.sql': 'SELECT 1;' }, /0002_b\.down\.sql has no 0002_b\.sql beside it/, '0002_b.down.sql'],
+    ['not UTF-8', { '0001_a.sql': Buffer.from("SELECT 'gr\xfcn';", 'latin1') }, /0001_a\.sql is not UTF-8/, '0001_a.sql'],
+    ['UTF-16', { '0001_a.sql': Buffer.from('\ufeffSELECT 1;', 'utf16le') }, /NUL/, '0001_a.sql'],
+    ['empty', { '0001_a.sql': '' }, /0001_a\.sql is empty/, '0001_a.sql'],
+    ['only blanks', { '0001_a.sql': ' \n\t\r\n' }, /0001_a\.sql is empty/, '0001_a.sql'],
+    ['only a BOM', { '0001_a.sql': '\ufeff' }, /0001_a\.sql is empty/, '0001_a.sql'],
+    ['a folder named like a migration', { '0001_a.sql/b': '' }, /cannot read .*0001_a\.sql \(.*EISDIR/, '0001_a.sql'],
+    ['no migrations', { 'README.md': '' }, /holds no migration/, undefined],
+    ['only a down script', { '0001_a.down.sql': 'SELECT 1;' }, /holds no migration/, undefined],
+  ])('%s', (_, files, message, file) => {
+    const dir = folder(files);
+    const error = refusal(() => readMigrations(dir));
+    expect(error.outcome).toBe('usage');
+    expect(error.message).toMatch(message);
+    expect(error.details.file).toBe(file === undefined ? undefined : join(dir, file));
+  });
+
+  it('NUL, with its line', () => {
+    const dir = folder({ '0001_a.sql': 'SELECT 1;\nSELECT 2;\nSELECT\u0000 3;\n' });
+    expect(refusal(() => readMigrations(dir))).toMatchObject({
+      outcome: 'usage',
+      message: `${join(dir, '0001_a.sql')} holds a NUL byte; it is no text`,
+      details: { line: 3 },
+    });
+  });
+
+  it('an empty folder', () => {
+    expect(refusal(() => readMigrations(folder({}))).message).toMatch(/holds no migration/);
+  });
+
+  it.each([
+    ['a folder that is not there', '/nowhere/at/all', /cannot read the migrations folder \/nowhere\/at\/all \(ENOENT/],
+    ['a file instead of a folder', join(folder({ f: '' }), 'f'), /cannot read the migrations folder .*ENOTDIR/],
+  ])('%s', (_, dir, message) => {
+    const error = refusal(() => readMigrations(dir));
+    expect(error).toMatchObject({ outcome: 'usage', details: { hint: 'correct --migrations' } });
+    expect(error.message).toMatch(message);
+  });
+
+  it('a link to nothing', () => {
+    const dir = folder({});
+    symlinkSync('nowhere', join(dir, '0001_a.sql'));
+    expect(refusal(() => readMigrations(dir)).message).toMatch(/cannot read .*0001_a\.sql \(ENOENT/);
+  });
+
+  it.skipIf(isRoot)('an unreadable file or folder (root reads them all)', () => {
+    const dir = folder({ '0001_a.sql': 'SELECT 1;' });
+    chmodSync(join(dir, '0001_a.sql'), 0);
+    expect(refusal(() => readMigrations(dir)).message).toMatch(/EACCES/);
+    mkdirSync(join(dir, 'closed'), { mode: 0 });
+    expect(refusal(() => readMigrations(join(dir, 'closed'))).message).toMatch(/EACCES/);
+  });
+});
+
+describe('files › a large file', () => {
+  it('of 50 MB is read', () => {
+    const line = `INSERT INTO a VALUES ('${'x'.repeat(970)}');\n`;
+    const dir = folder({ '0001_a.sql': line.repeat(50_000) });
+    expect(readSql(join(dir, '0001_a.sql'))).toHaveLength(line.length * 50_000 - 1);
+  });
+});
+
+describe('files › what ships with kasm-db', () => {
+  it('is the folder migrations/ as it is, each with a way back', async () => {
+    const shipped = await shippedMigrations();
+    const read = readMigrations('migrations');
+    const plain = ({ sql: _s, downSql: _d, ...header }: (typeof read)[number]) => header;
+    expect(shipped.map(plain)).toEqual(read.map(plain));
+    expect(shipped.every((m) => m.hasDown)).toBe(true);
+    for (const [i, m] of shipped.entries()) {
+      expect(await m.sql()).toBe(await read[i]?.sql());
+      expect(await m.downSql()).toBe(await read[i]?.downSql());
+    }
+  });
+});
