@@ -1,4 +1,6 @@
 // Builds dist/: the command line (one file), the library, the parser's WASM, the JSON Schema of the result.
+
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
   copyFileSync,
@@ -10,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
 import { build } from 'esbuild';
 import { shippedPlugin } from './shipped.mjs';
 
@@ -81,6 +84,20 @@ const { resultJsonSchema } = await import(
   `data:text/javascript;base64,${Buffer.from(schema.outputFiles[0].contents).toString('base64')}`
 );
 writeFileSync(`${out}/result.schema.json`, `${JSON.stringify(resultJsonSchema(), null, 2)}\n`);
+
+execFileSync(
+  process.execPath,
+  [
+    join(dirname(require.resolve('typescript/package.json')), 'bin/tsc'),
+    '-p',
+    'tsconfig.types.json',
+    '--outDir',
+    `${out}/types`,
+  ],
+  {
+    stdio: 'inherit',
+  },
+);
 
 const old = `${out}.old`;
 if (existsSync('dist')) renameSync('dist', old);

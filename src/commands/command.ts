@@ -7,7 +7,7 @@ import {
 import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from '../errors.js';
 import type { Context, RunEvents } from '../migrate/context.js';
 import { type Migration, readMigrations, shippedMigrations } from '../migrate/files.js';
-import type { Look } from '../migrate/history.js';
+import type { Look } from '../migrate/state.js';
 import { errorInfo } from '../report/error-info.js';
 import type { DatabaseInfo, Result } from '../report/result.js';
 import type { Style } from '../report/terminal.js';

@@ -1,7 +1,9 @@
-import { type FullHistoryRow, type Look, look, type RunRow } from '../migrate/history.js';
+import { look } from '../migrate/history.js';
 import { type Plan, plan } from '../migrate/plan.js';
+import type { FullHistoryRow, Look, RunRow } from '../migrate/state.js';
 import { connect } from '../postgres/connect.js';
-import { describeHolder, type LockHolder, lockHolders } from '../postgres/lock.js';
+import { lockHolders } from '../postgres/lock.js';
+import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { disconnect } from '../postgres/query.js';
 import type { RunInfo } from '../report/result.js';
 import { type Style, table } from '../report/terminal.js';

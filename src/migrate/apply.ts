@@ -1,6 +1,7 @@
 import { KasmDbError } from '../errors.js';
 import type { Client } from '../postgres/connect.js';
-import { type LockHolder, tryTransactionLock } from '../postgres/lock.js';
+import { tryTransactionLock } from '../postgres/lock.js';
+import type { LockHolder } from '../postgres/lock-holder.js';
 import { cancellable, runScript } from '../postgres/query.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { splitStatements } from '../postgres/statements.js';

@@ -1,6 +1,6 @@
 import type { ConnectionSettings } from '../config/settings.js';
 import type { KasmDbError } from '../errors.js';
-import type { LockHolder } from '../postgres/lock.js';
+import type { LockHolder } from '../postgres/lock-holder.js';
 
 /** What a run tells while it works. Nothing of it decides anything. */
 export interface RunEvents {

@@ -2,44 +2,10 @@ import { escapeLiteral } from 'pg';
 import { KasmDbError } from '../errors.js';
 import type { Client } from '../postgres/connect.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import type { DatabaseState, HistoryRow } from './plan.js';
+import type { Look } from './state.js';
 
 /** PostgreSQL 13 is the first that has gen_random_uuid() of its own and trusted extensions. */
 export const MIN_SERVER_VERSION = 130_000;
-
-/** The one row of kasm_db.run: the run in progress, or the last one. */
-export interface RunRow {
-  runId: string;
-  pid: number;
-  applicationName: string;
-  clientAddr: string | null;
-  appVersion: string;
-  startedAt: string;
-  phase: 'migrate' | 'seed' | 'done' | 'failed';
-  /** Migration being run; a no-transaction one with its statement: `0007_index#3`. */
-  current: string | null;
-  done: number;
-  total: number;
-  error: string | null;
-}
-
-/** A history row with what only a report needs. */
-export interface FullHistoryRow extends HistoryRow {
-  appliedAt: string;
-  durationMs: number | null;
-}
-
-/** Everything that one look at the database tells, in one round trip. */
-export interface Look extends DatabaseState {
-  history: FullHistoryRow[] | undefined;
-  run: RunRow | undefined;
-  /** server_version_num, such as 160014. */
-  serverVersion: number;
-  /** Hot standby. */
-  standby: boolean;
-  /** Some pooler answers, not the server itself: the PID we were told at login isn't the one that answers (TRAPS 2). */
-  pooled: boolean;
-}
 
 /**
  * A query on a table that may not be there yet, without an error in the server's log and without a second round trip:

@@ -1,26 +1,7 @@
 import type { MigrationHeader } from './header.js';
+import type { DatabaseState, HistoryRow } from './state.js';
 
-/** One row of kasm_db.migrations. */
-export interface HistoryRow {
-  name: string;
-  checksum: string;
-  kind: 'sql' | 'adopted' | 'repaired';
-  minCompatible: string | null;
-  /** Both null for a migration that ran in one transaction. */
-  statementsDone: number | null;
-  statementsTotal: number | null;
-  appVersion: string;
-}
-
-/** What the plan is made from; all of it comes from one look at the database. */
-export interface DatabaseState {
-  /** undefined: there is no history yet. */
-  history: readonly HistoryRow[] | undefined;
-  /** Tables in `public`, looked up only where there is no history. */
-  publicTables: readonly string[];
-  /** alembic_version's value; undefined: no such table, or not looked up. */
-  vendorVersion: string | undefined;
-}
+export type { DatabaseState, HistoryRow } from './state.js';
 
 /** Something that makes it unsafe to go on. */
 export interface Problem {

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { escapeLiteral } from 'pg';
 import { applicationName } from '../postgres/application-name.js';
 import { VERSION } from '../version.js';
-import type { RunRow } from './history.js';
+import type { RunRow } from './state.js';
 
 /** What a run writes about itself into kasm_db.run; as SQL text, so that it travels with the message that commits. */
 export interface RunLog {

@@ -1,6 +1,7 @@
 import { KasmDbError, messageOf } from '../errors.js';
 import { type Client, connect } from '../postgres/connect.js';
-import { describeHolder, type LockHolder, tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
+import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
+import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { cancellable, disconnect } from '../postgres/query.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import type { SessionOptions } from '../postgres/transaction.js';
@@ -11,9 +12,10 @@ import { applyNoTransaction } from './apply-no-transaction.js';
 import type { Context } from './context.js';
 import type { Migration } from './files.js';
 import { refuseTransactionControl } from './guard.js';
-import { ensureHistory, type FullHistoryRow, type Look, look, MIN_SERVER_VERSION, recordSql } from './history.js';
+import { ensureHistory, look, MIN_SERVER_VERSION, recordSql } from './history.js';
 import { type Plan, plan } from './plan.js';
 import { newRun, type RunLog } from './run-row.js';
+import type { FullHistoryRow, Look } from './state.js';
 
 /** How long one attempt at DDL may make other sessions queue behind it. */
 const DDL_LOCK_TIMEOUT_MS = 2000;

@@ -1,15 +1,7 @@
 import { KasmDbError } from '../errors.js';
 import type { Client } from './connect.js';
+import type { LockHolder } from './lock-holder.js';
 import { LOCK_CLASSID, LOCK_KEY, LOCK_OBJID } from './lock-key.js';
-
-/** Who holds the migration lock. */
-export interface LockHolder {
-  pid: number;
-  applicationName: string;
-  clientAddr: string | null;
-  /** Seconds since it connected; null where the role may not see that. */
-  connectedSeconds: number | null;
-}
 
 export const HOLDERS_SQL = `SELECT l.pid, coalesce(a.application_name, '') AS "applicationName", host(a.client_addr) AS "clientAddr",
   extract(epoch FROM now() - a.backend_start)::float8 AS "connectedSeconds"
@@ -63,11 +55,4 @@ async function outcome(
 
 export async function unlock(client: Client): Promise<void> {
   await client.query(`SELECT pg_advisory_unlock(${LOCK_KEY})`);
-}
-
-export function describeHolder(holder: LockHolder | undefined): string {
-  if (!holder) return 'a migrator that has just ended';
-  const since = holder.connectedSeconds === null ? '' : `, connected for ${Math.round(holder.connectedSeconds)} s`;
-  const from = holder.clientAddr ? ` from ${holder.clientAddr}` : '';
-  return `PID ${holder.pid} (${holder.applicationName || 'unnamed'}${from}${since})`;
 }

@@ -1,6 +1,6 @@
 import { formatMs } from '../config/duration.js';
 import type { RunEvents } from '../migrate/context.js';
-import { describeHolder } from '../postgres/lock.js';
+import { describeHolder } from '../postgres/lock-holder.js';
 import { now } from '../time.js';
 import { writeTerminationLog } from './output.js';
 import type { Result } from './result.js';

@@ -1,5 +1,5 @@
 import type { Outcome } from '../errors.js';
-import type { LockHolder } from '../postgres/lock.js';
+import type { LockHolder } from '../postgres/lock-holder.js';
 
 /** What every command answers, and what `--json` prints; result.schema.json is made from src/report/schema.ts, which must agree. */
 export interface Result {

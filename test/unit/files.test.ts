@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/errors.js';
@@ -127,6 +127,7 @@ describe('files › a large file', () => {
     const line = `INSERT INTO a VALUES ('${'x'.repeat(970)}');\n`;
     const dir = folder({ '0001_a.sql': line.repeat(50_000) });
     expect(readSql(join(dir, '0001_a.sql'))).toHaveLength(line.length * 50_000 - 1);
+    rmSync(dir, { recursive: true });
   });
 });
 

@@ -4,7 +4,7 @@ import { KasmDbError, type Outcome } from '../../src/errors.js';
 import { judge } from '../../src/gate/wait.js';
 import type { Migration } from '../../src/migrate/files.js';
 import type { MigrationHeader } from '../../src/migrate/header.js';
-import type { FullHistoryRow, Look } from '../../src/migrate/history.js';
+import type { FullHistoryRow, Look } from '../../src/migrate/state.js';
 import { type DatabaseState, type HistoryRow, type Plan, plan } from '../../src/migrate/plan.js';
 import { planFor } from '../../src/migrate/run.js';
 import { VERSION } from '../../src/version.js';

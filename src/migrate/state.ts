@@ -1,0 +1,55 @@
+/** One row of kasm_db.migrations. */
+export interface HistoryRow {
+  name: string;
+  checksum: string;
+  kind: 'sql' | 'adopted' | 'repaired';
+  minCompatible: string | null;
+  /** Both null for a migration that ran in one transaction. */
+  statementsDone: number | null;
+  statementsTotal: number | null;
+  appVersion: string;
+}
+
+/** What the plan is made from; all of it comes from one look at the database. */
+export interface DatabaseState {
+  /** undefined: there is no history yet. */
+  history: readonly HistoryRow[] | undefined;
+  /** Tables in `public`, looked up only where there is no history. */
+  publicTables: readonly string[];
+  /** alembic_version's value; undefined: no such table, or not looked up. */
+  vendorVersion: string | undefined;
+}
+
+/** The one row of kasm_db.run: the run in progress, or the last one. */
+export interface RunRow {
+  runId: string;
+  pid: number;
+  applicationName: string;
+  clientAddr: string | null;
+  appVersion: string;
+  startedAt: string;
+  phase: 'migrate' | 'seed' | 'done' | 'failed';
+  /** Migration being run; a no-transaction one with its statement: `0007_index#3`. */
+  current: string | null;
+  done: number;
+  total: number;
+  error: string | null;
+}
+
+/** A history row with what only a report needs. */
+export interface FullHistoryRow extends HistoryRow {
+  appliedAt: string;
+  durationMs: number | null;
+}
+
+/** Everything that one look at the database tells, in one round trip. */
+export interface Look extends DatabaseState {
+  history: FullHistoryRow[] | undefined;
+  run: RunRow | undefined;
+  /** server_version_num, such as 160014. */
+  serverVersion: number;
+  /** Hot standby. */
+  standby: boolean;
+  /** Some pooler answers, not the server itself: the PID we were told at login isn't the one that answers (TRAPS 2). */
+  pooled: boolean;
+}

@@ -1,0 +1,15 @@
+/** Who holds the migration lock. */
+export interface LockHolder {
+  pid: number;
+  applicationName: string;
+  clientAddr: string | null;
+  /** Seconds since it connected; null where the role may not see that. */
+  connectedSeconds: number | null;
+}
+
+export function describeHolder(holder: LockHolder | undefined): string {
+  if (!holder) return 'a migrator that has just ended';
+  const since = holder.connectedSeconds === null ? '' : `, connected for ${Math.round(holder.connectedSeconds)} s`;
+  const from = holder.clientAddr ? ` from ${holder.clientAddr}` : '';
+  return `PID ${holder.pid} (${holder.applicationName || 'unnamed'}${from}${since})`;
+}
