@@ -46,10 +46,20 @@ export async function shippedSources() {
   const up = Object.fromEntries(names.map((name) => [name, read(`${name}.sql`)]));
   const down = Object.fromEntries(files.filter((f) => f.endsWith('.down.sql')).map((f) => [f.slice(0, -9), read(f)]));
   const headers = names.map((name) => parseMigration(name, `migrations/${name}.sql`, up[name], name in down));
+  const seeds = readdirSync(join(ROOT, 'seeds'))
+    .filter((file) => file.endsWith('.yaml'))
+    .sort();
+  const texts = Object.fromEntries(seeds.map((file) => [file, readFileSync(join(ROOT, 'seeds', file), 'utf8')]));
   return {
+    seeds: `export const documents = ${JSON.stringify(texts)};`,
     headers: `export const headers = ${JSON.stringify(headers)};`,
     sql: `export const up = ${JSON.stringify(up)};\nexport const down = ${JSON.stringify(down)};`,
   };
+}
+
+async function sourceOf(module) {
+  const { headers, sql, seeds } = await shippedSources();
+  return { 'kasm-db:migrations': headers, 'kasm-db:migration-sql': sql, 'kasm-db:seeds': seeds }[module];
 }
 
 /** For esbuild. */
@@ -58,8 +68,7 @@ export const shippedPlugin = {
   setup(build) {
     build.onResolve({ filter: /^kasm-db:/ }, ({ path }) => ({ path, namespace: 'shipped' }));
     build.onLoad({ filter: /.*/, namespace: 'shipped' }, async ({ path }) => {
-      const { headers, sql } = await shippedSources();
-      return { contents: path === 'kasm-db:migrations' ? headers : sql, loader: 'js' };
+      return { contents: await sourceOf(path), loader: 'js' };
     });
   },
 };
@@ -71,8 +80,7 @@ export function shippedVitePlugin() {
     resolveId: (id) => (id.startsWith('kasm-db:') ? `\0${id}` : undefined),
     async load(id) {
       if (!id.startsWith('\0kasm-db:')) return undefined;
-      const { headers, sql } = await shippedSources();
-      return id === '\0kasm-db:migrations' ? headers : sql;
+      return sourceOf(id.slice(1));
     },
   };
 }

@@ -61,6 +61,7 @@ export function parse(argv: readonly string[]): Call | undefined {
       .description('bring the database to the newest version this build knows')
       .option('--to <name>', 'last migration to apply')
       .option('--dry-run', 'say what would be done, and do nothing')
+      .option('--seed', 'then write default rows and the credentials from Secrets')
       .option('--lock-timeout <duration>', 'wait for another migrator or a table lock (default 5m)')
       .option('--check', 'the same as the command check'),
     { writes: true },
@@ -71,9 +72,21 @@ export function parse(argv: readonly string[]): Call | undefined {
       .command('check')
       .description('is everything this build needs applied? Never writes')
       .option('--wait [duration]', 'keep looking until yes, or the time is up (without one: for ever)')
+      .option('--seed', 'also: is it seeded, by this or a newer build?')
       .option('--fail-fast', 'give up when the migrator has failed'),
     {},
     (_, options) => async (ctx) => (await import('./commands/check.js')).checkCommand(ctx, options as object),
+  );
+  on(
+    program
+      .command('seed')
+      .description('write default rows and the credentials from Secrets; safe to repeat')
+      .option('--dry-run', 'say what would be done, and do nothing')
+      .option('--rotate <keys>', 'apply changed Secrets: keys separated by commas, or all')
+      .option('--force', 'with --rotate: also settings that kasm-db did not write')
+      .option('--lock-timeout <duration>', 'wait for another migrator (default 5m)'),
+    { writes: true },
+    (_, options) => async (ctx) => (await import('./commands/seed.js')).seedCommand(ctx, options as object),
   );
   on(
     program.command('status').description('applied, pending, unknown, changed; the last run; who holds the lock'),
@@ -131,6 +144,8 @@ function globalOptions(): Option[] {
     new Option('--role <name>', 'role to work as (SET ROLE)'),
     new Option('--connect-timeout <duration>', 'keep trying to connect (default 10s)'),
     new Option('--migrations <dir>', 'folder of migrations (default: those that ship with kasm-db)'),
+    new Option('--seeds <path>', 'seed document or folder of them (default: those that ship with kasm-db)'),
+    new Option('--secrets <dir>', 'mounted Secret, a file a key (default: KASM_DB_SECRETS_DIR)'),
     new Option('--embedded [dir]', 'run on a private PostgreSQL 16 in this folder (default .kasm-db/postgres)'),
     new Option('--json', 'print one JSON object'),
     new Option('--quiet', 'print no progress'),

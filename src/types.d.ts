@@ -16,3 +16,8 @@ declare module 'kasm-db:migration-sql' {
   export const up: Record<string, string>;
   export const down: Record<string, string>;
 }
+
+/** The seed documents that ship with this build, by file name. */
+declare module 'kasm-db:seeds' {
+  export const documents: Record<string, string>;
+}

@@ -1,11 +1,15 @@
 import { formatMs, parseDuration } from '../config/duration.js';
-import { checkOnce, waitUntilReady } from '../gate/wait.js';
+import { checkOnce, type ExpectedSeed, waitUntilReady } from '../gate/wait.js';
 import { now } from '../time.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface CheckOptions {
   /** Keep looking until the answer is yes, or this time is up; true: for ever. */
   wait?: string | true;
+  /** Also: is it seeded, by this or a newer build? */
+  seed?: boolean;
+  /** With seed: these documents, instead of those that ship with this build. */
+  seeds?: string;
   /** Give up when the migrator has failed. */
   failFast?: boolean;
 }
@@ -17,11 +21,13 @@ const FOR_EVER_MS = 2_147_483_647;
 export async function checkCommand(ctx: CommandContext, options: CheckOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
   const started = now();
+  const seed = options.seed ? await expectedSeed(options.seeds) : undefined;
   const { look, plan, warnings } =
     options.wait === undefined
-      ? await checkOnce(ctx, migrations, { vendor: true, once: false })
+      ? await checkOnce(ctx, migrations, { vendor: true, once: false, seed })
       : await waitUntilReady(ctx, migrations, {
           waitMs: options.wait === true ? FOR_EVER_MS : parseDuration(options.wait, '--wait'),
+          seed,
           failFast: options.failFast ?? false,
           onState: (text) => ctx.events.waiting?.(text),
         });
@@ -35,8 +41,15 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
       ...(warnings.length > 0 ? { warnings } : {}),
     },
     text: (s) =>
-      `${s.green('Ready.')} All ${plan.applied.length} migrations that this build needs are applied${
+      `${s.green('Ready.')} All ${plan.applied.length} migrations that this build needs are applied${seed ? ', and it is seeded' : ''}${
         options.wait === undefined ? '' : ` (after ${formatMs(now() - started)})`
       }.`,
   };
+}
+
+/** With documents of one's own, exactly those must have been seeded; else any seed of this or a newer build will do. */
+async function expectedSeed(path: string | undefined): Promise<ExpectedSeed> {
+  if (path === undefined) return {};
+  const { digestOf } = await import('./seed.js');
+  return { digest: await digestOf(path) };
 }

@@ -30,6 +30,9 @@ export interface Answer {
 
 export interface CommandContext extends Context {
   migrations: () => Promise<Migration[]>;
+  env: Environment;
+  /** With --embedded: secrets made for it, since nobody else gives any. */
+  generatedSecrets: () => Promise<ReadonlyMap<string, string>>;
 }
 
 export interface Invocation {
@@ -54,6 +57,7 @@ export async function execute(
   const common = { command, version: VERSION };
   let resolve = () => resolveSettings(options, env, { direct: writes });
   let stopServer = async () => {};
+  let generatedSecrets: CommandContext['generatedSecrets'] = async () => new Map();
   try {
     if (options.embedded) {
       const { startEmbedded } = await import('../postgres/embedded.js');
@@ -64,11 +68,14 @@ export async function execute(
       );
       resolve = () => resolveSettings(server.flags, {}, { direct: false });
       stopServer = server.stop;
+      generatedSecrets = server.generatedSecrets;
     }
     const ctx: CommandContext = {
       resolve,
       signal,
       events,
+      env,
+      generatedSecrets,
       migrations: async () => (options.migrations ? readMigrations(options.migrations) : shippedMigrations()),
     };
     const { fields, text } = await work(ctx);

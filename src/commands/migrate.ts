@@ -5,8 +5,11 @@ import { connect } from '../postgres/connect.js';
 import { disconnect } from '../postgres/query.js';
 import { type Style, table } from '../report/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { SeedCommandOptions } from './seed.js';
 
-export interface MigrateOptions {
+export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secrets'> {
+  /** Then write default rows and credentials. */
+  seed?: boolean;
   /** Last migration to apply; default: the newest. */
   to?: string;
   /** Say what would be done, and do nothing. */
@@ -25,6 +28,8 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     ? await dryRun(ctx, migrations, options.to)
     : await run(ctx, migrations, { to: options.to, lockTimeoutMs });
   const { plan, applied, look: state, waitedMs, holder } = result;
+  const seeding = options.seed && !options.dryRun ? await import('./seed.js') : undefined;
+  const seeded = await seeding?.runSeed(ctx, options);
   for (const warning of plan.warnings) ctx.events.warning?.(warning);
   const database = describeDatabase(ctx.resolve(), state);
   const current = applied.at(-1)?.name ?? plan.current;
@@ -39,8 +44,12 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
       ...(plan.unknown.length > 0 ? { unknown: plan.unknown } : {}),
       ...(waitedMs > 0 ? { lock: { waitedMs: Math.round(waitedMs), ...(holder ? { holder } : {}) } } : {}),
       ...(plan.warnings.length > 0 ? { warnings: plan.warnings } : {}),
+      ...(seeding && seeded ? seeding.seedFields(seeded) : {}),
     },
-    text: (s) => (done ? report(result, database.name, migrations.length, s) : dryRunReport(result, s)),
+    text: (s) => {
+      const main = done ? report(result, database.name, migrations.length, s) : dryRunReport(result, s);
+      return seeding && seeded ? `${main}\n${seeding.seedText(seeded, false, s)}` : main;
+    },
   };
 }
 

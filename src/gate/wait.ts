@@ -3,12 +3,18 @@ import { isKasmDbError, KasmDbError } from '../errors.js';
 import type { Context } from '../migrate/context.js';
 import type { Migration } from '../migrate/files.js';
 import { look } from '../migrate/history.js';
-import { type Plan, plan } from '../migrate/plan.js';
+import { isNewer, type Plan, plan } from '../migrate/plan.js';
 import type { Look } from '../migrate/state.js';
 import { connect } from '../postgres/connect.js';
 import { disconnect } from '../postgres/query.js';
 import { jittered, now, sleep } from '../time.js';
 import { VERSION } from '../version.js';
+
+/** What `check --seed` asks for. */
+export interface ExpectedSeed {
+  /** Of one's own documents; undefined: whichever. */
+  digest?: string;
+}
 
 export interface Verdict {
   look: Look;
@@ -23,7 +29,7 @@ export interface Verdict {
 export async function checkOnce(
   ctx: Context,
   migrations: Migration[],
-  options: { vendor: boolean; once: boolean },
+  options: { vendor: boolean; once: boolean; seed?: ExpectedSeed | undefined },
 ): Promise<Verdict> {
   const client = await connect(ctx.resolve, {
     signal: ctx.signal,
@@ -36,11 +42,11 @@ export async function checkOnce(
   } finally {
     void disconnect(client);
   }
-  return judge(migrations, state);
+  return judge(migrations, state, options.seed);
 }
 
 /** Decides from one look; pure. @throws KasmDbError pending, integrity */
-export function judge(migrations: Migration[], state: Look): Verdict {
+export function judge(migrations: Migration[], state: Look, seed?: ExpectedSeed): Verdict {
   const planned = plan(migrations, state, { appVersion: VERSION });
   const warnings = [...planned.warnings];
   for (const problem of planned.problems) {
@@ -54,7 +60,16 @@ export function judge(migrations: Migration[], state: Look): Verdict {
     }
   }
   if (planned.pending.length > 0) throw new PendingError(migrations.length, state, planned);
+  if (seed && !planned.ahead && !isSeeded(seed, state.run?.seedDigest))
+    throw new PendingError(migrations.length, state, planned, true);
   return { look: state, plan: planned, warnings };
+}
+
+/** kasm_db.run.seed_digest is VERSION:DIGEST of the last seed. */
+function isSeeded({ digest }: ExpectedSeed, found: string | null | undefined): boolean {
+  const [version = '', seeded] = (found ?? '').split(':');
+  if (!found || isNewer(VERSION, version)) return false;
+  return digest === undefined || digest === seeded || isNewer(version, VERSION);
 }
 
 /** `check` says "not yet": how far it is, and what the migrator is doing. */
@@ -63,9 +78,21 @@ export class PendingError extends KasmDbError {
     total: number,
     readonly look: Look,
     readonly plan: Plan<Migration>,
+    seed = false,
   ) {
-    super('pending', describe(total, look, plan), { hint: 'run: kasm-db migrate' });
+    super('pending', seed ? describeSeed(look) : describe(total, look, plan), {
+      hint: `run: kasm-db migrate${seed ? ' --seed' : ''}`,
+    });
   }
+}
+
+function describeSeed({ run }: Look): string {
+  if (run?.phase === 'seed')
+    return `all migrations are applied; ${run.applicationName} (PID ${run.pid}) is seeding since ${run.startedAt}`;
+  if (run?.phase === 'failed') return `all migrations are applied, but the last run failed: ${run.error}`;
+  return run?.seedDigest
+    ? 'all migrations are applied, but it was seeded by an older kasm-db'
+    : 'all migrations are applied, but it is not seeded yet';
 }
 
 function describe(total: number, { history, run }: Look, planned: Plan<Migration>): string {
@@ -80,6 +107,7 @@ function describe(total: number, { history, run }: Look, planned: Plan<Migration
 export interface WaitOptions {
   /** How long to wait, in milliseconds. */
   waitMs: number;
+  seed?: ExpectedSeed | undefined;
   /** Give up as soon as the migrator has failed. */
   failFast: boolean;
   /** Told once for every change of what is being waited for. */
@@ -99,7 +127,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
   for (let tries = 0; ; tries++) {
     let error: KasmDbError;
     try {
-      return await checkOnce(ctx, migrations, { vendor: false, once: true });
+      return await checkOnce(ctx, migrations, { vendor: false, once: true, seed: options.seed });
     } catch (caught) {
       if (!isKasmDbError(caught) || !waitingHelps(caught)) throw caught;
       error = caught;

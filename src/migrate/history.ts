@@ -20,7 +20,7 @@ const HISTORY_SQL = `SELECT coalesce(json_agg(json_build_object('name', name, 'c
 
 const RUN_SQL = `SELECT json_build_object('runId', run_id, 'pid', pid, 'applicationName', application_name, 'clientAddr', client_addr,
   'appVersion', app_version, 'startedAt', started_at, 'phase', phase, 'current', current, 'done', done, 'total', total,
-  'error', error) FROM kasm_db.run WHERE id = 1`;
+  'error', error, 'seedDigest', seed_digest) FROM kasm_db.run WHERE id = 1`;
 
 const VENDOR_SQL = `CASE WHEN has_table_privilege(to_regclass('public.alembic_version'), 'SELECT')
   THEN ${ifExists('public.alembic_version', 'SELECT to_json(min(version_num)) FROM public.alembic_version')} END`;

@@ -106,7 +106,7 @@ function maxName(names: string[]): string | undefined {
 }
 
 /** Compares release numbers; what is not of the form X.Y.Z is never newer. */
-function isNewer(version: string, than: string): boolean {
+export function isNewer(version: string, than: string): boolean {
   const parts = (text: string) => /^(\d+)\.(\d+)\.(\d+)/.exec(text)?.slice(1).map(Number);
   const [a, b] = [parts(version), parts(than)];
   if (!a || !b) return false;

@@ -8,9 +8,11 @@ import type { RunRow } from './state.js';
 export interface RunLog {
   id: string;
   /** `current` stays as it was, since it may tell which statement an earlier run died in. */
-  start(total: number): string;
+  start(total: number, phase?: 'migrate' | 'seed'): string;
   progress(values: { current: string | null; done: number }): string;
   finish(phase: Extract<RunRow['phase'], 'done'>): string;
+  /** The seed is in; in its own transaction. */
+  seeded(digest: string): string;
   /** @param known false: nobody knows how the statement that was being run has ended, so its mark stays. */
   fail(message: string, known: boolean): string;
 }
@@ -25,14 +27,17 @@ export function newRun(): RunLog {
     id,
     start: (
       total,
+      phase = 'migrate',
     ) => `INSERT INTO kasm_db.run AS r (id, run_id, pid, application_name, client_addr, app_version, started_at, phase, done, total)
-VALUES (1, '${id}', pg_backend_pid(), ${escapeLiteral(applicationName())}, host(inet_client_addr()), ${escapeLiteral(VERSION)}, now(), 'migrate', 0, ${total})
+VALUES (1, '${id}', pg_backend_pid(), ${escapeLiteral(applicationName())}, host(inet_client_addr()), ${escapeLiteral(VERSION)}, now(), '${phase}', 0, ${total})
 ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, pid = excluded.pid, application_name = excluded.application_name,
-  client_addr = excluded.client_addr, app_version = excluded.app_version, started_at = excluded.started_at, phase = 'migrate',
+  client_addr = excluded.client_addr, app_version = excluded.app_version, started_at = excluded.started_at, phase = excluded.phase,
   done = 0, total = excluded.total, error = NULL`,
     progress: ({ current, done }) =>
       `UPDATE kasm_db.run SET current = ${current === null ? 'NULL' : escapeLiteral(current)}, done = ${done} ${mine}`,
     finish: (phase) => `UPDATE kasm_db.run SET phase = '${phase}', current = NULL, done = total ${mine}`,
+    seeded: (digest) =>
+      `UPDATE kasm_db.run SET phase = 'done', current = NULL, done = total, seed_digest = '${digest}' ${mine}`,
     fail: (message, known) =>
       `UPDATE kasm_db.run SET phase = 'failed', error = ${escapeLiteral(message.slice(0, ERROR_LENGTH))}${
         known ? ", current = split_part(current, '#', 1)" : ''

@@ -34,6 +34,8 @@ export interface RunRow {
   done: number;
   total: number;
   error: string | null;
+  /** VERSION:DIGEST of the last seed. */
+  seedDigest: string | null;
 }
 
 /** A history row with what only a report needs. */

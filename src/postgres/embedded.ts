@@ -17,11 +17,14 @@ import { dirname, join, resolve } from 'node:path';
 import type { ConnectionFlags } from '../config/settings.js';
 import { KasmDbError } from '../errors.js';
 import type { RunEvents } from '../migrate/context.js';
+import { generatedSecret, readGenerated } from '../seed/generated.js';
 import { type Account, embeddedBinaries, passable, serverAccount, sharedFolder } from './embedded-binaries.js';
 import { initdb, startServer } from './server-process.js';
 
 export interface EmbeddedServer {
   flags: ConnectionFlags;
+  /** Passwords and tokens for seeding it; made once, in a file that only this user can read. */
+  generatedSecrets(): Promise<ReadonlyMap<string, string>>;
   stop(): Promise<void>;
 }
 
@@ -63,6 +66,7 @@ export async function startEmbedded(folder: string, signal: AbortSignal, events:
     );
     if (isNew) await createDatabase(sockets);
     return {
+      generatedSecrets: async () => generateSecrets(`${resolve(folder)}.credentials`, events),
       flags: { host: sockets, port: '5432', user: USER, dbname: DATABASE, sslmode: 'disable' },
       stop: async () => {
         await server.stop();
@@ -73,6 +77,17 @@ export async function startEmbedded(folder: string, signal: AbortSignal, events:
     cleanUp();
     throw error;
   }
+}
+
+const GENERATED_KEYS = ['admin-password', 'user-password', 'manager-token', 'service-token'];
+
+async function generateSecrets(file: string, events: RunEvents): Promise<ReadonlyMap<string, string>> {
+  if (!existsSync(file)) {
+    const lines = GENERATED_KEYS.map((key) => `${key}: ${generatedSecret()}\n`);
+    writeFileSync(file, lines.join(''), { mode: 0o600, flag: 'wx' });
+  }
+  events.progress?.(`passwords and tokens of this database are in ${file}`);
+  return readGenerated(file);
 }
 
 async function createDatabase(host: string): Promise<void> {

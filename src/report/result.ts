@@ -17,6 +17,7 @@ export interface Result {
   changed?: string[];
   lock?: { waitedMs: number; holder?: LockHolder };
   run?: RunInfo;
+  seed?: SeedInfo;
   warnings?: string[];
   durationMs: number;
   error?: ErrorInfo;
@@ -50,4 +51,14 @@ export interface ErrorInfo {
   file?: string;
   line?: number;
   statement?: string;
+}
+
+export interface SeedInfo {
+  /** Rows. */
+  inserted: number;
+  updated: number;
+  unchanged: number;
+  /** Rows that someone has changed or deleted, and that stay so. */
+  kept: number;
+  credentials: { key: string; action: 'set' | 'unchanged' | 'changed' | 'kept' | 'rotated' | 'absent' }[];
 }

@@ -44,6 +44,20 @@ export const resultSchema = z.strictObject({
       error: z.string().optional(),
     })
     .optional(),
+  seed: z
+    .strictObject({
+      inserted: z.number().int(),
+      updated: z.number().int(),
+      unchanged: z.number().int(),
+      kept: z.number().int(),
+      credentials: z.array(
+        z.strictObject({
+          key: z.string(),
+          action: z.enum(['set', 'unchanged', 'changed', 'kept', 'rotated', 'absent']),
+        }),
+      ),
+    })
+    .optional(),
   warnings: z.array(z.string()).optional(),
   durationMs: z.number().int(),
   error: z

@@ -1,0 +1,90 @@
+import { parseDuration } from '../config/duration.js';
+import { type Style, table } from '../report/terminal.js';
+import { readCredentials } from '../seed/credentials.js';
+import { readDocuments } from '../seed/documents.js';
+import { type SeedResult, seed, seedDigest } from '../seed/seed.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+export interface SeedCommandOptions {
+  /** A document or a folder of them; default: those that ship with this build. */
+  seeds?: string;
+  /** Folder of a mounted Secret, a file a key. */
+  secrets?: string;
+  dryRun?: boolean;
+  /** Credentials to apply although they were seeded before: keys separated by commas, or `all`. */
+  rotate?: string;
+  /** With rotate: also settings that kasm-db did not write. */
+  force?: boolean;
+  lockTimeout?: string;
+}
+
+/** Writes default rows and the credentials from Secrets; safe to repeat. */
+export async function seedCommand(ctx: CommandContext, options: SeedCommandOptions): Promise<Answer> {
+  const result = await runSeed(ctx, options);
+  const database = describeDatabase(ctx.resolve(), result.look);
+  return {
+    fields: { database, ...seedFields(result) },
+    text: (s) => seedText(result, options.dryRun === true, s),
+  };
+}
+
+export async function runSeed(ctx: CommandContext, options: SeedCommandOptions): Promise<SeedResult> {
+  const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
+  const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
+  return seed(ctx, await ctx.migrations(), {
+    documents: await readDocuments(options.seeds),
+    credentials,
+    lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
+    dryRun: options.dryRun ?? false,
+    rotate:
+      options.rotate === 'all'
+        ? 'all'
+        : (options.rotate ?? '')
+            .split(',')
+            .map((key) => key.trim())
+            .filter(Boolean),
+    force: options.force ?? false,
+  });
+}
+
+/** Which documents these are; `check --seed` compares it with what was seeded. */
+export async function digestOf(path: string): Promise<string> {
+  return seedDigest(await readDocuments(path));
+}
+
+export function seedFields(result: SeedResult) {
+  return result.skipped
+    ? { warnings: ['the database is ahead of this build: seeding was skipped'] }
+    : { seed: { ...result.counts, credentials: result.credentials } };
+}
+
+export function seedText({ skipped, counts, credentials }: SeedResult, dryRun: boolean, s: Style): string {
+  if (skipped) return `${s.yellow('Seeding was skipped:')} the database is ahead of this build.`;
+  const { inserted, updated, unchanged, kept } = counts;
+  const head = dryRun ? 'Would seed' : s.green('Seeded');
+  const lines = [
+    `${head}: ${inserted} rows inserted, ${updated} updated, ${unchanged} unchanged, ${kept} kept as someone has changed them.`,
+  ];
+  if (credentials.length > 0)
+    lines.push(
+      '',
+      table(
+        ['CREDENTIAL', 'STATE'],
+        credentials.map(({ key, action }) => [key, STATES[action]]),
+        s,
+      ),
+    );
+  const changed = credentials.filter(({ action }) => action === 'changed').map(({ key }) => key);
+  if (changed.length > 0)
+    lines.push('', `To apply a Secret that has changed: kasm-db seed --rotate ${changed.join(',')}`);
+  return lines.join('\n');
+}
+
+const STATES = {
+  set: 'set',
+  unchanged: 'unchanged',
+  changed: 'the Secret has changed since; not applied',
+  kept: 'changed in the database; kept so',
+  rotated: 'rotated',
+  absent: 'its row is not there; nothing to set',
+};

@@ -1,0 +1,82 @@
+import type { Client } from '../postgres/connect.js';
+
+export interface Column {
+  name: string;
+  /** pg_type.typname: uuid, bool, int4, varchar, _varchar, bytea … */
+  type: string;
+  /** Characters; null: no limit. */
+  maxLength: number | null;
+  notNull: boolean;
+  hasDefault: boolean;
+}
+
+export interface ForeignKey {
+  column: string;
+  table: string;
+  target: string;
+}
+
+export interface Table {
+  name: string;
+  columns: Map<string, Column>;
+  primaryKey: string[];
+  foreignKeys: ForeignKey[];
+}
+
+const CATALOG_SQL = `SELECT c.relname AS name,
+  (SELECT json_agg(json_build_object('name', a.attname, 'type', t.typname, 'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '',
+     'maxLength', CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 THEN a.atttypmod - 4 END) ORDER BY a.attnum)
+   FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+   WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
+  (SELECT json_agg(a.attname ORDER BY k.ord) FROM pg_catalog.pg_constraint p, unnest(p.conkey) WITH ORDINALITY AS k(num, ord),
+     pg_catalog.pg_attribute a WHERE p.conrelid = c.oid AND p.contype = 'p' AND a.attrelid = c.oid AND a.attnum = k.num) AS "primaryKey",
+  (SELECT json_agg(json_build_object('column', a.attname, 'table', f.relname, 'target', b.attname))
+   FROM pg_catalog.pg_constraint p JOIN pg_catalog.pg_class f ON f.oid = p.confrelid
+   JOIN pg_catalog.pg_attribute a ON a.attrelid = p.conrelid AND a.attnum = p.conkey[1]
+   JOIN pg_catalog.pg_attribute b ON b.attrelid = p.confrelid AND b.attnum = p.confkey[1]
+   WHERE p.conrelid = c.oid AND p.contype = 'f' AND cardinality(p.conkey) = 1) AS "foreignKeys"
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')`;
+
+/** Tables of schema public as they are now, not as the migrations made them: a customer may have changed them. */
+export async function readCatalog(client: Client): Promise<Map<string, Table>> {
+  const { rows } = await client.query(CATALOG_SQL);
+  return new Map(
+    rows.map((row) => [
+      row.name,
+      {
+        name: row.name,
+        columns: new Map((row.columns as Column[]).map((column) => [column.name, column])),
+        primaryKey: row.primaryKey ?? [],
+        foreignKeys: row.foreignKeys ?? [],
+      },
+    ]),
+  );
+}
+
+/**
+ * Tables in an order in which rows can be inserted: whoever is referred to by a required column comes first. References by a nullable
+ * column may go in a circle; those of them that point forward are filled in afterwards.
+ */
+export function insertOrder(tables: readonly Table[]): Table[] {
+  const byName = new Map(tables.map((table) => [table.name, table]));
+  const order: Table[] = [];
+  const state = new Map<string, 'visiting' | 'done'>();
+  const visit = (table: Table, requiredOnly: boolean) => {
+    if (state.has(table.name)) return;
+    state.set(table.name, 'visiting');
+    const keys = [...table.foreignKeys].sort((a, b) => Number(isRequired(table, b)) - Number(isRequired(table, a)));
+    for (const key of keys) {
+      const target = byName.get(key.table);
+      if (target && (isRequired(table, key) || !requiredOnly)) visit(target, !isRequired(table, key) || requiredOnly);
+    }
+    state.set(table.name, 'done');
+    order.push(table);
+  };
+  for (const table of tables) visit(table, false);
+  return order;
+}
+
+export function isRequired(table: Table, key: ForeignKey): boolean {
+  return table.columns.get(key.column)?.notNull === true;
+}

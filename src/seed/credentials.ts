@@ -1,0 +1,113 @@
+import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Environment, readSecretFile, readVariable } from '../config/settings.js';
+import { isKasmDbError, KasmDbError, messageOf } from '../errors.js';
+
+/** The environment names that Kasm's containers use, by the vendor's Secret key. */
+const ENVIRONMENT_NAMES: Record<string, string> = {
+  'admin-password': 'DEFAULT_ADMIN_PASSWORD',
+  'user-password': 'DEFAULT_USER_PASSWORD',
+  'manager-token': 'DEFAULT_MANAGER_TOKEN',
+  'service-token': 'DEFAULT_REGISTRATION_TOKEN',
+  'db-password': 'POSTGRES_PASSWORD',
+  'redis-password': 'REDIS_PASSWORD',
+};
+
+/** Users and API keys of the vendor's documents that have a key of their own. */
+const KNOWN_USERS: Record<string, string> = {
+  'admin@kasm.local': 'admin',
+  'user@kasm.local': 'user',
+  'siteadmin@kasm.local': 'site-admin',
+  'workspaceadmin@kasm.local': 'workspace-admin',
+};
+const KNOWN_API_KEYS: Record<string, string> = { KasmRWApiKey: 'kasm-engineering-api', KcsReadApiKy: 'kcs-api' };
+
+/** Credentials by the vendor's Secret keys, from a mounted Secret, from NAME_FILE or from the environment. */
+export interface Credentials {
+  get(key: string): string | undefined;
+  /** Every key that has a value. */
+  keys(): string[];
+  /** Where a missing key was looked for, for the message. */
+  places(key: string): string;
+}
+
+/**
+ * @param folder the mounted Secret (`--secrets` or KASM_DB_SECRETS_DIR), a file a key
+ * @throws KasmDbError usage when it cannot be read; seed when a file in it is empty or binary
+ */
+export function readCredentials(
+  folder: string | undefined,
+  env: Environment,
+  generated: ReadonlyMap<string, string> = new Map(),
+): Credentials {
+  const mounted = folder === undefined ? new Map<string, string>() : readFolder(folder);
+  const get = (key: string) => {
+    const name = ENVIRONMENT_NAMES[key];
+    return mounted.get(key) ?? (name ? readVariable(env, name)?.value : undefined) ?? generated.get(key);
+  };
+  return {
+    get,
+    keys: () =>
+      [...new Set([...mounted.keys(), ...Object.keys(ENVIRONMENT_NAMES), ...generated.keys()])].filter(
+        (key) => get(key) !== undefined,
+      ),
+    places: (key) => {
+      const name = ENVIRONMENT_NAMES[key];
+      const parts = [folder === undefined ? 'no --secrets folder is given' : join(folder, key)];
+      if (name) parts.push(name, `${name}_FILE`);
+      return parts.join(', ');
+    },
+  };
+}
+
+function readFolder(folder: string): Map<string, string> {
+  let names: string[];
+  try {
+    // Kubernetes keeps ..data and its like beside the keys.
+    names = readdirSync(folder).filter((name) => !name.startsWith('.'));
+  } catch (error) {
+    throw new KasmDbError('usage', `cannot read the secrets folder (${messageOf(error)})`, {
+      hint: 'correct --secrets or KASM_DB_SECRETS_DIR; mount the Secret there',
+    });
+  }
+  return new Map(
+    names.filter((name) => statSync(join(folder, name)).isFile()).map((name) => [name, readSecret(join(folder, name))]),
+  );
+}
+
+function readSecret(path: string): string {
+  const bytes = readFileSync(path);
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    return readSecretFile(path, 'secret');
+  } catch (error) {
+    const what = isKasmDbError(error) ? error.message : `secret: ${path} is no UTF-8 text`;
+    throw new KasmDbError('seed', what, { file: path, hint: 'give the Secret key a text value' });
+  }
+}
+
+/** Secret keys that can hold a user's password, the first that exists counts (seed-facts: both forms are documented). */
+export function userKeys(username: string): string[] {
+  const known = KNOWN_USERS[username];
+  if (known) return [`${known}-password`];
+  const dashed = username.replace(/[@._]/g, '-');
+  const [local = ''] = username.split('@');
+  return [`user-${dashed}-password`, `${local}-password`, `user-${local}-password`];
+}
+
+export function apiKeys(apiKey: string, name: string): string[] {
+  const known = KNOWN_API_KEYS[apiKey];
+  return known
+    ? [`${known}-password`]
+    : [`api-${name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}-password`, `api-${apiKey}-password`];
+}
+
+export const saltKey = (passwordKey: string) => passwordKey.replace(/-password$/, '-salt');
+
+/** Kasm's password hash: lower-case hex of SHA-256 over the password followed by the salt. */
+export function hashPassword(password: string, salt: string): string {
+  return createHash('sha256')
+    .update(password + salt, 'utf8')
+    .digest('hex');
+}

@@ -1,0 +1,104 @@
+import { createPublicKey, generateKeyPair, randomBytes, randomUUID } from 'node:crypto';
+import { promisify } from 'node:util';
+import { parseToken } from './tokens.js';
+
+const generate = promisify(generateKeyPair);
+/** Bits; what JWT libraries and RDP clients take without question. */
+const RSA_BITS = 3072;
+/** Ten years: nothing renews the certificate that signs RDP files but an operator. */
+const CERTIFICATE_MS = 10 * 365.25 * 86_400_000;
+const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
+
+/** Gives every token its value; the same token always the same one. */
+export class Material {
+  private readonly values = new Map<string, string>();
+
+  /** @param known values that the database already has, by token */
+  constructor(
+    known: ReadonlyMap<string, string>,
+    private readonly credentials: (key: string) => string | undefined,
+    private readonly now = new Date(),
+  ) {
+    for (const [token, value] of known) this.values.set(token, value);
+  }
+
+  async value(text: string): Promise<string> {
+    const known = this.values.get(text);
+    if (known !== undefined) return known;
+    const token = parseToken(text);
+    if (!token) throw new Error(`unknown token ${text}`);
+    if (token.kind === 'rsa' || token.kind === 'ec' || token.kind === 'signing')
+      await this.pair(token.kind, token.name);
+    else this.values.set(text, this.single(token));
+    return this.values.get(text) as string;
+  }
+
+  private single(token: NonNullable<ReturnType<typeof parseToken>>): string {
+    if (token.kind === 'uuid') return randomUUID();
+    if (token.kind === 'datetime') return this.now.toISOString().replace('T', ' ').replace('Z', '');
+    // 256 random bytes as hex: 512 characters.
+    if (token.kind === 'crypt') return randomBytes(256).toString('hex');
+    const key = { manager_token: 'manager-token', registration_token: 'service-token' }[token.name ?? ''];
+    return (key && this.credentials(key)) || randomToken();
+  }
+
+  private async pair(kind: 'rsa' | 'ec' | 'signing', name: string): Promise<void> {
+    const other = kind === 'signing' ? 'certificate' : 'public';
+    const privateToken = `\${${kind}:${name}:private}`;
+    const known = this.values.get(privateToken);
+    const privateKey = known ?? (await newPrivateKey(kind));
+    this.values.set(privateToken, privateKey);
+    const otherToken = `\${${kind}:${name}:${other}}`;
+    if (this.values.has(otherToken)) return;
+    this.values.set(otherToken, kind === 'signing' ? await certificate(privateKey, this.now) : publicKey(privateKey));
+  }
+}
+
+async function newPrivateKey(kind: 'rsa' | 'ec' | 'signing'): Promise<string> {
+  const { privateKey } =
+    kind === 'ec' ? await generate('ec', { namedCurve: 'P-256' }) : await generate('rsa', { modulusLength: RSA_BITS });
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
+}
+
+function publicKey(privateKey: string): string {
+  return createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }) as string;
+}
+
+/** A self-signed certificate for signing RDP files. */
+async function certificate(privateKey: string, now: Date): Promise<string> {
+  // The library asks for this polyfill to be there first.
+  await import('reflect-metadata');
+  const x509 = await import('@peculiar/x509');
+  const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
+  const der = (pem: string) => Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64');
+  const keys = {
+    privateKey: await crypto.subtle.importKey('pkcs8', der(privateKey), algorithm, true, ['sign']),
+    publicKey: await crypto.subtle.importKey('spki', der(publicKey(privateKey)), algorithm, true, ['verify']),
+  };
+  const made = await x509.X509CertificateGenerator.createSelfSigned({
+    serialNumber: `00${randomBytes(15).toString('hex')}`,
+    name: 'CN=Kasm RDP signing',
+    notBefore: new Date(now.getTime() - 60_000),
+    notAfter: new Date(now.getTime() + CERTIFICATE_MS),
+    signingAlgorithm: algorithm,
+    keys,
+    extensions: [
+      new x509.BasicConstraintsExtension(false, undefined, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
+      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.codeSigning, x509.ExtendedKeyUsage.serverAuth]),
+      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
+    ],
+  });
+  return `${made.toString('pem')}\n`;
+}
+
+function randomToken(): string {
+  let token = '';
+  while (token.length < 32) {
+    for (const byte of randomBytes(48)) {
+      // 248 is the largest multiple of 62 below 256: no letter is likelier than another.
+      if (byte < 248 && token.length < 32) token += ALPHANUMERIC[byte % 62];
+    }
+  }
+  return token;
+}

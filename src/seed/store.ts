@@ -1,0 +1,237 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import { KasmDbError } from '../errors.js';
+import type { Client } from '../postgres/connect.js';
+import { isServerError } from '../postgres/sqlstate.js';
+import type { Table } from './catalog.js';
+
+/** What a seed remembers of a row: whose it is, and how each value was when it was written. */
+export interface Remembered {
+  table: string;
+  /** Its primary key as text; of a table without one, all its values. */
+  rowKey: string;
+  /** How the documents name it. */
+  docKey: string;
+  /** Hex, of this row alone. */
+  salt: string;
+  columns: Record<string, RememberedColumn>;
+}
+
+export interface RememberedColumn {
+  /** Salted SHA-256 of the stored value's text; null: not written by a seed. */
+  print: string | null;
+  /** The token that made it. */
+  token?: string;
+}
+
+const CREATE_SEEDS = `CREATE TABLE IF NOT EXISTS kasm_db.seeds (
+  table_name  text NOT NULL,
+  row_key     text NOT NULL,
+  doc_key     text NOT NULL,
+  salt        text NOT NULL,
+  columns     jsonb NOT NULL,
+  app_version text NOT NULL,
+  seeded_at   timestamptz NOT NULL DEFAULT now(),
+  PRIMARY KEY (table_name, doc_key)
+);
+COMMENT ON TABLE kasm_db.seeds IS 'kasm-db: the rows that were seeded, with a salted fingerprint of each value as it was written'`;
+
+export async function ensureSeeds(client: Client): Promise<void> {
+  const { rows } = await client.query("SELECT to_regclass('kasm_db.seeds') IS NOT NULL AS there");
+  if (!rows[0].there) await client.query(CREATE_SEEDS);
+}
+
+export async function readRemembered(client: Client): Promise<Remembered[]> {
+  const { rows } = await client.query(
+    'SELECT table_name AS "table", row_key AS "rowKey", doc_key AS "docKey", salt, columns FROM kasm_db.seeds',
+  );
+  return rows;
+}
+
+/** Salted, so that equal values in two rows don't show, and none can be looked up in a table of hashes. */
+export function fingerprint(salt: string, value: string | null): string {
+  return createHash('sha256')
+    .update(value === null ? `${salt}n` : `${salt}v${value}`)
+    .digest('hex');
+}
+
+export const newSalt = () => randomBytes(16).toString('hex');
+
+/** A row to be written; the values are JSON as json_populate_record takes it. */
+export interface Write {
+  kind: 'insert' | 'update';
+  table: string;
+  /** Of the row to update. */
+  rowKey?: string;
+  values: Record<string, unknown>;
+}
+
+/**
+ * Sends rows to temporary tables by COPY, which no log_statement setting shows; base64, so that COPY itself can't fail on a value
+ * and print it (TRAPS 39).
+ */
+export async function sendRows(
+  client: Client,
+  table: string,
+  rows: { n: number; target: string; rowKey?: string; values: unknown }[],
+): Promise<void> {
+  await client.query(`CREATE TEMPORARY TABLE ${table} (n integer, target text, row_key text, doc text) ON COMMIT DROP`);
+  const encode = (value: string) => Buffer.from(value, 'utf8').toString('base64');
+  const lines = rows.map(
+    ({ n, target, rowKey, values }) =>
+      `${n}\t${encode(target)}\t${rowKey === undefined ? '\\N' : encode(rowKey)}\t${encode(JSON.stringify(values))}\n`,
+  );
+  await pipeline(Readable.from(lines), client.query(copyFrom(`COPY pg_temp.${table} FROM STDIN`)));
+}
+
+const decoded = (column: string) => `convert_from(decode(${column}, 'base64'), 'UTF8')`;
+
+/**
+ * Runs statements in a block that catches their errors: what is caught reaches neither the server's log nor its DETAIL, which would show
+ * the row. What comes out names only the place.
+ */
+async function guarded(client: Client, doing: string, statements: string): Promise<void> {
+  const body = `DECLARE state text; what text; col text; rel text;
+BEGIN
+  ${statements}
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, what = CONSTRAINT_NAME, col = COLUMN_NAME, rel = TABLE_NAME;
+  RAISE EXCEPTION USING ERRCODE = state, MESSAGE = 'a row was refused', CONSTRAINT = what, COLUMN = col, TABLE = rel;
+END`;
+  try {
+    await client.query(`DO ${escapeLiteral(body)}`);
+  } catch (error) {
+    if (!isServerError(error)) throw error;
+    const { table, column, constraint } = error as unknown as { table?: string; column?: string; constraint?: string };
+    const where = [
+      table && `table ${table}`,
+      column && `column ${column}`,
+      constraint && `constraint ${constraint}`,
+    ].filter(Boolean);
+    // Losing the connection or a lock is not the documents' fault.
+    if (/^(08|53|55|57|40)/.test(error.code)) throw error;
+    throw new KasmDbError(
+      'seed',
+      `${doing}: the database refused a row${where.length > 0 ? ` (${where.join(', ')})` : ''}, SQLSTATE ${error.code}`,
+      {
+        sqlstate: error.code,
+        hint: 'compare the seed documents with what this database additionally demands; nothing was written',
+      },
+    );
+  }
+}
+
+/**
+ * How the server writes each value of the rows in `source` as text, so that it can be compared with what is stored.
+ * @returns by n: column → text
+ */
+export async function canonical(
+  client: Client,
+  source: string,
+  tables: readonly { table: Table; columns: string[] }[],
+): Promise<Map<number, Record<string, string | null>>> {
+  await client.query('CREATE TEMPORARY TABLE kasm_db_text (n integer, texts jsonb) ON COMMIT DROP');
+  const statements = tables.map(({ table, columns }) => {
+    const pairs = columns.map((column) => `${escapeLiteral(column)}, r.${escapeIdentifier(column)}::text`);
+    return `INSERT INTO pg_temp.kasm_db_text SELECT i.n, ${jsonObject(pairs)}
+  FROM pg_temp.${source} i, json_populate_record(NULL::public.${escapeIdentifier(table.name)}, ${decoded('i.doc')}::json) r
+  WHERE ${decoded('i.target')} = ${escapeLiteral(table.name)};`;
+  });
+  await guarded(client, 'reading the documents', statements.join('\n  '));
+  const { rows } = await client.query('SELECT n, texts FROM pg_temp.kasm_db_text');
+  return new Map(rows.map(({ n, texts }) => [n, texts]));
+}
+
+/** A function call takes at most 100 arguments. */
+function jsonObject(pairs: string[]): string {
+  const parts: string[] = [];
+  for (let i = 0; i < pairs.length; i += 40) parts.push(`jsonb_build_object(${pairs.slice(i, i + 40).join(', ')})`);
+  return parts.join(' || ');
+}
+
+/** SQL text of a row's key. */
+export function rowKeySql(table: Table, alias: string): string {
+  if (table.primaryKey.length === 1) return `${alias}.${escapeIdentifier(table.primaryKey[0] as string)}::text`;
+  const columns = table.primaryKey.length > 0 ? table.primaryKey : [...table.columns.keys()];
+  return `to_json(ARRAY[${columns.map((column) => `${alias}.${escapeIdentifier(column)}::text`).join(', ')}])::text`;
+}
+
+/** Rows of a table as they are: key and texts. */
+export async function currentRows(client: Client, table: Table): Promise<Map<string, Record<string, string | null>>> {
+  const pairs = [...table.columns.keys()].map(
+    (column) => `${escapeLiteral(column)}, t.${escapeIdentifier(column)}::text`,
+  );
+  const { rows } = await client.query(
+    `SELECT ${rowKeySql(table, 't')} AS key, ${jsonObject(pairs)} AS texts FROM public.${escapeIdentifier(table.name)} t`,
+  );
+  return new Map(rows.map(({ key, texts }) => [key, texts]));
+}
+
+/** Writes rows, in their order; statements name columns, values only ever travel by COPY. */
+export async function writeRows(
+  client: Client,
+  writes: readonly Write[],
+  catalog: ReadonlyMap<string, Table>,
+): Promise<void> {
+  if (writes.length === 0) return;
+  await sendRows(
+    client,
+    'kasm_db_write',
+    writes.map(({ table, rowKey, values }, n) => ({
+      n,
+      target: table,
+      ...(rowKey === undefined ? {} : { rowKey }),
+      values,
+    })),
+  );
+  const statements: string[] = [];
+  for (let from = 0; from < writes.length; ) {
+    const first = writes[from] as Write;
+    const columns = Object.keys(first.values);
+    let to = from + 1;
+    const same = (write: Write) =>
+      write.kind === first.kind && write.table === first.table && Object.keys(write.values).join() === columns.join();
+    while (to < writes.length && same(writes[to] as Write)) to++;
+    statements.push(statement(first, columns, from, to, catalog));
+    from = to;
+  }
+  await guarded(client, 'writing the rows', statements.join('\n  '));
+}
+
+function statement(
+  { kind, table, values: _ }: Write,
+  columns: string[],
+  from: number,
+  to: number,
+  catalog: ReadonlyMap<string, Table>,
+): string {
+  const name = `public.${escapeIdentifier(table)}`;
+  const source = `pg_temp.kasm_db_write i, json_populate_record(NULL::${name}, ${decoded('i.doc')}::json) r WHERE i.n >= ${from} AND i.n < ${to}`;
+  const list = columns.map((column) => escapeIdentifier(column));
+  if (kind === 'insert') {
+    return `INSERT INTO ${name} (${list.join(', ')}) SELECT ${list.map((column) => `r.${column}`).join(', ')} FROM ${source} ORDER BY i.n;`;
+  }
+  return `UPDATE ${name} t SET ${list.map((column) => `${column} = r.${column}`).join(', ')} FROM ${source} AND ${rowKeySql(catalog.get(table) as Table, 't')} = ${decoded('i.row_key')};`;
+}
+
+/** Remembers rows as they now are. */
+export async function remember(client: Client, rows: readonly Remembered[], appVersion: string): Promise<void> {
+  if (rows.length === 0) return;
+  await sendRows(
+    client,
+    'kasm_db_remember',
+    rows.map((row, n) => ({ n, target: row.table, values: row })),
+  );
+  await guarded(
+    client,
+    'remembering the rows',
+    `INSERT INTO kasm_db.seeds (table_name, row_key, doc_key, salt, columns, app_version)
+  SELECT d ->> 'table', d ->> 'rowKey', d ->> 'docKey', d ->> 'salt', (d -> 'columns')::jsonb, ${escapeLiteral(appVersion)}
+  FROM pg_temp.kasm_db_remember i, LATERAL (SELECT ${decoded('i.doc')}::json AS d) x
+  ON CONFLICT (table_name, doc_key) DO UPDATE SET row_key = excluded.row_key, salt = excluded.salt, columns = excluded.columns,
+    app_version = excluded.app_version, seeded_at = now();`,
+  );
+}
