@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { shippedPlugin } from './shipped.mjs';
 
@@ -40,15 +40,19 @@ const withoutSubprograms = {
   },
 };
 
-/** What only seeding needs (YAML, zod, certificates; 1.4 MB) is a file of its own: the gate would else read it at every start. */
-const seedApart = {
-  name: 'seed-apart',
+/**
+ * What few calls need is a file of its own: seeding (YAML, zod, certificates; 1.5 MB) and the bell (ioredis). The gate would else read
+ * it at every start.
+ */
+const APART = { seed: 'src/commands/seed.ts', bell: 'src/gate/bell.ts' };
+const apart = {
+  name: 'apart',
   setup(build) {
-    build.onResolve({ filter: /\/seed\.js$/ }, ({ importer, kind }) =>
-      kind === 'dynamic-import' && /src\/(cli|commands\/\w+)\.ts$/.test(importer)
-        ? { path: './seed.cjs', external: true }
-        : undefined,
-    );
+    build.onResolve({ filter: /\/(seed|bell)\.js$/ }, ({ importer, kind, path }) => {
+      const name = path.match(/(\w+)\.js$/)[1];
+      const wanted = resolve(APART[name]) === resolve(dirname(importer), path.replace(/\.js$/, '.ts'));
+      return kind === 'dynamic-import' && wanted ? { path: `./${name}.cjs`, external: true } : undefined;
+    });
   },
 };
 
@@ -68,15 +72,18 @@ const common = {
 // Built aside and swapped in, so that a running test or command never meets half of it.
 const out = `dist.${process.pid}`;
 mkdirSync(out);
+process.on('exit', () => rmSync(out, { recursive: true, force: true }));
 await Promise.all([
   build({
     ...common,
     entryPoints: ['src/main.ts'],
     outfile: `${out}/main.cjs`,
     format: 'cjs',
-    plugins: [seedApart, ...common.plugins],
+    plugins: [apart, ...common.plugins],
   }),
-  build({ ...common, entryPoints: ['src/commands/seed.ts'], outfile: `${out}/seed.cjs`, format: 'cjs' }),
+  ...Object.entries(APART).map(([name, file]) =>
+    build({ ...common, entryPoints: [file], outfile: `${out}/${name}.cjs`, format: 'cjs' }),
+  ),
   build({
     ...common,
     entryPoints: ['src/start.ts'],

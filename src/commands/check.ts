@@ -1,5 +1,7 @@
 import { formatMs, parseDuration } from '../config/duration.js';
-import { checkOnce, type ExpectedSeed, waitUntilReady } from '../gate/wait.js';
+import { checkOnce, type ExpectedSeed } from '../gate/check.js';
+
+import type { Migration } from '../migrate/files.js';
 import { now } from '../time.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
@@ -24,13 +26,8 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
   const seed = options.seed ? await expectedSeed(options.seeds) : undefined;
   const { look, plan, warnings } =
     options.wait === undefined
-      ? await checkOnce(ctx, migrations, { vendor: true, once: false, seed })
-      : await waitUntilReady(ctx, migrations, {
-          waitMs: options.wait === true ? FOR_EVER_MS : parseDuration(options.wait, '--wait'),
-          seed,
-          failFast: options.failFast ?? false,
-          onState: (text) => ctx.events.waiting?.(text),
-        });
+      ? await checkOnce(ctx, migrations, { vendor: true, gate: false, seed })
+      : await waitFor(ctx, migrations, options.wait, options.failFast ?? false, seed);
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {
     fields: {
@@ -45,6 +42,18 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
         options.wait === undefined ? '' : ` (after ${formatMs(now() - started)})`
       }.`,
   };
+}
+
+async function waitFor(
+  ctx: CommandContext,
+  migrations: Migration[],
+  wait: string | true,
+  failFast: boolean,
+  seed: ExpectedSeed | undefined,
+) {
+  const waitMs = wait === true ? FOR_EVER_MS : parseDuration(wait, '--wait');
+  const { waitUntilReady } = await import('../gate/wait.js');
+  return waitUntilReady(ctx, migrations, { waitMs, failFast, seed, env: ctx.env });
 }
 
 /** With documents of one's own, exactly those must have been seeded; else any seed of this or a newer build will do. */

@@ -1,4 +1,5 @@
 import { formatMs, parseDuration } from '../config/duration.js';
+import { wantsRedis } from '../config/redis.js';
 import { look } from '../migrate/history.js';
 import { planFor, type RunResult, run } from '../migrate/run.js';
 import { connect } from '../postgres/connect.js';
@@ -30,6 +31,11 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
   const { plan, applied, look: state, waitedMs, holder } = result;
   const seeding = options.seed && !options.dryRun ? await import('./seed.js') : undefined;
   const seeded = await seeding?.runSeed(ctx, options);
+  if (!options.dryRun && wantsRedis(ctx.env)) {
+    const { ring } = await import('../gate/bell.js');
+    const warning = await ring(ctx.env, ctx.resolve().dbname);
+    if (warning) ctx.events.warning?.(warning);
+  }
   for (const warning of plan.warnings) ctx.events.warning?.(warning);
   const database = describeDatabase(ctx.resolve(), state);
   const current = applied.at(-1)?.name ?? plan.current;

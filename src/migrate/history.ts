@@ -1,6 +1,7 @@
 import { escapeLiteral } from 'pg';
 import { KasmDbError } from '../errors.js';
 import type { Client } from '../postgres/connect.js';
+import { LOCK_CLASSID, LOCK_OBJID } from '../postgres/lock-key.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import type { Look } from './state.js';
 
@@ -25,26 +26,38 @@ const RUN_SQL = `SELECT json_build_object('runId', run_id, 'pid', pid, 'applicat
 const VENDOR_SQL = `CASE WHEN has_table_privilege(to_regclass('public.alembic_version'), 'SELECT')
   THEN ${ifExists('public.alembic_version', 'SELECT to_json(min(version_num)) FROM public.alembic_version')} END`;
 
-const LOOK_SQL = (
-  vendor: boolean,
-) => `SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version,
+/** What a gate's pace and its words depend on. */
+const GATE_SQL = `EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND classid = ${LOCK_CLASSID} AND objid = ${LOCK_OBJID} AND objsubid = 1
+    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) AS locked,
+  (SELECT coalesce((to_jsonb(d) ->> 'sessions')::float8, d.xact_commit) FROM pg_catalog.pg_stat_database d WHERE d.datname = current_database()) AS sessions`;
+
+const LOOK_SQL = ({
+  vendor,
+  gate,
+}: LookOptions) => `SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version,
   pg_is_in_recovery() AS standby,
   ${ifExists('kasm_db.migrations', HISTORY_SQL)} AS history,
   ${ifExists('kasm_db.run', RUN_SQL)} AS run,
-  ${vendor ? VENDOR_SQL : 'NULL'} AS vendor,
+  ${vendor ? VENDOR_SQL : 'NULL'} AS vendor, ${gate ? GATE_SQL : 'NULL AS locked, NULL AS sessions'},
   CASE WHEN to_regclass('kasm_db.migrations') IS NULL THEN (SELECT json_agg(c.relname ORDER BY c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) END AS tables`;
 
+export interface LookOptions {
+  /** Also read public.alembic_version. */
+  vendor: boolean;
+  /** Also look at the lock and the server's counters. */
+  gate?: boolean;
+}
+
 /**
  * Reads the history, the run row and what else decides the plan. Takes no lock but ACCESS SHARE, writes nothing, and works on a
  * standby, in a read-only transaction and with a role that may only SELECT.
- * @param options.vendor also read public.alembic_version
  * @throws KasmDbError
  */
-export async function look(client: Client, options: { vendor: boolean }): Promise<Look> {
-  const row = await client.query(LOOK_SQL(options.vendor)).then(
+export async function look(client: Client, options: LookOptions): Promise<Look> {
+  const row = await client.query(LOOK_SQL(options)).then(
     (result) => result.rows[0],
     (error) => {
       throw lookError(error);
@@ -54,6 +67,8 @@ export async function look(client: Client, options: { vendor: boolean }): Promis
   return {
     serverVersion: row.version,
     standby: row.standby,
+    lockHeld: row.standby ? undefined : (row.locked ?? undefined),
+    sessions: row.sessions ?? undefined,
     pooled: client.processID !== row.pid,
     history: json(row.history),
     run: json(row.run) ?? undefined,

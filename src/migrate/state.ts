@@ -50,6 +50,10 @@ export interface Look extends DatabaseState {
   run: RunRow | undefined;
   /** server_version_num, such as 160014. */
   serverVersion: number;
+  /** Someone holds the migration lock; undefined: nobody looked, or a standby, which doesn't show it. */
+  lockHeld?: boolean | undefined;
+  /** Sessions that this database has served since its statistics began (before PostgreSQL 14: transactions). */
+  sessions?: number | undefined;
   /** Hot standby. */
   standby: boolean;
   /** Some pooler answers, not the server itself: the PID we were told at login isn't the one that answers (TRAPS 2). */

@@ -1,0 +1,87 @@
+import { KasmDbError } from '../errors.js';
+import type { Context } from '../migrate/context.js';
+import type { Migration } from '../migrate/files.js';
+import { look } from '../migrate/history.js';
+import { isNewer, type Plan, plan } from '../migrate/plan.js';
+import type { Look } from '../migrate/state.js';
+import { connect } from '../postgres/connect.js';
+import { disconnect } from '../postgres/query.js';
+import { VERSION } from '../version.js';
+import { pendingHint, pendingText } from './state.js';
+
+/** What `check --seed` asks for. */
+export interface ExpectedSeed {
+  /** Of one's own documents; undefined: whichever. */
+  digest?: string;
+}
+
+export interface Verdict {
+  look: Look;
+  plan: Plan<Migration>;
+  warnings: string[];
+}
+
+export interface CheckRequest {
+  /** Also look at alembic_version, which a gate's role need not be allowed to read. */
+  vendor: boolean;
+  /** Also look at who holds the lock and how many sessions the server serves: what a gate's pace depends on. */
+  gate: boolean;
+  seed?: ExpectedSeed | undefined;
+}
+
+/**
+ * One look: is everything that this build needs applied? Never writes and never takes the migration lock.
+ * @throws KasmDbError pending, integrity, unreachable, environment
+ */
+export async function checkOnce(ctx: Context, migrations: Migration[], request: CheckRequest): Promise<Verdict> {
+  const client = await connect(ctx.resolve, {
+    signal: ctx.signal,
+    once: request.gate,
+    onRetry: ctx.events.retryConnect,
+  });
+  let state: Look;
+  try {
+    state = await look(client, request);
+  } finally {
+    void disconnect(client);
+  }
+  return judge(migrations, state, request.seed);
+}
+
+/** Decides from one look; pure. @throws KasmDbError pending, integrity */
+export function judge(migrations: Migration[], state: Look, seed?: ExpectedSeed): Verdict {
+  const planned = plan(migrations, state, { appVersion: VERSION });
+  const warnings = [...planned.warnings];
+  for (const problem of planned.problems) {
+    // Kasm's own upgrade came later than kasm-db's work: all that this build needs is there.
+    if (problem.kind === 'vendor-upgraded') warnings.push(problem.message);
+    else {
+      throw new KasmDbError('integrity', problem.message, {
+        hint: problem.hint,
+        ...(problem.migration ? { migration: problem.migration } : {}),
+      });
+    }
+  }
+  if (planned.pending.length > 0) throw new PendingError(migrations.length, state, planned);
+  if (seed && !planned.ahead && !isSeeded(seed, state.run?.seedDigest))
+    throw new PendingError(migrations.length, state, planned);
+  return { look: state, plan: planned, warnings };
+}
+
+/** kasm_db.run.seed_digest is VERSION:DIGEST of the last seed. */
+function isSeeded({ digest }: ExpectedSeed, found: string | null | undefined): boolean {
+  const [version = '', seeded] = (found ?? '').split(':');
+  if (!found || isNewer(VERSION, version)) return false;
+  return digest === undefined || digest === seeded || isNewer(version, VERSION);
+}
+
+/** `check` says "not yet": how far it is, and what the migrator is doing. */
+export class PendingError extends KasmDbError {
+  constructor(
+    total: number,
+    readonly look: Look,
+    readonly plan: Plan<Migration>,
+  ) {
+    super('pending', pendingText(total, look, plan), { hint: pendingHint(look, plan) });
+  }
+}

@@ -1,0 +1,53 @@
+/** What the next pause depends on. */
+export interface Moment {
+  /** Looks so far. */
+  looks: number;
+  /** The last pause, before jitter; 0 before the first. */
+  lastPauseMs: number;
+  /** How long the last look took, from TCP connect to answer. */
+  lookMs: number;
+  /** The server could not be reached at all. */
+  unreachable: boolean;
+  /** It could, but had no connection left for us (53300). */
+  crowded: boolean;
+  /** A run is at work and half of it is done. */
+  nearEnd: boolean;
+  /** The bell will ring: looking is only a precaution. */
+  bell: boolean;
+  /** Sessions a second that the server has served since the last look; undefined: not known. */
+  sessionRate: number | undefined;
+}
+
+const FIRST_MS = 250;
+const USUAL_MS = 5000;
+/** An unreachable server is asked this seldom in the end, and one that many gates crowd. */
+const SLOW_MS = 12_000;
+/** With a bell a look is only the answer to "what if the bell is broken". */
+const BELL_MS = 32_000;
+/**
+ * Looks a second that all gates together may cost; a look takes some 5 ms of the server (fork, SCRAM, catalogs), so that is a fifth of a core.
+ */
+const SESSION_RATE = 40;
+/** A look that takes long tells of a tired server: it gets at least this many times its length as a pause. */
+const REST = 25;
+
+/** The pause before the next look in milliseconds, without jitter. Pure. */
+export function nextPause(moment: Moment): number {
+  const { looks, lastPauseMs, lookMs, unreachable, crowded, nearEnd, bell, sessionRate } = moment;
+  const grown = Math.min(lastPauseMs === 0 ? FIRST_MS : lastPauseMs * 1.5, USUAL_MS);
+  if (unreachable) return Math.min(FIRST_MS * 1.6 ** looks, SLOW_MS);
+  if (bell) return BELL_MS;
+  if (crowded) return Math.min(Math.max(lastPauseMs * 2, USUAL_MS), SLOW_MS);
+  const rest = Math.min(lookMs * REST, SLOW_MS);
+  const share =
+    sessionRate === undefined || sessionRate <= SESSION_RATE
+      ? 0
+      : Math.max(lastPauseMs, 1000) * (sessionRate / SESSION_RATE);
+  const polite = Math.min(Math.max(rest, share), SLOW_MS);
+  return Math.max(nearEnd ? grown / 3 : grown, polite);
+}
+
+/** Between three quarters and the whole of a pause: many gates spread, and none waits longer than it says. */
+export function spread(ms: number): number {
+  return ms * (0.75 + Math.random() / 4);
+}
