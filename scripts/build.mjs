@@ -114,6 +114,8 @@ const { resultJsonSchema } = await import(
 );
 writeFileSync(`${out}/result.schema.json`, `${JSON.stringify(resultJsonSchema(), null, 2)}\n`);
 
+// The tests build often, and need no declarations.
+if (!process.argv.includes('--no-types')) {
 execFileSync(
   process.execPath,
   [
@@ -127,6 +129,7 @@ execFileSync(
     stdio: 'inherit',
   },
 );
+}
 
 const old = `${out}.old`;
 if (existsSync('dist')) renameSync('dist', old);

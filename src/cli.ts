@@ -103,6 +103,11 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/plan.js')).planCommand(ctx, options as object),
   );
   on(
+    program.command('doctor').description('preflight of everything migrate needs; a line each, with the fix'),
+    { writes: true },
+    (_, options) => async (ctx) => (await import('./commands/doctor.js')).doctorCommand(ctx, options as object),
+  );
+  on(
     program
       .command('new')
       .description('create the next migration and its down script')

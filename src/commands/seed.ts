@@ -1,6 +1,6 @@
 import { parseDuration } from '../config/duration.js';
 import { type Style, table } from '../report/terminal.js';
-import { readCredentials } from '../seed/credentials.js';
+import { KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
 import { type SeedResult, seed, seedDigest } from '../seed/seed.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
@@ -50,6 +50,12 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
 /** Which documents these are; `check --seed` compares it with what was seeded. */
 export async function digestOf(path: string): Promise<string> {
   return seedDigest(await readDocuments(path));
+}
+
+/** Keys of the credentials that are given; for `doctor`. */
+export function credentialKeys(folder: string | undefined, env: CommandContext['env']): string[] {
+  const credentials = readCredentials(folder || undefined, env);
+  return KNOWN_KEYS.filter((key) => credentials.get(key) !== undefined);
 }
 
 export function seedFields(result: SeedResult) {

@@ -114,6 +114,32 @@ export async function ring(env: Environment, database: string): Promise<string |
   }
 }
 
+/**
+ * Reaches Redis, logs in, subscribes and publishes, as gate and migrator will.
+ * @throws Error with Redis' own words
+ */
+export async function probe(env: Environment, database: string): Promise<void> {
+  const client = open(env);
+  let last: unknown;
+  client.on('error', (error) => {
+    last = error;
+  });
+  try {
+    const late = new Promise<never>((_, reject) =>
+      setTimeout(() => reject(new Error(`Redis: ${reason(last ?? new Error('no answer'))}`)), CONNECT_MS),
+    );
+    const work = async () => {
+      await client.publish(channelOf(`${database}:doctor`), '{}');
+      await client.subscribe(channelOf(database));
+    };
+    await Promise.race([work(), late]);
+  } catch (error) {
+    throw new Error(`Redis: ${reason(last ?? error)}`);
+  } finally {
+    client.disconnect();
+  }
+}
+
 function open(env: Environment): Redis | Cluster {
   const settings = redisSettings(env);
   const common = {

@@ -18,6 +18,8 @@ export interface Result {
   lock?: { waitedMs: number; holder?: LockHolder };
   run?: RunInfo;
   seed?: SeedInfo;
+  /** Of `doctor`. */
+  checks?: CheckLine[];
   warnings?: string[];
   durationMs: number;
   error?: ErrorInfo;
@@ -61,4 +63,13 @@ export interface SeedInfo {
   /** Rows that someone has changed or deleted, and that stay so. */
   kept: number;
   credentials: { key: string; action: 'set' | 'unchanged' | 'changed' | 'kept' | 'rotated' | 'absent' }[];
+}
+
+export interface CheckLine {
+  name: string;
+  state: 'ok' | 'warning' | 'failed';
+  text: string;
+  fix?: string;
+  /** The outcome that `migrate` would have. */
+  code?: Outcome;
 }

@@ -58,6 +58,17 @@ export const resultSchema = z.strictObject({
       ),
     })
     .optional(),
+  checks: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        state: z.enum(['ok', 'warning', 'failed']),
+        text: z.string(),
+        fix: z.string().optional(),
+        code: z.enum(outcomes).optional(),
+      }),
+    )
+    .optional(),
   warnings: z.array(z.string()).optional(),
   durationMs: z.number().int(),
   error: z

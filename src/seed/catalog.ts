@@ -56,24 +56,24 @@ export async function readCatalog(client: Client): Promise<Map<string, Table>> {
 
 /**
  * Tables in an order in which rows can be inserted: whoever is referred to by a required column comes first. References by a nullable
- * column may go in a circle; those of them that point forward are filled in afterwards.
+ * column may go in a circle; those of them that point forward are filled in afterwards, and there are as few of them as can be.
  */
 export function insertOrder(tables: readonly Table[]): Table[] {
-  const byName = new Map(tables.map((table) => [table.name, table]));
+  const left = new Map(tables.map((table) => [table.name, table]));
   const order: Table[] = [];
-  const state = new Map<string, 'visiting' | 'done'>();
-  const visit = (table: Table, requiredOnly: boolean) => {
-    if (state.has(table.name)) return;
-    state.set(table.name, 'visiting');
-    const keys = [...table.foreignKeys].sort((a, b) => Number(isRequired(table, b)) - Number(isRequired(table, a)));
-    for (const key of keys) {
-      const target = byName.get(key.table);
-      if (target && (isRequired(table, key) || !requiredOnly)) visit(target, !isRequired(table, key) || requiredOnly);
-    }
-    state.set(table.name, 'done');
-    order.push(table);
-  };
-  for (const table of tables) visit(table, false);
+  const open = (table: Table, required: boolean) =>
+    table.foreignKeys.filter(
+      (key) => key.table !== table.name && left.has(key.table) && (!required || isRequired(table, key)),
+    ).length;
+  while (left.size > 0) {
+    const ready = [...left.values()].filter((table) => open(table, true) === 0);
+    // Tables that require each other: the caller finds out from the order.
+    const next = (ready.length > 0 ? ready : [...left.values()]).reduce((best, table) =>
+      open(table, false) < open(best, false) ? table : best,
+    );
+    left.delete(next.name);
+    order.push(next);
+  }
   return order;
 }
 

@@ -14,6 +14,9 @@ const ENVIRONMENT_NAMES: Record<string, string> = {
   'redis-password': 'REDIS_PASSWORD',
 };
 
+/** The keys of the vendor's Secret. */
+export const KNOWN_KEYS = Object.keys(ENVIRONMENT_NAMES);
+
 /** Users and API keys of the vendor's documents that have a key of their own. */
 const KNOWN_USERS: Record<string, string> = {
   'admin@kasm.local': 'admin',
@@ -26,32 +29,32 @@ const KNOWN_API_KEYS: Record<string, string> = { KasmRWApiKey: 'kasm-engineering
 /** Credentials by the vendor's Secret keys, from a mounted Secret, from NAME_FILE or from the environment. */
 export interface Credentials {
   get(key: string): string | undefined;
-  /** Every key that has a value. */
-  keys(): string[];
   /** Where a missing key was looked for, for the message. */
   places(key: string): string;
 }
 
 /**
- * @param folder the mounted Secret (`--secrets` or KASM_DB_SECRETS_DIR), a file a key
- * @throws KasmDbError usage when it cannot be read; seed when a file in it is empty or binary
+ * @param folder the mounted Secret (`--secrets` or KASM_DB_SECRETS_DIR), a file a key; only those that are asked for are read, since other
+ * keys of the Secret may hold whatever their owners like
+ * @throws KasmDbError usage when it cannot be read; later, on `get`, seed when the key's file is empty or binary
  */
 export function readCredentials(
   folder: string | undefined,
   env: Environment,
   generated: ReadonlyMap<string, string> = new Map(),
 ): Credentials {
-  const mounted = folder === undefined ? new Map<string, string>() : readFolder(folder);
-  const get = (key: string) => {
+  const mounted = folder === undefined ? new Set<string>() : listFolder(folder);
+  const read = new Map<string, string | undefined>();
+  const find = (key: string) => {
+    if (folder !== undefined && mounted.has(key)) return readSecret(join(folder, key));
     const name = ENVIRONMENT_NAMES[key];
-    return mounted.get(key) ?? (name ? readVariable(env, name)?.value : undefined) ?? generated.get(key);
+    return (name ? readVariable(env, name)?.value : undefined) ?? generated.get(key);
   };
   return {
-    get,
-    keys: () =>
-      [...new Set([...mounted.keys(), ...Object.keys(ENVIRONMENT_NAMES), ...generated.keys()])].filter(
-        (key) => get(key) !== undefined,
-      ),
+    get: (key) => {
+      if (!read.has(key)) read.set(key, find(key));
+      return read.get(key);
+    },
     places: (key) => {
       const name = ENVIRONMENT_NAMES[key];
       const parts = [folder === undefined ? 'no --secrets folder is given' : join(folder, key)];
@@ -61,31 +64,39 @@ export function readCredentials(
   };
 }
 
-function readFolder(folder: string): Map<string, string> {
-  let names: string[];
+function listFolder(folder: string): Set<string> {
   try {
     // Kubernetes keeps ..data and its like beside the keys.
-    names = readdirSync(folder).filter((name) => !name.startsWith('.'));
+    return new Set(readdirSync(folder).filter((name) => !name.startsWith('.')));
   } catch (error) {
     throw new KasmDbError('usage', `cannot read the secrets folder (${messageOf(error)})`, {
       hint: 'correct --secrets or KASM_DB_SECRETS_DIR; mount the Secret there',
     });
   }
-  return new Map(
-    names.filter((name) => statSync(join(folder, name)).isFile()).map((name) => [name, readSecret(join(folder, name))]),
-  );
 }
 
-function readSecret(path: string): string {
-  const bytes = readFileSync(path);
+function readSecret(path: string): string | undefined {
   try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    if (!statSync(path).isFile()) return undefined;
+    decodeUtf8(path);
     return readSecretFile(path, 'secret');
   } catch (error) {
-    const what = isKasmDbError(error) ? error.message : `secret: ${path} is no UTF-8 text`;
+    const what = isKasmDbError(error) ? error.message : `secret: cannot read ${path} (${messageOf(error)})`;
     throw new KasmDbError('seed', what, { file: path, hint: 'give the Secret key a text value' });
   }
 }
+
+function decodeUtf8(path: string): void {
+  const bytes = readFileSync(path);
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new KasmDbError('seed', `secret: ${path} is not UTF-8 text`);
+  }
+}
+
+/** Keys that belong to services: a user "db@…" must not get the database's password. */
+const SERVICE_KEYS = new Set(['db-password', 'redis-password']);
 
 /** Secret keys that can hold a user's password, the first that exists counts (seed-facts: both forms are documented). */
 export function userKeys(username: string): string[] {
@@ -93,7 +104,9 @@ export function userKeys(username: string): string[] {
   if (known) return [`${known}-password`];
   const dashed = username.replace(/[@._]/g, '-');
   const [local = ''] = username.split('@');
-  return [`user-${dashed}-password`, `${local}-password`, `user-${local}-password`];
+  return [`user-${dashed}-password`, `${local}-password`, `user-${local}-password`].filter(
+    (key) => !SERVICE_KEYS.has(key),
+  );
 }
 
 export function apiKeys(apiKey: string, name: string): string[] {

@@ -1,8 +1,8 @@
 import { insertOrder, isRequired, type Table } from './catalog.js';
-import type { Cell, Problem, SeedRow } from './documents.js';
+import type { Problem, SeedRow } from './documents.js';
 import { NATURAL_KEYS } from './natural-keys.js';
-import { fingerprint, newSalt, type Remembered, type RememberedColumn, type Write } from './store.js';
-import { looksLikeToken } from './tokens.js';
+import { fingerprint, newSalt, type Remembered, type RememberedColumn, rowKeyOf, type Write } from './store.js';
+import { looksLikeToken, tokensIn } from './tokens.js';
 
 export type Texts = Record<string, string | null>;
 
@@ -41,11 +41,27 @@ export interface DatabaseRows {
 
 /** How the documents name a row, which doesn't change while its tokens do. */
 export function docKeyOf(row: SeedRow, table: Table): string {
-  const natural = NATURAL_KEYS[table.name];
   const value = (column: string) => row.cells.get(column)?.value ?? null;
-  if (natural?.some((column) => value(column) !== null)) return JSON.stringify(natural.map(value));
-  const columns = table.primaryKey.length > 0 ? table.primaryKey : [...table.columns.keys()];
-  return JSON.stringify(columns.map(value));
+  for (const columns of [NATURAL_KEYS[table.name] ?? [], table.primaryKey]) {
+    if (columns.some((column) => value(column) !== null)) return JSON.stringify(columns.map(value));
+  }
+  // Neither a key nor an id: a row is what it says.
+  return rowKeyOf({ ...table, primaryKey: [] }, (column) => {
+    const cell = value(column);
+    return cell === null ? null : JSON.stringify(cell);
+  });
+}
+
+/** A row while it is decided upon: its references lead to the keys that the database has. */
+interface Draft {
+  resolved: ResolvedRow;
+  values: Record<string, unknown>;
+  texts: Texts;
+  known: Remembered | undefined;
+  /** Key of the row in the database; undefined: it was never there. */
+  found: string | undefined;
+  /** It needs a row that is not there any more. */
+  gone: boolean;
 }
 
 /**
@@ -73,93 +89,102 @@ export function decide(
     else byTable.set(row.table, [row]);
   }
   const order = insertOrder([...byTable.keys()]);
-  const position = new Map(order.map((table, i) => [table.name, i]));
-  const references = new References(rows, database);
+  const references = new References(database);
   const memory = new Memory(database.remembered);
 
+  // All rows are looked for first: a reference may lead to a table that comes later.
+  const drafts: Draft[] = [];
   for (const table of order) {
-    const natural = naturalIndex(table, database.current.get(table.name));
+    const there = database.current.get(table.name);
+    const claimed = new Map<string, ResolvedRow>();
+    const natural = naturalIndex(table, there);
     for (const resolved of byTable.get(table) ?? []) {
-      const own = texts.get(resolved) as Texts;
-      const { gone, dangling } = references.follow(resolved, own);
-      result.problems.push(...dangling);
-      const known = memory.find(resolved);
-      const found = known?.rowKey ?? locate(resolved, own, database.current.get(table.name), natural);
-      if (found !== undefined) {
-        references.rename(table, own, found);
-        compare(resolved, own, found, known, database.current.get(table.name)?.get(found), result);
-      } else if (gone || database.adopting) {
-        references.remove(table, own);
-        result.counts.kept++;
-        result.remember.push(remembered(resolved, NOT_THERE, () => undefined));
-      } else insert(resolved, own, position, references, result);
+      const made = texts.get(resolved) as Texts;
+      const { gone, ...followed } = references.follow(resolved, made);
+      const known = memory.find(resolved, followed.texts);
+      const found = known?.rowKey ?? locate(table, followed.texts, there, natural);
+      drafts.push({ resolved, ...followed, known, found, gone });
+      if (found !== undefined && there?.has(found)) references.rename(table, made, found);
+      else if (found !== undefined || gone || database.adopting) references.remove(table, made);
+      const identity = found || naturalKey(table, followed.texts);
+      const other = identity ? claimed.get(identity) : undefined;
+      if (other) result.problems.push(sameRow(resolved, other));
+      else if (identity) claimed.set(identity, resolved);
     }
+  }
+  const position = new Map(order.map((table, i) => [table.name, i]));
+  for (const draft of drafts) {
+    const { resolved } = draft;
+    Object.assign(draft, references.follow(resolved, texts.get(resolved) as Texts));
+    if (draft.found !== undefined) compare(draft, database.current.get(resolved.table.name)?.get(draft.found), result);
+    else if (draft.gone || database.adopting) {
+      result.counts.kept++;
+      result.remember.push(remembered(draft, NOT_THERE, () => undefined));
+    } else insert(draft, position, references, result);
   }
   return result;
 }
 
+function sameRow(resolved: ResolvedRow, other: ResolvedRow): Problem {
+  return {
+    file: resolved.row.file,
+    line: resolved.row.line,
+    message: `${resolved.table.name}: this is the same row of the database as ${other.row.file}:${other.row.line}`,
+  };
+}
+
 /** What document rows refer to, while rows are renamed to the keys that the database has for them. */
 class References {
-  private readonly offered = new Map<string, Set<string>>();
   private readonly renamed = new Map<string, string>();
   private readonly removed = new Set<string>();
   private readonly insertedIds = new Set<string>();
   private readonly present = new Map<string, Set<string>>();
 
-  constructor(
-    rows: readonly ResolvedRow[],
-    private readonly database: DatabaseRows,
-  ) {
-    for (const { table, values } of rows) {
-      for (const [column, value] of Object.entries(values)) {
-        if (value !== null && table.primaryKey.includes(column))
-          this.offer(table.name, column).add(String(value).toLowerCase());
-      }
-    }
-  }
+  constructor(private readonly database: DatabaseRows) {}
 
-  private offer(table: string, column: string): Set<string> {
-    const key = `${table}.${column}`;
-    const set = this.offered.get(key) ?? new Set<string>();
-    this.offered.set(key, set);
-    return set;
-  }
-
-  /** Puts the keys that rows really have in place of those the documents made; says what leads nowhere. */
-  follow(resolved: ResolvedRow, own: Texts): { gone: boolean; dangling: Problem[] } {
-    const dangling: Problem[] = [];
+  /** Puts the keys that rows really have in place of those the documents made. */
+  follow(resolved: ResolvedRow, made: Texts): Pick<Draft, 'texts' | 'values' | 'gone'> {
+    const texts = { ...made };
+    const values = { ...resolved.values };
     let gone = false;
     for (const key of resolved.table.foreignKeys) {
-      const value = own[key.column];
+      const value = made[key.column];
       if (value === null || value === undefined) continue;
       const id = `${key.table}\0${value}`;
+      const actual = this.renamed.get(id);
       if (this.removed.has(id)) {
         if (isRequired(resolved.table, key) || (NATURAL_KEYS[resolved.table.name] ?? []).includes(key.column))
           gone = true;
-        else this.set(resolved, own, key.column, null);
-        continue;
-      }
-      const actual = this.renamed.get(id);
-      if (actual !== undefined) this.set(resolved, own, key.column, actual);
-      else if (
-        !this.offered.get(`${key.table}.${key.target}`)?.has(value) &&
-        !this.inDatabase(key.table, key.target, value)
-      ) {
-        const cell = resolved.row.cells.get(key.column) as Cell;
-        dangling.push({
-          file: resolved.row.file,
-          line: cell.line,
-          message: `${resolved.table.name}.${key.column} refers to ${JSON.stringify(cell.value)}, and neither a document nor the database has that row of ${key.table}`,
-        });
+        else {
+          texts[key.column] = null;
+          delete values[key.column];
+        }
+      } else if (actual !== undefined) {
+        texts[key.column] = actual;
+        values[key.column] = actual;
       }
     }
-    return { gone, dangling };
+    return { texts, values, gone };
   }
 
-  private set(resolved: ResolvedRow, own: Texts, column: string, value: string | null): void {
-    own[column] = value;
-    if (value === null) delete resolved.values[column];
-    else resolved.values[column] = value;
+  rename(table: Table, made: Texts, rowKey: string): void {
+    const id = idOf(table, made);
+    if (id && made[table.primaryKey[0] as string] !== rowKey) this.renamed.set(id, rowKey);
+  }
+
+  remove(table: Table, made: Texts): void {
+    const id = idOf(table, made);
+    if (id) this.removed.add(id);
+  }
+
+  inserted(table: Table, made: Texts): void {
+    const id = idOf(table, made);
+    if (id) this.insertedIds.add(id);
+  }
+
+  /** Is the row that is referred to there already when this one is inserted? */
+  isThere(table: string, column: string, value: string): boolean {
+    return this.insertedIds.has(`${table}\0${value}`) || this.inDatabase(table, column, value);
   }
 
   private inDatabase(table: string, column: string, value: string): boolean {
@@ -171,143 +196,132 @@ class References {
     }
     return values.has(value);
   }
+}
 
-  rename(table: Table, own: Texts, rowKey: string): void {
-    const column = table.primaryKey.length === 1 ? (table.primaryKey[0] as string) : undefined;
-    const made = column === undefined ? undefined : own[column];
-    if (!made) return;
-    if (!this.database.current.get(table.name)?.has(rowKey)) this.removed.add(`${table.name}\0${made}`);
-    else if (made !== rowKey) this.renamed.set(`${table.name}\0${made}`, rowKey);
-  }
-
-  remove(table: Table, own: Texts): void {
-    const made = table.primaryKey.length === 1 ? own[table.primaryKey[0] as string] : undefined;
-    if (made) this.removed.add(`${table.name}\0${made}`);
-  }
-
-  inserted(table: Table, own: Texts): void {
-    const made = table.primaryKey.length === 1 ? own[table.primaryKey[0] as string] : undefined;
-    if (made) this.insertedIds.add(`${table.name}\0${made}`);
-  }
-
-  /** Is the row that is referred to there already when this one is inserted? */
-  isThere(table: string, column: string, value: string): boolean {
-    return this.insertedIds.has(`${table}\0${value}`) || this.inDatabase(table, column, value);
-  }
+/** By what others refer to a row. */
+function idOf(table: Table, made: Texts): string | undefined {
+  const value = table.primaryKey.length === 1 ? made[table.primaryKey[0] as string] : undefined;
+  return value ? `${table.name}\0${value}` : undefined;
 }
 
 class Memory {
   private readonly byDocKey = new Map<string, Remembered>();
   private readonly byToken = new Map<string, Remembered>();
+  private readonly byRowKey = new Map<string, Remembered>();
 
   constructor(remembered: readonly Remembered[]) {
     for (const entry of remembered) {
       this.byDocKey.set(`${entry.table}\0${entry.docKey}`, entry);
+      if (entry.rowKey) this.byRowKey.set(`${entry.table}\0${entry.rowKey}`, entry);
       for (const [column, { token }] of Object.entries(entry.columns)) {
         if (token) this.byToken.set(`${entry.table}\0${column}\0${token}`, entry);
       }
     }
   }
 
-  find({ table, docKey, row }: ResolvedRow): Remembered | undefined {
+  /** By the name that documents had for it, by its id's token, or by its id itself (an export has ids where documents had tokens). */
+  find({ table, docKey, row }: ResolvedRow, texts: Texts): Remembered | undefined {
     const key = table.primaryKey.length === 1 ? (table.primaryKey[0] as string) : undefined;
     const token = key === undefined ? undefined : row.cells.get(key)?.value;
     return (
       this.byDocKey.get(`${table.name}\0${docKey}`) ??
-      (looksLikeToken(token) ? this.byToken.get(`${table.name}\0${key}\0${token}`) : undefined)
+      (looksLikeToken(token) ? this.byToken.get(`${table.name}\0${key}\0${token}`) : undefined) ??
+      this.byRowKey.get(`${table.name}\0${keyOf(table, texts)}`)
     );
   }
 }
 
 function naturalIndex(table: Table, rows: ReadonlyMap<string, Texts> | undefined): Map<string, string> {
-  const columns = NATURAL_KEYS[table.name];
   const index = new Map<string, string>();
-  if (!columns || !rows) return index;
-  for (const [rowKey, texts] of rows) index.set(JSON.stringify(columns.map((column) => texts[column] ?? null)), rowKey);
+  for (const [rowKey, texts] of rows ?? []) {
+    const key = naturalKey(table, texts);
+    if (key) index.set(key, rowKey);
+  }
   return index;
 }
 
-function locate(
-  { table }: ResolvedRow,
-  own: Texts,
-  rows: ReadonlyMap<string, Texts> | undefined,
-  natural: Map<string, string>,
-): string | undefined {
-  const rowKey = rowKeyOf(table, own);
-  if (rowKey && rows?.has(rowKey)) return rowKey;
-  const columns = NATURAL_KEYS[table.name];
-  return columns ? natural.get(JSON.stringify(columns.map((column) => own[column] ?? null))) : undefined;
+function naturalKey(table: Table, texts: Texts): string | undefined {
+  const columns = NATURAL_KEYS[table.name] ?? [];
+  if (columns.every((column) => (texts[column] ?? null) === null)) return undefined;
+  return JSON.stringify(columns.map((column) => texts[column] ?? null));
 }
 
-/** The key under which a row will be found, as store.ts's rowKeySql writes it; '' when the server makes it. */
-function rowKeyOf(table: Table, own: Texts): string {
-  if (table.primaryKey.length === 1) return own[table.primaryKey[0] as string] ?? '';
-  const columns = table.primaryKey.length > 0 ? table.primaryKey : [...table.columns.keys()];
-  return JSON.stringify(columns.map((column) => own[column] ?? null));
+function locate(
+  table: Table,
+  texts: Texts,
+  rows: ReadonlyMap<string, Texts> | undefined,
+  natural: ReadonlyMap<string, string>,
+): string | undefined {
+  const rowKey = keyOf(table, texts);
+  if (rowKey && rows?.has(rowKey)) return rowKey;
+  return natural.get(naturalKey(table, texts) ?? '');
+}
+
+/** The key under which a row will be found; '' when it has none yet. */
+function keyOf(table: Table, texts: Texts): string {
+  return rowKeyOf(table, (column) => texts[column] ?? null);
 }
 
 /** Row key of a remembered row that was not in the database when it was remembered. */
 const NOT_THERE = '';
 
-function compare(
-  resolved: ResolvedRow,
-  own: Texts,
-  rowKey: string,
-  known: Remembered | undefined,
-  now: Texts | undefined,
-  result: Decided,
-): void {
+function compare(draft: Draft, now: Texts | undefined, result: Decided): void {
+  const { resolved, texts, known } = draft;
+  const rowKey = draft.found as string;
   if (now === undefined) {
     result.counts.kept++;
     return;
   }
-  result.located.set(resolved, { rowKey, inserted: false, texts: now, memory: known });
   const changes: Record<string, unknown> = {};
   let kept = false;
-  for (const [column, value] of Object.entries(resolved.values)) {
-    if (!isCompared(resolved, column) || own[column] === now[column]) continue;
+  for (const [column, value] of Object.entries(wanted(draft))) {
+    if (!isCompared(resolved, column) || (texts[column] ?? null) === (now[column] ?? null)) continue;
     const print = known?.columns[column]?.print;
     if (known && print && fingerprint(known.salt, now[column] ?? null) === print) changes[column] = value;
     else kept = true;
   }
-  if (Object.keys(changes).length > 0) {
+  let memory = known;
+  if (known && Object.keys(changes).length > 0) {
     result.writes.push({ kind: 'update', table: resolved.table.name, rowKey, values: changes });
-    const entry = known as Remembered;
-    const columns = { ...entry.columns };
+    const columns = { ...known.columns };
     for (const column of Object.keys(changes))
-      columns[column] = { print: fingerprint(entry.salt, own[column] ?? null) };
-    result.remember.push({ ...entry, columns });
+      columns[column] = { ...tokenOf(resolved, column), print: fingerprint(known.salt, texts[column] ?? null) };
+    memory = { ...known, columns };
+    result.remember.push(memory);
     result.counts.updated++;
   } else if (kept) result.counts.kept++;
   else result.counts.unchanged++;
-  // A row that was there first: only what is as the documents have it counts as written by a seed.
-  if (!known)
-    result.remember.push(
-      remembered(resolved, rowKey, (column) => (now[column] === own[column] ? (now[column] ?? null) : undefined)),
-    );
+  if (!known) {
+    // A row that was there first: only what is as the documents have it counts as written by a seed.
+    memory = remembered(draft, rowKey, (column) => (now[column] === texts[column] ? (now[column] ?? null) : undefined));
+    result.remember.push(memory);
+  }
+  result.located.set(resolved, { rowKey, inserted: false, texts: now, memory });
 }
 
-/** Generated material, keys and credentials are written once; the documents don't say what they are. */
-function isCompared({ row, table, credentialColumns }: ResolvedRow, column: string): boolean {
-  return (
-    !credentialColumns.has(column) &&
-    !table.primaryKey.includes(column) &&
-    !looksLikeToken(row.cells.get(column)?.value)
+/** The row's values, and null where the documents now say null for what a seed wrote. */
+function wanted({ resolved, values, known }: Draft): Record<string, unknown> {
+  const emptied = [...resolved.row.cells].filter(
+    ([column, { value }]) =>
+      value === null && known?.columns[column]?.print && !resolved.table.columns.get(column)?.notNull,
   );
+  return { ...Object.fromEntries(emptied.map(([column]) => [column, null])), ...values };
 }
 
-function insert(
-  resolved: ResolvedRow,
-  own: Texts,
-  position: ReadonlyMap<string, number>,
-  references: References,
-  result: Decided,
-): void {
+/** Generated material, keys and credentials are written once; the documents don't say what they are. A reference they do say. */
+function isCompared({ row, table, credentialColumns }: ResolvedRow, column: string): boolean {
+  if (credentialColumns.has(column) || table.primaryKey.includes(column)) return false;
+  if (tokensIn(row.cells.get(column)?.value).length === 0) return true;
+  return table.foreignKeys.some((key) => key.column === column);
+}
+
+function insert(draft: Draft, position: ReadonlyMap<string, number>, references: References, result: Decided): void {
+  const { resolved, texts } = draft;
   const { table } = resolved;
-  const values = { ...resolved.values };
+  const values = { ...draft.values };
   const late: Record<string, unknown> = {};
   for (const key of table.foreignKeys) {
-    const value = own[key.column];
+    const value = texts[key.column];
     if (!value || references.isThere(key.table, key.target, value)) continue;
     if (isRequired(table, key)) {
       if ((position.get(key.table) ?? 0) >= (position.get(table.name) ?? 0) && key.table !== table.name) {
@@ -322,18 +336,25 @@ function insert(
     late[key.column] = values[key.column];
     delete values[key.column];
   }
-  const rowKey = rowKeyOf(table, own);
+  const rowKey = keyOf(table, texts);
   result.writes.push({ kind: 'insert', table: table.name, values });
-  if (Object.keys(late).length > 0) result.late.push({ kind: 'update', table: table.name, rowKey, values: late });
-  references.inserted(table, own);
-  result.remember.push(remembered(resolved, rowKey, (column) => own[column] ?? null));
-  result.located.set(resolved, { rowKey, inserted: true, texts: undefined, memory: undefined });
+  if (Object.keys(late).length > 0) {
+    const inserted = keyOf(table, {
+      ...texts,
+      ...Object.fromEntries(Object.keys(late).map((column) => [column, null])),
+    });
+    result.late.push({ kind: 'update', table: table.name, rowKey: inserted, values: late });
+  }
+  references.inserted(table, texts);
+  const memory = remembered(draft, rowKey, (column) => texts[column] ?? null);
+  result.remember.push(memory);
+  result.located.set(resolved, { rowKey, inserted: true, texts: undefined, memory });
   result.counts.inserted++;
 }
 
 /** @param stored the value that a seed has written; undefined: someone else's */
 function remembered(
-  { row, table, docKey, values }: ResolvedRow,
+  { resolved, values }: Draft,
   rowKey: string,
   stored: (column: string) => string | null | undefined,
 ): Remembered {
@@ -341,11 +362,15 @@ function remembered(
   const columns: Record<string, RememberedColumn> = {};
   for (const column of Object.keys(values)) {
     const value = stored(column);
-    const raw = row.cells.get(column)?.value;
     columns[column] = {
       print: value === undefined ? null : fingerprint(salt, value),
-      ...(looksLikeToken(raw) ? { token: raw } : {}),
+      ...tokenOf(resolved, column),
     };
   }
-  return { table: table.name, rowKey, docKey, salt, columns };
+  return { table: resolved.table.name, rowKey, docKey: resolved.docKey, salt, columns };
+}
+
+function tokenOf({ row }: ResolvedRow, column: string): { token?: string } {
+  const raw = row.cells.get(column)?.value;
+  return looksLikeToken(raw) ? { token: raw } : {};
 }

@@ -35,6 +35,25 @@ const MAX_BYTES = 64 * 1024 * 1024;
 /** Expanding an alias more often than this is a YAML bomb. */
 const MAX_ALIASES = 1000;
 
+/** The name that the vendor gives the overlay; a customer's file may begin with "custom" too. */
+const OVERLAY = /^custom(_properties)?\.ya?ml$/;
+
+/** One error that lists everything that is wrong. @throws KasmDbError seed */
+export function refuse(problems: readonly Problem[]): void {
+  if (problems.length === 0) return;
+  const sorted = [...problems].sort((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
+  const [first] = sorted as [Problem];
+  const shown = sorted.slice(0, MAX_SHOWN).map(({ file, line, message }) => `${file}:${line}: ${message}`);
+  const more = sorted.length > MAX_SHOWN ? [`and ${sorted.length - MAX_SHOWN} more`] : [];
+  throw new KasmDbError(
+    'seed',
+    `${sorted.length} problem${sorted.length === 1 ? '' : 's'} in the seed documents, nothing was written:\n${[...shown, ...more].join('\n')}`,
+    { file: first.file, line: first.line, hint: 'correct the documents and run the command again' },
+  );
+}
+
+const MAX_SHOWN = 50;
+
 /** The documents that ship with this build. */
 export async function shippedDocuments(): Promise<SeedDocument[]> {
   const { documents } = await import('kasm-db:seeds');
@@ -95,18 +114,18 @@ export function parseSeed(file: string, text: string): SeedDocument {
     const range = (node as Node | undefined)?.range;
     return range ? counter.linePos(range[0]).line : 1;
   };
-  const problem = (line: number, message: string): never => {
-    throw new KasmDbError('seed', `${file}:${line}: ${message}`, {
-      file,
-      line,
-      hint: 'see README, Seeds, for the format',
-    });
-  };
-  const [error] = document.errors;
-  if (error) problem(counter.linePos(error.pos[0]).line, `not YAML: ${error.message.split('\n')[0]}`);
+  const problems: Problem[] = [];
+  const problem = (line: number, message: string) => void problems.push({ file, line, message });
+  for (const { pos, message } of document.errors)
+    problem(counter.linePos(pos[0]).line, `not YAML: ${plainly(message)}`);
+  refuse(problems);
   const root = resolved(document.contents, document);
-  if (!isMap(root)) return problem(1, 'the top level must be a map of tables');
-  const result: SeedDocument = { file, alembicVersion: undefined, rows: [], overlay: /^custom/.test(basename(file)) };
+  const result: SeedDocument = { file, alembicVersion: undefined, rows: [], overlay: OVERLAY.test(basename(file)) };
+  if (!isMap(root)) {
+    problem(1, 'the top level must be a map of tables');
+    refuse(problems);
+    return result;
+  }
   for (const { key, value } of root.items) {
     const table = String(isScalar(key) ? key.value : key);
     const line = lineOf(key);
@@ -115,39 +134,59 @@ export function parseSeed(file: string, text: string): SeedDocument {
       result.alembicVersion = { value: String(isScalar(content) ? content.value : ''), line };
       continue;
     }
-    if (content === null || content === undefined || (isScalar(content) && content.value === null)) continue;
-    if (!isSeq(content)) problem(line, `"${table}" must be a list of rows`);
-    for (const item of (content as { items: unknown[] }).items) {
+    if (value === null || (isScalar(content) && content.value === null)) continue;
+    if (!isSeq(content)) {
+      problem(line, `"${table}" must be a list of rows`);
+      continue;
+    }
+    for (const item of content.items) {
       const row = resolved(item, document);
-      if (!isMap(row)) problem(lineOf(item), `a row of "${table}" must be a map of column: value`);
+      if (!isMap(row)) {
+        problem(lineOf(item), `a row of "${table}" must be a map of column: value`);
+        continue;
+      }
       const cells = new Map<string, Cell>();
-      for (const pair of (row as { items: { key: unknown; value: unknown }[] }).items) {
+      for (const pair of row.items) {
         const column = String(isScalar(pair.key) ? pair.key.value : pair.key);
         const at = lineOf(pair.key);
-        cells.set(column, { value: plainValue(pair.value, document, (message) => problem(at, message)), line: at });
+        try {
+          cells.set(column, { value: plainValue(pair.value, document), line: at });
+        } catch (error) {
+          problem(at, messageOf(error));
+        }
       }
       result.rows.push({ table, file, line: lineOf(item), cells });
     }
   }
+  refuse(problems);
   return result;
+}
+
+/** The parser's words without what it quotes: a configuration export holds secrets. */
+function plainly(message: string): string {
+  return message.split(/:? at line |: "|\n/)[0] as string;
 }
 
 function resolved(node: unknown, document: Document): unknown {
   return isAlias(node) ? node.resolve(document) : node;
 }
 
-function plainValue(node: unknown, document: Document, fail: (message: string) => never): unknown {
+function plainValue(node: unknown, document: Document): unknown {
   if (node === null || node === undefined) return null;
   const target = resolved(node, document) as Node | undefined;
-  if (target === undefined) fail('the alias has no anchor');
+  if (target === undefined) throw new Error('the alias has no anchor');
+  let value: unknown;
   try {
-    const value = (target as Node).toJS(document, { maxAliasCount: MAX_ALIASES });
-    // A loop of anchors makes a value that contains itself.
-    JSON.stringify(value, (_, part) => (typeof part === 'bigint' ? String(part) : part));
-    return value;
+    value = target.toJS(document, { maxAliasCount: MAX_ALIASES });
   } catch (error) {
-    return fail(
-      /circular/i.test(messageOf(error)) ? 'an anchor contains itself' : `cannot be read: ${messageOf(error)}`,
-    );
+    // Too many aliases; or one without an anchor, inside the value.
+    throw new Error(`cannot be read: ${plainly(messageOf(error))}`);
   }
+  try {
+    // A loop of anchors makes a value that contains itself.
+    JSON.stringify(value);
+  } catch {
+    throw new Error('an anchor contains itself');
+  }
+  return value;
 }

@@ -28,12 +28,14 @@ function mergeTable(table: string, base: SeedRow[], custom: SeedRow[]): SeedRow[
 
 function upsertSettings(base: SeedRow[], custom: SeedRow[]): SeedRow[] {
   const key = (row: SeedRow) => JSON.stringify([row.cells.get('name')?.value, row.cells.get('category')?.value]);
-  const own = new Map(custom.map((row) => [key(row), row]));
+  const used = new Set<SeedRow>();
   const merged = base.map((row) => {
-    const other = own.get(key(row));
-    own.delete(key(row));
+    const other = custom.find((candidate) => key(candidate) === key(row));
+    if (!other) return row;
+    used.add(other);
     // The row keeps its identity (setting_id) and whatever the overlay doesn't say.
-    return other ? { ...other, cells: new Map([...row.cells, ...other.cells]) } : row;
+    return { ...other, cells: new Map([...row.cells, ...other.cells]) };
   });
-  return [...merged, ...own.values()];
+  // One that stands in the overlay twice stays twice, so that validation finds it.
+  return [...merged, ...custom.filter((row) => !used.has(row))];
 }

@@ -39,9 +39,7 @@ export function applyCredentials(
       continue;
     }
     const now = place.texts as Texts;
-    const entry =
-      decided.remember.find((row) => row.docKey === resolved.docKey && row.table === resolved.table.name) ??
-      place.memory;
+    const entry = place.memory;
     const column = (assignment.columns.value ?? assignment.columns.hash) as string;
     const same = assignment.columns.value
       ? now[column] === secret
@@ -65,9 +63,9 @@ export function applyCredentials(
     writes.push({ kind: 'update', table: resolved.table.name, rowKey: place.rowKey, values });
     if (entry) {
       const columns = { ...entry.columns };
-      for (const [name, value] of Object.entries(values)) {
-        if (name in entry.columns || name === column)
-          columns[name] = { ...columns[name], print: fingerprint(entry.salt, value === null ? null : textOf(value)) };
+      // The lock-out fields are not remembered: were they ours, the next seed would lock again whom the documents lock.
+      for (const name of Object.values(assignment.columns)) {
+        columns[name] = { ...columns[name], print: fingerprint(entry.salt, values[name] as string) };
       }
       remember.push({ ...entry, columns });
     }
@@ -91,9 +89,4 @@ function rotated(
   if (kind === 'user') Object.assign(values, CLEARED, { password_set_date: now });
   // A customer may have dropped a column.
   return Object.fromEntries(Object.entries(values).filter(([name]) => table.columns.has(name)));
-}
-
-/** As PostgreSQL writes it. */
-function textOf(value: unknown): string {
-  return typeof value === 'boolean' ? String(value) : String(value);
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { KasmDbError, messageOf } from '../errors.js';
 import { begin, rollback } from '../migrate/apply.js';
 import type { Context } from '../migrate/context.js';
@@ -18,24 +18,15 @@ import { VERSION } from '../version.js';
 import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValues } from './assign.js';
 import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
+import { knownTokens, readCurrent, valuesIn } from './current.js';
 import { type Decided, decide, docKeyOf, type ResolvedRow, type Texts } from './decide.js';
-import type { Problem, SeedDocument, SeedRow } from './documents.js';
+import { refuse, type SeedDocument, type SeedRow } from './documents.js';
 import { Material } from './material.js';
 import { mergeOverlay } from './overlay.js';
 import { applyCredentials, type CredentialReport } from './rotate.js';
-import {
-  canonical,
-  currentRows,
-  ensureSeeds,
-  fingerprint,
-  type Remembered,
-  readRemembered,
-  remember,
-  sendRows,
-  writeRows,
-} from './store.js';
+import { canonical, ensureSeeds, readRemembered, remember, sendRows, writeRows } from './store.js';
 import { looksLikeToken } from './tokens.js';
-import { validateRows } from './validate.js';
+import { danglingReferences, validateRows } from './validate.js';
 
 export interface SeedOptions {
   documents: SeedDocument[];
@@ -129,29 +120,15 @@ async function attempt(
   rows: SeedRow[],
   options: SeedOptions,
 ): Promise<SeedResult | { busy: LockHolder | undefined }> {
-  const state = await look(client, { vendor: true });
-  const planned = planFor(migrations, state, undefined);
-  const nothing = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
-  if (planned.ahead) return { look: state, skipped: true, counts: nothing, credentials: [] };
-  if (planned.pending.length > 0) {
-    throw new KasmDbError(
-      'pending',
-      `${planned.pending.length} migrations are not applied yet, so there is nothing to seed into`,
-      {
-        hint: 'run: kasm-db migrate --seed',
-      },
-    );
-  }
-  if (state.standby)
-    throw new KasmDbError('environment', 'this server is a standby; it takes no writes', {
-      hint: 'connect to the primary',
-    });
+  const before = await look(client, { vendor: true });
+  if (!isReady(before, migrations)) return skipped(before);
   const session: SessionOptions = {
     lockTimeoutMs: SESSION_LOCK_TIMEOUT_MS,
     role: ctx.resolve().role,
-    serverVersion: state.serverVersion,
+    serverVersion: before.serverVersion,
   };
   const run = newRun();
+  const start = run.start(migrations.length, 'seed');
   if (!options.dryRun) {
     await begin(client, session);
     const lock = await tryTransactionLock(client);
@@ -161,7 +138,7 @@ async function attempt(
     }
     await ensureHistory(client);
     await ensureSeeds(client);
-    await client.query(`${run.start(migrations.length, 'seed')}; COMMIT`);
+    await client.query(`${start}; COMMIT`);
   }
   try {
     await begin(client, session);
@@ -170,9 +147,19 @@ async function attempt(
       await rollback(client);
       return { busy: lock.holder };
     }
-    const result = await write(client, rows, options, state, options.dryRun);
+    // Another migrator may have had the lock since.
+    const state = await look(client, { vendor: true });
+    if (!isReady(state, migrations)) {
+      await rollback(client);
+      return skipped(state);
+    }
+    await client.query(TEXT_FORM);
+    const result = await write(client, rows, options, state);
     if (options.dryRun) await rollback(client);
-    else await client.query(`${run.seeded(`${VERSION}:${seedDigest(options.documents)}`)}; COMMIT`);
+    else {
+      // Once more: whoever found us busy may have put its own name into the run row.
+      await client.query(`${start}; ${run.seeded(`${VERSION}:${seedDigest(options.documents)}`)}; COMMIT`);
+    }
     return { look: state, skipped: false, ...result };
   } catch (error) {
     await rollback(client);
@@ -185,24 +172,52 @@ async function attempt(
   }
 }
 
-async function write(client: Client, rows: SeedRow[], options: SeedOptions, state: Look, dryRun: boolean) {
+/**
+ * Values are compared as text, so their text must be the same in every session, whatever the role or the database sets; and a customer's
+ * trigger must not send us its rows as notices.
+ */
+const TEXT_FORM = `SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'postgres';
+SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL client_min_messages = 'error'`;
+
+/** @returns false when the database is ahead of this build @throws KasmDbError pending, environment, integrity */
+function isReady(state: Look, migrations: Migration[]): boolean {
+  const { ahead, pending } = planFor(migrations, state, undefined);
+  if (ahead) return false;
+  if (pending.length > 0) {
+    throw new KasmDbError(
+      'pending',
+      `${pending.length} migrations are not applied yet, so there is nothing to seed into`,
+      { hint: 'run: kasm-db migrate --seed' },
+    );
+  }
+  if (state.standby) {
+    throw new KasmDbError('environment', 'this server is a standby; it takes no writes', {
+      hint: 'connect to the primary',
+    });
+  }
+  return true;
+}
+
+function skipped(state: Look): SeedResult {
+  const counts = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
+  return { look: state, skipped: true, counts, credentials: [] };
+}
+
+async function write(client: Client, rows: SeedRow[], options: SeedOptions, state: Look) {
   const catalog = await readCatalog(client);
-  refuse(validateRows(rows, catalog, CREDENTIAL_COLUMNS));
-  const there = dryRun
-    ? (await client.query("SELECT to_regclass('kasm_db.seeds') IS NOT NULL AS there")).rows[0].there
-    : true;
-  const remembered = there ? await readRemembered(client) : [];
+  const { rows: found } = await client.query("SELECT to_regclass('kasm_db.seeds') IS NOT NULL AS there");
+  // A dry run on a database that was never seeded.
+  const remembered = found[0].there ? await readRemembered(client) : [];
   const current = await readCurrent(client, rows, catalog);
+  const known = knownTokens(remembered, current, catalog);
+  refuse([
+    ...validateRows(rows, catalog, CREDENTIAL_COLUMNS),
+    ...danglingReferences(rows, catalog, valuesIn(current, known)),
+  ]);
   const assignments = new Map(
     assignCredentials(rows, options.credentials).map((assignment) => [assignment.row, assignment]),
   );
-  const resolvedRows = await resolveRows(
-    rows,
-    catalog,
-    options.credentials,
-    assignments,
-    knownTokens(remembered, current, catalog),
-  );
+  const resolvedRows = await resolveRows(rows, catalog, options.credentials, assignments, known);
   const texts = await canonicalTexts(client, resolvedRows);
   const adopting = remembered.length === 0 && (state.history ?? []).some((row) => row.kind === 'adopted');
   const decided = decide(resolvedRows, texts, { remembered, current, adopting });
@@ -222,66 +237,8 @@ async function write(client: Client, rows: SeedRow[], options: SeedOptions, stat
   const notes = new Map(
     [...decided.remember, ...credentials.remember].map((row) => [`${row.table}\0${row.docKey}`, row]),
   );
-  if (there) await remember(client, [...notes.values()], VERSION);
+  if (found[0].there) await remember(client, [...notes.values()], VERSION);
   return { counts: decided.counts, credentials: credentials.reports };
-}
-
-/** One error that lists everything that is wrong. */
-function refuse(problems: readonly Problem[]): void {
-  if (problems.length === 0) return;
-  const [first] = problems as [Problem];
-  const shown = problems.slice(0, 50).map(({ file, line, message }) => `${file}:${line}: ${message}`);
-  const more = problems.length > 50 ? [`and ${problems.length - 50} more`] : [];
-  throw new KasmDbError(
-    'seed',
-    `${problems.length} problem${problems.length === 1 ? '' : 's'} in the seed documents, nothing was written:\n${[...shown, ...more].join('\n')}`,
-    {
-      file: first.file,
-      line: first.line,
-      hint: 'correct the documents and run the command again',
-    },
-  );
-}
-
-async function readCurrent(
-  client: Client,
-  rows: readonly SeedRow[],
-  catalog: ReadonlyMap<string, Table>,
-): Promise<Map<string, Map<string, Texts>>> {
-  const names = new Set(rows.map((row) => row.table));
-  for (const name of [...names]) for (const key of catalog.get(name)?.foreignKeys ?? []) names.add(key.table);
-  const current = new Map<string, Map<string, Texts>>();
-  for (const name of names) {
-    const table = catalog.get(name);
-    if (table) current.set(name, await currentRows(client, table));
-  }
-  return current;
-}
-
-/** Values that the database already has for tokens: a token has one value throughout a database's life. */
-function knownTokens(
-  remembered: readonly Remembered[],
-  current: ReadonlyMap<string, ReadonlyMap<string, Texts>>,
-  catalog: ReadonlyMap<string, Table>,
-): Map<string, string> {
-  const known = new Map<string, string>();
-  for (const { table: name, rowKey, salt, columns } of remembered) {
-    const table = catalog.get(name);
-    for (const [column, { token, print }] of Object.entries(columns)) {
-      if (!token || token.startsWith('${datetime:')) continue;
-      if (table?.primaryKey.length === 1 && table.primaryKey[0] === column) {
-        if (rowKey) known.set(token, rowKey);
-        continue;
-      }
-      const text = current.get(name)?.get(rowKey)?.[column];
-      if (!text || (print !== null && fingerprint(salt, text) !== print)) continue;
-      known.set(
-        token,
-        table?.columns.get(column)?.type === 'bytea' ? Buffer.from(text.slice(2), 'hex').toString('utf8') : text,
-      );
-    }
-  }
-  return known;
 }
 
 async function resolveRows(
@@ -309,6 +266,10 @@ async function resolveRows(
       ? credentialValues(assignment, credentials, typeof values.salt === 'string' ? values.salt : undefined)
       : {};
     Object.assign(values, given);
+    // An id of our own making, so that the row is known by it afterwards.
+    const [id = ''] = table.primaryKey;
+    if (table.primaryKey.length === 1 && values[id] === undefined && table.columns.get(id)?.type === 'uuid')
+      values[id] = randomUUID();
     const credentialColumns = new Set(Object.keys(given));
     if (assignment?.columns.hash) credentialColumns.add(assignment.columns.hash).add(assignment.columns.salt as string);
     resolved.push({ row, table, docKey: docKeyOf(row, table), values, credentialColumns });

@@ -39,9 +39,24 @@ const CREATE_SEEDS = `CREATE TABLE IF NOT EXISTS kasm_db.seeds (
 );
 COMMENT ON TABLE kasm_db.seeds IS 'kasm-db: the rows that were seeded, with a salted fingerprint of each value as it was written'`;
 
+const COLUMNS = ['table_name', 'row_key', 'doc_key', 'salt', 'columns', 'app_version', 'seeded_at'];
+
+/** @throws KasmDbError integrity when a table of that name is not ours (TRAPS 31) */
 export async function ensureSeeds(client: Client): Promise<void> {
-  const { rows } = await client.query("SELECT to_regclass('kasm_db.seeds') IS NOT NULL AS there");
-  if (!rows[0].there) await client.query(CREATE_SEEDS);
+  const { rows } = await client.query<{ name: string }>(
+    `SELECT attname AS name FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('kasm_db.seeds') AND attnum > 0 AND NOT attisdropped`,
+  );
+  if (rows.length === 0) await client.query(CREATE_SEEDS);
+  else if (
+    rows
+      .map(({ name }) => name)
+      .sort()
+      .join() !== [...COLUMNS].sort().join()
+  ) {
+    throw new KasmDbError('integrity', "kasm_db.seeds is not kasm-db's table: its columns are others", {
+      hint: 'find out who changed it; kasm-db never alters it by itself',
+    });
+  }
 }
 
 export async function readRemembered(client: Client): Promise<Remembered[]> {
@@ -91,13 +106,15 @@ const decoded = (column: string) => `convert_from(decode(${column}, 'base64'), '
 
 /**
  * Runs statements in a block that catches their errors: what is caught reaches neither the server's log nor its DETAIL, which would show
- * the row. What comes out names only the place.
+ * the row. What comes out names only the place. Deferred constraints are checked inside it too: at COMMIT nobody would catch them. OTHERS
+ * leaves out two errors that a trigger may raise (PostgreSQL's manual, 43.6.8).
  */
 async function guarded(client: Client, doing: string, statements: string): Promise<void> {
   const body = `DECLARE state text; what text; col text; rel text;
 BEGIN
   ${statements}
-EXCEPTION WHEN OTHERS THEN
+  SET CONSTRAINTS ALL IMMEDIATE;
+EXCEPTION WHEN OTHERS OR ASSERT_FAILURE OR QUERY_CANCELED THEN
   GET STACKED DIAGNOSTICS state = RETURNED_SQLSTATE, what = CONSTRAINT_NAME, col = COLUMN_NAME, rel = TABLE_NAME;
   RAISE EXCEPTION USING ERRCODE = state, MESSAGE = 'a row was refused', CONSTRAINT = what, COLUMN = col, TABLE = rel;
 END`;
@@ -113,6 +130,12 @@ END`;
     ].filter(Boolean);
     // Losing the connection or a lock is not the documents' fault.
     if (/^(08|53|55|57|40)/.test(error.code)) throw error;
+    if (error.code === '42501') {
+      throw new KasmDbError('environment', `${doing}: permission denied, SQLSTATE ${error.code}`, {
+        sqlstate: error.code,
+        hint: 'run as the owner of the tables in schema public, or with --role',
+      });
+    }
     throw new KasmDbError(
       'seed',
       `${doing}: the database refused a row${where.length > 0 ? ` (${where.join(', ')})` : ''}, SQLSTATE ${error.code}`,
@@ -152,18 +175,33 @@ function jsonObject(pairs: string[]): string {
   return parts.join(' || ');
 }
 
-/** SQL text of a row's key. */
-export function rowKeySql(table: Table, alias: string): string {
-  if (table.primaryKey.length === 1) return `${alias}.${escapeIdentifier(table.primaryKey[0] as string)}::text`;
-  const columns = table.primaryKey.length > 0 ? table.primaryKey : [...table.columns.keys()];
-  return `to_json(ARRAY[${columns.map((column) => `${alias}.${escapeIdentifier(column)}::text`).join(', ')}])::text`;
+/**
+ * A row's key: its id as text, or all columns of its primary key; of a table without one, a hash over all its values.
+ * @returns '' when the server is to make the id
+ */
+export function rowKeyOf(table: Table, value: (column: string) => string | null): string {
+  if (table.primaryKey.length === 1) return value(table.primaryKey[0] as string) ?? '';
+  if (table.primaryKey.length > 1) return JSON.stringify(table.primaryKey.map(value));
+  return createHash('sha256')
+    .update(JSON.stringify([...table.columns.keys()].map(value)))
+    .digest('hex');
 }
 
-/** Rows of a table as they are: key and texts. */
-export async function currentRows(client: Client, table: Table): Promise<Map<string, Record<string, string | null>>> {
-  const pairs = [...table.columns.keys()].map(
-    (column) => `${escapeLiteral(column)}, t.${escapeIdentifier(column)}::text`,
-  );
+/** The same as SQL. */
+function rowKeySql(table: Table, alias: string): string {
+  if (table.primaryKey.length === 1) return `${alias}.${escapeIdentifier(table.primaryKey[0] as string)}::text`;
+  const columns = table.primaryKey.length > 0 ? table.primaryKey : [...table.columns.keys()];
+  const list = `to_json(ARRAY[${columns.map((column) => `${alias}.${escapeIdentifier(column)}::text`).join(', ')}])::text`;
+  return table.primaryKey.length > 0 ? list : `encode(sha256(convert_to(${list}, 'UTF8')), 'hex')`;
+}
+
+/** Rows of a table as they are: key, and the texts of the columns that are asked for. */
+export async function currentRows(
+  client: Client,
+  table: Table,
+  columns: readonly string[],
+): Promise<Map<string, Record<string, string | null>>> {
+  const pairs = columns.map((column) => `${escapeLiteral(column)}, t.${escapeIdentifier(column)}::text`);
   const { rows } = await client.query(
     `SELECT ${rowKeySql(table, 't')} AS key, ${jsonObject(pairs)} AS texts FROM public.${escapeIdentifier(table.name)} t`,
   );
@@ -202,7 +240,7 @@ export async function writeRows(
 }
 
 function statement(
-  { kind, table, values: _ }: Write,
+  { kind, table }: Write,
   columns: string[],
   from: number,
   to: number,

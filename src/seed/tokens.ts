@@ -42,7 +42,9 @@ export function parseToken(text: string): Token | undefined {
   }
 }
 
-/** True for what is made once and never again: a rerun leaves such a column alone. */
-export function isMaterial(value: unknown): boolean {
-  return looksLikeToken(value) && parseToken(value)?.kind !== undefined;
+/** The tokens of a value; in a JSON column they may stand inside lists and maps. */
+export function tokensIn(value: unknown): string[] {
+  if (looksLikeToken(value)) return [value];
+  if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return [];
+  return Object.values(value).flatMap(tokensIn);
 }

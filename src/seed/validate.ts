@@ -1,14 +1,19 @@
 import { z } from 'zod';
 import type { Column, Table } from './catalog.js';
+import { docKeyOf } from './decide.js';
 import type { Problem, SeedRow } from './documents.js';
 import { NATURAL_KEYS } from './natural-keys.js';
-import { looksLikeToken, parseToken } from './tokens.js';
+import { looksLikeToken, parseToken, tokensIn } from './tokens.js';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-const TIMESTAMP = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?$/;
+const TIMESTAMP =
+  /^\d{4}-\d{2}-\d{2}([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?( ?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?))?)?$/;
 const TIME = /^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$/;
 
-const text = z.string().refine((value) => !value.includes('\0'), 'holds a NUL character');
+const text = z
+  .string()
+  .refine((value) => !value.includes('\0'), 'holds a NUL character')
+  .refine((value) => !/\p{Surrogate}/u.test(value), 'holds half of a surrogate pair');
 const integer = (bits: 16 | 32 | 64) => {
   const limit = 2 ** (bits - 1);
   return z
@@ -17,7 +22,13 @@ const integer = (bits: 16 | 32 | 64) => {
     .min(-limit, 'is too small')
     .max(limit - 1, 'is too large');
 };
-const json = z.json();
+/** JSON.stringify writes both as an escape of four hex digits, which jsonb refuses; a backslash before it would be a plain text. */
+const json = z
+  .json()
+  .refine(
+    (value) => !/(?<!\\)(\\\\)*\\u(0000|d[89a-f])/.test(JSON.stringify(value)),
+    'holds a NUL or half a character',
+  );
 
 /** What a column of each type takes, as the vendor's loader would hand it to the server. */
 const TYPES: Record<string, z.ZodType> = {
@@ -96,13 +107,46 @@ export function validateRows(
   return problems;
 }
 
-/** By what a row must not stand in the documents twice. */
+/** By what a row must not stand in the documents twice: its id, its natural key; one that has neither, all its values. */
 function identities(row: SeedRow, table: Table): string[] {
   const value = (column: string) => row.cells.get(column)?.value ?? null;
-  const keys = [table.primaryKey, NATURAL_KEYS[row.table] ?? []].filter((columns) => columns.length > 0);
-  return keys
-    .filter((columns) => columns.some((column) => value(column) !== null))
-    .map((columns) => JSON.stringify([row.table, columns.join(', '), columns.map(value)]));
+  const keys = [table.primaryKey, NATURAL_KEYS[row.table] ?? []].filter((columns) =>
+    columns.some((column) => value(column) !== null),
+  );
+  if (keys.length === 0) return [JSON.stringify([row.table, 'values', docKeyOf(row, table)])];
+  return keys.map((columns) => JSON.stringify([row.table, columns.join(', '), columns.map(value)]));
+}
+
+/**
+ * References to a row that neither a document nor the database has. Pure.
+ * @param inDatabase is there a row of this table with this value (or token) in this column?
+ */
+export function danglingReferences(
+  rows: readonly SeedRow[],
+  catalog: ReadonlyMap<string, Table>,
+  inDatabase: (table: string, column: string, value: string) => boolean,
+): Problem[] {
+  const plain = (value: unknown) => String(value).toLowerCase();
+  const targets = new Set(
+    [...catalog.values()].flatMap((table) => table.foreignKeys.map((key) => `${key.table}.${key.target}`)),
+  );
+  const offered = new Set(
+    rows.flatMap((row) =>
+      [...row.cells]
+        .filter(([column]) => targets.has(`${row.table}.${column}`))
+        .map(([column, { value }]) => `${row.table}.${column}\0${plain(value)}`),
+    ),
+  );
+  return rows.flatMap((row) =>
+    (catalog.get(row.table)?.foreignKeys ?? []).flatMap(({ column, table, target }) => {
+      const cell = row.cells.get(column);
+      if (!cell || cell.value === null) return [];
+      if (offered.has(`${table}.${target}\0${plain(cell.value)}`)) return [];
+      if (inDatabase(table, target, String(cell.value))) return [];
+      const message = `${row.table}.${column} refers to ${JSON.stringify(cell.value)}, and neither a document nor the database has that row of ${table}`;
+      return [{ file: row.file, line: cell.line, message }];
+    }),
+  );
 }
 
 function cellProblem(column: Column, value: unknown): string | undefined {
@@ -118,6 +162,8 @@ function cellProblem(column: Column, value: unknown): string | undefined {
           : ['varchar', 'text', 'bytea'];
     return makes.includes(column.type) ? undefined : `is of type ${column.type}, which ${value} does not make`;
   }
+  const unknown = tokensIn(value).find((token) => !parseToken(token));
+  if (unknown) return `has an unknown token ${unknown}`;
   const type = TYPES[column.type];
   const parsed = type?.safeParse(value);
   if (parsed && !parsed.success) {

@@ -1,0 +1,273 @@
+import { lookup } from 'node:dns/promises';
+import { wantsRedis } from '../config/redis.js';
+import { type ConnectionSettings, readVariable } from '../config/settings.js';
+import { EXIT_CODES, type FailureOutcome, isKasmDbError, messageOf } from '../errors.js';
+import { look, MIN_SERVER_VERSION } from '../migrate/history.js';
+import type { Look } from '../migrate/state.js';
+import { type Client, connect } from '../postgres/connect.js';
+import { lockHolders } from '../postgres/lock.js';
+import { describeHolder } from '../postgres/lock-holder.js';
+import { disconnect } from '../postgres/query.js';
+import type { CheckLine } from '../report/result.js';
+import type { Style } from '../report/terminal.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+export interface DoctorOptions {
+  secrets?: string;
+}
+
+/** Kasm 1.19 itself asks for it; kasm-db works from 13 on. */
+const KASM_SERVER_VERSION = 160_000;
+
+/** Preflight of everything that `migrate` needs; a line each, with the fix. */
+export async function doctorCommand(ctx: CommandContext, options: DoctorOptions): Promise<Answer> {
+  const report = new Report();
+  const settings = ctx.resolve();
+  report.ok('settings', describeSettings(settings));
+  for (const note of settings.notes) report.warning('settings', note);
+  await checkNames(report, settings);
+  const client = await login(ctx, report);
+  let state: Look | undefined;
+  if (client) {
+    try {
+      state = await look(client, { vendor: true });
+      await checkDatabase(report, client, state, settings);
+    } catch (error) {
+      report.fail('history', error);
+    } finally {
+      await disconnect(client);
+    }
+  }
+  await checkRedis(report, ctx);
+  await checkSecrets(report, ctx, options);
+  const failed = report.lines.find((line) => line.state === 'failed');
+  return {
+    fields: {
+      database: describeDatabase(settings, state),
+      checks: report.lines,
+      ...(failed
+        ? { outcome: failed.code as FailureOutcome, exitCode: EXIT_CODES[failed.code as FailureOutcome] }
+        : {}),
+    },
+    text: (s) => render(report.lines, s),
+  };
+}
+
+class Report {
+  readonly lines: CheckLine[] = [];
+
+  ok(name: string, text: string): void {
+    this.lines.push({ name, state: 'ok', text });
+  }
+
+  warning(name: string, text: string, fix?: string): void {
+    this.lines.push({ name, state: 'warning', text, ...(fix ? { fix } : {}) });
+  }
+
+  failed(name: string, code: FailureOutcome, text: string, fix: string): void {
+    this.lines.push({ name, state: 'failed', text, fix, code });
+  }
+
+  fail(name: string, error: unknown): void {
+    if (isKasmDbError(error)) this.failed(name, error.outcome, error.message, error.details.hint ?? '');
+    else this.failed(name, 'internal', messageOf(error), 'report this');
+  }
+}
+
+/** Where each setting came from; never a value that may be secret. */
+function describeSettings(settings: ConnectionSettings): string {
+  const from = (key: string) => (settings.sources[key] ? ` (${settings.sources[key]})` : ' (default)');
+  const hosts = settings.hosts.map(({ host, port }) => `${host}:${port}`).join(', ');
+  return [
+    `host ${hosts}${from('host')}`,
+    `database ${settings.dbname}${from('dbname')}`,
+    `user ${settings.user}${from('user')}`,
+    `password ${settings.password === undefined ? 'not set' : `set${from('password')}`}`,
+    `sslmode ${settings.sslmode}${from('sslmode')}`,
+    ...(settings.role ? [`role ${settings.role}`] : []),
+  ].join('; ');
+}
+
+async function checkNames(report: Report, settings: ConnectionSettings): Promise<void> {
+  for (const { host } of settings.hosts) {
+    if (host.startsWith('/')) continue;
+    try {
+      const found = await lookup(host, { all: true });
+      report.ok('dns', `${host} is ${found.map(({ address }) => address).join(', ')}`);
+    } catch (error) {
+      report.failed(
+        'dns',
+        'unreachable',
+        `${host} is not found (${messageOf(error)})`,
+        'correct POSTGRES_HOST, or make its Service',
+      );
+    }
+  }
+}
+
+async function login(ctx: CommandContext, report: Report): Promise<Client | undefined> {
+  try {
+    const client = await connect(ctx.resolve, { signal: ctx.signal, once: true });
+    const stream = (
+      client as unknown as {
+        connection: { stream: { encrypted?: boolean; getProtocol?: () => string; authorized?: boolean } };
+      }
+    ).connection.stream;
+    report.ok('login', `logged in at ${client.host}:${client.port} as ${client.user}`);
+    if (stream.encrypted) {
+      const checked = stream.authorized ? 'its certificate is verified' : 'its certificate is not verified';
+      report.ok('tls', `${stream.getProtocol?.()}, ${checked}`);
+    } else
+      report.warning(
+        'tls',
+        'the connection is not encrypted',
+        'set PGSSLMODE=verify-full and PGSSLROOTCERT, unless the network is your own',
+      );
+    return client;
+  } catch (error) {
+    report.fail('login', error);
+    return undefined;
+  }
+}
+
+const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_database(), 'CREATE') AS "create",
+  has_database_privilege(current_user, current_database(), 'TEMPORARY') AS temp,
+  coalesce((SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'public'), false) AS public,
+  (SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'kasm_db') AS kasm_db,
+  (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
+  EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'uuid-ossp') AS extension,
+  EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'uuid-ossp') AS available,
+  current_setting('server_version') AS version, current_user AS "user", current_database() AS database`;
+
+async function checkDatabase(report: Report, client: Client, state: Look, settings: ConnectionSettings): Promise<void> {
+  if (settings.role) await client.query(`SET ROLE ${client.escapeIdentifier(settings.role)}`);
+  const { rows } = await client.query(PRIVILEGES_SQL);
+  const p = rows[0];
+  const { user, database } = p as { user: string; database: string };
+  if (state.serverVersion < MIN_SERVER_VERSION)
+    report.failed(
+      'version',
+      'environment',
+      `PostgreSQL ${p.version} is too old`,
+      'use 13 or newer; Kasm 1.19 wants 16',
+    );
+  else if (state.serverVersion < KASM_SERVER_VERSION)
+    report.warning(
+      'version',
+      `PostgreSQL ${p.version}: kasm-db works with it, but Kasm 1.19 wants 16`,
+      'upgrade the server before Kasm needs it',
+    );
+  else report.ok('version', `PostgreSQL ${p.version}`);
+  if (state.standby)
+    report.failed(
+      'primary',
+      'environment',
+      'this server is a standby; it takes no writes',
+      'connect to the primary, or list all hosts with PGTARGETSESSIONATTRS=read-write',
+    );
+  else report.ok('primary', 'this server takes writes');
+  if (state.pooled)
+    report.warning(
+      'pooler',
+      'a connection pooler stands before the server; migrations run one transaction each',
+      'set KASM_DB_DIRECT_URL for migrations that cannot run in a transaction',
+    );
+  else report.ok('pooler', 'connected to PostgreSQL itself');
+  const privilege = (name: string, has: boolean, what: string, fix: string) =>
+    has ? report.ok(name, `${user} ${what}`) : report.failed(name, 'environment', `${user} lacks: ${what}`, fix);
+  privilege(
+    'privilege',
+    p.public,
+    'may create tables in schema public',
+    `GRANT CREATE, USAGE ON SCHEMA public TO "${user}"`,
+  );
+  privilege(
+    'privilege',
+    p.kasm_db ?? p.create,
+    p.kasm_db === null ? 'may create schema kasm_db' : 'may create tables in schema kasm_db',
+    p.kasm_db === null ? `CREATE SCHEMA kasm_db AUTHORIZATION "${user}"` : `ALTER SCHEMA kasm_db OWNER TO "${user}"`,
+  );
+  privilege(
+    'privilege',
+    p.temp,
+    'may make temporary tables (for seeding)',
+    `GRANT TEMPORARY ON DATABASE "${database}" TO "${user}"`,
+  );
+  if (p.notOwned > 0)
+    report.failed(
+      'ownership',
+      'environment',
+      `${p.notOwned} tables in schema public belong to roles that ${user} is no member of`,
+      'ALTER TABLE … OWNER TO, or set KASM_DB_ROLE to their owner',
+    );
+  if (p.extension) report.ok('extension', 'uuid-ossp is there');
+  else if (!p.available)
+    report.failed(
+      'extension',
+      'environment',
+      'the server has no files of the extension uuid-ossp',
+      'install postgresql-contrib on the server',
+    );
+  else if (p.create) report.ok('extension', 'uuid-ossp can be created');
+  else
+    report.failed(
+      'extension',
+      'environment',
+      `${user} may not create the extension uuid-ossp`,
+      'an admin has to run in this database: CREATE EXTENSION IF NOT EXISTS "uuid-ossp";',
+    );
+  const [holder] = await lockHolders(client);
+  if (holder)
+    report.warning(
+      'lock',
+      `the migration lock is held by ${describeHolder(holder)}`,
+      'wait; kasm-db status shows what it is doing',
+    );
+  else report.ok('lock', 'the migration lock is free');
+  report.ok('history', state.history ? `${state.history.length} migrations are recorded` : 'there is none yet');
+}
+
+async function checkRedis(report: Report, ctx: CommandContext): Promise<void> {
+  if (!wantsRedis(ctx.env)) return report.ok('redis', 'not configured; gates look by themselves');
+  const { probe } = await import('../gate/bell.js');
+  try {
+    await probe(ctx.env, ctx.resolve().dbname);
+    report.ok('redis', 'reached, logged in, may publish and subscribe');
+  } catch (error) {
+    if (isKasmDbError(error)) report.fail('redis', error);
+    // The gates don't depend on it, so this is no failure.
+    else
+      report.warning(
+        'redis',
+        messageOf(error),
+        'correct KASM_DB_REDIS_*; an ACL user needs +subscribe, +publish and the channel kasm-db:*',
+      );
+  }
+}
+
+async function checkSecrets(report: Report, ctx: CommandContext, options: DoctorOptions): Promise<void> {
+  const { credentialKeys } = await import('./seed.js');
+  try {
+    const keys = credentialKeys(options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR, ctx.env);
+    report.ok('secrets', keys.length > 0 ? `found ${keys.join(', ')}` : 'none are given; seeding would ask for them');
+  } catch (error) {
+    report.fail('secrets', error);
+  }
+  try {
+    const admin = readVariable(ctx.env, 'DATABASE_MASTER_USER');
+    if (admin) report.ok('admin', 'DATABASE_MASTER_USER is set (for bootstrap only)');
+  } catch (error) {
+    report.fail('admin', error);
+  }
+}
+
+function render(lines: readonly CheckLine[], s: Style): string {
+  const marks = { ok: s.green('ok     '), warning: s.yellow('warning'), failed: s.red('failed ') };
+  return lines
+    .map(
+      ({ name, state, text, fix }) =>
+        `${marks[state]} ${name.padEnd(10)} ${text}${fix && state !== 'ok' ? `\n${' '.repeat(19)}${s.bold('fix:')} ${fix}` : ''}`,
+    )
+    .join('\n');
+}
