@@ -124,7 +124,7 @@ export function parse(argv: readonly string[]): Call | undefined {
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
     if (error.exitCode === 0) return undefined;
-    const message = error.message.replace(/^error: /, '');
+    const message = withoutValues(error.message.replace(/^error: /, ''));
     if (error.code === 'commander.help') {
       throw new KasmDbError('usage', 'no command is given', {
         hint: 'kasm-db --help lists them; kasm-db migrate is the usual one',
@@ -136,6 +136,19 @@ export function parse(argv: readonly string[]): Call | undefined {
   }
   return call;
 }
+
+/** An argument in the wrong place may be a URL with a password, and a wrong option may carry one. */
+function withoutValues(message: string): string {
+  return message.replace(/\w+:\/\/[^\s']*/g, '(a URL)').replace(/(--?[\w-]+)=[^\s']*/g, '$1=…');
+}
+
+/** The command in the arguments, as far as it is one: for the result of a call that was refused. */
+export function calledCommand(argv: readonly string[]): string {
+  if (argv.includes('--check')) return 'check';
+  return argv.find((arg, i) => COMMANDS.includes(arg) && !TAKES_VALUE.has(argv[i - 1] ?? '')) ?? '';
+}
+
+const COMMANDS = ['migrate', 'check', 'status', 'plan', 'seed', 'bootstrap', 'doctor', 'new', 'help'];
 
 function globalOptions(): Option[] {
   return [

@@ -1,4 +1,4 @@
-import { parse } from './cli.js';
+import { calledCommand, parse } from './cli.js';
 import { execute } from './commands/command.js';
 import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from './errors.js';
 import { reporter } from './report/reporter.js';
@@ -35,7 +35,7 @@ async function main(): Promise<number> {
 function refused(error: unknown): number {
   const known = isKasmDbError(error) ? error : new KasmDbError('internal', messageOf(error), { cause: error });
   const result: Result = {
-    command: argv.find((arg) => !arg.startsWith('-')) ?? '',
+    command: calledCommand(argv),
     outcome: known.outcome,
     exitCode: known.exitCode,
     version: VERSION,
@@ -46,6 +46,10 @@ function refused(error: unknown): number {
   reporter({ json: argv.includes('--json'), color: !argv.includes('--no-color') }).finish(result, stack);
   return known.exitCode;
 }
+
+// Whoever reads us may stop reading (`kasm-db status | head`).
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', () => process.exit(process.exitCode ?? EXIT_CODES.ok));
 
 // Open handles (a server that answers nothing, a kept-alive socket) must not keep the process: the work is done.
 main()

@@ -92,10 +92,15 @@ export async function execute(
   } catch (caught) {
     const error = isKasmDbError(caught)
       ? caught
-      : new KasmDbError('internal', messageOf(caught), {
-          cause: caught,
-          hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',
-        });
+      : signal.aborted
+        ? new KasmDbError('interrupted', 'interrupted; what was not committed is rolled back', {
+            cause: caught,
+            hint: 'run it again',
+          })
+        : new KasmDbError('internal', messageOf(caught), {
+            cause: caught,
+            hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',
+          });
     const database = databaseInfo(resolve);
     return {
       result: {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../errors.js';
 import { readMigrations } from '../migrate/files.js';
@@ -49,6 +49,9 @@ export async function newCommand(name: string, options: NewOptions): Promise<Ans
 }
 
 function nextNumber(folder: string): string {
+  if (existsSync(folder) && !statSync(folder).isDirectory()) {
+    throw new KasmDbError('usage', `${folder} is a file, not a folder of migrations`, { hint: 'correct --migrations' });
+  }
   const any = existsSync(folder) && readdirSync(folder).some((file) => file.endsWith('.sql'));
   const last = any ? Number(readMigrations(folder).at(-1)?.number) : 0;
   if (last >= 9999) throw new KasmDbError('usage', `${folder} has used its last number, 9999`);

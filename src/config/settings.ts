@@ -100,12 +100,12 @@ export function resolveSettings(
     if (!text) return;
     const { params, ...rest } = parseConnectionUrl(text, source);
     if (isFlag && rest.password) {
-      throw new KasmDbError('usage', `${source} holds a password; process arguments are visible to other users`, {
-        hint: 'put the password into POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE or KASM_DB_URL',
-      });
+      throw passwordInArgument(source);
     }
     urls.push({ values: { ...params, ...rest }, source });
   };
+  if (flags.directUrl && parseConnectionUrl(flags.directUrl, '--direct-url').password)
+    throw passwordInArgument('--direct-url');
   if (options.direct) {
     addUrl(flags.directUrl, '--direct-url', true);
     if (!flags.directUrl) addUrl(variable('KASM_DB_DIRECT_URL')?.value, 'KASM_DB_DIRECT_URL', false);
@@ -178,6 +178,12 @@ export function resolveSettings(
   };
 }
 
+function passwordInArgument(source: string): KasmDbError {
+  return new KasmDbError('usage', `${source} holds a password; process arguments are visible to other users`, {
+    hint: 'put the password into POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE or KASM_DB_URL',
+  });
+}
+
 /** Reads NAME or NAME_FILE. Kubernetes service links (`tcp://…`) are not settings (TRAPS 35). */
 export function readVariable(env: Environment, name: string, notes: string[] = []): Found | undefined {
   const value = env[name];
@@ -220,7 +226,9 @@ function pairHosts(host: string, port: string, sources: Record<string, string>):
     const trimmed = text.trim() || '5432';
     const number = Number(trimmed);
     if (!/^\d+$/.test(trimmed) || number < 1 || number > 65_535) {
-      throw new KasmDbError('usage', `port "${text}" (${sources.port ?? 'default'}) is not a number from 1 to 65535`);
+      // In a URL it may be part of a password that was not encoded.
+      const shown = /URL|url/.test(sources.port ?? '') ? 'the port' : `port "${text}"`;
+      throw new KasmDbError('usage', `${shown} (${sources.port ?? 'default'}) is not a number from 1 to 65535`);
     }
     return number;
   });

@@ -11,7 +11,7 @@ export interface UrlValues {
 }
 
 const URL_FORM =
-  /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/?]*)(?::(?<password>[^@]*))?@)?(?<hosts>[^/?]*)(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/;
+  /^postgres(?:ql)?:\/\/(?:(?<user>[^:@/?]*)(?::(?<password>[^@?]*))?@)?(?<hosts>[^/?]*)(?:\/(?<dbname>[^?]*))?(?:\?(?<query>.*))?$/;
 
 /**
  * Reads a PostgreSQL connection URI by libpq's rules (PostgreSQL manual, 34.1.1.2), which differ from a web URL's:
@@ -36,6 +36,12 @@ export function parseConnectionUrl(url: string, setting: string): UrlValues {
       });
     }
   };
+  // An @ left over is one in the password that was not encoded: what stands before it must not be taken for a host.
+  if (/@/.test(groups.hosts ?? '') || /\[[^\]]*$/.test(groups.hosts ?? '')) {
+    throw new KasmDbError('usage', `${setting}: cannot tell the host from the password`, {
+      hint: 'write @ in a password as %40, : as %3A, / as %2F, ? as %3F',
+    });
+  }
   const params: Record<string, string> = {};
   for (const pair of (groups.query ?? '').split('&').filter(Boolean)) {
     const [key, ...value] = pair.split('=');

@@ -10,16 +10,17 @@ const TRANSACTION_CONTROL = new Set(['begin', 'start', 'commit', 'end', 'rollbac
  * @throws KasmDbError usage, before anything is run
  */
 export function refuseTransactionControl(migration: Migration, sql: string): void {
-  if (!migration.transaction) return;
   for (const statement of splitStatements(sql)) {
     const text = sql.slice(statement.start, statement.end);
-    if (TRANSACTION_CONTROL.has(statement.keyword) || /^prepare\s+transaction\b/i.test(text)) {
+    if (TRANSACTION_CONTROL.has(statement.keyword) || statement.words.slice(0, 2).join(' ') === 'prepare transaction') {
       const line = lineAt(sql, statement.start);
       throw new KasmDbError(
         'usage',
         `${migration.path}:${line}: ${statement.keyword.toUpperCase()} inside a migration`,
         {
-          hint: 'take it out: kasm-db runs the file in a transaction of its own; a file that cannot run in one begins with "-- kasm-db: no-transaction"',
+          hint: migration.transaction
+            ? 'take it out: kasm-db runs the file in a transaction of its own; a file that cannot run in one begins with "-- kasm-db: no-transaction"'
+            : 'take it out: kasm-db commits each statement of this file by itself',
           migration: migration.name,
           file: migration.path,
           line,

@@ -40,7 +40,9 @@ export function parseMigration(name: string, path: string, text: string, hasDown
     transaction: true,
     outOfOrder: false,
     hasDown,
-    creates: [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:public\.)?"?(\w+)"?/gim)].map((m) => m[1] as string),
+    creates: [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?"?(\w+)"?/gim)].map(
+      (m) => m[1] as string,
+    ),
   };
   const vendor = /^\s*(?:INSERT\s+INTO|UPDATE)\s+(?:public\.)?alembic_version\b[^;]*?'(\w+)'/im.exec(text);
   if (vendor) header.vendorVersion = vendor[1] as string;

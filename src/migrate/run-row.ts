@@ -7,8 +7,8 @@ import type { RunRow } from './state.js';
 /** What a run writes about itself into kasm_db.run; as SQL text, so that it travels with the message that commits. */
 export interface RunLog {
   id: string;
-  /** `current` stays as it was, since it may tell which statement an earlier run died in. */
-  start(total: number, phase?: 'migrate' | 'seed'): string;
+  /** @param first migration to be run; the mark of a statement of it that an earlier run died in stays */
+  start(total: number, phase: 'migrate' | 'seed', first?: string): string;
   progress(values: { current: string | null; done: number }): string;
   finish(phase: Extract<RunRow['phase'], 'done'>): string;
   /** The seed is in; in its own transaction. */
@@ -27,11 +27,13 @@ export function newRun(): RunLog {
     id,
     start: (
       total,
-      phase = 'migrate',
-    ) => `INSERT INTO kasm_db.run AS r (id, run_id, pid, application_name, client_addr, app_version, started_at, phase, done, total)
-VALUES (1, '${id}', pg_backend_pid(), ${escapeLiteral(applicationName())}, host(inet_client_addr()), ${escapeLiteral(VERSION)}, now(), '${phase}', 0, ${total})
+      phase,
+      first,
+    ) => `INSERT INTO kasm_db.run AS r (id, run_id, pid, application_name, client_addr, app_version, started_at, phase, current, done, total)
+VALUES (1, '${id}', pg_backend_pid(), ${escapeLiteral(applicationName())}, host(inet_client_addr()), ${escapeLiteral(VERSION)}, now(), '${phase}', ${first === undefined ? 'NULL' : escapeLiteral(first)}, 0, ${total})
 ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, pid = excluded.pid, application_name = excluded.application_name,
   client_addr = excluded.client_addr, app_version = excluded.app_version, started_at = excluded.started_at, phase = excluded.phase,
+  current = CASE WHEN split_part(r.current, '#', 1) = excluded.current THEN r.current ELSE excluded.current END,
   done = 0, total = excluded.total, error = NULL`,
     progress: ({ current, done }) =>
       `UPDATE kasm_db.run SET current = ${current === null ? 'NULL' : escapeLiteral(current)}, done = ${done} ${mine}`,

@@ -7,8 +7,7 @@ import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import type { SessionOptions } from '../postgres/transaction.js';
 import { jittered, now, sleep } from '../time.js';
 import { VERSION } from '../version.js';
-import { type Applied, applyInTransaction, begin, rollback } from './apply.js';
-import { applyNoTransaction } from './apply-no-transaction.js';
+import { applyInTransaction, begin, rollback } from './apply.js';
 import type { Context } from './context.js';
 import type { Migration } from './files.js';
 import { refuseTransactionControl } from './guard.js';
@@ -80,8 +79,6 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
   }
 }
 
-type Attempt = Omit<RunResult, 'waitedMs' | 'holder'> | { busy: LockHolder | undefined };
-
 /** Plans, and stops on whatever makes it unsafe to go on. */
 export function planFor(migrations: Migration[], state: Look, to: string | undefined): Plan<Migration> {
   if (state.serverVersion < MIN_SERVER_VERSION) {
@@ -127,6 +124,20 @@ async function prepare(pending: Migration[], state: Look): Promise<void> {
   for (const migration of pending) refuseTransactionControl(migration, await migration.sql());
 }
 
+/** One run under the lock: everything that applying a migration needs. */
+interface Run {
+  ctx: Context;
+  client: Client;
+  session: SessionOptions;
+  deadline: number;
+  log: RunLog;
+  look: Look;
+  pending: Migration[];
+  applied: RunResult['applied'];
+}
+
+type Attempt = Omit<RunResult, 'waitedMs' | 'holder'> | { busy: LockHolder | undefined };
+
 async function runDirect(
   ctx: Context,
   client: Client,
@@ -139,83 +150,24 @@ async function runDirect(
   if (!lock.locked) return { busy: lock.holder };
   const state = await look(client, { vendor: true });
   const planned = planFor(migrations, state, options.to);
-  const applied: RunResult['applied'] = [];
-  const run = newRun();
-  if (planned.pending.length > 0) {
-    await startRun(client, session, run, planned.pending.length);
-    await recordingFailure(ctx, client, session, run, () =>
-      drive(planned.pending, async (migration, i) => {
-        ctx.events.migrationStarted?.(migration.name, i, planned.pending.length);
-        const ms = migration.transaction
-          ? await applyDirect(ctx, client, migration, i, planned.pending.length, session, deadline, run)
-          : await applyUnwrapped(ctx, client, migration, i, planned.pending.length, session, deadline, run, state);
-        applied.push({ name: migration.name, ms });
-        ctx.events.migrationDone?.(migration.name, ms);
-      }),
+  const run: Run = {
+    ctx,
+    client,
+    session,
+    deadline,
+    log: newRun(),
+    look: state,
+    pending: planned.pending,
+    applied: [],
+  };
+  if (run.pending.length > 0) {
+    await startRun(run);
+    await driveRun(run, (migration, i) =>
+      migration.transaction ? applyWrapped(run, migration, i) : applyUnwrapped(run, migration, i),
     );
   }
   await unlock(client);
-  return { look: state, plan: planned, applied };
-}
-
-async function applyDirect(
-  ctx: Context,
-  client: Client,
-  migration: Migration,
-  index: number,
-  total: number,
-  session: SessionOptions,
-  deadline: number,
-  run: RunLog,
-): Promise<number> {
-  const result = await applyInTransaction(ctx, client, migration, {
-    session,
-    deadline,
-    record: (ms) => `${record(migration, ms)}; ${progress(run, migration, index + 1, total)}`,
-  });
-  return result.outcome === 'applied' ? result.ms : 0;
-}
-
-async function applyUnwrapped(
-  ctx: Context,
-  client: Client,
-  migration: Migration,
-  index: number,
-  total: number,
-  session: SessionOptions,
-  deadline: number,
-  run: RunLog,
-  state: Look,
-): Promise<number> {
-  const started = now();
-  await client.query(
-    run.progress({
-      current: state.run?.current?.startsWith(`${migration.name}#`) ? state.run.current : migration.name,
-      done: index,
-    }),
-  );
-  const row = state.history?.find((entry) => entry.name === migration.name);
-  await applyNoTransaction(ctx, client, migration, {
-    session,
-    deadline,
-    done: row?.statementsDone ?? 0,
-    begun: begunStatement(migration, state, row),
-    mark: (statement) => run.progress({ current: `${migration.name}#${statement}`, done: index }),
-    record: (done, statements, ms) =>
-      `${recordSql({ ...recordOf(migration, ms), statements: { done, total: statements } })}; ${
-        done === statements
-          ? progress(run, migration, index + 1, total)
-          : run.progress({ current: migration.name, done: index })
-      }`,
-  });
-  return now() - started;
-}
-
-/** The statement that the last run had begun when it died: `NAME#3` stays in the run row unless its end was seen. */
-function begunStatement(migration: Migration, state: Look, row: FullHistoryRow | undefined): number | undefined {
-  const [name, statement] = (state.run?.current ?? '').split('#');
-  const begun = Number(statement);
-  return name === migration.name && begun === (row?.statementsDone ?? 0) + 1 ? begun : undefined;
+  return { look: state, plan: planned, applied: run.applied };
 }
 
 /**
@@ -230,7 +182,6 @@ async function runPooled(
   session: SessionOptions,
   deadline: number,
 ): Promise<Attempt> {
-  const run = newRun();
   await begin(client, session);
   const lock = await tryTransactionLock(client);
   if (!lock.locked) {
@@ -239,98 +190,125 @@ async function runPooled(
   }
   const state = await look(client, { vendor: true });
   const planned = planFor(migrations, state, options.to);
+  const run: Run = {
+    ctx,
+    client,
+    session,
+    deadline,
+    log: newRun(),
+    look: state,
+    pending: planned.pending,
+    applied: [],
+  };
   await ensureHistory(client);
-  if (planned.pending.length > 0) await client.query(run.start(planned.pending.length));
+  if (run.pending.length > 0) await client.query(run.log.start(run.pending.length, 'migrate', run.pending[0]?.name));
   await client.query('COMMIT');
-  const applied: RunResult['applied'] = [];
-  await recordingFailure(ctx, client, session, run, () =>
-    drive(planned.pending, async (migration, i) => {
-      ctx.events.migrationStarted?.(migration.name, i, planned.pending.length);
-      const result = await applyPooled(ctx, client, migration, i, planned.pending.length, session, deadline, run);
-      if (result.outcome !== 'applied') return;
-      applied.push({ name: migration.name, ms: result.ms });
-      ctx.events.migrationDone?.(migration.name, result.ms);
-    }),
-  );
-  return { look: state, plan: planned, applied };
+  await driveRun(run, (migration, i) => applyPooled(run, migration, i));
+  return { look: state, plan: planned, applied: run.applied };
 }
 
-async function applyPooled(
-  ctx: Context,
-  client: Client,
-  migration: Migration,
-  index: number,
-  total: number,
-  session: SessionOptions,
-  deadline: number,
-  run: RunLog,
-): Promise<Applied> {
+/** @param apply gives the milliseconds it took; undefined when someone else has applied it meanwhile */
+async function driveRun(
+  run: Run,
+  apply: (migration: Migration, index: number) => Promise<number | undefined>,
+): Promise<void> {
+  const { ctx, client, session, log, pending, applied } = run;
+  const { drive } = await import('./drive.js');
+  try {
+    await drive(pending, async (migration, i) => {
+      ctx.events.migrationStarted?.(migration.name, i, pending.length);
+      const ms = await apply(migration, i);
+      if (ms === undefined) return;
+      applied.push({ name: migration.name, ms });
+      ctx.events.migrationDone?.(migration.name, ms);
+    });
+  } catch (caught) {
+    const error = ctx.signal.aborted ? ctx.signal.reason : caught;
+    // Gates and `status` find it in the run row.
+    await begin(client, session)
+      .then(() => client.query(`${log.fail(messageOf(error), sqlstateOf(error) !== undefined)}; COMMIT`))
+      .catch(() => rollback(client));
+    throw new PartialError(toKasmDbError(error, 'migrating'), applied);
+  }
+}
+
+/** A failure that says what was applied before it. */
+export class PartialError extends KasmDbError {
+  /** Goes into the result. */
+  readonly fields: { applied: { name: string; ms: number }[] };
+
+  constructor(error: KasmDbError, applied: RunResult['applied']) {
+    super(error.outcome, error.message, { ...error.details, exitCode: error.exitCode, cause: error.cause });
+    this.fields = { applied: applied.map(({ name, ms }) => ({ name, ms: Math.round(ms) })) };
+  }
+}
+
+async function applyWrapped(run: Run, migration: Migration, index: number): Promise<number> {
+  const result = await applyInTransaction(run.ctx, run.client, migration, {
+    session: run.session,
+    deadline: run.deadline,
+    record: (ms) => recordAndGoOn(run, migration, index, ms),
+  });
+  return result.outcome === 'applied' ? result.ms : 0;
+}
+
+async function applyPooled(run: Run, migration: Migration, index: number): Promise<number | undefined> {
   const started = now();
   for (let tries = 0; ; tries++) {
-    const result = await applyInTransaction(ctx, client, migration, {
-      session,
-      deadline,
+    const result = await applyInTransaction(run.ctx, run.client, migration, {
+      session: run.session,
+      deadline: run.deadline,
       perTransaction: {
         stillPending: async () => {
-          const { rows } = await client.query('SELECT FROM kasm_db.migrations WHERE name = $1', [migration.name]);
+          const { rows } = await run.client.query('SELECT FROM kasm_db.migrations WHERE name = $1', [migration.name]);
           return rows.length === 0;
         },
       },
-      record: (ms) => `${record(migration, ms)}; ${progress(run, migration, index + 1, total)}`,
+      record: (ms) => recordAndGoOn(run, migration, index, ms),
     });
-    if (result.outcome !== 'busy') return result;
-    ctx.events.waitForLock?.(result.holder);
+    if (result.outcome === 'applied') return result.ms;
+    if (result.outcome === 'elsewhere') return undefined;
+    run.ctx.events.waitForLock?.(result.holder);
     const pause = jittered(Math.min(100 * 1.5 ** tries, 2000));
-    if (now() + pause > deadline) throw locked(result.holder, deadline - started);
-    await sleep(pause, ctx.signal);
+    if (now() + pause > run.deadline) throw locked(result.holder, run.deadline - started);
+    await sleep(pause, run.ctx.signal);
   }
 }
 
-/** umzug drives: it keeps the order and stops at the first failure; history and transactions are ours. */
-async function drive(
-  pending: Migration[],
-  apply: (migration: Migration, index: number) => Promise<void>,
-): Promise<void> {
-  const { Umzug } = await import('umzug');
-  const umzug = new Umzug({
-    migrations: pending.map((migration, i) => ({ name: migration.name, up: () => apply(migration, i) })),
-    storage: { executed: async () => [], logMigration: async () => {}, unlogMigration: async () => {} },
-    logger: undefined,
+async function applyUnwrapped(run: Run, migration: Migration, index: number): Promise<number> {
+  const { ctx, client, session, deadline, log, look: state } = run;
+  const started = now();
+  const row = state.history?.find((entry) => entry.name === migration.name);
+  const { applyNoTransaction } = await import('./apply-no-transaction.js');
+  await applyNoTransaction(ctx, client, migration, {
+    session,
+    deadline,
+    done: row?.statementsDone ?? 0,
+    begun: begunStatement(migration, state, row),
+    mark: (statement) => log.progress({ current: `${migration.name}#${statement}`, done: index }),
+    record: (done, total, ms) => {
+      const recorded = recordSql({ ...recordOf(migration, ms), statements: { done, total } });
+      return `${recorded}; ${done === total ? goOn(run, index) : log.progress({ current: migration.name, done: index })}`;
+    },
   });
-  try {
-    await umzug.up();
-  } catch (error) {
-    throw (error as Error).cause ?? error;
-  }
+  return now() - started;
 }
 
-async function startRun(client: Client, session: SessionOptions, run: RunLog, total: number): Promise<void> {
+/** The statement that the last run had begun when it died: `NAME#3` stays in the run row unless its end was seen. */
+function begunStatement(migration: Migration, state: Look, row: FullHistoryRow | undefined): number | undefined {
+  const [name, statement] = (state.run?.current ?? '').split('#');
+  const begun = Number(statement);
+  return name === migration.name && begun === (row?.statementsDone ?? 0) + 1 ? begun : undefined;
+}
+
+async function startRun({ client, session, log, pending }: Run): Promise<void> {
   await begin(client, session);
   try {
     await ensureHistory(client);
-    await client.query(`${run.start(total)}; COMMIT`);
+    await client.query(`${log.start(pending.length, 'migrate', pending[0]?.name)}; COMMIT`);
   } catch (error) {
     await rollback(client);
     throw toKasmDbError(error, 'writing the run row (kasm_db.run)');
-  }
-}
-
-/** Leaves the error in the run row, where gates and `status` find it. */
-async function recordingFailure(
-  ctx: Context,
-  client: Client,
-  session: SessionOptions,
-  run: RunLog,
-  work: () => Promise<void>,
-): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    const failure = ctx.signal.aborted ? (ctx.signal.reason as Error) : error;
-    await begin(client, session)
-      .then(() => client.query(`${run.fail(messageOf(failure), sqlstateOf(failure) !== undefined)}; COMMIT`))
-      .catch(() => rollback(client));
-    throw failure;
   }
 }
 
@@ -344,20 +322,20 @@ function recordOf(migration: Migration, ms: number) {
   };
 }
 
-function record(migration: Migration, ms: number): string {
-  return recordSql(recordOf(migration, ms));
+function recordAndGoOn(run: Run, migration: Migration, index: number, ms: number): string {
+  return `${recordSql(recordOf(migration, ms))}; ${goOn(run, index)}`;
 }
 
-function progress(run: RunLog, migration: Migration, done: number, total: number): string {
-  return done === total ? run.finish('done') : run.progress({ current: migration.name, done });
+/** The run row after a migration: the next one is being run, or all is done. */
+function goOn({ log, pending }: Run, index: number): string {
+  const next = pending[index + 1];
+  return next ? log.progress({ current: next.name, done: index + 1 }) : log.finish('done');
 }
 
 function locked(holder: LockHolder | undefined, waitedMs: number): KasmDbError {
   return new KasmDbError(
     'locked',
     `another migrator held the migration lock for the whole ${Math.round(waitedMs / 1000)} s: ${describeHolder(holder)}`,
-    {
-      hint: 'wait for it and run again, or give more time with --lock-timeout; kasm-db status shows what it is doing',
-    },
+    { hint: 'wait for it and run again, or give more time with --lock-timeout; kasm-db status shows what it is doing' },
   );
 }

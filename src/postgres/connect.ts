@@ -141,8 +141,17 @@ async function passwordFor(settings: ConnectionSettings, host: string, port: num
 
 async function fromPassfile(settings: ConnectionSettings, host: string, port: number): Promise<string | undefined> {
   const { default: pgpass } = await import('pgpass');
+  // pgpass reads the variable only, at the moment of the call.
+  const before = process.env.PGPASSFILE;
   if (settings.passfile) process.env.PGPASSFILE = settings.passfile;
-  return new Promise((resolve) => pgpass({ host, port, database: settings.dbname, user: settings.user }, resolve));
+  try {
+    return await new Promise((resolve) =>
+      pgpass({ host, port, database: settings.dbname, user: settings.user }, resolve),
+    );
+  } finally {
+    if (before === undefined) delete process.env.PGPASSFILE;
+    else process.env.PGPASSFILE = before;
+  }
 }
 
 function isTlsRefusal(error: unknown): boolean {

@@ -6,8 +6,10 @@ import {
   lstatSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   readlinkSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -43,11 +45,27 @@ export async function startEmbedded(folder: string, signal: AbortSignal, events:
   const native = embeddedBinaries(account, __filename);
   const data = dataFolder(resolve(folder), account);
   claim(data);
-  const isNew = !existsSync(join(data, 'PG_VERSION'));
-  if (isNew) {
-    events.progress?.(`making a private PostgreSQL in ${folder}`);
-    await initdb(native, data, account, [`--username=${USER}`, '--auth=trust', '--no-sync']);
+  try {
+    return await startClaimed(folder, data, native, account, signal, events);
+  } catch (error) {
+    rmSync(ownerFile(data), { force: true });
+    throw error;
   }
+}
+
+async function startClaimed(
+  folder: string,
+  data: string,
+  native: string,
+  account: Account | undefined,
+  signal: AbortSignal,
+  events: RunEvents,
+): Promise<EmbeddedServer> {
+  if (!existsSync(join(data, 'PG_VERSION'))) {
+    events.progress?.(`making a private PostgreSQL in ${folder}`);
+    await makeCluster(data, native, account);
+  }
+  signal.throwIfAborted();
   const sockets = mkdtempSync(join(tmpdir(), 'kasm-db-'));
   // Path length of a Unix socket is limited to 107 bytes, so it can't be in the data folder.
   give(sockets, account);
@@ -64,7 +82,7 @@ export async function startEmbedded(folder: string, signal: AbortSignal, events:
       ['-k', sockets, '-c', 'listen_addresses=', '-c', 'logging_collector=off'],
       signal,
     );
-    if (isNew) await createDatabase(sockets);
+    await createDatabase(sockets);
     return {
       generatedSecrets: async () => generateSecrets(`${resolve(folder)}.credentials`, events),
       flags: { host: sockets, port: '5432', user: USER, dbname: DATABASE, sslmode: 'disable' },
@@ -90,11 +108,32 @@ async function generateSecrets(file: string, events: RunEvents): Promise<Readonl
   return readGenerated(file);
 }
 
+/** A cluster that is whole or not there: initdb works beside it, and may be killed. */
+async function makeCluster(data: string, native: string, account: Account | undefined): Promise<void> {
+  const half = `${data}.new-${process.pid}`;
+  makeData(half, account);
+  try {
+    await initdb(native, half, account, [`--username=${USER}`, '--auth=trust', '--no-sync']);
+    // rename() takes the place of an empty folder, and refuses one with something in it.
+    renameSync(half, data);
+  } catch (error) {
+    rmSync(half, { recursive: true, force: true });
+    const code = (error as NodeJS.ErrnoException).code;
+    // A mount point can't be replaced.
+    if (code === 'EBUSY') return initdb(native, data, account, [`--username=${USER}`, '--auth=trust', '--no-sync']);
+    if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
+    throw new KasmDbError('environment', `${data} holds something that is no PostgreSQL database`, {
+      hint: 'give --embedded another folder',
+    });
+  }
+}
+
 async function createDatabase(host: string): Promise<void> {
   const { default: pg } = await import('pg');
   const client = new pg.Client({ host, port: 5432, user: USER, database: 'postgres', password: '', ssl: false });
   await client.connect();
-  await client.query(`CREATE DATABASE ${DATABASE}`);
+  const { rows } = await client.query('SELECT FROM pg_database WHERE datname = $1', [DATABASE]);
+  if (rows.length === 0) await client.query(`CREATE DATABASE ${DATABASE}`);
   await client.end();
 }
 
@@ -110,6 +149,7 @@ function dataFolder(wanted: string, account: Account | undefined): string {
     if (!existsSync(target)) makeData(target, account);
     return target;
   }
+  if (link !== undefined && account && readdirSync(wanted).length === 0) give(wanted, account);
   if (link !== undefined || account === undefined || passable(dirname(wanted), account)) {
     if (link === undefined) makeData(wanted, account);
     return wanted;
@@ -135,27 +175,55 @@ const ownerFile = (data: string) => `${data}.owner`;
 /** One kasm-db at a time; a server that a killed one left behind is ended first. */
 function claim(data: string): void {
   const file = ownerFile(data);
-  const owner = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
-  if (owner && owner !== process.pid && isAlive(owner)) {
-    throw new KasmDbError('locked', `the embedded server in ${data} is used by another kasm-db (PID ${owner})`, {
-      hint: 'wait until it has ended',
-    });
+  for (;;) {
+    try {
+      writeFileSync(file, `${process.pid} ${bornAt(process.pid)}`, { flag: 'wx' });
+      break;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    }
+    const [owner = '', born] = readFileSync(file, 'utf8').split(' ');
+    if (isAlive(Number(owner)) && bornAt(Number(owner)) === born) {
+      throw new KasmDbError('locked', `the embedded server in ${data} is used by another kasm-db (PID ${owner})`, {
+        hint: 'wait until it has ended',
+      });
+    }
+    rmSync(file, { force: true });
   }
-  const left = existsSync(join(data, 'postmaster.pid'))
-    ? Number(readFileSync(join(data, 'postmaster.pid'), 'utf8').split('\n')[0])
-    : 0;
-  if (owner && left && isAlive(left)) {
-    process.kill(left, 'SIGINT');
-    for (let i = 0; i < 100 && isAlive(left); i++) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
-  }
-  writeFileSync(file, String(process.pid));
+  const pidFile = join(data, 'postmaster.pid');
+  const left = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8').split('\n')[0]) : 0;
+  if (!isServer(left, data)) return;
+  process.kill(left, 'SIGINT');
+  for (let i = 0; i < 100 && isServer(left, data); i++)
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
 }
 
 function isAlive(pid: number): boolean {
+  if (!pid) return false;
   try {
     process.kill(pid, 0);
     return true;
   } catch (error) {
     return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
+
+/** When a process began, in the kernel's ticks: with its number it is the same process, for numbers are used again. '' without /proc. */
+function bornAt(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[19] ?? '';
+  } catch {
+    return '';
+  }
+}
+
+/** Is this process the server of this folder? A number in an old postmaster.pid may be someone else's by now. */
+function isServer(pid: number, data: string): boolean {
+  if (!isAlive(pid)) return false;
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').includes(data);
+  } catch {
+    // Without /proc (macOS) the number has to be believed.
+    return !existsSync('/proc/self');
   }
 }

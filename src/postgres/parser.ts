@@ -1,3 +1,4 @@
+import { loadModule, parseSync } from 'libpg-query';
 import { KasmDbError, messageOf } from '../errors.js';
 
 /** A statement as PostgreSQL's own parser sees it. */
@@ -17,11 +18,10 @@ export interface ParsedStatement {
  * @throws KasmDbError failed, with the line of the syntax error
  */
 export async function parseScript(sql: string, path: string): Promise<ParsedStatement[]> {
-  const parser = await import('libpg-query');
-  await parser.loadModule();
+  await loadModule();
   let stmts: { stmt?: object; stmt_location?: number; stmt_len?: number }[];
   try {
-    stmts = (parser.parseSync(sql) as { stmts?: typeof stmts }).stmts ?? [];
+    stmts = (parseSync(sql) as { stmts?: typeof stmts }).stmts ?? [];
   } catch (error) {
     const at = (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition ?? 0;
     const line = sql.slice(0, Math.max(at, 0)).split('\n').length;

@@ -59,7 +59,7 @@ const PG_LOST = /^(Connection terminated|timeout expired|Client was closed|Clien
  * @param doing what was being done, in the form "applying 0003_zones"
  */
 export function toKasmDbError(error: unknown, doing: string, details: ErrorDetails = {}): KasmDbError {
-  if (isKasmDbError(error)) return error.with(details);
+  if (isKasmDbError(error)) return Object.keys(details).length > 0 ? error.with(details) : error;
   if (isServerError(error)) {
     return new KasmDbError(outcomeOf(error), serverMessage(error, doing), {
       sqlstate: error.code,

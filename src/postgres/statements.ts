@@ -4,6 +4,8 @@ export interface Statement {
   end: number;
   /** First keyword in lower case, '' for an empty statement. */
   keyword: string;
+  /** The first four. */
+  words: string[];
 }
 
 /**
@@ -37,7 +39,7 @@ export function* splitStatements(sql: string): Generator<Statement> {
     }
     if (isSpace(c) || token.startsWith('--')) continue;
     if (token === ';' && parens === 0 && bodies === 0) {
-      if (start >= 0) yield { start, end: from, keyword };
+      if (start >= 0) yield { start, end: from, keyword, words };
       start = -1;
       keyword = '';
       words = [];
@@ -60,7 +62,7 @@ export function* splitStatements(sql: string): Generator<Statement> {
       words.push('');
     }
   }
-  if (start >= 0) yield { start, end: sql.length, keyword };
+  if (start >= 0) yield { start, end: sql.length, keyword, words };
 }
 
 const DOLLAR = 36;
@@ -70,10 +72,18 @@ function endOfQuote(sql: string, at: number, open: string): number {
   const mark = open.length > 1 ? /\\[\s\S]|''|'/g : open === '"' ? /""|"/g : /''|'/g;
   mark.lastIndex = at;
   for (let match = mark.exec(sql); match; match = mark.exec(sql)) {
-    if (match[0].length === 1) return mark.lastIndex;
+    if (match[0].length > 1) continue;
+    // A literal goes on after blank space with a line break in it, and stays of its kind.
+    const next = open === '"' ? undefined : CONTINUED.exec(sql.slice(mark.lastIndex, mark.lastIndex + MAX_GAP));
+    if (!next) return mark.lastIndex;
+    mark.lastIndex += next[0].length;
   }
   return sql.length;
 }
+
+const CONTINUED = /^[ \t\f\v\r]*\n\s*'/;
+/** Longer blank space between two parts of one literal is not looked through. */
+const MAX_GAP = 10_000;
 
 function isSpace(c: number): boolean {
   return c === 32 || (c >= 9 && c <= 13) || c === 0xfeff || c === 0xa0;

@@ -26,9 +26,9 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
   let lastWait = Number.NEGATIVE_INFINITY;
   const events: RunEvents = {
     progress: (text) => progress.log(text),
-    retryConnect: (reason) => progress.log(`waiting for the database: ${reason.message}`),
+    retryConnect: (reason) => progress.log(`waiting for the database: ${printable(reason.message)}`),
     waitForLock: (holder) => {
-      const text = `waiting for the migration lock: ${describeHolder(holder)}`;
+      const text = `waiting for the migration lock: ${printable(describeHolder(holder))}`;
       if (now() - lastWait < WAIT_LOG_MS) return;
       lastWait = now();
       progress.log(text);
@@ -37,8 +37,8 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
     migrationStarted: (name, i, total) => progress.busy(`${name} (${i + 1} of ${total})`),
     migrationDone: (name, ms) => progress.log(`${err.green('applied')} ${name} ${err.dim(formatMs(ms))}`),
     statementDone: (name, done, total) => progress.busy(`${name}: statement ${done} of ${total} done`),
-    waiting: (text) => progress.log(`waiting: ${text}`),
-    warning: (text) => progress.log(`${err.yellow('warning:')} ${text}`),
+    waiting: (text) => progress.log(`waiting: ${printable(text)}`),
+    warning: (text) => progress.log(`${err.yellow('warning:')} ${printable(text)}`),
     notice: (text) => {
       if (options.verbose && ++notices <= MAX_NOTICES)
         progress.log(`notice: ${text}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);

@@ -35,7 +35,7 @@ export function table(header: string[], rows: string[][], s: Style): string {
   const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)));
   const line = (cells: string[]) =>
     cells
-      .map((cell, i) => (i === cells.length - 1 ? cell : cell.padEnd(widths[i] as number)))
+      .map((cell, i) => (i === cells.length - 1 ? printable(cell) : printable(cell).padEnd(widths[i] as number)))
       .join('  ')
       .trimEnd();
   return [s.dim(line(header)), ...rows.map(line)].join('\n');
@@ -52,11 +52,11 @@ export class Progress {
     private readonly quiet: boolean,
   ) {}
 
-  /** A line that stays. */
+  /** A line that stays. @param text with whatever comes from elsewhere made `printable` */
   log(text: string): void {
     if (this.quiet) return;
     this.clear();
-    this.stream.write(`${printable(text)}\n`);
+    this.stream.write(`${text}\n`);
   }
 
   /** What is being done now, with the time it takes so far. */

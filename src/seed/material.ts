@@ -5,8 +5,6 @@ import { parseToken } from './tokens.js';
 const generate = promisify(generateKeyPair);
 /** Bits; what JWT libraries and RDP clients take without question. */
 const RSA_BITS = 3072;
-/** Ten years: nothing renews the certificate that signs RDP files but an operator. */
-const CERTIFICATE_MS = 10 * 365.25 * 86_400_000;
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /** Gives every token its value; the same token always the same one. */
@@ -50,7 +48,10 @@ export class Material {
     this.values.set(privateToken, privateKey);
     const otherToken = `\${${kind}:${name}:${other}}`;
     if (this.values.has(otherToken)) return;
-    this.values.set(otherToken, kind === 'signing' ? await certificate(privateKey, this.now) : publicKey(privateKey));
+    this.values.set(
+      otherToken,
+      kind === 'signing' ? await newCertificate(privateKey, this.now) : publicKey(privateKey),
+    );
   }
 }
 
@@ -60,36 +61,14 @@ async function newPrivateKey(kind: 'rsa' | 'ec' | 'signing'): Promise<string> {
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 }
 
-function publicKey(privateKey: string): string {
-  return createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }) as string;
+/** ASN.1 and its polyfill are only loaded when a certificate has to be made. */
+async function newCertificate(privateKey: string, now: Date): Promise<string> {
+  const { certificate } = await import('./certificate.js');
+  return certificate(privateKey, publicKey(privateKey), now);
 }
 
-/** A self-signed certificate for signing RDP files. */
-async function certificate(privateKey: string, now: Date): Promise<string> {
-  // The library asks for this polyfill to be there first.
-  await import('reflect-metadata');
-  const x509 = await import('@peculiar/x509');
-  const algorithm = { name: 'RSASSA-PKCS1-v1_5', hash: 'SHA-256' };
-  const der = (pem: string) => Buffer.from(pem.replace(/-----[^-]+-----|\s/g, ''), 'base64');
-  const keys = {
-    privateKey: await crypto.subtle.importKey('pkcs8', der(privateKey), algorithm, true, ['sign']),
-    publicKey: await crypto.subtle.importKey('spki', der(publicKey(privateKey)), algorithm, true, ['verify']),
-  };
-  const made = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: `00${randomBytes(15).toString('hex')}`,
-    name: 'CN=Kasm RDP signing',
-    notBefore: new Date(now.getTime() - 60_000),
-    notAfter: new Date(now.getTime() + CERTIFICATE_MS),
-    signingAlgorithm: algorithm,
-    keys,
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.codeSigning, x509.ExtendedKeyUsage.serverAuth]),
-      await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
-    ],
-  });
-  return `${made.toString('pem')}\n`;
+function publicKey(privateKey: string): string {
+  return createPublicKey(privateKey).export({ type: 'spki', format: 'pem' }) as string;
 }
 
 function randomToken(): string {

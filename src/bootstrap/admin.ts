@@ -1,0 +1,57 @@
+import { type ConnectionSettings, type Environment, readVariable } from '../config/settings.js';
+import { isKasmDbError, KasmDbError } from '../errors.js';
+import type { Context } from '../migrate/context.js';
+import { type Client, connect } from '../postgres/connect.js';
+
+const USER = 'DATABASE_MASTER_USER';
+const PASSWORD = 'DATABASE_MASTER_PASSWORD';
+
+/**
+ * The application's connection settings with the admin's login in its place: same hosts, TLS and timeouts. The application's password
+ * never goes along; without one of its own the admin may still be known to .pgpass, or be let in by certificate or peer.
+ * @throws KasmDbError usage when no admin login is set
+ */
+export function adminSettings(settings: ConnectionSettings, env: Environment, dbname: string): ConnectionSettings {
+  const user = readVariable(env, USER)?.value;
+  if (user === undefined) {
+    throw new KasmDbError('usage', 'no admin login is set', {
+      hint: `set ${USER} and ${PASSWORD} (each also as NAME_FILE) to a login that may create roles and databases`,
+    });
+  }
+  const password = readVariable(env, PASSWORD)?.value;
+  return { ...settings, dbname, user, password, role: undefined };
+}
+
+/**
+ * Logs in as the admin.
+ * @param dbnames tried in order where a database doesn't exist or isn't open to the admin
+ * @throws KasmDbError
+ */
+export async function connectAdmin(ctx: Context, env: Environment, dbnames: readonly string[]): Promise<Client> {
+  for (const [i, dbname] of dbnames.entries()) {
+    try {
+      return await connect(() => adminSettings(ctx.resolve(), env, dbname), {
+        signal: ctx.signal,
+        onRetry: ctx.events.retryConnect,
+      });
+    } catch (error) {
+      if (!isKasmDbError(error)) throw error;
+      const closed = error.details.sqlstate === '3D000' || error.details.sqlstate === '42501';
+      if (!closed || i === dbnames.length - 1) throw asAdminError(error, dbname);
+    }
+  }
+  throw new KasmDbError('internal', 'no database to connect to');
+}
+
+/** The same failure, with advice that names the admin's settings instead of the application's. */
+function asAdminError(error: KasmDbError, dbname: string): KasmDbError {
+  const { hint, ...details } = error.details;
+  const closed = details.sqlstate === '42501';
+  return new KasmDbError(closed ? 'environment' : error.outcome, `admin login: ${error.message}`, {
+    ...details,
+    hint: closed
+      ? `as the owner of database ${dbname}: GRANT CONNECT ON DATABASE … TO the admin`
+      : (hint ?? '').replaceAll('POSTGRES_USER', USER).replaceAll('POSTGRES_PASSWORD', PASSWORD),
+    cause: error,
+  });
+}

@@ -1,0 +1,49 @@
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import { KasmDbError } from '../errors.js';
+import type { Client } from '../postgres/connect.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
+import { isPortable } from './saslprep.js';
+import { scramVerifier } from './scram.js';
+
+/** Whose password it is, and where it is looked for. */
+export interface PasswordSource {
+  role: string;
+  /** Key in the Secret. */
+  key: string;
+  /** Environment variable; also as NAME_FILE. */
+  variable: string;
+}
+
+/**
+ * The verifier of a password that a role is to get.
+ * @throws KasmDbError seed when there is none, or one that not every client could log in with
+ */
+export function verifierOf(password: string | undefined, { role, key, variable }: PasswordSource): string {
+  if (!password) {
+    throw new KasmDbError('seed', `there is no ${key}, the password that role ${role} is to get`, {
+      hint: `put it into the Secret under ${key}, or set ${variable} or ${variable}_FILE`,
+    });
+  }
+  if (!isPortable(password)) {
+    throw new KasmDbError('seed', `${key} has characters of which PostgreSQL's clients make different things`, {
+      hint: 'leave out emoji, control and right-to-left characters, or use ASCII only',
+    });
+  }
+  return scramVerifier(password);
+}
+
+/**
+ * Gives a role a new password, of which only the SCRAM verifier reaches the server. Sessions that are logged in stay.
+ * @param client logged in as the admin, or as the role itself
+ * @throws KasmDbError seed when the password cannot be used; environment with the statement when the client may not change it
+ */
+export async function rotateDatabasePassword(client: Client, role: string, password: string): Promise<void> {
+  const verifier = verifierOf(password, { role, key: 'db-password', variable: 'POSTGRES_PASSWORD' });
+  try {
+    await client.query(`ALTER ROLE ${escapeIdentifier(role)} PASSWORD ${escapeLiteral(verifier)}`);
+  } catch (error) {
+    throw toKasmDbError(error, `changing the password of role ${role}`, {
+      hint: `as a superuser or an admin of the role, in psql: \\password ${escapeIdentifier(role)}`,
+    });
+  }
+}

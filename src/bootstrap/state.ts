@@ -1,0 +1,152 @@
+import { escapeLiteral, type QueryResult } from 'pg';
+import type { Client } from '../postgres/connect.js';
+
+/** A role, and what the admin who looks may do with it. */
+export interface RoleState {
+  name: string;
+  superuser: boolean;
+  canLogin: boolean;
+  /** The admin may SET ROLE to it. */
+  settable: boolean;
+  /** The admin has its privileges without SET ROLE. */
+  inherited: boolean;
+  /** The admin may make others, and itself, a member of it. */
+  grantable: boolean;
+}
+
+/** What the whole server has; the same from each of its databases. */
+export interface ServerState {
+  version: number;
+  standby: boolean;
+  /** The PID that answers differs from the one told at login: a pooler stands in between. */
+  pooled: boolean;
+  admin: { name: string; superuser: boolean };
+  /** Those of the wanted roles that exist. */
+  roles: RoleState[];
+  /** Where login and owner are two roles: the login may SET ROLE to the owner. */
+  loginIsMember: boolean;
+  database?: {
+    owner: RoleState;
+    encoding: string;
+    loginMayConnect: boolean;
+    ownerMayTemp: boolean;
+    ownerMayCreate: boolean;
+    gateMayConnect: boolean;
+  };
+  /** Locale of template0, which new databases take over. */
+  template: { encoding: string; collate: string; ctype: string };
+  extension: { available: boolean; trusted: boolean };
+}
+
+/** What the target database has. */
+export interface TargetState {
+  /** uuid-ossp is installed. */
+  extension: boolean;
+  /** Schema public; `usable`: the owner-to-be may use it and create in it. */
+  publicSchema?: { usable: boolean };
+  /** Schema kasm_db. */
+  history?: {
+    owner: RoleState;
+    /** The owner-to-be may use it and create in it. */
+    usable: boolean;
+    /** Those of its tables migrations and run that exist. */
+    tables: { name: string; gateMaySelect: boolean }[];
+    gateMayUse: boolean;
+  };
+}
+
+export interface Names {
+  /** Role that logs in for the application. */
+  login: string;
+  /** Role that owns database and tables; the same unless KASM_DB_ROLE (--role) names another. */
+  owner: string;
+  gate?: string | undefined;
+  database: string;
+}
+
+/** pg_has_role knows 'SET' from 16 on; before, every membership allows SET ROLE, and CREATEROLE may grant any role but a superuser. */
+const ROLE_JSON = (
+  r: string,
+) => `json_build_object('name', ${r}.rolname, 'superuser', ${r}.rolsuper, 'canLogin', ${r}.rolcanlogin,
+  'settable', pg_has_role(${r}.oid, CASE WHEN v.num >= 160000 THEN 'SET' ELSE 'MEMBER' END),
+  'inherited', pg_has_role(${r}.oid, 'USAGE'),
+  'grantable', me.rolsuper OR pg_has_role(${r}.oid, 'MEMBER WITH ADMIN OPTION') OR (v.num < 160000 AND me.rolcreaterole AND NOT ${r}.rolsuper))`;
+
+const FROM = `FROM (SELECT current_setting('server_version_num')::int AS num) v, pg_roles me WHERE me.rolname = current_user`;
+
+const SERVER_SQL = (login: string, owner: string, gate: string, database: string) => `SELECT v.num AS version,
+  pg_is_in_recovery() AS standby, pg_backend_pid() AS pid, json_build_object('name', me.rolname, 'superuser', me.rolsuper) AS admin,
+  (SELECT coalesce(json_agg(${ROLE_JSON('r')}), '[]') FROM pg_roles r WHERE r.rolname IN (${login}, ${owner}, ${gate})) AS roles,
+  (SELECT pg_has_role(l.oid, o.oid, CASE WHEN v.num >= 160000 THEN 'SET' ELSE 'MEMBER' END)
+    FROM pg_roles l, pg_roles o WHERE l.rolname = ${login} AND o.rolname = ${owner}) AS "loginIsMember",
+  (SELECT json_build_object('owner', ${ROLE_JSON('r')}, 'encoding', pg_encoding_to_char(d.encoding),
+      'loginMayConnect', coalesce(has_database_privilege(l.oid, d.oid, 'CONNECT'), has_database_privilege('public', d.oid, 'CONNECT')),
+      'ownerMayTemp', coalesce(has_database_privilege(o.oid, d.oid, 'TEMPORARY'), has_database_privilege('public', d.oid, 'TEMPORARY')),
+      'ownerMayCreate', coalesce(has_database_privilege(o.oid, d.oid, 'CREATE'), false),
+      'gateMayConnect', coalesce(has_database_privilege(g.oid, d.oid, 'CONNECT'), has_database_privilege('public', d.oid, 'CONNECT')))
+    FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba LEFT JOIN pg_roles l ON l.rolname = ${login}
+    LEFT JOIN pg_roles o ON o.rolname = ${owner} LEFT JOIN pg_roles g ON g.rolname = ${gate}
+    WHERE d.datname = ${database}) AS database,
+  (SELECT json_build_object('encoding', pg_encoding_to_char(encoding), 'collate', datcollate, 'ctype', datctype)
+    FROM pg_database WHERE datname = 'template0') AS template,
+  (SELECT json_build_object('available', count(*) > 0, 'trusted', coalesce(bool_or(trusted), false))
+    FROM pg_available_extension_versions WHERE name = 'uuid-ossp') AS extension
+${FROM}`;
+
+const TARGET_SQL = (owner: string, gate: string) => `SELECT
+  EXISTS (SELECT FROM pg_extension WHERE extname = 'uuid-ossp') AS extension,
+  (SELECT json_build_object('usable', ${both('o', 'n')})
+    FROM pg_namespace n LEFT JOIN pg_roles o ON o.rolname = ${owner} WHERE n.nspname = 'public') AS "publicSchema",
+  (SELECT json_build_object('owner', ${ROLE_JSON('r')}, 'usable', ${both('o', 'n')},
+      'tables', (SELECT coalesce(json_agg(json_build_object('name', c.relname,
+          'gateMaySelect', coalesce(has_table_privilege(g.oid, c.oid, 'SELECT'), false))), '[]')
+        FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind = 'r' AND c.relname IN ('migrations', 'run')),
+      'gateMayUse', coalesce(has_schema_privilege(g.oid, n.oid, 'USAGE'), false))
+    FROM pg_namespace n JOIN pg_roles r ON r.oid = n.nspowner LEFT JOIN pg_roles o ON o.rolname = ${owner}
+    LEFT JOIN pg_roles g ON g.rolname = ${gate} WHERE n.nspname = 'kasm_db') AS history
+${FROM}`;
+
+/** A role that doesn't exist yet will have what everybody has. */
+function both(role: string, schema: string): string {
+  const has = (privilege: string) =>
+    `coalesce(has_schema_privilege(${role}.oid, ${schema}.oid, '${privilege}'), has_schema_privilege('public', ${schema}.oid, '${privilege}'))`;
+  return `${has('USAGE')} AND ${has('CREATE')}`;
+}
+
+/**
+ * The admin may be a superuser, so nothing may be found in a schema that others can write to (CVE-2018-1058); and it looks and works as
+ * itself, whatever `ALTER ROLE … SET role` says. LOCAL, so that nothing outlives it behind a pooler.
+ */
+export const AS_ADMIN =
+  'SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; SET LOCAL ROLE NONE';
+
+/** One message and one transaction; inside a transaction of the caller it takes part in that. */
+async function lookUp(client: Client, sql: string, inTransaction: boolean) {
+  if (inTransaction) return (await client.query(sql)).rows[0];
+  const results = (await client.query(`BEGIN READ ONLY; ${AS_ADMIN}; ${sql}; COMMIT`)) as unknown as QueryResult[];
+  return results.find((result) => result.command === 'SELECT')?.rows[0];
+}
+
+const literal = (name: string | undefined) => (name === undefined ? 'NULL' : escapeLiteral(name));
+
+/** Reads what the server has of the wanted roles and of the database. Works for every role. */
+export async function lookAtServer(client: Client, names: Names): Promise<ServerState> {
+  const sql = SERVER_SQL(literal(names.login), literal(names.owner), literal(names.gate), literal(names.database));
+  const { pid, database, loginIsMember, ...rest } = await lookUp(client, sql, false);
+  return {
+    ...rest,
+    pooled: pid !== client.processID,
+    loginIsMember: loginIsMember ?? false,
+    ...(database ? { database } : {}),
+  };
+}
+
+/**
+ * Reads what the target database has.
+ * @param inTransaction the client is in a transaction that has taken on AS_ADMIN
+ */
+export async function lookAtTarget(client: Client, names: Names, inTransaction = false): Promise<TargetState> {
+  const row = await lookUp(client, TARGET_SQL(literal(names.owner), literal(names.gate)), inTransaction);
+  const { extension, publicSchema, history } = row;
+  return { extension, ...(publicSchema ? { publicSchema } : {}), ...(history ? { history } : {}) };
+}
