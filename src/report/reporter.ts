@@ -33,7 +33,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
       lastWait = now();
       progress.log(text);
     },
-    waitForTable: (name, reason) => progress.log(`${name} gives way and tries again: ${reason.message}`),
+    waitForTable: (name, reason) => progress.log(`${name} gives way and tries again: ${printable(reason.message)}`),
     migrationStarted: (name, i, total) => progress.busy(`${name} (${i + 1} of ${total})`),
     migrationDone: (name, ms) => progress.log(`${err.green('applied')} ${name} ${err.dim(formatMs(ms))}`),
     statementDone: (name, done, total) => progress.busy(`${name}: statement ${done} of ${total} done`),
@@ -41,7 +41,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
     warning: (text) => progress.log(`${err.yellow('warning:')} ${printable(text)}`),
     notice: (text) => {
       if (options.verbose && ++notices <= MAX_NOTICES)
-        progress.log(`notice: ${text}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
+        progress.log(`notice: ${printable(text)}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
     },
   };
   return {

@@ -11,7 +11,7 @@ export interface ResolvedRow {
   row: SeedRow;
   table: Table;
   docKey: string;
-  /** As json_populate_record takes them; null values are left to the column's default. */
+  /** As json_populate_record takes them; what the documents leave out is left to the column's default. */
   values: Record<string, unknown>;
   /** Columns that a credential fills. */
   credentialColumns: Set<string>;
@@ -274,7 +274,7 @@ function compare(draft: Draft, now: Texts | undefined, result: Decided): void {
   }
   const changes: Record<string, unknown> = {};
   let kept = false;
-  for (const [column, value] of Object.entries(wanted(draft))) {
+  for (const [column, value] of Object.entries(draft.values)) {
     if (!isCompared(resolved, column) || (texts[column] ?? null) === (now[column] ?? null)) continue;
     const print = known?.columns[column]?.print;
     if (known && print && fingerprint(known.salt, now[column] ?? null) === print) changes[column] = value;
@@ -297,15 +297,6 @@ function compare(draft: Draft, now: Texts | undefined, result: Decided): void {
     result.remember.push(memory);
   }
   result.located.set(resolved, { rowKey, inserted: false, texts: now, memory });
-}
-
-/** The row's values, and null where the documents now say null for what a seed wrote. */
-function wanted({ resolved, values, known }: Draft): Record<string, unknown> {
-  const emptied = [...resolved.row.cells].filter(
-    ([column, { value }]) =>
-      value === null && known?.columns[column]?.print && !resolved.table.columns.get(column)?.notNull,
-  );
-  return { ...Object.fromEntries(emptied.map(([column]) => [column, null])), ...values };
 }
 
 /** Generated material, keys and credentials are written once; the documents don't say what they are. A reference they do say. */

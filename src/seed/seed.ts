@@ -254,10 +254,11 @@ async function resolveRows(
     const table = catalog.get(row.table) as Table;
     const values: Record<string, unknown> = {};
     for (const [name, { value }] of row.cells) {
-      if (value === null) continue;
+      // Null is a value like others; only where it can't be one, the column's default stands for it.
+      if (value === null && table.columns.get(name)?.notNull) continue;
       const plain = await resolveTokens(value, material);
       values[name] =
-        table.columns.get(name)?.type === 'bytea'
+        plain !== null && table.columns.get(name)?.type === 'bytea'
           ? `\\x${Buffer.from(plain as string | Uint8Array).toString('hex')}`
           : plain;
     }
@@ -268,7 +269,7 @@ async function resolveRows(
     Object.assign(values, given);
     // An id of our own making, so that the row is known by it afterwards.
     const [id = ''] = table.primaryKey;
-    if (table.primaryKey.length === 1 && values[id] === undefined && table.columns.get(id)?.type === 'uuid')
+    if (table.primaryKey.length === 1 && (values[id] ?? null) === null && table.columns.get(id)?.type === 'uuid')
       values[id] = randomUUID();
     const credentialColumns = new Set(Object.keys(given));
     if (assignment?.columns.hash) credentialColumns.add(assignment.columns.hash).add(assignment.columns.salt as string);

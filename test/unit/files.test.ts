@@ -59,7 +59,12 @@ describe('files › a folder of migrations', () => {
 
 describe('files › a folder that is refused, as a usage error that names the file (TRAPS 28)', () => {
   it.each<[string, Record<string, string | Buffer>, RegExp, string | undefined]>([
-    ['two files with one number', { '0001_a.sql': 'SELECT 1;', '0001_b.sql': 'SELECT 1;' }, /0001_a\.sql and .*0001_b\.sql have the same number/, '0001_b.sql'],
+    [
+      'two files with one number',
+      { '0001_a.sql': 'SELECT 1;', '0001_b.sql': 'SELECT 1;' },
+      /0001_a\.sql and .*0001_b\.sql have the same number/,
+      '0001_b.sql',
+    ],
     ['a name without a number', { 'users.sql': 'SELECT 1;' }, /users\.sql: the name does not fit/, 'users.sql'],
     ['a short number', { '001_a.sql': 'SELECT 1;' }, /the name does not fit/, '001_a.sql'],
     ['a long number', { '00001_a.sql': 'SELECT 1;' }, /the name does not fit/, '00001_a.sql'],
@@ -67,9 +72,24 @@ describe('files › a folder that is refused, as a usage error that names the fi
     ['nothing after the underscore', { '0001_.sql': 'SELECT 1;' }, /the name does not fit/, '0001_.sql'],
     ['a name with a blank', { '0001_a b.sql': 'SELECT 1;' }, /the name does not fit/, '0001_a b.sql'],
     ['a name with a dot', { '0001_a.up.sql': 'SELECT 1;' }, /the name does not fit/, '0001_a.up.sql'],
-    ['a name with a letter of another script', { '0001_größe.sql': 'SELECT 1;' }, /the name does not fit/, '0001_größe.sql'],
-    ['down without up', { '0001_a.sql': 'SELECT 1;', '0002_b.down.sql': 'SELECT 1;' }, /0002_b\.down\.sql has no 0002_b\.sql beside it/, '0002_b.down.sql'],
-    ['not UTF-8', { '0001_a.sql': Buffer.from("SELECT 'gr\xfcn';", 'latin1') }, /0001_a\.sql is not UTF-8/, '0001_a.sql'],
+    [
+      'a name with a letter of another script',
+      { '0001_größe.sql': 'SELECT 1;' },
+      /the name does not fit/,
+      '0001_größe.sql',
+    ],
+    [
+      'down without up',
+      { '0001_a.sql': 'SELECT 1;', '0002_b.down.sql': 'SELECT 1;' },
+      /0002_b\.down\.sql has no 0002_b\.sql beside it/,
+      '0002_b.down.sql',
+    ],
+    [
+      'not UTF-8',
+      { '0001_a.sql': Buffer.from("SELECT 'gr\xfcn';", 'latin1') },
+      /0001_a\.sql is not UTF-8/,
+      '0001_a.sql',
+    ],
     ['UTF-16', { '0001_a.sql': Buffer.from('\ufeffSELECT 1;', 'utf16le') }, /NUL/, '0001_a.sql'],
     ['empty', { '0001_a.sql': '' }, /0001_a\.sql is empty/, '0001_a.sql'],
     ['only blanks', { '0001_a.sql': ' \n\t\r\n' }, /0001_a\.sql is empty/, '0001_a.sql'],

@@ -57,7 +57,14 @@ describe('guard › transaction control in a migration is refused before anythin
   });
 
   it('after statements that end in every way', () => {
-    for (const before of ["SELECT 'a'", 'SELECT $$a$$', 'SELECT "a" FROM b', 'SELECT (1)', 'SELECT 1 /* a */', "SELECT E'\\''"]) {
+    for (const before of [
+      "SELECT 'a'",
+      'SELECT $$a$$',
+      'SELECT "a" FROM b',
+      'SELECT (1)',
+      'SELECT 1 /* a */',
+      "SELECT E'\\''",
+    ]) {
       expect(guard(`${before}; COMMIT;`)?.outcome).toBe('usage');
     }
   });
@@ -88,7 +95,7 @@ describe('guard › the same words elsewhere are no statements', () => {
     expect(guard(`${sql};\nSELECT 1;`)).toBeUndefined();
   });
 
-  it('a no-transaction file is not looked at', () => {
-    expect(guard('-- kasm-db: no-transaction\nCOMMIT;')).toBeUndefined();
+  it('a no-transaction file holds none either: each of its statements is committed by itself', () => {
+    expect(guard('-- kasm-db: no-transaction\nCOMMIT;')?.details.hint).toMatch(/each statement/);
   });
 });

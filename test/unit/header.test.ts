@@ -35,7 +35,8 @@ describe('header › directives', () => {
   });
 
   it('may be several, among other comments and empty lines', () => {
-    const text = '-- Zones.\n\n-- kasm-db: no-transaction\n-- why\n--kasm-db:min-compatible 0002\n  -- kasm-db: lock-timeout 1m  \nSELECT 1;';
+    const text =
+      '-- Zones.\n\n-- kasm-db: no-transaction\n-- why\n--kasm-db:min-compatible 0002\n  -- kasm-db: lock-timeout 1m  \nSELECT 1;';
     expect(parse(text)).toMatchObject({ transaction: false, minCompatible: '0002', lockTimeoutMs: 60_000 });
   });
 

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError, type Outcome } from '../../src/errors.js';
-import { judge } from '../../src/gate/wait.js';
+import { judge } from '../../src/gate/check.js';
 import type { Migration } from '../../src/migrate/files.js';
 import type { MigrationHeader } from '../../src/migrate/header.js';
-import type { FullHistoryRow, Look } from '../../src/migrate/state.js';
 import { type DatabaseState, type HistoryRow, type Plan, plan } from '../../src/migrate/plan.js';
 import { planFor } from '../../src/migrate/run.js';
+import type { FullHistoryRow, Look } from '../../src/migrate/state.js';
 import { VERSION } from '../../src/version.js';
 
 const OLDER = '0.0.1';

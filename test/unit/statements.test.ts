@@ -43,7 +43,7 @@ describe('splitStatements › not inside', () => {
     ['a tag in another case', 'SELECT $a$ ; $A$ ; $a$'],
     ['a quote inside a dollar quote', "SELECT $$it's; so$$"],
     ['a comment mark inside a dollar quote', 'SELECT $$ -- $$'],
-    ['a line comment', 'SELECT 1 -- ; it\'s\n + 1'],
+    ['a line comment', "SELECT 1 -- ; it's\n + 1"],
     ['a block comment', 'SELECT 1 /* ; \' " $$ */ + 1'],
     ['nested comments', 'SELECT 1 /* a /* ; */ ; */ + 1'],
     ['a quoted identifier', 'SELECT 1 AS "a;b"'],
@@ -93,7 +93,11 @@ describe('splitStatements › SQL-standard function bodies', () => {
   });
 
   it('BEGIN and CASE elsewhere open no body', () => {
-    expect(split('BEGIN; SELECT CASE WHEN a THEN 1 END; END')).toEqual(['BEGIN', 'SELECT CASE WHEN a THEN 1 END', 'END']);
+    expect(split('BEGIN; SELECT CASE WHEN a THEN 1 END; END')).toEqual([
+      'BEGIN',
+      'SELECT CASE WHEN a THEN 1 END',
+      'END',
+    ]);
     expect(split('CREATE VIEW v AS SELECT CASE WHEN a THEN 1 END; SELECT 2')).toHaveLength(2);
   });
 });
@@ -133,14 +137,40 @@ describe('splitStatements › keyword', () => {
 
 /** Pieces of SQL that hold everything but a top-level semicolon. */
 const tokens = fc.constantFrom(
-  'SELECT', 'a', 'BEGIN', 'END', 'case', '42', '+', ',', '"q;"', '"d""q;"', "'s;'", "'d''q;'", "E'\\';'", '$$;$$', '$t$;$$;$t$',
-  '(a;b)', '((;))', "(';')", '/*;*/', '/*/*;*/;*/', '--;\n', '$1', 'a$b', 'größe', '😀', "'😀;'",
+  'SELECT',
+  'a',
+  'BEGIN',
+  'END',
+  'case',
+  '42',
+  '+',
+  ',',
+  '"q;"',
+  '"d""q;"',
+  "'s;'",
+  "'d''q;'",
+  "E'\\';'",
+  '$$;$$',
+  '$t$;$$;$t$',
+  '(a;b)',
+  '((;))',
+  "(';')",
+  '/*;*/',
+  '/*/*;*/;*/',
+  '--;\n',
+  '$1',
+  'a$b',
+  'größe',
+  '😀',
+  "'😀;'",
 );
 const statements = fc
   .array(tokens, { minLength: 1, maxLength: 8 })
   .map((parts) => parts.join(' '))
   .filter((sql) => split(sql).length === 1 && !/^(?:\/\*|--)/.test(sql));
-const gaps = fc.array(fc.constantFrom(' ', '\n', '/*#;*/', '--#;\n', ';'), { maxLength: 4 }).map((parts) => parts.join(''));
+const gaps = fc
+  .array(fc.constantFrom(' ', '\n', '/*#;*/', '--#;\n', ';'), { maxLength: 4 })
+  .map((parts) => parts.join(''));
 
 describe('splitStatements › for any script', () => {
   it('gives back the statements that it was put together from', () => {
@@ -154,23 +184,30 @@ describe('splitStatements › for any script', () => {
 
   it('leaves out nothing but blanks, comments and semicolons', () => {
     // Only comments hold '#', so that what stands between two statements is easy to judge.
-    const soup = fc.constantFrom(...'SELECT|a|BEGIN|CREATE|FUNCTION|END|1|(|)|;|;| |\n|/*#*/|/*/*#*/#*/|--#\n|\'a;\'|$$b;$$|"c;"'.split('|'));
+    const soup = fc.constantFrom(
+      ...'SELECT|a|BEGIN|CREATE|FUNCTION|END|1|(|)|;|;| |\n|/*#*/|/*/*#*/#*/|--#\n|\'a;\'|$$b;$$|"c;"'.split('|'),
+    );
     fc.assert(
-      fc.property(fc.array(soup).map((parts) => parts.join(' ')), (sql) => {
-        let at = 0;
-        for (const { start, end } of splitStatements(sql)) {
-          expect(start).toBeGreaterThanOrEqual(at);
-          expect(end).toBeGreaterThan(start);
-          expect(sql.slice(at, start)).toMatch(/^[\s;#*/-]*$/);
-          at = end;
-        }
-        expect(sql.slice(at)).toMatch(/^[\s;#*/-]*$/);
-      }),
+      fc.property(
+        fc.array(soup).map((parts) => parts.join(' ')),
+        (sql) => {
+          let at = 0;
+          for (const { start, end } of splitStatements(sql)) {
+            expect(start).toBeGreaterThanOrEqual(at);
+            expect(end).toBeGreaterThan(start);
+            expect(sql.slice(at, start)).toMatch(/^[\s;#*/-]*$/);
+            at = end;
+          }
+          expect(sql.slice(at)).toMatch(/^[\s;#*/-]*$/);
+        },
+      ),
     );
   });
 
   it('never throws, and never stands still', () => {
-    const chars = fc.string({ unit: fc.constantFrom("'", '"', '$', '/', '*', '-', 'E', '\\', '(', ')', ';', '\n', 'a', '1', '\ud800') });
+    const chars = fc.string({
+      unit: fc.constantFrom("'", '"', '$', '/', '*', '-', 'E', '\\', '(', ')', ';', '\n', 'a', '1', '\ud800'),
+    });
     fc.assert(
       fc.property(chars, (sql) => {
         const found = [...splitStatements(sql)];
@@ -203,7 +240,8 @@ describe('splitStatements › 20 MB in one piece take no stack and little time',
     const sql = `SELECT ${literal}; SELECT 2`;
     const started = performance.now();
     expect([...splitStatements(sql)].map(({ end }) => end)).toEqual([7 + literal.length, sql.length]);
-    expect(performance.now() - started).toBeLessThan(5000);
+    // It takes one second at most; what goes over the text again and again would take hours.
+    expect(performance.now() - started).toBeLessThan(30_000);
   });
 });
 

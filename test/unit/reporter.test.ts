@@ -1,0 +1,121 @@
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { reporter } from '../../src/report/reporter.js';
+import type { Result } from '../../src/report/result.js';
+
+const ESC = '\u001b';
+const HOSTILE = `${ESC}]0;owned\u0007${ESC}[2J`;
+
+const failed: Result = {
+  command: 'migrate',
+  outcome: 'failed',
+  exitCode: 7,
+  version: '1.2.3',
+  durationMs: 1,
+  error: {
+    code: 'failed',
+    message: `0001_a failed ${HOSTILE}`,
+    hint: `try ${HOSTILE}`,
+    statement: `SELECT\n${HOSTILE}`,
+  },
+};
+const ok: Result = { command: 'migrate', outcome: 'ok', exitCode: 0, version: '1.2.3', durationMs: 1 };
+
+/** Stands in for the two streams, as a terminal or as a pipe. */
+function capture(isTTY: boolean) {
+  const out = { stdout: '', stderr: '' };
+  for (const name of ['stdout', 'stderr'] as const) {
+    vi.spyOn(process[name], 'write').mockImplementation((text) => {
+      out[name] += text;
+      return true;
+    });
+    Object.defineProperty(process[name], 'isTTY', { value: isTTY, configurable: true });
+  }
+  vi.stubEnv('NO_COLOR', '');
+  vi.stubEnv('TERM', 'xterm');
+  return out;
+}
+
+const isTTY = [process.stdout, process.stderr].map((stream) => stream.isTTY);
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.unstubAllEnvs();
+  for (const [i, stream] of [process.stdout, process.stderr].entries()) {
+    Object.defineProperty(stream, 'isTTY', { value: isTTY[i], configurable: true });
+  }
+});
+
+describe('reporter › on a terminal', () => {
+  it('paints what it says itself', () => {
+    const out = capture(true);
+    reporter({}).events.migrationDone?.('0003_zones', 12);
+    expect(out.stderr).toBe(`${ESC}[32mapplied${ESC}[0m 0003_zones ${ESC}[2m12 ms${ESC}[0m\n`);
+  });
+
+  it('but with --no-color', () => {
+    const out = capture(true);
+    reporter({ color: false }).events.migrationDone?.('0003_zones', 12);
+    expect(out.stderr).toBe('applied 0003_zones 12 ms\n');
+  });
+
+  it("obeys no control character of the server's words", () => {
+    const out = capture(true);
+    const { events, finish } = reporter({ verbose: true, color: false });
+    events.notice?.(HOSTILE);
+    events.warning?.(HOSTILE);
+    events.waiting?.(HOSTILE);
+    finish(failed);
+    expect(out.stderr).toContain('\ufffd]0;owned');
+    expect(out.stderr).not.toContain(ESC);
+    expect(out.stderr).not.toContain('\u0007');
+  });
+});
+
+describe('reporter › where the result goes', () => {
+  it('text on stdout, nothing else', () => {
+    const out = capture(false);
+    reporter({}).finish(ok, () => 'Nothing to do.');
+    expect(out).toEqual({ stdout: 'Nothing to do.\n', stderr: '' });
+  });
+
+  it('--json: one line on stdout, also of a failure, whose text is on stderr', () => {
+    const out = capture(false);
+    reporter({ json: true }).finish(failed);
+    expect(out.stdout).toMatch(/^[^\n]*\n$/);
+    expect(JSON.parse(out.stdout)).toEqual(failed);
+    expect(out.stderr).toMatch(/^failed: 0001_a failed/);
+    expect(out.stderr).toMatch(/\nnext: try .*\nexit code 7 \(failed\)\n$/);
+  });
+
+  it('a failure without --json leaves stdout empty', () => {
+    const out = capture(false);
+    reporter({}).finish(failed);
+    expect(out.stdout).toBe('');
+  });
+
+  it('--quiet: no progress, but the result and a failure', () => {
+    const out = capture(false);
+    const { events, finish } = reporter({ quiet: true });
+    events.migrationDone?.('0003_zones', 12);
+    finish(failed);
+    expect(out.stderr).toMatch(/^failed: /);
+  });
+});
+
+describe('reporter › what would fill a log', () => {
+  it('notices are shown with --verbose alone, and no more than 100 (TRAPS 27)', () => {
+    const out = capture(false);
+    const [silent, verbose] = [reporter({}), reporter({ verbose: true })];
+    for (let i = 0; i < 500; i++) silent.events.notice?.('n');
+    expect(out.stderr).toBe('');
+    for (let i = 0; i < 500; i++) verbose.events.notice?.('n');
+    expect(out.stderr.split('\n')).toHaveLength(101);
+    expect(out.stderr).toMatch(/no more are shown\)\n$/);
+  });
+
+  it('waiting for the migration lock is said once, not at every try', () => {
+    const out = capture(false);
+    const { events } = reporter({});
+    for (let i = 0; i < 50; i++) events.waitForLock?.(undefined);
+    expect(out.stderr).toBe('waiting for the migration lock: a migrator that has just ended\n');
+  });
+});

@@ -1,0 +1,106 @@
+import fc from 'fast-check';
+import { afterEach, describe, expect, it, vi } from 'vitest';
+import { Progress, printable, style, table, wantsColor } from '../../src/report/terminal.js';
+
+const ESC = '\u001b';
+
+describe('printable › text of a server or a file cannot steer the terminal', () => {
+  it.each([
+    ['an escape sequence', `${ESC}[31mred`, '\ufffd[31mred'],
+    ['a title', `${ESC}]0;x\u0007`, '\ufffd]0;x\ufffd'],
+    ['carriage return and backspace', 'good\rbad\b', 'good\ufffdbad\ufffd'],
+    ['the one-character CSI', '\u009b31m', '\ufffd31m'],
+    ['NUL and DEL', '\0\u007f', '\ufffd\ufffd'],
+  ])('%s', (_, text, safe) => {
+    expect(printable(text)).toBe(safe);
+  });
+
+  it.each(['a\nb\tc', 'größe € 😀 漢字', ''])('leaves %j as it is', (text) => {
+    expect(printable(text)).toBe(text);
+  });
+
+  it('leaves no control character of any text but tab and newline, and no other character out', () => {
+    fc.assert(
+      fc.property(
+        fc.string({ unit: fc.integer({ max: 0x2ff, min: 0 }).map((code) => String.fromCharCode(code)) }),
+        (text) => {
+          const safe = printable(text);
+          expect(/(?![\t\n])\p{Cc}/u.test(safe)).toBe(false);
+          expect(safe).toHaveLength(text.length);
+        },
+      ),
+    );
+  });
+});
+
+describe('wantsColor', () => {
+  afterEach(() => vi.unstubAllEnvs());
+  const stream = (isTTY: boolean) => ({ isTTY }) as NodeJS.WriteStream;
+
+  it.each([
+    ['on a terminal', true, true, {}, true],
+    ['not in a pipe or file', false, true, {}, false],
+    ['not with --no-color', true, false, {}, false],
+    ['not with NO_COLOR', true, true, { NO_COLOR: '1' }, false],
+    ['with an empty NO_COLOR, as no-color.org says', true, true, { NO_COLOR: '' }, true],
+    ['not on a dumb terminal', true, true, { TERM: 'dumb' }, false],
+  ])('%s', (_, tty, flag, env, wanted) => {
+    vi.stubEnv('NO_COLOR', '');
+    vi.stubEnv('TERM', 'xterm');
+    for (const [key, value] of Object.entries(env)) vi.stubEnv(key, value);
+    expect(wantsColor(stream(tty), flag)).toBe(wanted);
+  });
+
+  it('style paints or does not', () => {
+    expect(style(true).red('x')).toBe(`${ESC}[31mx${ESC}[0m`);
+    expect(style(false).red('x')).toBe('x');
+  });
+});
+
+describe('table', () => {
+  it('aligns its columns and leaves no blanks at the ends of lines', () => {
+    expect(table(['NAME', 'TIME'], [['0001_a', '3 ms'], ['0002_longer', ''], ['3']], style(false))).toBe(
+      ['NAME         TIME', '0001_a       3 ms', '0002_longer', '3'].join('\n'),
+    );
+  });
+
+  it('without rows is its head', () => {
+    expect(table(['NAME', 'TIME'], [], style(false))).toBe('NAME  TIME');
+  });
+});
+
+describe('Progress', () => {
+  function progress(isTTY: boolean, quiet = false) {
+    let written = '';
+    const stream = { isTTY, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
+    return { progress: new Progress(stream, style(false), quiet), written: () => written };
+  }
+
+  it('on a terminal names what is being run and how long it takes, in one line that is written over', async () => {
+    const { progress: bar, written } = progress(true);
+    bar.busy('0003_zones (3 of 19)');
+    await vi.waitFor(() => expect(written()).toMatch(/ \(3 of 19\) [1-9]\d\d ms$/));
+    expect(written()).toContain(`\r${ESC}[K0003_zones (3 of 19) 0 ms\r${ESC}[K0003_zones (3 of 19) 1`);
+    bar.log('applied 0003_zones');
+    expect(written().endsWith(` ms\r${ESC}[Kapplied 0003_zones\n`)).toBe(true);
+    const before = written();
+    await new Promise((resolve) => setTimeout(resolve, 250));
+    expect(written()).toBe(before);
+  });
+
+  it('elsewhere prints a line for each event and no control characters', () => {
+    const { progress: lines, written } = progress(false);
+    lines.busy('0003_zones (3 of 19)');
+    lines.log('applied 0003_zones');
+    lines.clear();
+    expect(written()).toBe('applied 0003_zones\n');
+  });
+
+  it('prints nothing when it has to be quiet', () => {
+    const { progress: silent, written } = progress(true, true);
+    silent.busy('x');
+    silent.log('y');
+    silent.clear();
+    expect(written()).toBe('');
+  });
+});
