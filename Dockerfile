@@ -10,11 +10,12 @@ RUN npm ci --omit=optional
 COPY scripts scripts
 COPY src src
 COPY migrations migrations
-COPY tsconfig.json ./
+COPY seeds seeds
+COPY tsconfig.json tsconfig.types.json ./
 RUN npm run build
 
 FROM ${RUN_BASE}
-COPY --from=build /src/dist/main.cjs /src/dist/libpg-query.wasm /app/
+COPY --from=build /src/dist/*.cjs /src/dist/libpg-query.wasm /app/
 LABEL org.opencontainers.image.title="kasm-db" \
       org.opencontainers.image.description="The database migrator for Kasm Workspaces on Kubernetes" \
       org.opencontainers.image.licenses="Apache-2.0"
