@@ -61,6 +61,8 @@ export function parse(argv: readonly string[]): Call | undefined {
       .description('bring the database to the newest version this build knows')
       .option('--to <name>', 'last migration to apply')
       .option('--dry-run', 'say what would be done, and do nothing')
+      .option('--bootstrap', 'first what bootstrap does, with the admin login')
+      .option('--gate-role <name>', 'with --bootstrap: also a role for the gates')
       .option('--seed', 'then write default rows and the credentials from Secrets')
       .option('--lock-timeout <duration>', 'wait for another migrator or a table lock (default 5m)')
       .option('--check', 'the same as the command check'),
@@ -101,6 +103,15 @@ export function parse(argv: readonly string[]): Call | undefined {
       .option('--sql', 'print the SQL'),
     {},
     (_, options) => async (ctx) => (await import('./commands/plan.js')).planCommand(ctx, options as object),
+  );
+  on(
+    program
+      .command('bootstrap')
+      .description('with DATABASE_MASTER_USER and _PASSWORD: role, database, extension, history, grants')
+      .option('--dry-run', 'print the SQL, passwords hidden, and do nothing')
+      .option('--gate-role <name>', 'also a role for the gates, which may read the history and nothing else'),
+    { writes: true },
+    (_, options) => async (ctx) => (await import('./commands/bootstrap.js')).bootstrapCommand(ctx, options as object),
   );
   on(
     program.command('doctor').description('preflight of everything migrate needs; a line each, with the fix'),

@@ -7,18 +7,22 @@
  * if (result.outcome !== 'ok') console.error(result.error?.message);
  * ```
  */
+import { type BootstrapCommandOptions, bootstrapCommand } from './commands/bootstrap.js';
 import { type CheckOptions, checkCommand } from './commands/check.js';
 import { type Answer, type CommandContext, execute, type GlobalOptions } from './commands/command.js';
 import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
 import { type PlanOptions, planCommand } from './commands/plan.js';
+import type { SeedCommandOptions } from './commands/seed.js';
 import { statusCommand } from './commands/status.js';
 import type { RunEvents } from './migrate/context.js';
 import type { Result } from './report/result.js';
 
+export type { BootstrapCommandOptions } from './commands/bootstrap.js';
 export type { CheckOptions } from './commands/check.js';
 export type { GlobalOptions } from './commands/command.js';
 export type { MigrateOptions } from './commands/migrate.js';
 export type { PlanOptions } from './commands/plan.js';
+export type { SeedCommandOptions } from './commands/seed.js';
 export { EXIT_CODES, type Outcome } from './errors.js';
 export type { RunEvents } from './migrate/context.js';
 export type { DatabaseInfo, ErrorInfo, Result, RunInfo } from './report/result.js';
@@ -41,6 +45,16 @@ export function migrate(options: CallOptions & MigrateOptions = {}): Promise<Res
 /** Is everything that this build needs applied? `outcome` is ok, or pending. */
 export function check(options: CallOptions & CheckOptions = {}): Promise<Result> {
   return call('check', options, false, (ctx) => checkCommand(ctx, options));
+}
+
+/** With the admin login in DATABASE_MASTER_USER and DATABASE_MASTER_PASSWORD: role, database, extension, history, grants. */
+export function bootstrap(options: CallOptions & BootstrapCommandOptions = {}): Promise<Result> {
+  return call('bootstrap', options, true, (ctx) => bootstrapCommand(ctx, options));
+}
+
+/** Writes default rows and the credentials from Secrets. */
+export function seed(options: CallOptions & SeedCommandOptions = {}): Promise<Result> {
+  return call('seed', options, true, async (ctx) => (await import('./commands/seed.js')).seedCommand(ctx, options));
 }
 
 /** What `migrate` would do. */

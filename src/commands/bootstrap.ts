@@ -1,24 +1,28 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { escapeIdentifier } from 'pg';
 import { type BootstrapResult, bootstrap } from '../bootstrap/bootstrap.js';
-import type { Environment } from '../config/settings.js';
+import { type Environment, readSecretFile } from '../config/settings.js';
 import { type Style, table } from '../report/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface BootstrapCommandOptions {
-  /** Where DATABASE_MASTER_USER and DATABASE_MASTER_PASSWORD are looked up. */
-  env: Environment;
+  /** Where the admin login is looked up; default: the command's environment. */
+  env?: Environment;
+  /** Passwords, instead of those of the Secret or the environment. */
+  appPassword?: string;
+  gatePassword?: string;
   /** Print the SQL, with passwords hidden, and do nothing. */
   dryRun?: boolean;
   /** Role for the gates: may read the history and nothing else. */
   gateRole?: string;
-  /** Passwords from a Secret; without them POSTGRES_PASSWORD and KASM_DB_GATE_PASSWORD. */
-  appPassword?: string;
-  gatePassword?: string;
+  /** Folder of a mounted Secret; keys db-password and gate-password. */
+  secrets?: string;
 }
 
 /** With the admin login: role, database, extension, history and grants, each only where it is missing. */
 export async function bootstrapCommand(ctx: CommandContext, options: BootstrapCommandOptions): Promise<Answer> {
-  const result = await bootstrap(ctx, options);
+  const result = await runBootstrap(ctx, options);
   for (const warning of result.warnings) ctx.events.warning?.(warning);
   const database = describeDatabase(ctx.resolve());
   return {
@@ -28,6 +32,25 @@ export async function bootstrapCommand(ctx: CommandContext, options: BootstrapCo
     },
     text: (s) => (options.dryRun ? dryRunReport(result, database.name, s) : report(result, database.name, s)),
   };
+}
+
+/** The work without the report, for `migrate --bootstrap`. */
+export function runBootstrap(ctx: CommandContext, options: BootstrapCommandOptions): Promise<BootstrapResult> {
+  const env = options.env ?? ctx.env;
+  const folder = options.secrets ?? env.KASM_DB_SECRETS_DIR;
+  const path = folder ? join(folder, 'gate-password') : undefined;
+  return bootstrap(ctx, {
+    env,
+    ...(options.appPassword ? { appPassword: options.appPassword } : {}),
+    dryRun: options.dryRun ?? false,
+    ...(options.gateRole ? { gateRole: options.gateRole } : {}),
+    ...gatePassword(options, path),
+  });
+}
+
+function gatePassword({ gatePassword }: BootstrapCommandOptions, path: string | undefined): { gatePassword?: string } {
+  if (gatePassword) return { gatePassword };
+  return path && existsSync(path) ? { gatePassword: readSecretFile(path, 'gate-password') } : {};
 }
 
 function report({ steps }: BootstrapResult, database: string, s: Style): string {

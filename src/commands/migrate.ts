@@ -11,6 +11,10 @@ import type { SeedCommandOptions } from './seed.js';
 export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secrets'> {
   /** Then write default rows and credentials. */
   seed?: boolean;
+  /** First what `bootstrap` does, with the admin login. */
+  bootstrap?: boolean;
+  /** With bootstrap: a role for the gates. */
+  gateRole?: string;
   /** Last migration to apply; default: the newest. */
   to?: string;
   /** Say what would be done, and do nothing. */
@@ -24,6 +28,13 @@ const DEFAULT_LOCK_TIMEOUT = '5m';
 /** Brings the database to the newest version that this build knows. */
 export async function migrateCommand(ctx: CommandContext, options: MigrateOptions): Promise<Answer> {
   const lockTimeoutMs = parseDuration(options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT, '--lock-timeout');
+  if (options.bootstrap) {
+    const { bootstrapCommand } = await import('./bootstrap.js');
+    const made = await bootstrapCommand(ctx, options);
+    // Where nothing is there yet, nothing more can be said of what would be done.
+    if (options.dryRun) return made;
+    ctx.events.progress?.('role, database, extension, history and grants are there');
+  }
   const migrations = await ctx.migrations();
   const result = options.dryRun
     ? await dryRun(ctx, migrations, options.to)

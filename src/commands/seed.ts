@@ -1,7 +1,11 @@
 import { parseDuration } from '../config/duration.js';
+import { readVariable } from '../config/settings.js';
+import { KasmDbError } from '../errors.js';
+import { disconnect } from '../postgres/query.js';
 import { type Style, table } from '../report/terminal.js';
-import { KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
+import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
+import type { CredentialReport } from '../seed/rotate.js';
 import { type SeedResult, seed, seedDigest } from '../seed/seed.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
@@ -31,20 +35,61 @@ export async function seedCommand(ctx: CommandContext, options: SeedCommandOptio
 export async function runSeed(ctx: CommandContext, options: SeedCommandOptions): Promise<SeedResult> {
   const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
   const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
-  return seed(ctx, await ctx.migrations(), {
+  const rotate = rotation(options.rotate);
+  const databasePassword = options.dryRun ? undefined : await rotateDatabaseLogin(ctx, rotate, credentials);
+  const result = await seed(ctx, await ctx.migrations(), {
     documents: await readDocuments(options.seeds),
     credentials,
     lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
     dryRun: options.dryRun ?? false,
-    rotate:
-      options.rotate === 'all'
-        ? 'all'
-        : (options.rotate ?? '')
-            .split(',')
-            .map((key) => key.trim())
-            .filter(Boolean),
+    rotate: rotate === 'all' ? 'all' : rotate.filter((key) => key !== DATABASE_PASSWORD),
     force: options.force ?? false,
   });
+  return databasePassword ? { ...result, credentials: [...result.credentials, databasePassword] } : result;
+}
+
+const DATABASE_PASSWORD = 'db-password';
+
+function rotation(text: string | undefined): string[] | 'all' {
+  if (text === 'all') return 'all';
+  return (text ?? '')
+    .split(',')
+    .map((key) => key.trim())
+    .filter(Boolean);
+}
+
+/**
+ * The role's password is no row: it is changed with the admin login, and first, since seeding logs in with the new one. `all` means it
+ * too where an admin login is given.
+ */
+async function rotateDatabaseLogin(
+  ctx: CommandContext,
+  rotate: string[] | 'all',
+  credentials: Credentials,
+): Promise<CredentialReport | undefined> {
+  const password = credentials.get(DATABASE_PASSWORD);
+  const named = rotate !== 'all' && rotate.includes(DATABASE_PASSWORD);
+  const meant =
+    rotate === 'all' && password !== undefined && readVariable(ctx.env, 'DATABASE_MASTER_USER') !== undefined;
+  if (!named && !meant) return undefined;
+  if (password === undefined) {
+    throw new KasmDbError(
+      'seed',
+      `--rotate: ${DATABASE_PASSWORD} has no value (looked for in ${credentials.places(DATABASE_PASSWORD)})`,
+    );
+  }
+  const [{ connectAdmin }, { rotateDatabasePassword }] = await Promise.all([
+    import('../bootstrap/admin.js'),
+    import('../bootstrap/password.js'),
+  ]);
+  const settings = ctx.resolve();
+  const client = await connectAdmin(ctx, ctx.env, [settings.dbname, 'postgres']);
+  try {
+    await rotateDatabasePassword(client, settings.user, password);
+  } finally {
+    await disconnect(client);
+  }
+  return { key: DATABASE_PASSWORD, action: 'rotated' };
 }
 
 /** Which documents these are; `check --seed` compares it with what was seeded. */

@@ -1,5 +1,6 @@
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { userInfo } from 'node:os';
+import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../errors.js';
 import { parseDuration } from './duration.js';
 import { readService } from './service-file.js';
@@ -52,6 +53,8 @@ export interface ConnectionFlags {
   directUrl?: string;
   role?: string;
   connectTimeout?: string;
+  /** Folder of a mounted Secret; its key db-password is the last place where a password is looked for. */
+  secrets?: string;
 }
 
 export type Environment = Record<string, string | undefined>;
@@ -157,7 +160,7 @@ export function resolveSettings(
     hosts: pairHosts(host ?? 'localhost', port ?? '5432', sources),
     dbname: dbname ?? login,
     user: login,
-    password: get('password'),
+    password: get('password') ?? mountedPassword(flags.secrets ?? env.KASM_DB_SECRETS_DIR, sources),
     sslmode: oneOf('sslmode', get('sslmode') ?? 'prefer', SSL_MODES, sources),
     sslrootcert: get('sslrootcert'),
     sslcert: get('sslcert'),
@@ -176,6 +179,14 @@ export function resolveSettings(
     sources,
     notes,
   };
+}
+
+/** The vendor's Secret has the application's password under this key. */
+function mountedPassword(folder: string | undefined, sources: Record<string, string>): string | undefined {
+  const path = folder ? join(folder, 'db-password') : undefined;
+  if (!path || !existsSync(path)) return undefined;
+  sources.password = path;
+  return readSecretFile(path, 'db-password');
 }
 
 function passwordInArgument(source: string): KasmDbError {

@@ -143,11 +143,16 @@ export function danglingReferences(
       if (!cell || cell.value === null) return [];
       if (offered.has(`${table}.${target}\0${plain(cell.value)}`)) return [];
       if (inDatabase(table, target, String(cell.value))) return [];
-      const message = `${row.table}.${column} refers to ${JSON.stringify(cell.value)}, and neither a document nor the database has that row of ${table}`;
+      // Only ids are shown: what else a customer's foreign key starts from may be secret.
+      const id = isId(cell.value) ? `${cell.value}` : 'a value';
+      const message = `${row.table}.${column} refers to ${id}, and neither a document nor the database has that row of ${table}`;
       return [{ file: row.file, line: cell.line, message }];
     }),
   );
 }
+
+const isId = (value: unknown) =>
+  typeof value === 'number' || (typeof value === 'string' && (UUID.test(value) || looksLikeToken(value)));
 
 function cellProblem(column: Column, value: unknown): string | undefined {
   if (value === null) return undefined;
