@@ -53,6 +53,9 @@ export async function applyInTransaction(
       const pause = jittered(Math.min(250 * 2 ** tries, 5000));
       if (!retryable || now() + pause > options.deadline) throw error;
       ctx.events.waitForTable?.(migration.name, toKasmDbError(error, `after ${Math.round(now() - started)} ms`));
+      // The lock belongs to this session, which is idle meanwhile; behind a pooler there is no session of ours.
+      if (!options.perTransaction && options.session.serverVersion >= 140_000)
+        await client.query('SET idle_session_timeout = 0');
       await sleep(pause, ctx.signal);
     }
   }
