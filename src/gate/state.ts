@@ -21,7 +21,7 @@ export function pendingText(total: number, look: Look, planned: Plan): string {
   const count = `${planned.applied.length} of ${total} migrations are applied`;
   const next = planned.pending[0]?.name;
   const by = run ? `${run.applicationName} (PID ${run.pid}) since ${run.startedAt}` : '';
-  const at = run?.current?.split('#')[0];
+  const at = run?.current;
   switch (pendingState(look, planned)) {
     case 'no-history':
       return 'there is no history yet: no migration was ever applied to this database';

@@ -109,7 +109,7 @@ class SessionRate {
   next(sessions: number | undefined): number | undefined {
     if (sessions === undefined) return undefined;
     const at = now();
-    const { last } = this;
+    const last = this.last;
     if (last && at - last.at < MIN_INTERVAL_MS) return undefined;
     this.last = { at, sessions };
     return last ? ((sessions - last.sessions) * 1000) / (at - last.at) : undefined;

@@ -1,3 +1,4 @@
+import { escapeIdentifier } from 'pg';
 import { KasmDbError } from '../errors.js';
 import type { Client } from '../postgres/connect.js';
 import { isSessionSetting, needsNoTransaction, type ParsedStatement, parseScript } from '../postgres/parser.js';
@@ -19,8 +20,10 @@ export interface NoTransactionOptions {
   done: number;
   /** 1-based number of the statement that an earlier run had begun when it died. */
   begun: number | undefined;
-  /** SQL that says which statement is being run, so that the next run knows if this one dies. */
-  mark: (statement: number) => string;
+  /** SQL that says that the next statement is being run, so that a later run knows if this one dies. */
+  mark: (done: number, total: number) => string;
+  /** SQL that takes that back: the statement has failed, and the server said so. */
+  unmark: () => string;
   /** SQL that records how many statements are done. */
   record: (done: number, total: number, ms: number) => string;
 }
@@ -62,18 +65,36 @@ export async function applyNoTransaction(
         else await runOne(ctx, client, migration, statement, i, statements.length, options);
       } catch (error) {
         if (ctx.signal.aborted || !isServerError(error)) throw error;
+        if (!before && !isTransactional(statement))
+          await asOurselves(client, options, options.unmark()).catch(() => {});
         throw failure(error, migration, text, statement, i, statements.length);
       }
       if (!before) {
         const ms = now() - started;
-        if (!isTransactional(statement)) await client.query(options.record(i + 1, statements.length, ms));
+        if (!isTransactional(statement))
+          await asOurselves(client, options, options.record(i + 1, statements.length, ms));
         ctx.events.statementDone?.(migration.name, i + 1, statements.length);
       }
     }
-    if (statements.length === 0) await client.query(options.record(0, 0, 0));
+    if (statements.length === 0) await asOurselves(client, options, options.record(0, 0, 0));
   } finally {
     await client.query(RESET_SQL).catch(() => {});
   }
+}
+
+/** Writes to the history as the role that migrates, whatever role the file has SET. */
+async function asOurselves(client: Client, options: NoTransactionOptions, sql: string): Promise<void> {
+  try {
+    await client.query(`BEGIN READ WRITE; ${ownRole(options)}; ${sql}; COMMIT`);
+  } catch (error) {
+    await rollback(client);
+    throw error;
+  }
+}
+
+/** Until the end of the transaction; then the file's role is back. */
+function ownRole({ session }: NoTransactionOptions): string {
+  return `SET LOCAL ROLE ${session.role ? escapeIdentifier(session.role) : 'NONE'}`;
 }
 
 function isTransactional(statement: ParsedStatement): boolean {
@@ -101,7 +122,7 @@ async function runOne(
   const inDoubt = options.begun === i + 1;
   if (inDoubt && !REPEATABLE.has(statement.type)) throw doubt(migration, statement, i, total);
   if (statement.type === 'IndexStmt' && (await clearIndex(client, migration, statement, i, total, inDoubt))) return;
-  await client.query(options.mark(i + 1));
+  await asOurselves(client, options, options.mark(i, total));
   try {
     await runScript(client, statement.sql, { completed: 0 }, ctx.signal);
   } catch (error) {
@@ -122,7 +143,7 @@ async function inTransaction(
     try {
       await client.query(`BEGIN READ WRITE; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
       await runScript(client, statement.sql, { completed: 0 }, ctx.signal);
-      await cancellable(client, ctx.signal, () => client.query(`${record()}; COMMIT`));
+      await cancellable(client, ctx.signal, () => client.query(`${ownRole(options)}; ${record()}; COMMIT`));
       return;
     } catch (error) {
       await rollback(client);

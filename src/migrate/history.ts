@@ -26,6 +26,10 @@ const RUN_SQL = `SELECT json_build_object('runId', run_id, 'pid', pid, 'applicat
 const VENDOR_SQL = `CASE WHEN has_table_privilege(to_regclass('public.alembic_version'), 'SELECT')
   THEN ${ifExists('public.alembic_version', 'SELECT to_json(min(version_num)) FROM public.alembic_version')} END`;
 
+/** No history, or one without a row. */
+const NO_HISTORY_SQL = `CASE WHEN to_regclass('kasm_db.migrations') IS NULL THEN true
+    ELSE query_to_xml('SELECT 1 FROM kasm_db.migrations LIMIT 1', false, true, '')::text = '' END`;
+
 /** What a gate's pace and its words depend on. */
 const GATE_SQL = `EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND classid = ${LOCK_CLASSID} AND objid = ${LOCK_OBJID} AND objsubid = 1
     AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) AS locked,
@@ -39,7 +43,7 @@ const LOOK_SQL = ({
   ${ifExists('kasm_db.migrations', HISTORY_SQL)} AS history,
   ${ifExists('kasm_db.run', RUN_SQL)} AS run,
   ${vendor ? VENDOR_SQL : 'NULL'} AS vendor, ${gate ? GATE_SQL : 'NULL AS locked, NULL AS sessions'},
-  CASE WHEN to_regclass('kasm_db.migrations') IS NULL THEN (SELECT json_agg(c.relname ORDER BY c.relname)
+  CASE WHEN ${NO_HISTORY_SQL} THEN (SELECT json_agg(c.relname ORDER BY c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) END AS tables`;
@@ -132,20 +136,40 @@ CREATE TABLE IF NOT EXISTS kasm_db.run (
 COMMENT ON TABLE kasm_db.migrations IS 'kasm-db: what was applied; a row is written in the transaction of its migration';
 COMMENT ON TABLE kasm_db.run IS 'kasm-db: the migration run in progress, or the last one';`;
 
-/** What kasm_db must consist of; extra columns are someone else's work (TRAPS 31). */
-const TABLES: Record<string, string[]> = {
-  migrations:
-    'name checksum applied_at duration_ms applied_by app_version kind min_compatible statements_done statements_total'.split(
-      ' ',
-    ),
-  run: 'id run_id pid application_name client_addr app_version started_at phase current done total error seed_digest'.split(
-    ' ',
-  ),
+/** What kasm_db must consist of; anything else is someone else's work (TRAPS 31). */
+const TABLES: Record<string, Record<string, string>> = {
+  migrations: {
+    name: 'text',
+    checksum: 'text',
+    applied_at: 'timestamp with time zone',
+    duration_ms: 'integer',
+    applied_by: 'text',
+    app_version: 'text',
+    kind: 'text',
+    min_compatible: 'text',
+    statements_done: 'integer',
+    statements_total: 'integer',
+  },
+  run: {
+    id: 'integer',
+    run_id: 'text',
+    pid: 'integer',
+    application_name: 'text',
+    client_addr: 'text',
+    app_version: 'text',
+    started_at: 'timestamp with time zone',
+    phase: 'text',
+    current: 'text',
+    done: 'integer',
+    total: 'integer',
+    error: 'text',
+    seed_digest: 'text',
+  },
 };
 
 const CATALOG_SQL = `SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'kasm_db') AS schema,
   (SELECT json_object_agg(c.relname, json_build_object('kind', c.relkind, 'columns',
-      (SELECT json_agg(a.attname) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)))
+      (SELECT json_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)))
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'kasm_db' AND c.relname IN ('migrations', 'run')) AS tables`;
 
@@ -157,20 +181,22 @@ export async function ensureHistory(client: Client): Promise<void> {
   const { rows } = await client.query(CATALOG_SQL);
   const { schema, tables } = rows[0] as {
     schema: boolean;
-    tables: Record<string, { kind: string; columns: string[] }> | null;
+    tables: Record<string, { kind: string; columns: Record<string, string> }> | null;
   };
   for (const [name, columns] of Object.entries(TABLES)) {
     const found = tables?.[name];
     if (!found) continue;
-    const foreign = found.columns.filter((column) => !columns.includes(column));
-    const absent = columns.filter((column) => !found.columns.includes(column));
-    if (found.kind !== 'r' || foreign.length > 0 || absent.length > 0) {
-      const what = [
-        ...(found.kind === 'r' ? [] : ['it is not an ordinary table']),
-        ...(foreign.length > 0 ? [`foreign columns ${foreign.join(', ')}`] : []),
-        ...(absent.length > 0 ? [`missing columns ${absent.join(', ')}`] : []),
-      ].join('; ');
-      throw new KasmDbError('integrity', `kasm_db.${name} is not kasm-db's table: ${what}`, {
+    const differences = [
+      ...(found.kind === 'r' ? [] : ['it is not an ordinary table']),
+      ...Object.keys(found.columns).flatMap((column) => (columns[column] ? [] : [`foreign column ${column}`])),
+      ...Object.entries(columns).flatMap(([column, type]) => {
+        const actual = found.columns[column];
+        if (actual === undefined) return [`missing column ${column}`];
+        return actual === type ? [] : [`column ${column} is ${actual}, not ${type}`];
+      }),
+    ];
+    if (differences.length > 0) {
+      throw new KasmDbError('integrity', `kasm_db.${name} is not kasm-db's table: ${differences.join('; ')}`, {
         hint: 'find out who changed it; kasm-db never alters it by itself',
       });
     }
@@ -187,19 +213,23 @@ export async function ensureHistory(client: Client): Promise<void> {
   }
 }
 
-/** SQL that records one migration; a repeated no-transaction one updates its row. */
-export function recordSql(row: {
+export interface Recorded {
   name: string;
   checksum: string;
-  durationMs: number;
+  /** null: the next statement of a no-transaction migration is being run; the mark outlives whoever dies in it. */
+  durationMs: number | null;
   appVersion: string;
   minCompatible?: string | undefined;
+  /** Of a no-transaction migration. */
   statements?: { done: number; total: number } | undefined;
-}): string {
+}
+
+/** SQL that records a migration, or how far a no-transaction one has come. */
+export function recordSql(row: Recorded): string {
   const values = [
     escapeLiteral(row.name),
     escapeLiteral(row.checksum),
-    String(Math.round(row.durationMs)),
+    String(row.durationMs === null ? 'NULL' : Math.round(row.durationMs)),
     'session_user',
     escapeLiteral(row.appVersion),
     "'sql'",
@@ -207,11 +237,14 @@ export function recordSql(row: {
     String(row.statements?.done ?? 'NULL'),
     String(row.statements?.total ?? 'NULL'),
   ];
-  return `INSERT INTO kasm_db.migrations (name, checksum, duration_ms, applied_by, app_version, kind, min_compatible, statements_done, statements_total)
-VALUES (${values.join(', ')})${
-    row.statements
-      ? ` ON CONFLICT (name) DO UPDATE SET applied_at = now(), duration_ms = kasm_db.migrations.duration_ms + excluded.duration_ms,
-  applied_by = excluded.applied_by, app_version = excluded.app_version, statements_done = excluded.statements_done, statements_total = excluded.statements_total`
-      : ''
-  }`;
+  const insert = `INSERT INTO kasm_db.migrations AS m (name, checksum, duration_ms, applied_by, app_version, kind, min_compatible, statements_done, statements_total)
+VALUES (${values.join(', ')})`;
+  if (!row.statements) return insert;
+  return `${insert} ON CONFLICT (name) DO UPDATE SET applied_at = now(), duration_ms = coalesce(m.duration_ms, 0) + excluded.duration_ms,
+  applied_by = excluded.applied_by, app_version = excluded.app_version, statements_done = excluded.statements_done, statements_total = excluded.statements_total`;
+}
+
+/** SQL that takes the mark back: the statement has failed, and the server said so. */
+export function unmarkSql(name: string): string {
+  return `UPDATE kasm_db.migrations SET duration_ms = 0 WHERE name = ${escapeLiteral(name)}`;
 }

@@ -3,7 +3,7 @@ import { type Client, connect } from '../postgres/connect.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { cancellable, disconnect } from '../postgres/query.js';
-import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
 import type { SessionOptions } from '../postgres/transaction.js';
 import { jittered, now, sleep } from '../time.js';
 import { VERSION } from '../version.js';
@@ -11,7 +11,7 @@ import { applyInTransaction, begin, rollback } from './apply.js';
 import type { Context } from './context.js';
 import type { Migration } from './files.js';
 import { refuseTransactionControl } from './guard.js';
-import { ensureHistory, look, MIN_SERVER_VERSION, recordSql } from './history.js';
+import { ensureHistory, look, MIN_SERVER_VERSION, recordSql, unmarkSql } from './history.js';
 import { type Plan, plan } from './plan.js';
 import { newRun, type RunLog } from './run-row.js';
 import type { FullHistoryRow, Look } from './state.js';
@@ -226,7 +226,7 @@ async function driveRun(
     const error = ctx.signal.aborted ? ctx.signal.reason : caught;
     // Gates and `status` find it in the run row.
     await begin(client, session)
-      .then(() => client.query(`${log.fail(messageOf(error), sqlstateOf(error) !== undefined)}; COMMIT`))
+      .then(() => client.query(`${log.fail(messageOf(error))}; COMMIT`))
       .catch(() => rollback(client));
     throw new PartialError(toKasmDbError(error, 'migrating'), applied);
   }
@@ -284,8 +284,9 @@ async function applyUnwrapped(run: Run, migration: Migration, index: number): Pr
     session,
     deadline,
     done: row?.statementsDone ?? 0,
-    begun: begunStatement(migration, state, row),
-    mark: (statement) => log.progress({ current: `${migration.name}#${statement}`, done: index }),
+    begun: begunStatement(row),
+    mark: (done, total) => recordSql({ ...recordOf(migration, null), statements: { done, total } }),
+    unmark: () => unmarkSql(migration.name),
     record: (done, total, ms) => {
       const recorded = recordSql({ ...recordOf(migration, ms), statements: { done, total } });
       return `${recorded}; ${done === total ? goOn(run, index) : log.progress({ current: migration.name, done: index })}`;
@@ -294,11 +295,9 @@ async function applyUnwrapped(run: Run, migration: Migration, index: number): Pr
   return now() - started;
 }
 
-/** The statement that the last run had begun when it died: `NAME#3` stays in the run row unless its end was seen. */
-function begunStatement(migration: Migration, state: Look, row: FullHistoryRow | undefined): number | undefined {
-  const [name, statement] = (state.run?.current ?? '').split('#');
-  const begun = Number(statement);
-  return name === migration.name && begun === (row?.statementsDone ?? 0) + 1 ? begun : undefined;
+/** The statement that a run had begun when it died: the mark stays unless the statement's end was seen. */
+function begunStatement(row: FullHistoryRow | undefined): number | undefined {
+  return row && row.statementsTotal !== null && row.durationMs === null ? (row.statementsDone ?? 0) + 1 : undefined;
 }
 
 async function startRun({ client, session, log, pending }: Run): Promise<void> {
@@ -312,7 +311,7 @@ async function startRun({ client, session, log, pending }: Run): Promise<void> {
   }
 }
 
-function recordOf(migration: Migration, ms: number) {
+function recordOf(migration: Migration, ms: number | null) {
   return {
     name: migration.name,
     checksum: migration.checksum,

@@ -29,7 +29,7 @@ export interface RunRow {
   appVersion: string;
   startedAt: string;
   phase: 'migrate' | 'seed' | 'done' | 'failed';
-  /** Migration being run; a no-transaction one with its statement: `0007_index#3`. */
+  /** Migration being run, or that failed. */
   current: string | null;
   done: number;
   total: number;
@@ -41,6 +41,7 @@ export interface RunRow {
 /** A history row with what only a report needs. */
 export interface FullHistoryRow extends HistoryRow {
   appliedAt: string;
+  /** Milliseconds; null while a statement of a no-transaction migration runs outside a transaction, or when a run died in it. */
   durationMs: number | null;
 }
 

@@ -11,7 +11,7 @@ import { type Client, connect } from '../postgres/connect.js';
 import { tryTransactionLock } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { cancellable, disconnect } from '../postgres/query.js';
-import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
 import type { SessionOptions } from '../postgres/transaction.js';
 import { jittered, now, sleep } from '../time.js';
 import { VERSION } from '../version.js';
@@ -165,7 +165,7 @@ async function attempt(
     await rollback(client);
     if (!options.dryRun && !ctx.signal.aborted) {
       await begin(client, session)
-        .then(() => client.query(`${run.fail(messageOf(error), sqlstateOf(error) !== undefined)}; COMMIT`))
+        .then(() => client.query(`${run.fail(messageOf(error))}; COMMIT`))
         .catch(() => rollback(client));
     }
     throw error;
