@@ -16,11 +16,11 @@ const ifExists = (table: string, query: string) => `CASE WHEN to_regclass('${tab
   THEN substring(query_to_xml($q$SELECT encode(convert_to((${query})::text, 'UTF8'), 'hex') AS j$q$, false, true, '')::text FROM '<j>([0-9a-f]*)</j>') END`;
 
 const HISTORY_SQL = `SELECT coalesce(json_agg(json_build_object('name', name, 'checksum', checksum, 'kind', kind,
-  'minCompatible', min_compatible, 'statementsDone', statements_done, 'statementsTotal', statements_total,
-  'appVersion', app_version, 'appliedAt', applied_at, 'durationMs', duration_ms) ORDER BY name COLLATE "C"), '[]') FROM kasm_db.migrations`;
+  'minCompatible', min_compatible, 'statementsDone', statements_done::int, 'statementsTotal', statements_total::int,
+  'appVersion', app_version, 'appliedAt', applied_at, 'durationMs', duration_ms::int) ORDER BY name COLLATE "C"), '[]') FROM kasm_db.migrations`;
 
-const RUN_SQL = `SELECT json_build_object('runId', run_id, 'pid', pid, 'applicationName', application_name, 'clientAddr', client_addr,
-  'appVersion', app_version, 'startedAt', started_at, 'phase', phase, 'current', current, 'done', done, 'total', total,
+const RUN_SQL = `SELECT json_build_object('runId', run_id, 'pid', pid::int, 'applicationName', application_name, 'clientAddr', client_addr,
+  'appVersion', app_version, 'startedAt', started_at, 'phase', phase, 'current', current, 'done', done::int, 'total', total::int,
   'error', error, 'seedDigest', seed_digest) FROM kasm_db.run WHERE id = 1`;
 
 const VENDOR_SQL = `CASE WHEN has_table_privilege(to_regclass('public.alembic_version'), 'SELECT')
@@ -83,7 +83,8 @@ export async function look(client: Client, options: LookOptions): Promise<Look> 
 
 function lookError(error: unknown): KasmDbError {
   const code = (error as { code?: string }).code;
-  if (code === '42703' || code === '42883') {
+  // undefined column, undefined function, no such cast, not a number
+  if (['42703', '42883', '42846', '22P02'].includes(code ?? '')) {
     return new KasmDbError(
       'integrity',
       'the tables of schema kasm_db are not those of kasm-db (a column is missing or of another type)',

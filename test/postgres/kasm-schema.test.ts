@@ -1,6 +1,6 @@
+import { randomBytes } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { randomBytes } from 'node:crypto';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { catalog, fingerprint, type PublishedColumn, postgresType, publishedSchema } from '../fixtures/kasm/catalog.js';
 import { cli } from '../support/cli.js';
@@ -156,7 +156,9 @@ describe.each(VERSIONS)('PostgreSQL %i › the Kasm 1.19.0 schema', (version) =>
     for (const lookup of ['users.username', 'settings.category', 'api_configs.api_key', 'logs.ingest_date']) {
       expect(covered).toContain(lookup);
     }
-    const unique = await db.query("SELECT FROM pg_constraint WHERE contype IN ('u', 'x') AND connamespace = 'public'::regnamespace");
+    const unique = await db.query(
+      "SELECT FROM pg_constraint WHERE contype IN ('u', 'x') AND connamespace = 'public'::regnamespace",
+    );
     expect(unique).toEqual([]);
   });
 
@@ -187,15 +189,17 @@ describe.each(VERSIONS)('PostgreSQL %i › the Kasm 1.19.0 schema', (version) =>
     // The extension stays, on purpose: it may have been there before, or be in use by others.
     const state = async () => JSON.stringify((await catalog(down)).filter(({ kind }) => kind !== 'extension'));
     try {
+      // Looking after every file is slow; the oldest and the newest version stand for the others.
+      const everyFile = version === VERSIONS[0] || version === VERSIONS.at(-1);
       const before: string[] = [];
-      for (const up of ups) {
-        before.push(await state());
+      for (const [i, up] of ups.entries()) {
+        if (everyFile || i === 0) before[i] = await state();
         await client.query(sqlOf(up));
       }
       const top = await state();
       for (const [i, up] of [...ups.entries()].reverse()) {
         await client.query(sqlOf(downOf(up)));
-        expect((await state()) === before[i], downOf(up)).toBe(true);
+        if (everyFile || i === 0) expect((await state()) === before[i], downOf(up)).toBe(true);
       }
       for (const up of ups) await client.query(sqlOf(up));
       expect((await state()) === top).toBe(true);
@@ -211,7 +215,9 @@ describe.each(VERSIONS)('PostgreSQL %i › the Kasm 1.19.0 schema', (version) =>
     const run = await cli(['migrate', '--json'], other.env);
     expect(run.code, run.stderr).toBe(0);
     expect(
-      await other.superQuery("SELECT extnamespace::regnamespace::text AS schema FROM pg_extension WHERE extname = 'uuid-ossp'"),
+      await other.superQuery(
+        "SELECT extnamespace::regnamespace::text AS schema FROM pg_extension WHERE extname = 'uuid-ossp'",
+      ),
     ).toEqual([{ schema: 'extensions' }]);
     expect((await cli(['check'], other.env)).code).toBe(0);
   });

@@ -31,7 +31,7 @@ describe.each([13, 16, 18] as Version[])('PostgreSQL %i › SQL of documents and
   });
 
   // In order, as the owner, each on a connection of its own and as one message, like psql -c.
-  it.each(statements)('$name', async ({ sql, rows }) => {
+  it.each(statements.map(({ name, sql, rows }) => [name, sql, rows] as const))('%s', async (_, sql, rows) => {
     const client = await db.connect();
     try {
       const results = [await client.query(sql)].flat();
