@@ -1,0 +1,370 @@
+import type pg from 'pg';
+import { afterEach, describe, expect, it } from 'vitest';
+import { fingerprint, historyOf } from '../fixtures/kasm/catalog.js';
+import {
+  advisoryLocks,
+  check,
+  ENGINE_VERSIONS,
+  midStatement,
+  migrate,
+  noSession,
+  startMigrate,
+  status,
+  tableExists,
+} from '../fixtures/kasm/observe.js';
+import { once, startProxy } from '../fixtures/kasm/proxy.js';
+import { folder, startCli } from '../support/cli.js';
+import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { rounds } from '../support/rounds.js';
+
+const TABLE = { '0001_table.sql': 'CREATE TABLE t (a int, b int);\nINSERT INTO t VALUES (1, 1), (1, 2), (2, 3);\n' };
+const noTransaction = (sql: string) => ({ ...TABLE, '0002_alone.sql': `-- kasm-db: no-transaction\n${sql}\n` });
+const TWO_INDEXES = noTransaction(
+  "SET lock_timeout = '5s';\nCREATE INDEX CONCURRENTLY t_a ON t (a);\nCREATE INDEX CONCURRENTLY t_b ON t (b) WHERE b > 0;",
+);
+
+function indexes(db: TestDatabase): Promise<{ name: string; valid: boolean }[]> {
+  return db.superQuery(
+    "SELECT c.relname AS name, i.indisvalid AS valid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relnamespace = 'public'::regnamespace ORDER BY 1",
+  );
+}
+
+async function statementsDone(db: TestDatabase) {
+  const row = (await historyOf(db)).find(({ name }) => name === '0002_alone');
+  return row && [row.statements_done, row.statements_total];
+}
+
+const open: pg.Client[] = [];
+afterEach(async () => {
+  for (const client of open.splice(0)) await client.end();
+});
+
+/** A transaction that has written to `t`: CREATE INDEX CONCURRENTLY waits for its end. */
+async function writer(db: TestDatabase): Promise<pg.Client> {
+  const client = await db.connect();
+  open.push(client);
+  await client.query('BEGIN');
+  await client.query('INSERT INTO t VALUES (9, 9)');
+  return client;
+}
+
+/** Waits until the migrator's CREATE INDEX CONCURRENTLY waits for somebody's transaction. */
+async function buildWaits(db: TestDatabase): Promise<void> {
+  await waitFor(
+    () =>
+      db.superQuery(
+        "SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%CREATE INDEX CONCURRENTLY%' AND wait_event_type = 'Lock' AND application_name LIKE 'kasm-db/%'",
+      ),
+    'CREATE INDEX CONCURRENTLY to wait',
+  );
+}
+
+describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => {
+  const database = () => createDatabase(version);
+
+  it('trap 24 › SET and two CREATE INDEX CONCURRENTLY work, and the SET does not leak', async () => {
+    const db = await database();
+    const files = folder({
+      ...TWO_INDEXES,
+      '0003_after.sql': "CREATE TABLE after AS SELECT current_setting('lock_timeout') AS t;",
+    });
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+    expect(await indexes(db)).toEqual([
+      { name: 't_a', valid: true },
+      { name: 't_b', valid: true },
+    ]);
+    expect(await statementsDone(db)).toEqual([3, 3]);
+    expect(await db.query('SELECT t FROM after')).toEqual([{ t: '2s' }]);
+    expect((await migrate(db, files)).json()).toMatchObject({ outcome: 'ok', applied: [] });
+    expect(await advisoryLocks(db)).toEqual([]);
+  });
+
+  it('statements that PostgreSQL refuses in a transaction: VACUUM, REINDEX, ALTER TYPE … ADD VALUE and its use', async () => {
+    const db = await database();
+    const run = await migrate(
+      db,
+      folder(
+        noTransaction(
+          "CREATE TYPE colour AS ENUM ('red');\nALTER TYPE colour ADD VALUE 'green';\nCREATE TABLE painted AS SELECT 'green'::colour AS c;\nVACUUM (ANALYZE) t;\nCREATE INDEX t_c ON t (a);\nREINDEX TABLE CONCURRENTLY t;\nDROP INDEX CONCURRENTLY t_c;\nDO $$ BEGIN COMMIT; INSERT INTO t VALUES (5, 5); END $$;",
+        ),
+      ),
+    );
+    expect(run.code, run.stderr).toBe(0);
+    expect(await statementsDone(db)).toEqual([8, 8]);
+    expect(await db.query('SELECT count(*)::int AS n FROM t')).toEqual([{ n: 4 }]);
+  });
+
+  it('goes on at the statement that failed', async () => {
+    const db = await database();
+    const files = folder(
+      noTransaction(
+        '-- ü\nCREATE TABLE first (x int);\nINSERT INTO first VALUES (1);\nCREATE INDEX CONCURRENTLY later_x ON later (x);\nCREATE TABLE last (x int);',
+      ),
+    );
+    const run = await migrate(db, files);
+    expect(run.code).toBe(7);
+    expect(run.json().error).toMatchObject({ sqlstate: '42P01', migration: '0002_alone', line: 5 });
+    expect(run.json().error?.statement).toContain('CREATE INDEX CONCURRENTLY later_x');
+    expect(await statementsDone(db)).toEqual([2, 4]);
+    const state = (await status(db, files)).json();
+    expect(state.pending).toEqual(['0002_alone']);
+    expect((await check(db, files)).code).toBe(3);
+    await db.query('CREATE TABLE later (x int)');
+    const again = await migrate(db, files);
+    expect(again.code, again.stderr).toBe(0);
+    expect(await statementsDone(db)).toEqual([4, 4]);
+    expect(await db.query('SELECT count(*)::int AS n FROM first')).toEqual([{ n: 1 }]);
+    expect(await tableExists(db, 'last')).toBe(true);
+  });
+
+  it('a SET above the statement that failed is run again', async () => {
+    const db = await database();
+    await db.query('CREATE SCHEMA s');
+    const files = folder(
+      noTransaction('SET search_path = s;\nCREATE INDEX CONCURRENTLY x ON here (x);\nCREATE TABLE lands_in_s ();'),
+    );
+    expect((await migrate(db, files)).code).toBe(7);
+    await db.query('CREATE TABLE s.here (x int)');
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+    expect(await tableExists(db, 's.lands_in_s')).toBe(true);
+  });
+
+  it('trap 8 › a unique index over duplicates fails and stays invalid; without them the rerun makes it valid', async () => {
+    const db = await database();
+    const files = folder(noTransaction('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_unique ON t (a);'));
+    const run = await migrate(db, files);
+    expect(run.code).toBe(7);
+    expect(run.json().error).toMatchObject({ sqlstate: '23505' });
+    expect(await indexes(db)).toEqual([{ name: 't_unique', valid: false }]);
+    const still = await migrate(db, files);
+    expect(still.code).toBe(7);
+    expect((await check(db, files)).code).toBe(3);
+    await db.query('DELETE FROM t WHERE b = 2');
+    const again = await migrate(db, files);
+    expect(again.code, again.stderr).toBe(0);
+    expect(await indexes(db)).toEqual([{ name: 't_unique', valid: true }]);
+    await expect(db.query('INSERT INTO t VALUES (2, 2)')).rejects.toMatchObject({ code: '23505' });
+  });
+
+  it('killed in the middle of CREATE INDEX CONCURRENTLY › the next run makes a valid index', async () => {
+    const db = await database();
+    const files = folder(TWO_INDEXES);
+    await migrate(db, files, '--to', '0001_table');
+    const client = await writer(db);
+    const { child, ended } = startMigrate(
+      db,
+      folder({ ...TABLE, '0002_alone.sql': TWO_INDEXES['0002_alone.sql'].replace("'5s'", "'60s'") }),
+    );
+    await buildWaits(db);
+    child.kill('SIGKILL');
+    await ended;
+    // 14 and later notice by themselves; 13 when the statement ends.
+    if (version >= 14) await noSession(db, 5000);
+    await client.query('COMMIT');
+    await noSession(db);
+    if (version >= 14) expect(await indexes(db)).toEqual([{ name: 't_a', valid: false }]);
+    const run = await migrate(
+      db,
+      folder({ ...TABLE, '0002_alone.sql': TWO_INDEXES['0002_alone.sql'].replace("'5s'", "'60s'") }),
+    );
+    expect(run.code, run.stderr).toBe(0);
+    expect(await indexes(db)).toEqual([
+      { name: 't_a', valid: true },
+      { name: 't_b', valid: true },
+    ]);
+    expect(await statementsDone(db)).toEqual([3, 3]);
+  });
+
+  it('interrupted in the middle of CREATE INDEX CONCURRENTLY › exit 143 within 2 s, and the next run makes a valid index', async () => {
+    const db = await database();
+    const files = folder(noTransaction('CREATE INDEX CONCURRENTLY t_a ON t (a);'));
+    await migrate(db, files, '--to', '0001_table');
+    const client = await writer(db);
+    const { child, ended } = startMigrate(db, files);
+    await buildWaits(db);
+    const sent = performance.now();
+    child.kill('SIGTERM');
+    expect((await ended).code).toBe(143);
+    expect(performance.now() - sent).toBeLessThan(2000);
+    await noSession(db, 2000);
+    expect(await advisoryLocks(db)).toEqual([]);
+    await client.query('COMMIT');
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+    expect(await indexes(db)).toEqual([{ name: 't_a', valid: true }]);
+  });
+
+  it('trap 7 › killed after the index was made and before its record › the next run recognises it', async () => {
+    const db = await database();
+    const files = folder(TWO_INDEXES);
+    const before = await crashBeforeRecord(db, files, 't_b');
+    expect(await statementsDone(db)).toEqual([2, 3]);
+    expect(await indexes(db)).toEqual(before);
+    const [{ oid } = { oid: 0 }] = await db.query<{ oid: number }>("SELECT 't_b'::regclass::oid AS oid");
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+    expect(await statementsDone(db)).toEqual([3, 3]);
+    expect(await db.query("SELECT 't_b'::regclass::oid AS oid")).toEqual([{ oid }]);
+  });
+
+  it('trap 7 › another index has taken the name meanwhile › exit 6 naming repair', async () => {
+    const db = await database();
+    const files = folder(TWO_INDEXES);
+    await crashBeforeRecord(db, files, 't_b');
+    await db.query('DROP INDEX t_b; CREATE INDEX t_b ON t (a, b)');
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(6);
+    expect(run.json().error?.hint).toContain('kasm-db repair');
+  });
+
+  it('trap 7 › killed after DROP INDEX CONCURRENTLY and before its record › the next run goes on', async () => {
+    const db = await database();
+    const files = folder({
+      '0001_table.sql': 'CREATE TABLE t (a int, b int); CREATE INDEX t_old ON t (a);\n',
+      '0002_alone.sql': '-- kasm-db: no-transaction\nDROP INDEX CONCURRENTLY t_old;\nCREATE TABLE last (x int);\n',
+    });
+    await crashBeforeRecord(db, files);
+    expect(await indexes(db)).toEqual([]);
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+    expect(await tableExists(db, 'last')).toBe(true);
+  });
+
+  it('trap 7 › a DO block was killed and nobody knows its outcome › exit 6 naming repair', async () => {
+    const db = await database();
+    const files = folder(
+      noTransaction('DO $$ BEGIN INSERT INTO t VALUES (7, 7); COMMIT; PERFORM pg_sleep(30); END $$;'),
+    );
+    const { child, ended } = startMigrate(db, files);
+    const pid = await midStatement(db, 'pg_sleep(30)');
+    child.kill('SIGKILL');
+    await ended;
+    await db.superQuery(`SELECT pg_terminate_backend(${pid})`);
+    await noSession(db);
+    const before = await fingerprint(db);
+    for (let i = 0; i < 2; i++) {
+      const run = await migrate(db, files);
+      expect(run.code, run.stderr).toBe(6);
+      expect(run.json().error).toMatchObject({ migration: '0002_alone' });
+      expect(run.json().error?.hint).toContain('kasm-db repair --applied 0002_alone');
+      expect(run.json().error?.hint).toContain('kasm-db repair --pending 0002_alone');
+    }
+    expect(await db.query('SELECT count(*)::int AS n FROM t WHERE a = 7')).toEqual([{ n: 1 }]);
+    expect(await fingerprint(db)).toBe(before);
+  });
+
+  it('trap 7 › that doubt outlives runs that fail for another reason', async () => {
+    const db = await database();
+    await db.query('CREATE TABLE effects (x int); CREATE TEXT SEARCH CONFIGURATION own (COPY = simple)');
+    const files = {
+      ...TABLE,
+      '0003_alone.sql':
+        "-- kasm-db: no-transaction\nSET default_text_search_config = 'public.own';\nDO $$ BEGIN INSERT INTO effects VALUES (1); COMMIT; PERFORM pg_sleep(30); END $$;\n",
+    };
+    const { child, ended } = startMigrate(db, folder(files));
+    const pid = await midStatement(db, 'pg_sleep(30)');
+    child.kill('SIGKILL');
+    await ended;
+    await db.superQuery(`SELECT pg_terminate_backend(${pid})`);
+    await noSession(db);
+    // Another migration fails before it.
+    const late = '-- kasm-db: out-of-order\nINSERT INTO effects VALUES (2);\n';
+    const bad = await migrate(db, folder({ ...files, '0002_late.sql': `${late}SELECT 1 / 0;\n` }));
+    expect(bad.code, bad.stderr).toBe(7);
+    // A run ends before it.
+    const before = await migrate(db, folder({ ...files, '0002_late.sql': late }), '--to', '0002_late');
+    expect(before.code, before.stderr).toBe(0);
+    // A SET above it fails.
+    await db.query('DROP TEXT SEARCH CONFIGURATION own');
+    const set = await migrate(db, folder({ ...files, '0002_late.sql': late }));
+    expect([6, 7]).toContain(set.code);
+    await db.query('CREATE TEXT SEARCH CONFIGURATION own (COPY = simple)');
+    const still = await migrate(db, folder({ ...files, '0002_late.sql': late }));
+    expect(still.code, still.stderr).toBe(6);
+    expect(still.json().error).toMatchObject({ migration: '0003_alone' });
+    expect(await db.query('SELECT x FROM effects ORDER BY 1')).toEqual([{ x: 1 }, { x: 2 }]);
+  });
+
+  it('SET ROLE in the file takes nothing from the history: it is still written by the role that migrates', async () => {
+    const db = await database();
+    const role = `helper_${db.name}`;
+    await db.superQuery(`CREATE ROLE ${role}`);
+    await db.superQuery(`GRANT ${role} TO ${db.user}`);
+    await db.superQuery(`GRANT CREATE ON SCHEMA public TO ${role}`);
+    const run = await migrate(
+      db,
+      folder(
+        noTransaction(
+          `SET ROLE ${role};\nCREATE TABLE helped (x int);\nCREATE INDEX CONCURRENTLY helped_x ON helped (x);\nRESET ROLE;`,
+        ),
+      ),
+    );
+    expect(run.code, run.stderr).toBe(0);
+    expect(await db.query("SELECT relowner::regrole::text AS owner FROM pg_class WHERE relname = 'helped'")).toEqual([
+      { owner: role },
+    ]);
+  });
+
+  it('a DO block that failed by itself was not killed: it runs again', async () => {
+    const db = await database();
+    const files = folder(noTransaction('DO $$ BEGIN PERFORM 1 / (SELECT count(*) - 3 FROM t); END $$;'));
+    expect((await migrate(db, files)).code).toBe(7);
+    await db.query('DELETE FROM t WHERE b = 3');
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+  });
+
+  it('a syntax error anywhere in the file is found before its first statement runs', async () => {
+    const db = await database();
+    const run = await migrate(db, folder(noTransaction('CREATE TABLE first (x int);\n\nCREATE TABEL second (x int);')));
+    expect(run.code).toBe(7);
+    expect(run.json().error).toMatchObject({ sqlstate: '42601', line: 4 });
+    expect(await tableExists(db, 'first')).toBe(false);
+  });
+
+  const count = rounds(1, 20);
+  it(
+    `trap 1 › CREATE INDEX CONCURRENTLY after 3 s with a second migrator waiting › both exit 0, valid, once; ${count} rounds`,
+    { timeout: 30_000 * count },
+    async () => {
+      const files = folder(noTransaction('SELECT pg_sleep(3);\nCREATE INDEX CONCURRENTLY t_a ON t (a);'));
+      for (let round = 0; round < count; round++) {
+        const db = await database();
+        const first = startMigrate(db, files);
+        await midStatement(db, 'pg_sleep(3)');
+        const runs = await Promise.all([first.ended, migrate(db, files)]);
+        for (const run of runs) expect(run.code, `round ${round}: ${run.stderr}`).toBe(0);
+        expect(runs.flatMap((run) => run.json().applied ?? []).map(({ name }) => name)).toEqual([
+          '0001_table',
+          '0002_alone',
+        ]);
+        expect(await indexes(db)).toEqual([{ name: 't_a', valid: true }]);
+      }
+    },
+  );
+});
+
+/** Kills a migrator when it wants to record a statement of 0002 (the one that made `index`, or the first); gives the indexes as they then are. */
+async function crashBeforeRecord(db: TestDatabase, files: string, index?: string) {
+  const recording = once();
+  const proxy = await startProxy(db.port, {
+    toServer: async (text) => {
+      if (!text.includes('INSERT INTO kasm_db.migrations') || !text.includes('0002_alone')) return 'pass';
+      if (index && !(await indexes(db)).some(({ name }) => name === index)) return 'pass';
+      recording.happen();
+      return 'drop';
+    },
+  });
+  const { child, ended } = startCli(['migrate', '--json', '--migrations', files], {
+    ...db.env,
+    POSTGRES_PORT: String(proxy.port),
+  });
+  await recording.happened;
+  child.kill('SIGKILL');
+  await ended;
+  proxy.stop();
+  await noSession(db);
+  return indexes(db);
+}
