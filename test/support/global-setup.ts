@@ -25,7 +25,10 @@ export const SECRET_MARK = 's3cr3t-';
 /** Builds kasm-db, installs and starts PostgreSQL 13 to 18; ends them by PID. */
 export default async function setup(project: TestProject) {
   const root = project.config.root;
-  execFileSync(process.execPath, ['scripts/build.mjs', '--no-types'], { cwd: root, stdio: ['ignore', 'ignore', 'inherit'] });
+  execFileSync(process.execPath, ['scripts/build.mjs', '--no-types'], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   installServers(root);
   const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kasm-db-test-'));
   const running: RunningServer[] = [];

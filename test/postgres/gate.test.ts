@@ -1,0 +1,259 @@
+import { Redis } from 'ioredis';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { cli, folder, startCli } from '../support/cli.js';
+import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { SECRET_MARK } from '../support/global-setup.js';
+import { hasRedis, startRedis, type TestRedis } from '../support/redis.js';
+
+const SECRETS = {
+  DEFAULT_ADMIN_PASSWORD: `${SECRET_MARK}admin`,
+  DEFAULT_USER_PASSWORD: `${SECRET_MARK}user`,
+  DEFAULT_MANAGER_TOKEN: `${SECRET_MARK}manager`,
+  DEFAULT_REGISTRATION_TOKEN: `${SECRET_MARK}service`,
+};
+const SLOW = { '0001_one.sql': 'CREATE TABLE one (x int);', '0002_two.sql': 'SELECT pg_sleep(30);' };
+
+/** Every line in which a gate says what it waits for. */
+const waiting = (stderr: string) => stderr.split('\n').filter((line) => line.startsWith('waiting'));
+
+async function firstLine(args: string[], env: Record<string, string>): Promise<string> {
+  const run = await cli(['--check', '--wait', '300ms', ...args], env);
+  expect([3, 4]).toContain(run.code);
+  return waiting(run.stderr)[0] ?? '';
+}
+
+/** A run whose migrator was killed: the row says "migrate", and nobody holds the lock. */
+async function died(db: TestDatabase): Promise<void> {
+  const { child, ended } = startCli(['migrate', '--migrations', folder(SLOW)], db.env);
+  await waitFor(
+    () =>
+      db.superQuery(
+        "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid() AND datname = current_database()",
+      ),
+    'the sleep',
+  );
+  child.kill('SIGKILL');
+  await ended;
+  await db.superQuery(
+    'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+  );
+}
+
+describe('gate › says what it waits for', () => {
+  it('seven causes, seven messages, each with the next step', async () => {
+    const db = await createDatabase();
+    const messages: Record<string, string> = {};
+    messages['wrong password'] = await firstLine([], { ...db.env, POSTGRES_PASSWORD: `${SECRET_MARK}wrong` });
+    messages['wrong database'] = await firstLine([], { ...db.env, POSTGRES_DB: 'nothere' });
+    messages['missing schema'] = await firstLine([], db.env);
+
+    const killed = await createDatabase();
+    await died(killed);
+    messages['died migrator'] = await firstLine(['--migrations', folder(SLOW)], killed.env);
+
+    const broken = await createDatabase();
+    const bad = folder({ '0001_one.sql': 'CREATE TABLE one (x int);', '0002_bad.sql': 'SELECT 1 / 0;' });
+    expect((await cli(['migrate', '--migrations', bad], broken.env)).code).toBe(7);
+    messages['failed migration'] = await firstLine(['--migrations', bad], broken.env);
+
+    const old = await createDatabase();
+    const one = { '0001_one.sql': 'CREATE TABLE one (x int);' };
+    expect((await cli(['migrate', '--migrations', folder(one)], old.env)).code).toBe(0);
+    messages['old schema'] = await firstLine(
+      ['--migrations', folder({ ...one, '0002_two.sql': 'SELECT 2;' })],
+      old.env,
+    );
+
+    const unseeded = await createDatabase();
+    expect((await cli(['migrate'], unseeded.env)).code).toBe(0);
+    messages['not seeded'] = await firstLine(['--seed'], unseeded.env);
+
+    if (process.env.KASM_DB_PRINT)
+      for (const [cause, line] of Object.entries(messages)) console.log(`${cause.padEnd(18)}${line}`);
+    expect(messages['wrong password']).toMatch(/refuses the login.*\(.*POSTGRES_PASSWORD/);
+    expect(messages['wrong database']).toMatch(/no database "nothere".*\(.*CREATE DATABASE/);
+    expect(messages['missing schema']).toMatch(/no history yet.*\(run: kasm-db migrate/);
+    expect(messages['died migrator']).toMatch(/has died.*0002_two.*\(.*kasm-db migrate/);
+    expect(messages['failed migration']).toMatch(/failed at 0002_bad.*division by zero.*\(correct the cause/);
+    expect(messages['old schema']).toMatch(/1 of 2 migrations are applied, 0002_two is next.*\(run: kasm-db migrate/);
+    expect(messages['not seeded']).toMatch(/not seeded yet.*\(run: kasm-db migrate --seed/);
+    expect(new Set(Object.values(messages)).size).toBe(7);
+  });
+
+  it('names the running migrator, since when, and the migration; one line, however often it looks', async () => {
+    const db = await createDatabase();
+    const files = folder(SLOW);
+    const run = startCli(['migrate', '--migrations', files], db.env);
+    await waitFor(
+      () =>
+        db.superQuery(
+          "SELECT FROM pg_stat_activity WHERE query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid() AND datname = current_database()",
+        ),
+      'the sleep',
+    );
+    const gate = await cli(['--check', '--wait', '4s', '--migrations', files], db.env);
+    expect(gate.code).toBe(3);
+    expect(waiting(gate.stderr)).toHaveLength(1);
+    expect(waiting(gate.stderr)[0]).toMatch(
+      /migrator is running: kasm-db\/\S+ .*\(PID \d+\) since \d{4}-.*last at 0002_two; 1 of 2/,
+    );
+    run.child.kill('SIGTERM');
+    await run.ended;
+  });
+
+  it('goes on through a corrected Secret: the file is read at every look', async () => {
+    const db = await createDatabase();
+    await cli(['migrate'], db.env);
+    const secrets = folder({ password: `${SECRET_MARK}wrong\n` });
+    const { POSTGRES_PASSWORD, ...rest } = db.env;
+    const gate = startCli(['--check', '--wait', '20s'], { ...rest, POSTGRES_PASSWORD_FILE: `${secrets}/password` });
+    while (!gate.stderr().includes('refuses the login')) await new Promise((resolve) => setTimeout(resolve, 50));
+    const { writeFileSync } = await import('node:fs');
+    writeFileSync(`${secrets}/password`, `${POSTGRES_PASSWORD}\n`);
+    expect((await gate.ended).code).toBe(0);
+  });
+
+  it('an older build passes on a newer database, and ends at once with 6 where that says min-compatible', async () => {
+    const db = await createDatabase();
+    const one = { '0001_one.sql': 'CREATE TABLE one (x int);' };
+    const old = folder(one);
+    await cli(['migrate', '--migrations', folder({ ...one, '0002_two.sql': 'SELECT 2;' })], db.env);
+    expect((await cli(['--check', '--wait', '5s', '--migrations', old], db.env)).code).toBe(0);
+    await cli(
+      [
+        'migrate',
+        '--migrations',
+        folder({ ...one, '0002_two.sql': 'SELECT 2;', '0003_three.sql': '-- kasm-db: min-compatible 0003\nSELECT 3;' }),
+      ],
+      db.env,
+    );
+    const refused = await cli(['--check', '--wait', '30s', '--json', '--migrations', old], db.env);
+    expect(refused.code).toBe(6);
+    expect(refused.json().error?.hint).toContain('knows migration 0003');
+    expect(refused.ms).toBeLessThan(20_000);
+  });
+});
+
+describe.skipIf(!hasRedis())('gate › the bell', () => {
+  let redis: TestRedis;
+  const password = `${SECRET_MARK}redis`;
+  beforeAll(async () => {
+    redis = await startRedis(['--requirepass', password]);
+  });
+  afterAll(() => redis?.stop());
+  const redisEnv = (port = redis.port) => ({
+    KASM_DB_REDIS_HOST: '127.0.0.1',
+    KASM_DB_REDIS_PORT: String(port),
+    KASM_DB_REDIS_PASSWORD: password,
+  });
+
+  it('migrate rings after the seed, and a waiting gate that polls every 30 s is released soon', async () => {
+    const db = await createDatabase();
+    const gate = startCli(['--check', '--seed', '--wait', '60s'], { ...db.env, ...redisEnv() });
+    // Subscribed: from now on it only looks as a precaution.
+    const watch = new Redis(redis.port, '127.0.0.1', { password });
+    await waitFor(async () => ((await watch.pubsub('NUMSUB', `kasm-db:${db.name}`))[1] ? [1] : []), 'the subscription');
+    const heard: string[] = [];
+    const listener = watch.duplicate();
+    await listener.subscribe(`kasm-db:${db.name}`);
+    listener.on('message', (_, message) => heard.push(message));
+    expect((await cli(['migrate', '--seed'], { ...db.env, ...SECRETS, ...redisEnv() })).code).toBe(0);
+    const rung = Date.now();
+    expect((await gate.ended).code).toBe(0);
+    expect(Date.now() - rung).toBeLessThan(15_000);
+    expect(heard.map((message) => Object.keys(JSON.parse(message)))).toEqual([['version']]);
+    watch.disconnect();
+    listener.disconnect();
+  });
+
+  it.each([
+    ['absent', () => ({ KASM_DB_REDIS_HOST: '127.0.0.1', KASM_DB_REDIS_PORT: '1' })],
+    ['with another password', () => ({ ...redisEnv(), KASM_DB_REDIS_PASSWORD: `${SECRET_MARK}wrong` })],
+  ])('Redis %s: one warning, polling goes on, the same exit code', async (_, env) => {
+    const db = await createDatabase();
+    const gate = startCli(['--check', '--wait', '60s'], { ...db.env, ...env() });
+    while (!gate.stderr().includes('warning:')) await new Promise((resolve) => setTimeout(resolve, 50));
+    const run = await cli(['migrate'], { ...db.env, ...env() });
+    expect(run.code).toBe(0);
+    expect(run.stderr).toContain('Redis could not be told');
+    const ended = await gate.ended;
+    expect(ended.code).toBe(0);
+    expect(ended.stderr.match(/warning:/g)).toHaveLength(1);
+  });
+
+  it('a lying bell releases nobody: PostgreSQL is asked', async () => {
+    const db = await createDatabase();
+    const gate = startCli(['--check', '--wait', '5s'], { ...db.env, ...redisEnv() });
+    const liar = new Redis(redis.port, '127.0.0.1', { password });
+    await waitFor(async () => ((await liar.pubsub('NUMSUB', `kasm-db:${db.name}`))[1] ? [1] : []), 'the subscription');
+    await liar.publish(`kasm-db:${db.name}`, '{"version":"9.9.9","ready":true}');
+    expect((await gate.ended).code).toBe(3);
+    liar.disconnect();
+  });
+
+  it('Redis stopped and started during the wait: the gate still hears the ring, or looks by itself', async () => {
+    const other = await startRedis();
+    const env = { KASM_DB_REDIS_URL: `redis://127.0.0.1:${other.port}` };
+    const db = await createDatabase();
+    const gate = startCli(['--check', '--wait', '60s'], { ...db.env, ...env });
+    while (!gate.stderr().includes('waiting')) await new Promise((resolve) => setTimeout(resolve, 50));
+    await other.stop();
+    const again = await startRedis([], other.port);
+    expect((await cli(['migrate'], { ...db.env, ...env })).code).toBe(0);
+    expect((await gate.ended).code).toBe(0);
+    await again.stop();
+  });
+});
+
+describe('doctor', () => {
+  it('passes on a database that is ready for migrate, and says where each setting came from', async () => {
+    const db = await createDatabase();
+    const run = await cli(['doctor', '--json'], db.env);
+    expect(run.code).toBe(0);
+    const checks = run.json().checks ?? [];
+    expect(checks.filter(({ state }) => state === 'failed')).toEqual([]);
+    expect(checks.find(({ name }) => name === 'settings')?.text).toContain('(POSTGRES_HOST)');
+    expect(checks.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['dns', 'login', 'version', 'privilege', 'extension', 'lock', 'redis', 'secrets']),
+    );
+  });
+
+  it.each([
+    [
+      'a wrong password',
+      4,
+      'login',
+      (env: Record<string, string>) => ({ ...env, POSTGRES_PASSWORD: `${SECRET_MARK}wrong` }),
+    ],
+    ['an unknown host', 4, 'dns', (env: Record<string, string>) => ({ ...env, POSTGRES_HOST: 'nothere.invalid' })],
+  ])('%s: exit %i by the first failing line, %s', async (_, code, name, change) => {
+    const db = await createDatabase();
+    const run = await cli(['doctor', '--json'], change(db.env));
+    expect(run.code).toBe(code);
+    expect(run.json().checks?.find(({ state }) => state === 'failed')?.name).toBe(name);
+  });
+
+  it('a role without rights: exit 9, with the statements for an admin', async () => {
+    const db = await createDatabase();
+    await db.superQuery(`ALTER DATABASE ${db.name} OWNER TO postgres`);
+    await db.superQuery(`REVOKE TEMPORARY ON DATABASE ${db.name} FROM PUBLIC`);
+    const run = await cli(['doctor'], db.env);
+    expect(run.code).toBe(9);
+    expect(run.stdout).toContain(`GRANT CREATE, USAGE ON SCHEMA public TO "${db.user}"`);
+    expect(run.stdout).toContain(`CREATE SCHEMA kasm_db AUTHORIZATION "${db.user}"`);
+    expect(run.stdout).toContain(`GRANT TEMPORARY ON DATABASE "${db.name}"`);
+    expect(run.stdout).toContain('CREATE EXTENSION IF NOT EXISTS "uuid-ossp"');
+  });
+
+  it('a service link is ignored and named', async () => {
+    const db = await createDatabase();
+    const { POSTGRES_PORT, ...rest } = db.env;
+    const run = await cli(['doctor'], {
+      ...rest,
+      POSTGRES_PORT: 'tcp://10.0.0.1:5432',
+      PGPORT: POSTGRES_PORT as string,
+    });
+    expect(run.code).toBe(0);
+    expect(run.stdout).toContain('POSTGRES_PORT=tcp://10.0.0.1:5432 is a Kubernetes service link');
+  });
+});
