@@ -266,8 +266,9 @@ CREATE INDEX kasm_db_user_server_assignments_server_id_idx ON user_server_assign
 CREATE TABLE server_image_slots (
     server_id  uuid    NOT NULL REFERENCES servers (server_id),
     image_id   uuid    NOT NULL, -- foreign key: 0010_images_and_registries
-    slot_count integer NOT NULL
+    slot_count integer NOT NULL,
+    PRIMARY KEY (server_id, image_id)
 );
 COMMENT ON TABLE server_image_slots IS
-    'How many sessions of an image a server holds ready. No key of its own is known, so it has none.';
+    'How many sessions of an image a server holds ready.';
 CREATE INDEX kasm_db_server_image_slots_server_id_idx ON server_image_slots (server_id);

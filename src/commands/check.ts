@@ -1,7 +1,7 @@
 import { formatMs, parseDuration } from '../config/duration.js';
 import { checkOnce, type ExpectedSeed } from '../gate/check.js';
 
-import type { Migration } from '../migrate/files.js';
+import { type Migration, writesVendorVersion } from '../migrate/files.js';
 import { now } from '../time.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
@@ -26,7 +26,7 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
   const seed = options.seed ? await expectedSeed(options.seeds) : undefined;
   const { look, plan, warnings } =
     options.wait === undefined
-      ? await checkOnce(ctx, migrations, { vendor: true, gate: false, seed })
+      ? await checkOnce(ctx, migrations, { vendor: writesVendorVersion(migrations), gate: false, seed })
       : await waitFor(ctx, migrations, options.wait, options.failFast ?? false, seed);
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {

@@ -1,6 +1,7 @@
 import { formatMs, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
-import { look } from '../migrate/history.js';
+import { writesVendorVersion } from '../migrate/files.js';
+import { look } from '../migrate/look.js';
 import { planFor, type RunResult, run } from '../migrate/run.js';
 import { connect } from '../postgres/connect.js';
 import { disconnect } from '../postgres/query.js';
@@ -77,7 +78,7 @@ async function dryRun(
 ): Promise<RunResult> {
   const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
   try {
-    const state = await look(client, { vendor: true });
+    const state = await look(client, { vendor: writesVendorVersion(migrations) });
     return { look: state, plan: planFor(migrations, state, to), applied: [], waitedMs: 0 };
   } finally {
     await disconnect(client);

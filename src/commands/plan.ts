@@ -1,4 +1,5 @@
-import { look } from '../migrate/history.js';
+import { writesVendorVersion } from '../migrate/files.js';
+import { look } from '../migrate/look.js';
 import { planFor } from '../migrate/run.js';
 import { connect } from '../postgres/connect.js';
 import { disconnect } from '../postgres/query.js';
@@ -15,7 +16,7 @@ export interface PlanOptions {
 export async function planCommand(ctx: CommandContext, options: PlanOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
   const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-  const state = await look(client, { vendor: true }).finally(() => disconnect(client));
+  const state = await look(client, { vendor: writesVendorVersion(migrations) }).finally(() => disconnect(client));
   const planned = planFor(migrations, state, options.to);
   const sql = options.sql
     ? await Promise.all(planned.pending.map(async (m) => `-- ${m.path}\n${await m.sql()}\n`))

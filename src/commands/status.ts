@@ -1,4 +1,5 @@
-import { look } from '../migrate/history.js';
+import { writesVendorVersion } from '../migrate/files.js';
+import { look } from '../migrate/look.js';
 import { type Plan, plan } from '../migrate/plan.js';
 import type { FullHistoryRow, Look, RunRow } from '../migrate/state.js';
 import { connect } from '../postgres/connect.js';
@@ -17,7 +18,7 @@ export async function statusCommand(ctx: CommandContext): Promise<Answer> {
   let state: Look;
   let holder: LockHolder | undefined;
   try {
-    state = await look(client, { vendor: true });
+    state = await look(client, { vendor: writesVendorVersion(migrations) });
     holder = (await lockHolders(client))[0];
   } finally {
     await disconnect(client);

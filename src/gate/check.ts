@@ -1,7 +1,7 @@
 import { KasmDbError } from '../errors.js';
 import type { Context } from '../migrate/context.js';
 import type { Migration } from '../migrate/files.js';
-import { look } from '../migrate/history.js';
+import { look } from '../migrate/look.js';
 import { isNewer, type Plan, plan } from '../migrate/plan.js';
 import type { Look } from '../migrate/state.js';
 import { connect } from '../postgres/connect.js';
@@ -27,6 +27,8 @@ export interface CheckRequest {
   /** Also look at who holds the lock and how many sessions the server serves: what a gate's pace depends on. */
   gate: boolean;
   seed?: ExpectedSeed | undefined;
+  /** The last look found no history. */
+  absent?: boolean;
 }
 
 /**

@@ -33,22 +33,32 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
   let said = '';
   let pause = 0;
   let rung = false;
+  let wasDead = false;
+  let absent = false;
   try {
     for (let looks = 1; ; looks++) {
       const began = now();
       let error: KasmDbError;
       try {
-        return await checkOnce(ctx, migrations, { vendor: false, gate: true, seed: options.seed });
+        return await checkOnce(ctx, migrations, { vendor: false, gate: true, seed: options.seed, absent });
       } catch (caught) {
         if (!isKasmDbError(caught) || !waitingHelps(caught)) throw caught;
         error = caught;
       }
       if (options.failFast && error instanceof PendingError && error.look.run?.phase === 'failed') throw error;
       const text = `${error.message} (${error.details.hint})`;
-      if (text !== said) ctx.events.waiting?.(text);
-      said = text;
+      // Behind a pooler the lock is free for a moment between two migrations: only who is dead twice is dead.
+      const dead = error instanceof PendingError && pendingState(error.look, error.plan) === 'died';
+      if (text !== said && (!dead || wasDead)) {
+        ctx.events.waiting?.(text);
+        said = text;
+      }
+      wasDead = dead;
       bell ??= await openBell(ctx, options.env);
-      if (error instanceof PendingError) rung = false;
+      if (error instanceof PendingError) {
+        rung = false;
+        absent = error.look.history === undefined;
+      }
       pause = nextPause(
         momentOf(error, { looks, pause, lookMs: now() - began, bell: bell?.listening ?? false, rung, rate }),
       );

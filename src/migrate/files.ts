@@ -16,6 +16,11 @@ export interface Migration extends MigrationHeader {
 
 const FILE_NAME = /^(\d{4})_[A-Za-z0-9][A-Za-z0-9_-]*?(\.down)?\.sql$/;
 
+/** Does one of them write alembic_version, so that it is worth looking at? */
+export function writesVendorVersion(migrations: readonly MigrationHeader[]): boolean {
+  return migrations.some((migration) => migration.vendorVersion !== undefined);
+}
+
 /** The migrations that ship with this build. Their SQL is only evaluated when it is asked for. */
 export async function shippedMigrations(): Promise<Migration[]> {
   const { headers } = await import('kasm-db:migrations');

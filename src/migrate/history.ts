@@ -1,109 +1,10 @@
 import { escapeLiteral } from 'pg';
 import { KasmDbError } from '../errors.js';
 import type { Client } from '../postgres/connect.js';
-import { LOCK_CLASSID, LOCK_OBJID } from '../postgres/lock-key.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import type { Look } from './state.js';
 
 /** PostgreSQL 13 is the first that has gen_random_uuid() of its own and trusted extensions. */
 export const MIN_SERVER_VERSION = 130_000;
-
-/**
- * A query on a table that may not be there yet, without an error in the server's log and without a second round trip:
- * query_to_xml plans its text only when it is called. Hex keeps XML from escaping the JSON.
- */
-const ifExists = (table: string, query: string) => `CASE WHEN to_regclass('${table}') IS NOT NULL
-  THEN substring(query_to_xml($q$SELECT encode(convert_to((${query})::text, 'UTF8'), 'hex') AS j$q$, false, true, '')::text FROM '<j>([0-9a-f]*)</j>') END`;
-
-const HISTORY_SQL = `SELECT coalesce(json_agg(json_build_object('name', name, 'checksum', checksum, 'kind', kind,
-  'minCompatible', min_compatible, 'statementsDone', statements_done::int, 'statementsTotal', statements_total::int,
-  'appVersion', app_version, 'appliedAt', applied_at, 'durationMs', duration_ms::int) ORDER BY name COLLATE "C"), '[]') FROM kasm_db.migrations`;
-
-const RUN_SQL = `SELECT json_build_object('runId', run_id, 'pid', pid::int, 'applicationName', application_name, 'clientAddr', client_addr,
-  'appVersion', app_version, 'startedAt', started_at, 'phase', phase, 'current', current, 'done', done::int, 'total', total::int,
-  'error', error, 'seedDigest', seed_digest) FROM kasm_db.run WHERE id = 1`;
-
-const VENDOR_SQL = `CASE WHEN has_table_privilege(to_regclass('public.alembic_version'), 'SELECT')
-  THEN ${ifExists('public.alembic_version', 'SELECT to_json(min(version_num)) FROM public.alembic_version')} END`;
-
-/** No history, or one without a row. */
-const NO_HISTORY_SQL = `CASE WHEN to_regclass('kasm_db.migrations') IS NULL THEN true
-    ELSE query_to_xml('SELECT 1 FROM kasm_db.migrations LIMIT 1', false, true, '')::text = '' END`;
-
-/** What a gate's pace and its words depend on. */
-const GATE_SQL = `EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND classid = ${LOCK_CLASSID} AND objid = ${LOCK_OBJID} AND objsubid = 1
-    AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())) AS locked,
-  (SELECT coalesce((to_jsonb(d) ->> 'sessions')::float8, d.xact_commit) FROM pg_catalog.pg_stat_database d WHERE d.datname = current_database()) AS sessions`;
-
-const LOOK_SQL = ({
-  vendor,
-  gate,
-}: LookOptions) => `SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version,
-  pg_is_in_recovery() AS standby,
-  ${ifExists('kasm_db.migrations', HISTORY_SQL)} AS history,
-  ${ifExists('kasm_db.run', RUN_SQL)} AS run,
-  ${vendor ? VENDOR_SQL : 'NULL'} AS vendor, ${gate ? GATE_SQL : 'NULL AS locked, NULL AS sessions'},
-  CASE WHEN ${NO_HISTORY_SQL} THEN (SELECT json_agg(c.relname ORDER BY c.relname)
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) END AS tables`;
-
-export interface LookOptions {
-  /** Also read public.alembic_version. */
-  vendor: boolean;
-  /** Also look at the lock and the server's counters. */
-  gate?: boolean;
-}
-
-/**
- * Reads the history, the run row and what else decides the plan. Takes no lock but ACCESS SHARE, writes nothing, and works on a
- * standby, in a read-only transaction and with a role that may only SELECT.
- * @throws KasmDbError
- */
-export async function look(client: Client, options: LookOptions): Promise<Look> {
-  const row = await client.query(LOOK_SQL(options)).then(
-    (result) => result.rows[0],
-    (error) => {
-      throw lookError(error);
-    },
-  );
-  const json = (hex: string | null) => (hex ? JSON.parse(Buffer.from(hex, 'hex').toString('utf8')) : undefined);
-  return {
-    serverVersion: row.version,
-    standby: row.standby,
-    lockHeld: row.standby ? undefined : (row.locked ?? undefined),
-    sessions: row.sessions ?? undefined,
-    pooled: client.processID !== row.pid,
-    history: json(row.history),
-    run: json(row.run) ?? undefined,
-    vendorVersion: json(row.vendor) ?? undefined,
-    publicTables: row.tables ?? [],
-  };
-}
-
-function lookError(error: unknown): KasmDbError {
-  const code = (error as { code?: string }).code;
-  // undefined column, undefined function, no such cast, not a number
-  if (['42703', '42883', '42846', '22P02'].includes(code ?? '')) {
-    return new KasmDbError(
-      'integrity',
-      'the tables of schema kasm_db are not those of kasm-db (a column is missing or of another type)',
-      {
-        sqlstate: code,
-        hint: 'find out who changed kasm_db.migrations or kasm_db.run; docs/TROUBLESHOOTING.md shows their definition',
-        cause: error,
-      },
-    );
-  }
-  if (code === '42501') {
-    return new KasmDbError('environment', `reading the history: ${(error as Error).message} (SQLSTATE 42501)`, {
-      sqlstate: code,
-      hint: 'as the owner of the history: GRANT USAGE ON SCHEMA kasm_db TO <role>; GRANT SELECT ON kasm_db.migrations, kasm_db.run TO <role>',
-      cause: error,
-    });
-  }
-  return toKasmDbError(error, 'reading the history');
-}
 
 const CREATE_SCHEMA = 'CREATE SCHEMA kasm_db';
 const CREATE_TABLES = `

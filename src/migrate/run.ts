@@ -9,9 +9,10 @@ import { jittered, now, sleep } from '../time.js';
 import { VERSION } from '../version.js';
 import { applyInTransaction, begin, rollback } from './apply.js';
 import type { Context } from './context.js';
-import type { Migration } from './files.js';
+import { type Migration, writesVendorVersion } from './files.js';
 import { refuseTransactionControl } from './guard.js';
-import { ensureHistory, look, MIN_SERVER_VERSION, recordSql, unmarkSql } from './history.js';
+import { ensureHistory, MIN_SERVER_VERSION, recordSql, unmarkSql } from './history.js';
+import { look } from './look.js';
 import { type Plan, plan } from './plan.js';
 import { newRun, type RunLog } from './run-row.js';
 import type { FullHistoryRow, Look } from './state.js';
@@ -50,7 +51,9 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
     const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
     client.on('notice', (notice) => ctx.events.notice?.(notice.message ?? ''));
     try {
-      const state = await cancellable(client, ctx.signal, () => look(client, { vendor: true }));
+      const state = await cancellable(client, ctx.signal, () =>
+        look(client, { vendor: writesVendorVersion(migrations) }),
+      );
       const planned = planFor(migrations, state, options.to);
       const waitedMs = tries === 0 ? 0 : now() - started;
       if (planned.pending.length === 0) return { look: state, plan: planned, applied: [], waitedMs, holder };
@@ -148,7 +151,7 @@ async function runDirect(
 ): Promise<Attempt> {
   const lock = await tryLock(client);
   if (!lock.locked) return { busy: lock.holder };
-  const state = await look(client, { vendor: true });
+  const state = await look(client, { vendor: writesVendorVersion(migrations) });
   const planned = planFor(migrations, state, options.to);
   const run: Run = {
     ctx,
@@ -188,7 +191,7 @@ async function runPooled(
     await rollback(client);
     return { busy: lock.holder };
   }
-  const state = await look(client, { vendor: true });
+  const state = await look(client, { vendor: writesVendorVersion(migrations) });
   const planned = planFor(migrations, state, options.to);
   const run: Run = {
     ctx,

@@ -6,7 +6,11 @@ import { jittered, now, sleep } from '../time.js';
 import { applicationName } from './application-name.js';
 import { isServerError } from './sqlstate.js';
 
-export type Client = pg.Client & { processID: number | null };
+export type Client = pg.Client & {
+  processID: number | null;
+  /** server_version_num, as the server announced it at login (a pooler passes it on). */
+  announcedVersion?: number;
+};
 
 export interface ConnectOptions {
   /** Stops the attempt and its retries. */
@@ -25,6 +29,8 @@ interface Refusal {
 
 /** A single attempt never waits longer than this for a host that answers nothing. */
 const ATTEMPT_MS = 10_000;
+/** The last attempt before connectTimeoutMs is over gets at least this, or it would hide what the earlier ones were told. */
+const LAST_ATTEMPT_MS = 1000;
 
 /**
  * Logs in, trying every host and every TLS attempt of the sslmode, again and again until `connectTimeoutMs` is over where that may help.
@@ -38,7 +44,11 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
     options.signal?.throwIfAborted();
     const settings = resolve();
     const left = settings.connectTimeoutMs - (now() - started);
-    const result = await tryHosts(settings, Math.max(left, 1), options.signal);
+    const result = await tryHosts(
+      settings,
+      Math.max(left, Math.min(settings.connectTimeoutMs, LAST_ATTEMPT_MS)),
+      options.signal,
+    );
     if (!('error' in result)) return result;
     const pause = jittered(Math.min(100 * 2 ** tries, 2000));
     if (!result.heals || options.once || now() - started + pause > settings.connectTimeoutMs) {
@@ -108,6 +118,13 @@ function attempt(
     keepAliveInitialDelayMillis: 10_000,
     connectionTimeoutMillis: timeoutMs,
   } as pg.ClientConfig) as Client;
+  (client as unknown as { connection: NodeJS.EventEmitter }).connection.on('parameterStatus', (message) => {
+    if (message.parameterName !== 'server_version') return;
+    const [major = 0, minor = 0] = String(message.parameterValue)
+      .split(/[^0-9]+/)
+      .map(Number);
+    client.announcedVersion = major * 10_000 + minor;
+  });
   // Without a listener an error on an idle connection ends the process (TRAPS 21); the next query reports it.
   client.on('error', () => {});
   return new Promise<Client>((resolve, reject) => {

@@ -225,6 +225,8 @@ export async function writeRows(
       values,
     })),
   );
+  // An export's rows differ in the columns they give, so that there may be a statement for each.
+  await client.query('CREATE INDEX ON pg_temp.kasm_db_write (n)');
   const statements: string[] = [];
   for (let from = 0; from < writes.length; ) {
     const first = writes[from] as Write;
