@@ -23,7 +23,7 @@ export interface Moment {
 const FIRST_MS = 250;
 const USUAL_MS = 5000;
 /** An unreachable server is asked this seldom in the end, and one that many gates crowd. */
-const SLOW_MS = 12_000;
+const SLOW_MS = 14_000;
 /** With a bell a look is only the answer to "what if the bell is broken". */
 const BELL_MS = 32_000;
 /**
