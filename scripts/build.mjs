@@ -116,19 +116,19 @@ writeFileSync(`${out}/result.schema.json`, `${JSON.stringify(resultJsonSchema(),
 
 // The tests build often, and need no declarations.
 if (!process.argv.includes('--no-types')) {
-execFileSync(
-  process.execPath,
-  [
-    join(dirname(require.resolve('typescript/package.json')), 'bin/tsc'),
-    '-p',
-    'tsconfig.types.json',
-    '--outDir',
-    `${out}/types`,
-  ],
-  {
-    stdio: 'inherit',
-  },
-);
+  execFileSync(
+    process.execPath,
+    [
+      join(dirname(require.resolve('typescript/package.json')), 'bin/tsc'),
+      '-p',
+      'tsconfig.types.json',
+      '--outDir',
+      `${out}/types`,
+    ],
+    {
+      stdio: 'inherit',
+    },
+  );
 }
 
 const old = `${out}.old`;
