@@ -7,7 +7,7 @@ import { lockHolders } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { disconnect } from '../postgres/query.js';
 import type { RunInfo } from '../report/result.js';
-import { type Style, table } from '../report/terminal.js';
+import { printable, type Style, table } from '../report/terminal.js';
 import { VERSION } from '../version.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
@@ -88,12 +88,15 @@ function report(
   parts.push(
     `${planned.applied.length} applied, ${planned.pending.length} pending, ${planned.unknown.length} unknown, ${changed.length} changed.`,
   );
-  if (run)
+  if (run) {
+    const at = run.current ? ` (${run.current})` : '';
     parts.push(
-      `Last run: ${run.phase}, ${run.done} of ${run.total}${run.current ? ` (${run.current})` : ''}, by ${run.by} at ${run.startedAt}.${run.error ? `\n${s.red(run.error)}` : ''}`,
+      printable(`Last run: ${run.phase}, ${run.done} of ${run.total}${at}, by ${run.by} at ${run.startedAt}.`),
     );
-  parts.push(holder ? `Migration lock: held by ${describeHolder(holder)}.` : 'Migration lock: free.');
-  for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${warning}`);
+    if (run.error) parts.push(s.red(printable(run.error)));
+  }
+  parts.push(printable(holder ? `Migration lock: held by ${describeHolder(holder)}.` : 'Migration lock: free.'));
+  for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${printable(warning)}`);
   if (planned.pending.length > 0) parts.push('Next: kasm-db migrate');
   return parts.join('\n');
 }

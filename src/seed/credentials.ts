@@ -111,10 +111,14 @@ export function userKeys(username: string): string[] {
 
 export function apiKeys(apiKey: string, name: string): string[] {
   const known = KNOWN_API_KEYS[apiKey];
-  return known
-    ? [`${known}-password`]
-    : [`api-${name.toLowerCase().replace(/[^a-z0-9]+/g, '-')}-password`, `api-${apiKey}-password`];
+  return known ? [`${known}-password`] : [`api-${slug(name)}-password`, `api-${apiKey}-password`];
 }
+
+const slug = (name: string) =>
+  name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '');
 
 export const saltKey = (passwordKey: string) => passwordKey.replace(/-password$/, '-salt');
 

@@ -116,8 +116,9 @@ export function parseSeed(file: string, text: string): SeedDocument {
   };
   const problems: Problem[] = [];
   const problem = (line: number, message: string) => void problems.push({ file, line, message });
-  for (const { pos, message } of document.errors)
-    problem(counter.linePos(pos[0]).line, `not YAML: ${plainly(message)}`);
+  // What follows the first is mostly its echo.
+  const [syntax] = document.errors;
+  if (syntax) problem(counter.linePos(syntax.pos[0]).line, `not YAML: ${plainly(syntax.message)}`);
   refuse(problems);
   const root = resolved(document.contents, document);
   const result: SeedDocument = { file, alembicVersion: undefined, rows: [], overlay: OVERLAY.test(basename(file)) };

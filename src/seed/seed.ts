@@ -48,7 +48,8 @@ export interface SeedResult {
   credentials: CredentialReport[];
 }
 
-const SESSION_LOCK_TIMEOUT_MS = 10_000;
+/** How long a statement may wait for someone who has a table or a row. */
+const TABLE_LOCK_TIMEOUT_MS = 10_000;
 
 /**
  * Writes the default rows and the credentials, in one transaction under the migration lock. Safe to repeat: what someone has changed,
@@ -124,7 +125,7 @@ async function attempt(
   const before = await look(client, { vendor: true });
   if (!isReady(before, migrations)) return skipped(before);
   const session: SessionOptions = {
-    lockTimeoutMs: SESSION_LOCK_TIMEOUT_MS,
+    lockTimeoutMs: Math.min(TABLE_LOCK_TIMEOUT_MS, options.lockTimeoutMs),
     role: ctx.resolve().role,
     serverVersion: before.serverVersion,
   };

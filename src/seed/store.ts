@@ -129,7 +129,10 @@ END`;
       constraint && `constraint ${constraint}`,
     ].filter(Boolean);
     // Losing the connection or a lock is not the documents' fault.
-    if (/^(08|53|55|57|40)/.test(error.code)) throw error;
+    if (/^(08|53|55|57|40)/.test(error.code)) {
+      error.message = `${doing} was cut off`;
+      throw error;
+    }
     if (error.code === '42501') {
       throw new KasmDbError('environment', `${doing}: permission denied, SQLSTATE ${error.code}`, {
         sqlstate: error.code,

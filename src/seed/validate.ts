@@ -15,12 +15,13 @@ const text = z
   .refine((value) => !value.includes('\0'), 'holds a NUL character')
   .refine((value) => !/\p{Surrogate}/u.test(value), 'holds half of a surrogate pair');
 const integer = (bits: 16 | 32 | 64) => {
-  const limit = 2 ** (bits - 1);
+  // What YAML has read beyond 2^53 is already another number.
+  const largest = Math.min(2 ** (bits - 1) - 1, Number.MAX_SAFE_INTEGER);
   return z
     .number()
-    .int('is not a whole number')
-    .min(-limit, 'is too small')
-    .max(limit - 1, 'is too large');
+    .refine(Number.isInteger, { error: 'is not a whole number', abort: true })
+    .min(-largest - (bits < 64 ? 1 : 0), 'is too small')
+    .max(largest, 'is too large');
 };
 /** JSON.stringify writes both as an escape of four hex digits, which jsonb refuses; a backslash before it would be a plain text. */
 const json = z
