@@ -67,9 +67,9 @@ export function cli(args: string[], env: Record<string, string> = {}, options: {
   return startCli(args, env, options).ended;
 }
 
-/** Writes small files into a new folder and gives its path. */
+/** Writes small files into a new folder, which goes when the run ends, and gives its path. */
 export function folder(files: Record<string, string | Buffer>): string {
-  const path = mkdtempSync(join(tmpdir(), 'kasm-db-files-'));
+  const path = mkdtempSync(join(dirname(inject('outputLog')), 'files-'));
   for (const [name, content] of Object.entries(files)) {
     mkdirSync(dirname(join(path, name)), { recursive: true });
     writeFileSync(join(path, name), content);
