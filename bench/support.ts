@@ -27,7 +27,8 @@ export interface Measured {
 export interface BenchServer {
   env(database: string): Record<string, string>;
   query(database: string, sql: string): Promise<void>;
-  newDatabase(): Promise<string>;
+  /** @param template database to copy */
+  newDatabase(template?: string): Promise<string>;
   stop(): Promise<void>;
 }
 
@@ -65,9 +66,9 @@ export async function benchServer(): Promise<BenchServer> {
       PGPASSWORD: password,
     }),
     query,
-    newDatabase: async () => {
+    newDatabase: async (template = 'template1') => {
       const name = `bench_${randomBytes(4).toString('hex')}`;
-      await query('postgres', `CREATE DATABASE ${name}`);
+      await query('postgres', `CREATE DATABASE ${name} TEMPLATE ${template}`);
       return name;
     },
     stop: async () => {
