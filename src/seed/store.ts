@@ -99,7 +99,12 @@ export async function sendRows(
     ({ n, target, rowKey, values }) =>
       `${n}\t${encode(target)}\t${rowKey === undefined ? '\\N' : encode(rowKey)}\t${encode(JSON.stringify(values))}\n`,
   );
-  await pipeline(Readable.from(lines), client.query(copyFrom(`COPY pg_temp.${table} FROM STDIN`)));
+  await pipeline(Readable.from(batches(lines)), client.query(copyFrom(`COPY pg_temp.${table} FROM STDIN`)));
+}
+
+/** A write a row would cost more than the row. */
+function* batches(lines: readonly string[]): Generator<string> {
+  for (let i = 0; i < lines.length; i += 500) yield lines.slice(i, i + 500).join('');
 }
 
 const decoded = (column: string) => `convert_from(decode(${column}, 'base64'), 'UTF8')`;
