@@ -6,7 +6,7 @@ ARG RUN_BASE=gcr.io/distroless/nodejs24-debian12
 FROM ${BUILD_BASE} AS build
 WORKDIR /src
 COPY package.json package-lock.json .npmrc ./
-RUN npm ci --omit=optional
+RUN npm ci --omit=optional --ignore-scripts
 COPY scripts scripts
 COPY src src
 COPY migrations migrations
