@@ -135,8 +135,33 @@ interface Run {
   deadline: number;
   log: RunLog;
   look: Look;
+  plan: Plan<Migration>;
   pending: Migration[];
   applied: RunResult['applied'];
+}
+
+/** Looks and plans again: what was read before the lock may be old (TRAPS 12). */
+async function planUnderLock(
+  ctx: Context,
+  client: Client,
+  migrations: Migration[],
+  options: RunOptions,
+  session: SessionOptions,
+  deadline: number,
+): Promise<Run> {
+  const state = await look(client, { vendor: writesVendorVersion(migrations) });
+  const planned = planFor(migrations, state, options.to);
+  return {
+    ctx,
+    client,
+    session,
+    deadline,
+    log: newRun(),
+    look: state,
+    plan: planned,
+    pending: planned.pending,
+    applied: [],
+  };
 }
 
 type Attempt = Omit<RunResult, 'waitedMs' | 'holder'> | { busy: LockHolder | undefined };
@@ -151,18 +176,7 @@ async function runDirect(
 ): Promise<Attempt> {
   const lock = await tryLock(client);
   if (!lock.locked) return { busy: lock.holder };
-  const state = await look(client, { vendor: writesVendorVersion(migrations) });
-  const planned = planFor(migrations, state, options.to);
-  const run: Run = {
-    ctx,
-    client,
-    session,
-    deadline,
-    log: newRun(),
-    look: state,
-    pending: planned.pending,
-    applied: [],
-  };
+  const run = await planUnderLock(ctx, client, migrations, options, session, deadline);
   if (run.pending.length > 0) {
     await startRun(run);
     await driveRun(run, (migration, i) =>
@@ -170,7 +184,7 @@ async function runDirect(
     );
   }
   await unlock(client);
-  return { look: state, plan: planned, applied: run.applied };
+  return { look: run.look, plan: run.plan, applied: run.applied };
 }
 
 /**
@@ -191,23 +205,12 @@ async function runPooled(
     await rollback(client);
     return { busy: lock.holder };
   }
-  const state = await look(client, { vendor: writesVendorVersion(migrations) });
-  const planned = planFor(migrations, state, options.to);
-  const run: Run = {
-    ctx,
-    client,
-    session,
-    deadline,
-    log: newRun(),
-    look: state,
-    pending: planned.pending,
-    applied: [],
-  };
+  const run = await planUnderLock(ctx, client, migrations, options, session, deadline);
   await ensureHistory(client);
   if (run.pending.length > 0) await client.query(run.log.start(run.pending.length, 'migrate', run.pending[0]?.name));
   await client.query('COMMIT');
   await driveRun(run, (migration, i) => applyPooled(run, migration, i));
-  return { look: state, plan: planned, applied: run.applied };
+  return { look: run.look, plan: run.plan, applied: run.applied };
 }
 
 /** @param apply gives the milliseconds it took; undefined when someone else has applied it meanwhile */
