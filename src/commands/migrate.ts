@@ -40,7 +40,7 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
   const result = options.dryRun
     ? await dryRun(ctx, migrations, options.to)
     : await run(ctx, migrations, { to: options.to, lockTimeoutMs });
-  const { plan, applied, look: state, waitedMs, holder } = result;
+  const { plan, applied, look: state, waitedMs, holder, blockers = [] } = result;
   const seeding = options.seed && !options.dryRun ? await import('./seed.js') : undefined;
   const seeded = await seeding?.runSeed(ctx, options);
   if (!options.dryRun && wantsRedis(ctx.env)) {
@@ -60,7 +60,15 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
       applied: applied.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
       ...(options.dryRun ? { pending: plan.pending.map((m) => m.name) } : {}),
       ...(plan.unknown.length > 0 ? { unknown: plan.unknown } : {}),
-      ...(waitedMs > 0 ? { lock: { waitedMs: Math.round(waitedMs), ...(holder ? { holder } : {}) } } : {}),
+      ...(waitedMs > 0 || blockers.length > 0
+        ? {
+            lock: {
+              waitedMs: Math.round(waitedMs),
+              ...(holder ? { holder } : {}),
+              ...(blockers.length > 0 ? { blockers: [...blockers] } : {}),
+            },
+          }
+        : {}),
       ...(plan.warnings.length > 0 ? { warnings: plan.warnings } : {}),
       ...(seeding && seeded ? seeding.seedFields(seeded) : {}),
     },

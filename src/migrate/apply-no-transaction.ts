@@ -12,10 +12,13 @@ import type { Context } from './context.js';
 import { migrationFailure } from './failure.js';
 import type { Migration } from './files.js';
 import { indexState, isSameIndex } from './index-leftover.js';
+import { type TableWaits, watched, withBlockers } from './table-wait.js';
 
 export interface NoTransactionOptions {
   session: SessionOptions;
   deadline: number;
+  /** Told who kept a statement from its lock. */
+  waits: TableWaits;
   /** Statements that an earlier run has recorded as done. */
   done: number;
   /** 1-based number of the statement that an earlier run had begun when it died. */
@@ -62,12 +65,23 @@ export async function applyNoTransaction(
       const started = now();
       try {
         if (before) await client.query(statement.sql);
-        else await runOne(ctx, client, migration, statement, i, statements.length, options);
+        else
+          await watched(
+            ctx,
+            client,
+            {
+              migration: migration.name,
+              pid: client.processID as number,
+              lockTimeoutMs: options.session.lockTimeoutMs,
+              waits: options.waits,
+            },
+            () => runOne(ctx, client, migration, statement, i, statements.length, options),
+          );
       } catch (error) {
         if (ctx.signal.aborted || !isServerError(error)) throw error;
         if (!before && !isTransactional(statement))
           await asOurselves(client, options, options.unmark()).catch(() => {});
-        throw failure(error, migration, text, statement, i, statements.length);
+        throw withBlockers(failure(error, migration, text, statement, i, statements.length), options.waits);
       }
       if (!before) {
         const ms = now() - started;

@@ -10,6 +10,7 @@ import { jittered, now, sleep } from '../time.js';
 import type { Context } from './context.js';
 import { migrationFailure } from './failure.js';
 import type { Migration } from './files.js';
+import { addWait, type TableWaits, watched, withBlockers } from './table-wait.js';
 
 /** A larger message is sent in pieces: the server needs some 25 times its size in memory to parse it. */
 const MAX_MESSAGE_CHARACTERS = 1_000_000;
@@ -20,6 +21,8 @@ export interface ApplyOptions {
   session: SessionOptions;
   /** When to give up waiting for table locks (now() clock). */
   deadline: number;
+  /** Told what was waited for table locks. */
+  waits: TableWaits;
   /** Take the migration lock inside the transaction, then ask `stillPending` (behind a pooler). */
   perTransaction?: { stillPending: () => Promise<boolean> } | undefined;
   /** SQL that goes into the migration's own transaction: its history row and the run row. */
@@ -51,12 +54,16 @@ export async function applyInTransaction(
       await rollback(client);
       const retryable = RETRYABLE.has(sqlstateOf(error) ?? '');
       const pause = jittered(Math.min(250 * 2 ** tries, 5000));
-      if (!retryable || now() + pause > options.deadline) throw error;
+      if (!retryable || now() + pause > options.deadline) {
+        if (retryable) addWait(options.waits, started);
+        throw withBlockers(error, options.waits);
+      }
       ctx.events.waitForTable?.(migration.name, toKasmDbError(error, `after ${Math.round(now() - started)} ms`));
       // The lock belongs to this session, which is idle meanwhile; behind a pooler there is no session of ours.
       if (!options.perTransaction && options.session.serverVersion >= 140_000)
         await client.query('SET idle_session_timeout = 0');
       await sleep(pause, ctx.signal);
+      addWait(options.waits, started);
     }
   }
 }
@@ -71,26 +78,30 @@ async function attempt(
   const started = now();
   const lockTimeoutMs = migration.lockTimeoutMs ?? options.session.lockTimeoutMs;
   await begin(client, { ...options.session, lockTimeoutMs });
+  let pid = client.processID as number;
   if (options.perTransaction) {
     const lock = await tryTransactionLock(client);
     if (!lock.locked) {
       await rollback(client);
       return { outcome: 'busy', holder: lock.holder };
     }
+    pid = lock.pid;
     if (!(await options.perTransaction.stillPending())) {
       await rollback(client);
       return { outcome: 'elsewhere' };
     }
   }
-  for (const piece of pieces(sql)) {
-    const run = { completed: 0 };
-    try {
-      await runScript(client, piece.sql, run, ctx.signal);
-    } catch (error) {
-      if (ctx.signal.aborted) throw error;
-      throw migrationFailure(error, migration, sql, { ...piece, completed: run.completed });
+  await watched(ctx, client, { migration: migration.name, pid, lockTimeoutMs, waits: options.waits }, async () => {
+    for (const piece of pieces(sql)) {
+      const run = { completed: 0 };
+      try {
+        await runScript(client, piece.sql, run, ctx.signal);
+      } catch (error) {
+        if (ctx.signal.aborted) throw error;
+        throw migrationFailure(error, migration, sql, { ...piece, completed: run.completed });
+      }
     }
-  }
+  });
   if (client.getTransactionStatus() !== 'T') {
     throw new KasmDbError('failed', `${migration.path} ended the transaction that kasm-db runs it in`, {
       migration: migration.name,

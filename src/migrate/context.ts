@@ -1,5 +1,6 @@
 import type { ConnectionSettings } from '../config/settings.js';
 import type { KasmDbError } from '../errors.js';
+import type { Blocker } from '../postgres/blocker.js';
 import type { LockHolder } from '../postgres/lock-holder.js';
 
 /** What a run tells while it works. Nothing of it decides anything. */
@@ -9,6 +10,8 @@ export interface RunEvents {
   retryConnect?(reason: KasmDbError): void;
   waitForLock?(holder: LockHolder | undefined): void;
   waitForTable?(migration: string, reason: KasmDbError): void;
+  /** Sessions that keep a migration from a lock, each time they are looked up. */
+  blocked?(migration: string, blockers: readonly Blocker[]): void;
   migrationStarted?(name: string, index: number, total: number): void;
   migrationDone?(name: string, ms: number): void;
   statementDone?(name: string, done: number, total: number): void;

@@ -1,4 +1,5 @@
 import { KasmDbError, messageOf } from '../errors.js';
+import type { Blocker } from '../postgres/blocker.js';
 import { type Client, connect } from '../postgres/connect.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
@@ -16,6 +17,7 @@ import { look } from './look.js';
 import { type Plan, plan } from './plan.js';
 import { newRun, type RunLog } from './run-row.js';
 import type { FullHistoryRow, Look } from './state.js';
+import type { TableWaits } from './table-wait.js';
 
 /** How long one attempt at DDL may make other sessions queue behind it. */
 const DDL_LOCK_TIMEOUT_MS = 2000;
@@ -32,10 +34,12 @@ export interface RunResult {
   /** As it was before this run. */
   plan: Plan<Migration>;
   applied: { name: string; ms: number }[];
-  /** Time spent waiting for another migrator, in milliseconds. */
+  /** Time spent waiting for another migrator and for table locks, in milliseconds. */
   waitedMs: number;
   /** Who was waited for. */
   holder?: LockHolder | undefined;
+  /** Who kept a migration from its table lock. */
+  blockers?: readonly Blocker[] | undefined;
 }
 
 /**
@@ -66,7 +70,10 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
       const result = state.pooled
         ? await runPooled(ctx, client, migrations, options, session, deadline)
         : await runDirect(ctx, client, migrations, options, session, deadline);
-      if (!('busy' in result)) return { ...result, waitedMs, holder: holder ?? undefined };
+      if (!('busy' in result)) {
+        const { tables, ...done } = result;
+        return { ...done, waitedMs: waitedMs + tables.ms, holder, blockers: tables.blockers };
+      }
       holder = result.busy ?? holder;
     } catch (error) {
       ctx.signal.throwIfAborted();
@@ -138,6 +145,7 @@ interface Run {
   plan: Plan<Migration>;
   pending: Migration[];
   applied: RunResult['applied'];
+  tables: TableWaits;
 }
 
 /** Looks and plans again: what was read before the lock may be old (TRAPS 12). */
@@ -161,10 +169,13 @@ async function planUnderLock(
     plan: planned,
     pending: planned.pending,
     applied: [],
+    tables: { ms: 0, blockers: [] },
   };
 }
 
-type Attempt = Omit<RunResult, 'waitedMs' | 'holder'> | { busy: LockHolder | undefined };
+type Attempt =
+  | (Pick<RunResult, 'look' | 'plan' | 'applied'> & { tables: TableWaits })
+  | { busy: LockHolder | undefined };
 
 async function runDirect(
   ctx: Context,
@@ -184,7 +195,7 @@ async function runDirect(
     );
   }
   await unlock(client);
-  return { look: run.look, plan: run.plan, applied: run.applied };
+  return { look: run.look, plan: run.plan, applied: run.applied, tables: run.tables };
 }
 
 /**
@@ -210,7 +221,7 @@ async function runPooled(
   if (run.pending.length > 0) await client.query(run.log.start(run.pending.length, 'migrate', run.pending[0]?.name));
   await client.query('COMMIT');
   await driveRun(run, (migration, i) => applyPooled(run, migration, i));
-  return { look: run.look, plan: run.plan, applied: run.applied };
+  return { look: run.look, plan: run.plan, applied: run.applied, tables: run.tables };
 }
 
 /** @param apply gives the milliseconds it took; undefined when someone else has applied it meanwhile */
@@ -234,18 +245,23 @@ async function driveRun(
     await begin(client, session)
       .then(() => client.query(`${log.fail(messageOf(error))}; COMMIT`))
       .catch(() => rollback(client));
-    throw new PartialError(toKasmDbError(error, 'migrating'), applied);
+    throw new PartialError(toKasmDbError(error, 'migrating'), run);
   }
 }
 
-/** A failure that says what was applied before it. */
+/** A failure that says what was applied before it, and who was in the way. */
 export class PartialError extends KasmDbError {
   /** Goes into the result. */
-  readonly fields: { applied: { name: string; ms: number }[] };
+  readonly fields: { applied: { name: string; ms: number }[]; lock?: { waitedMs: number; blockers: Blocker[] } };
 
-  constructor(error: KasmDbError, applied: RunResult['applied']) {
+  constructor(error: KasmDbError, { applied, tables }: Pick<Run, 'applied' | 'tables'>) {
     super(error.outcome, error.message, { ...error.details, exitCode: error.exitCode, cause: error.cause });
-    this.fields = { applied: applied.map(({ name, ms }) => ({ name, ms: Math.round(ms) })) };
+    this.fields = {
+      applied: applied.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
+      ...(tables.blockers.length > 0
+        ? { lock: { waitedMs: Math.round(tables.ms), blockers: [...tables.blockers] } }
+        : {}),
+    };
   }
 }
 
@@ -253,6 +269,7 @@ async function applyWrapped(run: Run, migration: Migration, index: number): Prom
   const result = await applyInTransaction(run.ctx, run.client, migration, {
     session: run.session,
     deadline: run.deadline,
+    waits: run.tables,
     record: (ms) => recordAndGoOn(run, migration, index, ms),
   });
   return result.outcome === 'applied' ? result.ms : 0;
@@ -264,6 +281,7 @@ async function applyPooled(run: Run, migration: Migration, index: number): Promi
     const result = await applyInTransaction(run.ctx, run.client, migration, {
       session: run.session,
       deadline: run.deadline,
+      waits: run.tables,
       perTransaction: {
         stillPending: async () => {
           const { rows } = await run.client.query('SELECT FROM kasm_db.migrations WHERE name = $1', [migration.name]);
@@ -289,6 +307,7 @@ async function applyUnwrapped(run: Run, migration: Migration, index: number): Pr
   await applyNoTransaction(ctx, client, migration, {
     session,
     deadline,
+    waits: run.tables,
     done: row?.statementsDone ?? 0,
     begun: begunStatement(row),
     mark: (done, total) => recordSql({ ...recordOf(migration, null), statements: { done, total } }),

@@ -15,29 +15,25 @@ export async function lockHolders(client: Client): Promise<LockHolder[]> {
   return rows;
 }
 
+/** `pid`: the session that got it, as the server counts it; behind a pooler that holds for the transaction only. */
+export type LockOutcome = { locked: true; pid: number } | { locked: false; holder: LockHolder | undefined };
+
 /**
  * Tries to get the migration lock for the session. Never waits inside the server: a waiter there would hold a snapshot that the
  * holder's CREATE INDEX CONCURRENTLY waits for, a deadlock (TRAPS 1).
  * @returns the holder when someone else has it
  * @throws KasmDbError environment when two sessions hold it at once (TRAPS 20)
  */
-export async function tryLock(
-  client: Client,
-): Promise<{ locked: true } | { locked: false; holder: LockHolder | undefined }> {
-  return outcome(client, `SELECT pg_try_advisory_lock(${LOCK_KEY}) AS locked`);
+export async function tryLock(client: Client): Promise<LockOutcome> {
+  return outcome(client, `SELECT pg_try_advisory_lock(${LOCK_KEY}) AS locked, pg_backend_pid() AS pid`);
 }
 
 /** The same for the current transaction: all that is safe behind a pooler (TRAPS 2). */
-export async function tryTransactionLock(
-  client: Client,
-): Promise<{ locked: true } | { locked: false; holder: LockHolder | undefined }> {
-  return outcome(client, `SELECT pg_try_advisory_xact_lock(${LOCK_KEY}) AS locked`);
+export async function tryTransactionLock(client: Client): Promise<LockOutcome> {
+  return outcome(client, `SELECT pg_try_advisory_xact_lock(${LOCK_KEY}) AS locked, pg_backend_pid() AS pid`);
 }
 
-async function outcome(
-  client: Client,
-  trySql: string,
-): Promise<{ locked: true } | { locked: false; holder: LockHolder | undefined }> {
+async function outcome(client: Client, trySql: string): Promise<LockOutcome> {
   const { rows } = await client.query(trySql);
   const others = await lockHolders(client);
   if (!rows[0].locked) return { locked: false, holder: others[0] };
@@ -50,7 +46,7 @@ async function outcome(
       },
     );
   }
-  return { locked: true };
+  return { locked: true, pid: rows[0].pid };
 }
 
 export async function unlock(client: Client): Promise<void> {

@@ -78,7 +78,8 @@ function requestCancel(client: Client): void {
   else connection.connect(client.port, client.host);
 }
 
-function destroy(client: Client): void {
+/** Cuts a connection without a word to the server. */
+export function destroy(client: Client): void {
   (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
 }
 

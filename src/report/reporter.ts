@@ -1,5 +1,6 @@
 import { formatMs } from '../config/duration.js';
 import type { RunEvents } from '../migrate/context.js';
+import { describeBlockers } from '../postgres/blocker.js';
 import { describeHolder } from '../postgres/lock-holder.js';
 import { now } from '../time.js';
 import { writeTerminationLog } from './output.js';
@@ -23,17 +24,22 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
   const err = style(wantsColor(process.stderr, options.color !== false));
   const progress = new Progress(process.stderr, err, options.quiet === true);
   let notices = 0;
-  let lastWait = Number.NEGATIVE_INFINITY;
+  const waits = new Map<string, number>();
+  /** A line of one kind, unless one was written a moment ago. */
+  const seldom = (kind: string, text: () => string) => {
+    if (now() - (waits.get(kind) ?? Number.NEGATIVE_INFINITY) < WAIT_LOG_MS) return;
+    waits.set(kind, now());
+    progress.log(text());
+  };
   const events: RunEvents = {
     progress: (text) => progress.log(text),
     retryConnect: (reason) => progress.log(`waiting for the database: ${printable(reason.message)}`),
-    waitForLock: (holder) => {
-      const text = `waiting for the migration lock: ${printable(describeHolder(holder))}`;
-      if (now() - lastWait < WAIT_LOG_MS) return;
-      lastWait = now();
-      progress.log(text);
-    },
-    waitForTable: (name, reason) => progress.log(`${name} gives way and tries again: ${printable(reason.message)}`),
+    waitForLock: (holder) =>
+      seldom('lock', () => `waiting for the migration lock: ${printable(describeHolder(holder))}`),
+    waitForTable: (name, reason) =>
+      seldom('table', () => `${name} gives way and tries again: ${printable(reason.message)}`),
+    blocked: (name, blockers) =>
+      seldom('blocked', () => `${name} waits for a lock: ${printable(describeBlockers(blockers))}`),
     migrationStarted: (name, i, total) => progress.busy(`${name} (${i + 1} of ${total})`),
     migrationDone: (name, ms) => progress.log(`${err.green('applied')} ${name} ${err.dim(formatMs(ms))}`),
     statementDone: (name, done, total) => progress.busy(`${name}: statement ${done} of ${total} done`),

@@ -1,4 +1,5 @@
 import type { Outcome } from '../errors.js';
+import type { Blocker } from '../postgres/blocker.js';
 import type { LockHolder } from '../postgres/lock-holder.js';
 
 /** What every command answers, and what `--json` prints; result.schema.json is made from src/report/schema.ts, which must agree. */
@@ -15,7 +16,8 @@ export interface Result {
   pending?: string[];
   unknown?: string[];
   changed?: string[];
-  lock?: { waitedMs: number; holder?: LockHolder };
+  /** `holder` of the migration lock; `blockers` of a table that a migration has to change. */
+  lock?: { waitedMs: number; holder?: LockHolder; blockers?: Blocker[] };
   run?: RunInfo;
   seed?: SeedInfo;
   /** Of `doctor`. */

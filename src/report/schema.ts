@@ -10,6 +10,18 @@ const holder = z.object({
   connectedSeconds: z.number().nullable(),
 });
 
+const blocker = z.strictObject({
+  pid: z.number().int(),
+  applicationName: z.string(),
+  clientAddr: z.string().nullable(),
+  state: z.string().nullable(),
+  querySeconds: z.number().nullable(),
+  transactionSeconds: z.number().nullable(),
+  relation: z.string().nullable(),
+  wanted: z.string(),
+  held: z.string().nullable(),
+});
+
 /** The JSON contract. Not loaded at run time: the build makes result.schema.json from it, and tests hold every output against it. */
 export const resultSchema = z.strictObject({
   command: z.string(),
@@ -32,7 +44,13 @@ export const resultSchema = z.strictObject({
   pending: z.array(z.string()).optional(),
   unknown: z.array(z.string()).optional(),
   changed: z.array(z.string()).optional(),
-  lock: z.strictObject({ waitedMs: z.number().int(), holder: holder.optional() }).optional(),
+  lock: z
+    .strictObject({
+      waitedMs: z.number().int(),
+      holder: holder.optional(),
+      blockers: z.array(blocker).optional(),
+    })
+    .optional(),
   run: z
     .strictObject({
       phase: z.enum(['migrate', 'seed', 'done', 'failed', 'died']),

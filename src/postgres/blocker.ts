@@ -1,0 +1,44 @@
+/** A session that keeps a migration from its lock. Never holds the text of its query: that may hold secrets. */
+export interface Blocker {
+  /** 0: a prepared transaction (pg_prepared_xacts), which has no process. */
+  pid: number;
+  applicationName: string;
+  clientAddr: string | null;
+  /** As in pg_stat_activity: active, idle in transaction, …; null, as the ages are, where the role may not see that. */
+  state: string | null;
+  /** Age of its current (if active) or last query, in seconds. */
+  querySeconds: number | null;
+  /** Age of its transaction, in seconds. */
+  transactionSeconds: number | null;
+  /** Table or index that the lock is on, with its schema; null for a lock that is on none. */
+  relation: string | null;
+  /** Lock mode that the migration asks for. */
+  wanted: string;
+  /** Lock modes that the blocker has; null when it only stands before the migration in the queue. */
+  held: string | null;
+}
+
+/** For people: who, since when, and with what. */
+export function describeBlocker(blocker: Blocker): string {
+  const { pid, applicationName, clientAddr, state, querySeconds, transactionSeconds, relation, held } = blocker;
+  const on = relation ? ` on ${relation}` : '';
+  const lock = held ? `holds ${held}${on}` : `waits for its own lock${on}`;
+  if (pid === 0) return `a prepared transaction (see pg_prepared_xacts) ${lock}`;
+  const age = transactionSeconds ?? querySeconds;
+  const facts = [
+    applicationName || 'unnamed',
+    ...(clientAddr ? [`from ${clientAddr}`] : []),
+    ...(state ? [state] : []),
+    ...(age === null ? [] : [`${transactionSeconds === null ? 'query' : 'transaction'} of ${Math.round(age)} s`]),
+  ];
+  return `PID ${pid} (${facts.join(', ')}) ${lock}`;
+}
+
+/** No more than a person would read, of many readers. */
+const SHOWN = 3;
+
+export function describeBlockers(blockers: readonly Blocker[]): string {
+  const shown = blockers.slice(0, SHOWN).map(describeBlocker);
+  const more = blockers.length - shown.length;
+  return [...shown, ...(more > 0 ? [`${more} more`] : [])].join('; ');
+}
