@@ -164,11 +164,12 @@ const COMMANDS = ['migrate', 'check', 'status', 'plan', 'seed', 'bootstrap', 'do
 function globalOptions(): Option[] {
   return [
     new Option('--url <url>', 'postgres://USER@HOST:PORT/DATABASE?sslmode=MODE, without password'),
-    new Option('--host <host>', 'server'),
+    new Option('--host <host>', 'server; several with commas, tried in order'),
     new Option('--port <port>', 'its port (default 5432)'),
     new Option('--dbname <name>', 'database'),
     new Option('--user <name>', 'login'),
     new Option('--sslmode <mode>', 'as in libpq (default prefer)'),
+    new Option('--target-session-attrs <kind>', 'as in libpq: which of several hosts will do'),
     new Option('--direct-url <url>', 'way around a pooler, for commands that write'),
     new Option('--role <name>', 'role to work as (SET ROLE)'),
     new Option('--connect-timeout <duration>', 'keep trying to connect (default 10s)'),

@@ -133,7 +133,7 @@ function databaseInfo(resolve: () => ConnectionSettings): DatabaseInfo | undefin
 }
 
 export function describeDatabase(settings: ConnectionSettings, look?: Look): DatabaseInfo {
-  const { host, port } = settings.hosts[0] as { host: string; port: number };
+  const { host, port } = look?.server ?? (settings.hosts[0] as { host: string; port: number });
   return {
     host,
     port,

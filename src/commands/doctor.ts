@@ -85,6 +85,7 @@ function describeSettings(settings: ConnectionSettings): string {
     `user ${settings.user}${from('user')}`,
     `password ${settings.password === undefined ? 'not set' : `set${from('password')}`}`,
     `sslmode ${settings.sslmode}${from('sslmode')}`,
+    ...(settings.targetSessionAttrs === 'any' ? [] : [`server wished for: ${settings.targetSessionAttrs}`]),
     ...(settings.role ? [`role ${settings.role}`] : []),
   ].join('; ');
 }
@@ -165,7 +166,7 @@ async function checkDatabase(report: Report, client: Client, state: Look, settin
       'primary',
       'environment',
       'this server is a standby; it takes no writes',
-      'connect to the primary, or list all hosts with PGTARGETSESSIONATTRS=read-write',
+      'connect to the primary, or list all hosts (POSTGRES_HOST=a,b): then it is found',
     );
   else report.ok('primary', 'this server takes writes');
   if (state.pooled)

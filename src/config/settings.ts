@@ -50,6 +50,7 @@ export interface ConnectionFlags {
   dbname?: string;
   user?: string;
   sslmode?: string;
+  targetSessionAttrs?: string;
   directUrl?: string;
   role?: string;
   connectTimeout?: string;
@@ -71,7 +72,7 @@ const SETTINGS = [
   { key: 'sslcert', libpq: 'PGSSLCERT' },
   { key: 'sslkey', libpq: 'PGSSLKEY' },
   { key: 'channel_binding', libpq: 'PGCHANNELBINDING' },
-  { key: 'target_session_attrs', libpq: 'PGTARGETSESSIONATTRS' },
+  { key: 'target_session_attrs', flag: 'targetSessionAttrs', libpq: 'PGTARGETSESSIONATTRS' },
   { key: 'options', libpq: 'PGOPTIONS' },
   { key: 'connect_timeout', libpq: 'PGCONNECT_TIMEOUT' },
   { key: 'passfile', libpq: 'PGPASSFILE' },
@@ -135,7 +136,7 @@ export function resolveSettings(
     const flag = 'flag' in setting ? flags[setting.flag] : undefined;
     const found =
       fromUrl(key, 0, directUrls) ??
-      (flag !== undefined ? { value: flag, source: `--${key}` } : undefined) ??
+      (flag !== undefined ? { value: flag, source: `--${key.replaceAll('_', '-')}` } : undefined) ??
       fromUrl(key, directUrls, flagUrls) ??
       fromUrl(key, flagUrls, urls.length) ??
       ('kasm' in setting ? variable(setting.kasm) : undefined) ??
@@ -155,9 +156,10 @@ export function resolveSettings(
     });
   }
   const login = user ?? userInfo().username;
+  const hosts = pairHosts(host ?? 'localhost', port ?? '5432', sources);
   const role = flags.role ?? variable('KASM_DB_ROLE')?.value;
   return {
-    hosts: pairHosts(host ?? 'localhost', port ?? '5432', sources),
+    hosts,
     dbname: dbname ?? login,
     user: login,
     password: get('password') ?? mountedPassword(flags.secrets ?? env.KASM_DB_SECRETS_DIR, sources),
@@ -166,12 +168,7 @@ export function resolveSettings(
     sslcert: get('sslcert'),
     sslkey: get('sslkey'),
     channelBinding: oneOf('channel_binding', get('channel_binding') ?? 'prefer', CHANNEL_BINDING_MODES, sources),
-    targetSessionAttrs: oneOf(
-      'target_session_attrs',
-      get('target_session_attrs') ?? 'any',
-      TARGET_SESSION_ATTRS,
-      sources,
-    ),
+    targetSessionAttrs: wishedServer(get('target_session_attrs'), hosts.length, options.direct, sources),
     options: get('options'),
     role: role || undefined,
     connectTimeoutMs: connectTimeout(flags.connectTimeout, get('connect_timeout'), sources),
@@ -252,6 +249,26 @@ function pairHosts(host: string, port: string, sources: Record<string, string>):
     host: name.trim() || 'localhost',
     port: (ports.length > 1 ? ports[i] : ports[0]) as number,
   }));
+}
+
+/**
+ * Which of several servers will do. A command that writes needs the primary: `any` and `prefer-standby`, which a gate may share with it,
+ * are met by that one too.
+ */
+function wishedServer(
+  value: string | undefined,
+  hosts: number,
+  writes: boolean,
+  sources: Record<string, string>,
+): TargetSessionAttrs {
+  const wish = oneOf('target_session_attrs', value ?? 'any', TARGET_SESSION_ATTRS, sources);
+  if (!writes) return wish;
+  if (wish === 'standby' || wish === 'read-only') {
+    throw new KasmDbError('usage', `target_session_attrs "${wish}" (${sources.target_session_attrs}) takes no writes`, {
+      hint: 'this command writes: use primary or read-write, or leave it out, which finds the primary',
+    });
+  }
+  return hosts > 1 && wish !== 'read-write' ? 'primary' : wish;
 }
 
 function oneOf<T extends string>(

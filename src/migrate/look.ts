@@ -115,6 +115,7 @@ async function ask(client: Client, sql: string, tolerated: readonly string[] = [
 // biome-ignore lint/suspicious/noExplicitAny: a row of SQL above.
 function lookOf(client: Client, row: any): Look {
   return {
+    server: { host: client.host, port: client.port },
     serverVersion: row.version,
     standby: row.standby,
     lockHeld: row.standby ? undefined : (row.locked ?? undefined),

@@ -117,7 +117,7 @@ export function planFor(migrations: Migration[], state: Look, to: string | undef
 async function prepare(pending: Migration[], state: Look): Promise<void> {
   if (state.standby) {
     throw new KasmDbError('environment', 'this server is a standby; it takes no writes', {
-      hint: 'connect to the primary, or list all hosts and set PGTARGETSESSIONATTRS=read-write',
+      hint: 'connect to the primary, or list all hosts (POSTGRES_HOST=a,b): then it is found',
     });
   }
   const noTransaction = pending.find((migration) => !migration.transaction);

@@ -49,6 +49,8 @@ export interface FullHistoryRow extends HistoryRow {
 export interface Look extends DatabaseState {
   history: FullHistoryRow[] | undefined;
   run: RunRow | undefined;
+  /** The one of several hosts that answered. */
+  server?: { host: string; port: number };
   /** server_version_num, such as 160014. */
   serverVersion: number;
   /** Someone holds the migration lock; undefined: nobody looked, or a standby, which doesn't show it. */

@@ -1,15 +1,19 @@
 import pg from 'pg';
 import type { ChannelBinding, ConnectionSettings } from '../config/settings.js';
 import { type TlsAttempt, tlsAttempts } from '../config/tls.js';
-import { isKasmDbError, KasmDbError, messageOf } from '../errors.js';
+import { isKasmDbError, KasmDbError } from '../errors.js';
 import { jittered, now, sleep } from '../time.js';
 import { applicationName } from './application-name.js';
+import { disconnect } from './query.js';
+import { asUnreachable, combine, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
+import { type Announced, mismatch } from './session-attrs.js';
 import { isServerError } from './sqlstate.js';
 
 export type Client = pg.Client & {
   processID: number | null;
   /** server_version_num, as the server announced it at login (a pooler passes it on). */
   announcedVersion?: number;
+  announced: Announced;
 };
 
 export interface ConnectOptions {
@@ -21,19 +25,16 @@ export interface ConnectOptions {
   once?: boolean | undefined;
 }
 
-/** What may be wrong with one attempt, and whether a later one may succeed. */
-interface Refusal {
-  error: KasmDbError;
-  heals: boolean;
-}
-
 /** A single attempt never waits longer than this for a host that answers nothing. */
 const ATTEMPT_MS = 10_000;
 /** The last attempt before connectTimeoutMs is over gets at least this, or it would hide what the earlier ones were told. */
 const LAST_ATTEMPT_MS = 1000;
+/** No host of a list gets less, however little is left. */
+const LEAST_ATTEMPT_MS = 250;
 
 /**
  * Logs in, trying every host and every TLS attempt of the sslmode, again and again until `connectTimeoutMs` is over where that may help.
+ * Unlike libpq, a host that refuses the login does not end the list: the one that is wished for may stand behind it.
  * @param resolve gives the settings; called for each attempt, since a mounted Secret may change meanwhile
  * @throws KasmDbError unreachable (it may heal), environment (it won't), usage
  */
@@ -44,16 +45,12 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
     options.signal?.throwIfAborted();
     const settings = resolve();
     const left = settings.connectTimeoutMs - (now() - started);
-    const result = await tryHosts(
-      settings,
-      Math.max(left, Math.min(settings.connectTimeoutMs, LAST_ATTEMPT_MS)),
-      options.signal,
-    );
+    const atLeast = Math.min(settings.connectTimeoutMs, LAST_ATTEMPT_MS);
+    const result = await tryHosts(settings, now() + Math.max(left, atLeast), options.signal);
     if (!('error' in result)) return result;
     const pause = jittered(Math.min(100 * 2 ** tries, 2000));
-    if (!result.heals || options.once || now() - started + pause > settings.connectTimeoutMs) {
-      throw result.error;
-    }
+    if (options.once) throw asUnreachable(result.error);
+    if (!result.heals || now() - started + pause > settings.connectTimeoutMs) throw result.error;
     if (reported !== result.error.message) {
       reported = result.error.message;
       options.onRetry?.(result.error);
@@ -62,15 +59,31 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
   }
 }
 
-async function tryHosts(settings: ConnectionSettings, left: number, signal?: AbortSignal): Promise<Client | Refusal> {
-  let last: Refusal | undefined;
-  for (const { host, port } of settings.hosts) {
-    const result = await tryHost(settings, host, port, left, signal);
+async function tryHosts(
+  settings: ConnectionSettings,
+  deadline: number,
+  signal?: AbortSignal,
+): Promise<Client | Refusal> {
+  if (settings.targetSessionAttrs !== 'prefer-standby') return tryEach(settings, deadline, signal);
+  const standby = await tryEach({ ...settings, targetSessionAttrs: 'standby' }, deadline, signal);
+  if (!('error' in standby)) return standby;
+  return tryEach({ ...settings, targetSessionAttrs: 'any' }, deadline, signal);
+}
+
+async function tryEach(
+  settings: ConnectionSettings,
+  deadline: number,
+  signal?: AbortSignal,
+): Promise<Client | Refusal> {
+  const refusals: Refusal[] = [];
+  for (const [i, { host, port }] of settings.hosts.entries()) {
+    // A host that answers nothing must leave time for those after it.
+    const share = Math.max((deadline - now()) / (settings.hosts.length - i), LEAST_ATTEMPT_MS);
+    const result = await tryHost(settings, host, port, share, signal);
     if (!('error' in result)) return result;
-    // A host that may come back must not be hidden by one that never will.
-    if (!last || result.heals || !last.heals) last = result;
+    refusals.push(result);
   }
-  return last as Refusal;
+  return combine(refusals);
 }
 
 async function tryHost(
@@ -84,16 +97,34 @@ async function tryHost(
   let first: unknown;
   for (const tls of attempts) {
     try {
-      return await attempt(settings, host, port, tls, Math.min(left, ATTEMPT_MS), signal);
+      const client = await attempt(settings, host, port, tls, Math.min(left, ATTEMPT_MS), signal);
+      const wrong = await isWrongKind(client, settings, signal);
+      return wrong === undefined ? client : wrongKind(settings, host, port, wrong);
     } catch (error) {
       signal?.throwIfAborted();
-      if (isKasmDbError(error)) throw error;
+      if (isKasmDbError(error) && error.outcome === 'usage') throw error;
       if (first === undefined || isTlsRefusal(first)) first = error;
       // The other kind of attempt only helps where this one was refused for its kind.
       if (isServerError(error) ? !error.code.startsWith('28') : !isTlsRefusal(error)) break;
     }
   }
   return refusal(first, settings, host, port);
+}
+
+/** Ends the connection where it is the wrong one. */
+async function isWrongKind(
+  client: Client,
+  settings: ConnectionSettings,
+  signal?: AbortSignal,
+): Promise<string | undefined> {
+  let wrong: string | undefined = 'was not asked';
+  try {
+    wrong = await mismatch(client, settings.targetSessionAttrs);
+    signal?.throwIfAborted();
+    return wrong;
+  } finally {
+    if (wrong !== undefined) void disconnect(client);
+  }
 }
 
 function attempt(
@@ -118,11 +149,13 @@ function attempt(
     keepAliveInitialDelayMillis: 10_000,
     connectionTimeoutMillis: timeoutMs,
   } as pg.ClientConfig) as Client;
+  client.announced = {};
   (client as unknown as { connection: NodeJS.EventEmitter }).connection.on('parameterStatus', (message) => {
+    const value = String(message.parameterValue);
+    if (message.parameterName === 'in_hot_standby') client.announced.inHotStandby = value === 'on';
+    if (message.parameterName === 'default_transaction_read_only') client.announced.readOnly = value === 'on';
     if (message.parameterName !== 'server_version') return;
-    const [major = 0, minor = 0] = String(message.parameterValue)
-      .split(/[^0-9]+/)
-      .map(Number);
+    const [major = 0, minor = 0] = value.split(/[^0-9]+/).map(Number);
     client.announcedVersion = major * 10_000 + minor;
   });
   // Without a listener an error on an idle connection ends the process (TRAPS 21); the next query reports it.
@@ -169,95 +202,4 @@ async function fromPassfile(settings: ConnectionSettings, host: string, port: nu
     if (before === undefined) delete process.env.PGPASSFILE;
     else process.env.PGPASSFILE = before;
   }
-}
-
-function isTlsRefusal(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  const code = (error as NodeJS.ErrnoException).code ?? '';
-  return (
-    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO|HOSTNAME_MISMATCH)/.test(code) ||
-    // pg has no code for these two.
-    /SSL connection/.test(error.message)
-  );
-}
-
-function refusal(error: unknown, settings: ConnectionSettings, host: string, port: number): Refusal {
-  const at = host.startsWith('/') ? `${host} (port ${port})` : `${host}:${port}`;
-  const refuse = (heals: boolean, message: string, hint: string, sqlstate?: string): Refusal => ({
-    heals,
-    error: new KasmDbError('unreachable', message, { hint, cause: error, ...(sqlstate ? { sqlstate } : {}) }),
-  });
-  if (isServerError(error)) {
-    const said = `${error.message} (SQLSTATE ${error.code})`;
-    if (error.code === '57P03')
-      return refuse(true, `${at} is starting up or shutting down: ${said}`, 'wait for it', error.code);
-    if (error.code === '53300')
-      return refuse(
-        true,
-        `${at} has no connection left: ${said}`,
-        'raise max_connections, or end idle sessions',
-        error.code,
-      );
-    if (error.code.startsWith('28')) {
-      return refuse(
-        false,
-        `${at} refuses the login of "${settings.user}": ${said}`,
-        'check user and password (POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE) and pg_hba.conf',
-        error.code,
-      );
-    }
-    if (error.code === '3D000') {
-      return refuse(
-        false,
-        `${at} has no database "${settings.dbname}": ${said}`,
-        'correct POSTGRES_DB, or create it: CREATE DATABASE',
-        error.code,
-      );
-    }
-    return refuse(
-      error.code.startsWith('57') || error.code.startsWith('53'),
-      `${at}: ${said}`,
-      error.hint ?? 'read the server log',
-      error.code,
-    );
-  }
-  if (isTlsRefusal(error)) {
-    return refuse(
-      false,
-      `TLS with ${at} failed (sslmode=${settings.sslmode}): ${messageOf(error)}`,
-      'check sslmode, PGSSLROOTCERT and the name in the server certificate',
-    );
-  }
-  const code = codeOf(error);
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
-    return refuse(
-      true,
-      `the host name "${host}" is not found in DNS (${code})`,
-      'correct POSTGRES_HOST, or wait until its Service exists',
-    );
-  }
-  if (code === 'ECONNREFUSED' || code === 'ENOENT') {
-    return refuse(
-      true,
-      `${at} refuses connections (${code})`,
-      'is PostgreSQL running there? check POSTGRES_HOST and POSTGRES_PORT',
-    );
-  }
-  if (messageOf(error) === 'timeout expired') {
-    return refuse(
-      true,
-      `${at} did not answer in time`,
-      'check POSTGRES_HOST, POSTGRES_PORT, firewalls and NetworkPolicies',
-    );
-  }
-  return refuse(
-    true,
-    `cannot connect to ${at}: ${messageOf(error)}`,
-    'check POSTGRES_HOST, POSTGRES_PORT and the server',
-  );
-}
-
-function codeOf(error: unknown): string | undefined {
-  if (error instanceof AggregateError) return codeOf(error.errors[0]);
-  return (error as NodeJS.ErrnoException)?.code;
 }

@@ -190,6 +190,38 @@ describe('settings › the other values', () => {
   });
 });
 
+describe('settings › which of several servers', () => {
+  const attrs = (flags: ConnectionFlags, env: Environment, writes: boolean) =>
+    resolve({ user: 'app', ...flags }, env, writes).targetSessionAttrs;
+
+  it.each([
+    ['a', undefined, 'any', 'any'],
+    ['a,b', undefined, 'any', 'primary'],
+    ['a,b', 'any', 'any', 'primary'],
+    ['a,b', 'prefer-standby', 'prefer-standby', 'primary'],
+    ['a,b', 'read-write', 'read-write', 'read-write'],
+    ['a', 'primary', 'primary', 'primary'],
+    ['a', 'prefer-standby', 'prefer-standby', 'prefer-standby'],
+  ])('of %s with %s: reading takes %s, writing %s', (host, wish, reading, writing) => {
+    const env = wish ? { PGTARGETSESSIONATTRS: wish } : {};
+    expect(attrs({ host }, env, false)).toBe(reading);
+    expect(attrs({ host }, env, true)).toBe(writing);
+  });
+
+  it('the flag wins over the URL, the URL over the variable', () => {
+    const env = { PGTARGETSESSIONATTRS: 'standby', KASM_DB_URL: 'postgres://a,b?target_session_attrs=read-only' };
+    expect(attrs({}, env, false)).toBe('read-only');
+    expect(attrs({ targetSessionAttrs: 'primary' }, env, false)).toBe('primary');
+  });
+
+  it.each(['standby', 'read-only'])('writing with %s is refused', (wish) => {
+    expect(refusal(() => attrs({ host: 'a,b' }, { PGTARGETSESSIONATTRS: wish }, true))).toMatchObject({
+      outcome: 'usage',
+      message: `target_session_attrs "${wish}" (PGTARGETSESSIONATTRS) takes no writes`,
+    });
+  });
+});
+
 describe('settings › hosts and ports', () => {
   it.each([
     [

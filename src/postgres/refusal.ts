@@ -1,0 +1,145 @@
+import type { ConnectionSettings } from '../config/settings.js';
+import { isKasmDbError, KasmDbError, messageOf } from '../errors.js';
+import { isServerError } from './sqlstate.js';
+
+/** What may be wrong with one attempt, and whether a later one may succeed. */
+export interface Refusal {
+  error: KasmDbError;
+  heals: boolean;
+}
+
+/** True where TLS itself failed: refused by the server, or its certificate by us. */
+export function isTlsRefusal(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  const code = (error as NodeJS.ErrnoException).code ?? '';
+  return (
+    /^(ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|SELF_SIGNED|DEPTH_ZERO|EPROTO|HOSTNAME_MISMATCH)/.test(code) ||
+    // pg has no code for this one.
+    error.message === 'The server does not support SSL connections'
+  );
+}
+
+/** A host as messages name it. */
+export function hostText(host: string, port: number): string {
+  if (host.startsWith('/')) return `${host} (port ${port})`;
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** What a failed attempt means: the one table of what may heal by itself and what will not. */
+export function refusal(error: unknown, settings: ConnectionSettings, host: string, port: number): Refusal {
+  const at = hostText(host, port);
+  const refuse = (heals: boolean, message: string, hint: string, sqlstate?: string): Refusal => ({
+    heals,
+    error: new KasmDbError('unreachable', message, { hint, cause: error, ...(sqlstate ? { sqlstate } : {}) }),
+  });
+  if (isKasmDbError(error)) return { heals: false, error };
+  if (isServerError(error)) {
+    const said = `${error.message} (SQLSTATE ${error.code})`;
+    if (error.code === '57P03')
+      return refuse(true, `${at} is starting up or shutting down: ${said}`, 'wait for it', error.code);
+    if (error.code === '53300')
+      return refuse(
+        true,
+        `${at} has no connection left: ${said}`,
+        'raise max_connections, or end idle sessions',
+        error.code,
+      );
+    if (error.code.startsWith('28')) {
+      return refuse(
+        false,
+        `${at} refuses the login of "${settings.user}": ${said}`,
+        'check user and password (POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE) and pg_hba.conf',
+        error.code,
+      );
+    }
+    if (error.code === '3D000') {
+      return refuse(
+        false,
+        `${at} has no database "${settings.dbname}": ${said}`,
+        'correct POSTGRES_DB, or create it: CREATE DATABASE',
+        error.code,
+      );
+    }
+    return refuse(
+      error.code.startsWith('57') || error.code.startsWith('53'),
+      `${at}: ${said}`,
+      error.hint ?? 'read the server log',
+      error.code,
+    );
+  }
+  if (isTlsRefusal(error)) {
+    return refuse(
+      false,
+      `TLS with ${at} failed (sslmode=${settings.sslmode}): ${messageOf(error)}`,
+      'check sslmode, PGSSLROOTCERT and the name in the server certificate',
+    );
+  }
+  const code = codeOf(error);
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+    return refuse(
+      true,
+      `the host name "${host}" is not found in DNS (${code})`,
+      'correct POSTGRES_HOST, or wait until its Service exists',
+    );
+  }
+  if (code === 'ECONNREFUSED' || code === 'ENOENT') {
+    return refuse(
+      true,
+      `${at} refuses connections (${code})`,
+      'is PostgreSQL running there? check POSTGRES_HOST and POSTGRES_PORT',
+    );
+  }
+  if (messageOf(error) === 'timeout expired') {
+    return refuse(
+      true,
+      `${at} did not answer in time`,
+      'check POSTGRES_HOST, POSTGRES_PORT, firewalls and NetworkPolicies',
+    );
+  }
+  return refuse(
+    true,
+    `cannot connect to ${at}: ${messageOf(error)}`,
+    'check POSTGRES_HOST, POSTGRES_PORT and the server',
+  );
+}
+
+/** A server that answers, but is not of the kind wished for; a failover may change that. */
+export function wrongKind(settings: ConnectionSettings, host: string, port: number, what: string): Refusal {
+  return {
+    heals: true,
+    error: new KasmDbError(
+      'environment',
+      `${hostText(host, port)} ${what} (target_session_attrs=${settings.targetSessionAttrs})`,
+      { hint: 'list all hosts of the cluster (POSTGRES_HOST=a,b), or correct PGTARGETSESSIONATTRS' },
+    ),
+  };
+}
+
+/**
+ * What to say of several hosts that all refused: the reason that may heal decides, all are told. A list without the server that is
+ * wished for is unreachable, not a wrong environment: during a failover there is none for a while.
+ */
+export function combine(refusals: readonly Refusal[]): Refusal {
+  const [first] = refusals as [Refusal];
+  if (refusals.length === 1) return first;
+  const chosen = refusals.findLast(({ heals }) => heals) ?? first;
+  const reasons = [...new Set(refusals.map(({ error }) => error.message))];
+  return {
+    heals: chosen.heals,
+    error: new KasmDbError('unreachable', `none of the ${refusals.length} hosts will do: ${reasons.join('; ')}`, {
+      ...chosen.error.details,
+      cause: chosen.error,
+    }),
+  };
+}
+
+/** For a gate: behind one name another server may stand a moment later, so it goes on looking. */
+export function asUnreachable(error: KasmDbError): KasmDbError {
+  if (error.outcome !== 'environment') return error;
+  return new KasmDbError('unreachable', error.message, { ...error.details, cause: error });
+}
+
+function codeOf(error: unknown): string | undefined {
+  if (error instanceof AggregateError) return codeOf(error.errors[0]);
+  return (error as NodeJS.ErrnoException)?.code;
+}

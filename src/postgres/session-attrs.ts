@@ -1,0 +1,41 @@
+import type { TargetSessionAttrs } from '../config/settings.js';
+import type { Client } from './connect.js';
+
+/** What a server said at login about taking writes; PostgreSQL 14 and later tell it unasked. */
+export interface Announced {
+  inHotStandby?: boolean;
+  readOnly?: boolean;
+}
+
+/**
+ * Is this the kind of server that is wished for? As libpq decides it (PostgreSQL manual, 34.1.2, target_session_attrs): from what the
+ * server announced, else by asking.
+ * @param wish prefer-standby is two passes, `standby` and then `any`, so it never comes here
+ * @returns undefined when it is, else what it is instead
+ */
+export async function mismatch(client: Client, wish: TargetSessionAttrs): Promise<string | undefined> {
+  switch (wish) {
+    case 'primary':
+      return (await isStandby(client)) ? 'is a standby' : undefined;
+    case 'standby':
+      return (await isStandby(client)) ? undefined : 'is no standby';
+    case 'read-write':
+      return (await isReadOnly(client)) ? 'takes no writes' : undefined;
+    case 'read-only':
+      return (await isReadOnly(client)) ? undefined : 'takes writes';
+    default:
+      return undefined;
+  }
+}
+
+async function isStandby(client: Client): Promise<boolean> {
+  const said = client.announced.inHotStandby;
+  if (said !== undefined) return said;
+  return (await client.query('SELECT pg_catalog.pg_is_in_recovery() AS standby')).rows[0].standby;
+}
+
+async function isReadOnly(client: Client): Promise<boolean> {
+  const { inHotStandby, readOnly } = client.announced;
+  if (inHotStandby !== undefined && readOnly !== undefined) return inHotStandby || readOnly;
+  return (await client.query('SHOW transaction_read_only')).rows[0].transaction_read_only === 'on';
+}
