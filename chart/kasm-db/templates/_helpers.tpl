@@ -1,4 +1,6 @@
 {{/*
+For parents and other charts:
+
 kasm-db.gate: the init container that holds a pod back until the database has everything this build needs.
 kasm-db.gate.volumes: the volumes it needs in that pod.
 
@@ -9,95 +11,183 @@ kasm-db.gate.volumes: the volumes it needs in that pod.
       volumes: {{- include "kasm-db.gate.volumes" . | nindent 8 }}
 
 Called from a parent chart they find the values of the dependency named kasm-db; under an alias, pass
-(index .Subcharts "alias") instead of the dot.
+(index .Subcharts "alias") instead of the dot. A chart that computes values passes a context of its own: a dict of
+Values, Release and Chart; kasm-db.manifests renders everything else from it.
 */}}
 {{- define "kasm-db.gate" -}}
 {{- $context := index (.Subcharts | default dict) "kasm-db" | default . -}}
 {{- include "kasm-db.validate" $context -}}
+{{- $values := $context.Values -}}
 - name: kasm-db-gate
   {{- include "kasm-db.container" $context | nindent 2 }}
   args:
     - check
-    {{- if $context.Values.seed.enabled }}
+    {{- if $values.seed.enabled }}
     - --seed
     {{- end }}
     - --wait
-    - {{ $context.Values.gate.wait | quote }}
-  env: {{- include "kasm-db.env" $context | nindent 4 }}
-  resources: {{- toYaml $context.Values.gate.resources | nindent 4 }}
-  volumeMounts: {{- include "kasm-db.mounts" $context | nindent 4 }}
+    - {{ $values.gate.wait | quote }}
+    {{- include "kasm-db.documentArgs" $context | nindent 4 }}
+  env:
+    {{- include "kasm-db.env" (dict "context" $context "gate" true) | nindent 4 }}
+    {{- with $values.gate.extraEnv }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  resources: {{- toYaml $values.gate.resources | nindent 4 }}
+  volumeMounts:
+    {{- include "kasm-db.mounts" $context | nindent 4 }}
+    {{- with $values.gate.extraVolumeMounts }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
 {{- end -}}
 
 {{- define "kasm-db.gate.volumes" -}}
 {{- $context := index (.Subcharts | default dict) "kasm-db" | default . -}}
-{{- include "kasm-db.volumes" $context -}}
+{{- include "kasm-db.volumes" (dict "context" $context "gate" true) -}}
+{{- end -}}
+
+{{/* Everything but the gates, for a parent chart that passes its own context. */}}
+{{- define "kasm-db.manifests" -}}
+{{- $context := . -}}
+{{- range list "credentials" "networkPolicy" "job" "test" }}
+{{- with include (printf "kasm-db.%s" .) $context }}
+---
+{{ . }}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* The pod of the migrator, from which the name of a plain Job is made. */}}
 {{- define "kasm-db.podTemplate" -}}
+{{- $rotate := join "," .Values.seed.rotate -}}
 metadata:
-  labels: {{- include "kasm-db.labels" . | nindent 4 }}
+  labels:
+    {{- include "kasm-db.labels" . | nindent 4 }}
+    {{- with .Values.migrator.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .Values.migrator.podAnnotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
 spec:
   restartPolicy: Never
   terminationGracePeriodSeconds: 30
-  enableServiceLinks: false
-  automountServiceAccountToken: false
-  {{- with .Values.image.pullSecrets }}
-  imagePullSecrets:
-    {{- range . }}
-    - name: {{ . | quote }}
-    {{- end }}
-  {{- end }}
-  securityContext:
-    runAsNonRoot: true
-    runAsUser: 65532
-    runAsGroup: 65532
-    fsGroup: 65532
-    fsGroupChangePolicy: OnRootMismatch
-    seccompProfile:
-      type: RuntimeDefault
+  {{- include "kasm-db.podSettings" . | nindent 2 }}
+  {{- if $rotate }}
+  initContainers:
+    {{- include "kasm-db.migrate" . | nindent 4 }}
   containers:
-    - name: migrate
+    - name: rotate
       {{- include "kasm-db.container" . | nindent 6 }}
       args:
-        - migrate
-        {{- if .Values.seed.enabled }}
-        - --seed
+        - seed
+        - --rotate
+        - {{ $rotate | quote }}
+        - --lock-timeout
+        - {{ .Values.migrator.lockTimeout | quote }}
+        {{- if or .Values.seed.existingConfigMap .Values.seed.existingSecret }}
+        - --seeds
+        - /etc/kasm-db/seeds
         {{- end }}
         - --json
-      env:
-        {{- include "kasm-db.env" . | nindent 8 }}
-        {{- if .Values.seed.enabled }}
-        - name: KASM_DB_SECRETS_DIR
-          value: /etc/kasm-db/secrets
-        {{- end }}
-      resources: {{- toYaml .Values.migrator.resources | nindent 8 }}
-      volumeMounts:
-        {{- include "kasm-db.mounts" . | nindent 8 }}
-        {{- if .Values.seed.enabled }}
-        - name: kasm-db-secrets
-          mountPath: /etc/kasm-db/secrets
-          readOnly: true
-        {{- end }}
+      {{- include "kasm-db.migratorInside" . | nindent 6 }}
+  {{- else }}
+  containers:
+    {{- include "kasm-db.migrate" . | nindent 4 }}
+  {{- end }}
   volumes:
-    {{- include "kasm-db.volumes" . | nindent 4 }}
-    {{- if .Values.seed.enabled }}
-    - name: kasm-db-secrets
-      secret:
-        secretName: {{ .Values.credentials.existingSecret | quote }}
-        defaultMode: 288 # 0440
-        # What is missing is named by the migrator (exit 8); the kubelet would only leave the pod in ContainerCreating.
-        optional: true
-        items:
-          - key: {{ .Values.credentials.keys.adminPassword | quote }}
-            path: admin-password
-          - key: {{ .Values.credentials.keys.userPassword | quote }}
-            path: user-password
-          - key: {{ .Values.credentials.keys.managerToken | quote }}
-            path: manager-token
-          - key: {{ .Values.credentials.keys.serviceToken | quote }}
-            path: service-token
+    {{- include "kasm-db.volumes" (dict "context" .) | nindent 4 }}
+    {{- include "kasm-db.secretVolumes" . | nindent 4 }}
+    {{- with .Values.migrator.extraVolumes }}
+    {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end -}}
+
+{{- define "kasm-db.migrate" -}}
+- name: migrate
+  {{- include "kasm-db.container" . | nindent 2 }}
+  args:
+    - migrate
+    {{- if .Values.bootstrap.enabled }}
+    - --bootstrap
+    {{- with .Values.bootstrap.gateRole }}
+    - --gate-role
+    - {{ . | quote }}
+    {{- end }}
+    {{- end }}
+    {{- if .Values.seed.enabled }}
+    - --seed
+    {{- end }}
+    - --lock-timeout
+    - {{ .Values.migrator.lockTimeout | quote }}
+    - --connect-timeout
+    - {{ .Values.migrator.connectTimeout | default (ternary "3m" "30s" (eq .Values.migrator.mode "job")) | quote }}
+    {{- include "kasm-db.documentArgs" . | nindent 4 }}
+    - --json
+  {{- include "kasm-db.migratorInside" . | nindent 2 }}
+{{- end -}}
+
+{{/* Environment, resources and mounts of the migrator. */}}
+{{- define "kasm-db.migratorInside" -}}
+env:
+  {{- include "kasm-db.env" (dict "context" .) | nindent 2 }}
+  {{- include "kasm-db.migratorEnv" . | nindent 2 }}
+  {{- with .Values.migrator.extraEnv }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+resources: {{- toYaml .Values.migrator.resources | nindent 2 }}
+volumeMounts:
+  {{- include "kasm-db.mounts" . | nindent 2 }}
+  {{- include "kasm-db.secretMounts" . | nindent 2 }}
+  {{- with .Values.migrator.extraVolumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{- define "kasm-db.podSettings" -}}
+enableServiceLinks: false
+automountServiceAccountToken: false
+{{- with .Values.serviceAccountName }}
+serviceAccountName: {{ . | quote }}
+{{- end }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . | quote }}
+{{- end }}
+{{- with .Values.image.pullSecrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . | quote }}
+  {{- end }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity: {{- toYaml . | nindent 2 }}
+{{- end }}
+securityContext:
+  runAsNonRoot: true
+  {{- with include "kasm-db.ids" . }}
+  {{- . | nindent 2 }}
+  {{- end }}
+  {{- with .Values.security.fsGroup }}
+  fsGroup: {{ int64 . }}
+  {{- end }}
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile:
+    type: RuntimeDefault
+{{- end -}}
+
+{{- define "kasm-db.ids" -}}
+{{- with .Values.security.runAsUser -}}
+runAsUser: {{ int64 . }}
+{{- end }}
+{{- with .Values.security.runAsGroup }}
+runAsGroup: {{ int64 . }}
+{{- end }}
 {{- end -}}
 
 {{/* What the migrator's and the gate's container have in common. */}}
@@ -114,8 +204,9 @@ terminationMessagePath: /dev/termination-log
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   runAsNonRoot: true
-  runAsUser: 65532
-  runAsGroup: 65532
+  {{- with include "kasm-db.ids" . }}
+  {{- . | nindent 2 }}
+  {{- end }}
   allowPrivilegeEscalation: false
   readOnlyRootFilesystem: true
   capabilities:
@@ -124,52 +215,279 @@ securityContext:
     type: RuntimeDefault
 {{- end -}}
 
+{{- define "kasm-db.documentArgs" -}}
+{{- if .Values.migrations.existingConfigMap }}
+- --migrations
+- /etc/kasm-db/migrations
+{{- end }}
+{{- if and .Values.seed.enabled (or .Values.seed.existingConfigMap .Values.seed.existingSecret) }}
+- --seeds
+- /etc/kasm-db/seeds
+{{- end }}
+{{- end -}}
+
+{{/* Environment for the connection. A dict of context and gate: a gate may have a login of its own. */}}
 {{- define "kasm-db.env" -}}
-{{- $database := .Values.database -}}
+{{- $values := .context.Values -}}
+{{- $database := $values.database -}}
+{{- $keys := $database.keys -}}
+{{- $fromSecret := ternary $keys (dict) (ne $database.existingSecret "") -}}
+{{- $ownLogin := and .gate $values.gate.user -}}
+{{- if and $fromSecret.uri (not $ownLogin) }}
+- name: KASM_DB_URL_FILE
+  value: /etc/kasm-db/database/uri
+{{- else }}
+{{- if $fromSecret.host }}
+- name: POSTGRES_HOST_FILE
+  value: /etc/kasm-db/database/host
+{{- else }}
 - name: POSTGRES_HOST
   value: {{ $database.host | quote }}
+{{- end }}
+{{- if $fromSecret.port }}
+- name: POSTGRES_PORT_FILE
+  value: /etc/kasm-db/database/port
+{{- else }}
 - name: POSTGRES_PORT
   value: {{ $database.port | int | quote }}
+{{- end }}
+{{- if $fromSecret.name }}
+- name: POSTGRES_DB_FILE
+  value: /etc/kasm-db/database/name
+{{- else }}
 - name: POSTGRES_DB
   value: {{ $database.name | quote }}
+{{- end }}
+{{- if $ownLogin }}
+- name: POSTGRES_USER
+  value: {{ $values.gate.user | quote }}
+{{- else if $fromSecret.user }}
+- name: POSTGRES_USER_FILE
+  value: /etc/kasm-db/database/user
+{{- else }}
 - name: POSTGRES_USER
   value: {{ $database.user | quote }}
+{{- end }}
 - name: POSTGRES_PASSWORD_FILE
   value: /etc/kasm-db/database/password
+{{- end }}
+{{- if not .gate }}
+{{- with $database.role }}
+- name: KASM_DB_ROLE
+  value: {{ . | quote }}
+{{- end }}
+{{- end }}
 - name: PGSSLMODE
   value: {{ $database.sslmode | quote }}
 {{- if or $database.ca.existingSecret $database.ca.existingConfigMap }}
 - name: PGSSLROOTCERT
   value: /etc/kasm-db/ca/ca.crt
 {{- end }}
+{{- if $database.clientCertificate.existingSecret }}
+- name: PGSSLCERT
+  value: /etc/kasm-db/client/tls.crt
+- name: PGSSLKEY
+  value: /etc/kasm-db/client/tls.key
+{{- end }}
+{{- include "kasm-db.redisEnv" $values.redis }}
 - name: KASM_DB_TERMINATION_LOG
   value: /dev/termination-log
 {{- end -}}
 
+{{- define "kasm-db.redisEnv" -}}
+{{- if or .host .sentinels .cluster }}
+{{- if .host }}
+- name: KASM_DB_REDIS_HOST
+  value: {{ .host | quote }}
+- name: KASM_DB_REDIS_PORT
+  value: {{ .port | int | quote }}
+{{- end }}
+{{- if .sentinels }}
+- name: KASM_DB_REDIS_SENTINELS
+  value: {{ join "," .sentinels | quote }}
+{{- end }}
+{{- with .master }}
+- name: KASM_DB_REDIS_MASTER
+  value: {{ . | quote }}
+{{- end }}
+{{- if .cluster }}
+- name: KASM_DB_REDIS_CLUSTER
+  value: {{ join "," .cluster | quote }}
+{{- end }}
+{{- with .username }}
+- name: KASM_DB_REDIS_USERNAME
+  value: {{ . | quote }}
+{{- end }}
+{{- if .existingSecret }}
+- name: KASM_DB_REDIS_PASSWORD_FILE
+  value: /etc/kasm-db/redis/password
+{{- end }}
+{{- if .tls.enabled }}
+- name: KASM_DB_REDIS_TLS
+  value: 'true'
+{{- end }}
+{{- if or .tls.ca.existingSecret .tls.ca.existingConfigMap }}
+- name: KASM_DB_REDIS_CA
+  value: /etc/kasm-db/redis-ca/ca.crt
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What only the migrator is told. */}}
+{{- define "kasm-db.migratorEnv" -}}
+{{- $directUrl := .Values.database.directUrl -}}
+{{- if $directUrl.existingSecret }}
+- name: KASM_DB_DIRECT_URL_FILE
+  value: /etc/kasm-db/direct/url
+{{- else if $directUrl.url }}
+- name: KASM_DB_DIRECT_URL
+  value: {{ $directUrl.url | quote }}
+{{- end }}
+{{- if .Values.seed.enabled }}
+- name: KASM_DB_SECRETS_DIR
+  value: /etc/kasm-db/secrets
+{{- end }}
+{{- if .Values.bootstrap.enabled }}
+- name: DATABASE_MASTER_USER_FILE
+  value: /etc/kasm-db/admin/user
+- name: DATABASE_MASTER_PASSWORD_FILE
+  value: /etc/kasm-db/admin/password
+{{- if .Values.bootstrap.gateRole }}
+- name: KASM_DB_GATE_PASSWORD_FILE
+  value: /etc/kasm-db/gate/password
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{/* Secrets are mounted as folders: a subPath would not follow a rotation. */}}
 {{- define "kasm-db.mounts" -}}
+{{- $values := .Values -}}
 - name: kasm-db-password
   mountPath: /etc/kasm-db/database
   readOnly: true
-{{- if or .Values.database.ca.existingSecret .Values.database.ca.existingConfigMap }}
+{{- if or $values.database.ca.existingSecret $values.database.ca.existingConfigMap }}
 - name: kasm-db-ca
   mountPath: /etc/kasm-db/ca
   readOnly: true
 {{- end }}
+{{- if $values.database.clientCertificate.existingSecret }}
+- name: kasm-db-client
+  mountPath: /etc/kasm-db/client
+  readOnly: true
+{{- end }}
+{{- if $values.redis.existingSecret }}
+- name: kasm-db-redis
+  mountPath: /etc/kasm-db/redis
+  readOnly: true
+{{- end }}
+{{- if or $values.redis.tls.ca.existingSecret $values.redis.tls.ca.existingConfigMap }}
+- name: kasm-db-redis-ca
+  mountPath: /etc/kasm-db/redis-ca
+  readOnly: true
+{{- end }}
+{{- if $values.migrations.existingConfigMap }}
+- name: kasm-db-migrations
+  mountPath: /etc/kasm-db/migrations
+  readOnly: true
+{{- end }}
+{{- if and $values.seed.enabled (or $values.seed.existingConfigMap $values.seed.existingSecret) }}
+- name: kasm-db-seeds
+  mountPath: /etc/kasm-db/seeds
+  readOnly: true
+{{- end }}
 {{- end -}}
 
+{{/* A dict of context and gate. */}}
 {{- define "kasm-db.volumes" -}}
-{{- $ca := .Values.database.ca -}}
-{{- $own := .Values.database.passwordSecret -}}
+{{- $context := .context -}}
+{{- $values := $context.Values -}}
+{{- $database := $values.database -}}
 - name: kasm-db-password
+  {{- if and .gate $values.gate.user }}
+  projected:
+    defaultMode: 288 # 0440
+    sources:
+      {{- include "kasm-db.source" (list $values.gate.existingSecret $values.gate.key "password") | nindent 6 }}
+      {{- if $database.existingSecret }}
+      {{- range $name := list "host" "port" "name" }}
+      {{- with index $database.keys $name }}
+      {{- include "kasm-db.source" (list $database.existingSecret . $name) | nindent 6 }}
+      {{- end }}
+      {{- end }}
+      {{- end }}
+  {{- else }}
   secret:
-    secretName: {{ $own.name | default .Values.credentials.existingSecret | quote }}
+    {{- if $database.existingSecret }}
+    secretName: {{ $database.existingSecret | quote }}
     defaultMode: 288 # 0440
     items:
-      - key: {{ ternary $own.key .Values.credentials.keys.databasePassword (ne $own.name "") | quote }}
+      {{- range $name := list "password" "uri" "host" "port" "name" "user" }}
+      {{- with index $database.keys $name }}
+      - key: {{ . | quote }}
+        path: {{ $name }}
+      {{- end }}
+      {{- end }}
+    {{- else }}
+    {{- $reference := include "kasm-db.reference" (list $context "databasePassword") | fromJson }}
+    secretName: {{ $reference.secret | quote }}
+    defaultMode: 288 # 0440
+    items:
+      - key: {{ $reference.key | quote }}
         path: password
+    {{- end }}
+  {{- end }}
+{{- include "kasm-db.caVolume" (list "kasm-db-ca" $database.ca) }}
+{{- with $database.clientCertificate }}
+{{- if .existingSecret }}
+- name: kasm-db-client
+  secret:
+    secretName: {{ .existingSecret | quote }}
+    defaultMode: 288 # 0440
+    items:
+      - key: {{ .certKey | quote }}
+        path: tls.crt
+      - key: {{ .keyKey | quote }}
+        path: tls.key
+{{- end }}
+{{- end }}
+{{- with $values.redis }}
+{{- if .existingSecret }}
+- name: kasm-db-redis
+  secret:
+    secretName: {{ .existingSecret | quote }}
+    defaultMode: 288 # 0440
+    # Redis is a convenience: nobody waits for its password.
+    optional: true
+    items:
+      - key: {{ .key | quote }}
+        path: password
+{{- end }}
+{{- include "kasm-db.caVolume" (list "kasm-db-redis-ca" .tls.ca) }}
+{{- end }}
+{{- with $values.migrations.existingConfigMap }}
+- name: kasm-db-migrations
+  configMap:
+    name: {{ . | quote }}
+{{- end }}
+{{- if $values.seed.enabled }}
+{{- if $values.seed.existingConfigMap }}
+- name: kasm-db-seeds
+  configMap:
+    name: {{ $values.seed.existingConfigMap | quote }}
+{{- else if $values.seed.existingSecret }}
+- name: kasm-db-seeds
+  secret:
+    secretName: {{ $values.seed.existingSecret | quote }}
+    defaultMode: 288 # 0440
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* A list: the volume's name, {existingSecret, existingConfigMap, key}. */}}
+{{- define "kasm-db.caVolume" -}}
+{{- $ca := index . 1 -}}
 {{- if $ca.existingSecret }}
-- name: kasm-db-ca
+- name: {{ index . 0 }}
   secret:
     secretName: {{ $ca.existingSecret | quote }}
     defaultMode: 288 # 0440
@@ -177,7 +495,7 @@ securityContext:
       - key: {{ $ca.key | quote }}
         path: ca.crt
 {{- else if $ca.existingConfigMap }}
-- name: kasm-db-ca
+- name: {{ index . 0 }}
   configMap:
     name: {{ $ca.existingConfigMap | quote }}
     items:
@@ -186,13 +504,115 @@ securityContext:
 {{- end }}
 {{- end -}}
 
+{{/* A source of a projected volume; a list: Secret, key, file. */}}
+{{- define "kasm-db.source" -}}
+- secret:
+    name: {{ index . 0 | quote }}
+    items:
+      - key: {{ index . 1 | quote }}
+        path: {{ index . 2 | quote }}
+{{- end -}}
+
+{{- define "kasm-db.secretMounts" -}}
+{{- if .Values.seed.enabled }}
+- name: kasm-db-secrets
+  mountPath: /etc/kasm-db/secrets
+  readOnly: true
+{{- end }}
+{{- if .Values.bootstrap.enabled }}
+- name: kasm-db-admin
+  mountPath: /etc/kasm-db/admin
+  readOnly: true
+{{- if .Values.bootstrap.gateRole }}
+- name: kasm-db-gate-password
+  mountPath: /etc/kasm-db/gate
+  readOnly: true
+{{- end }}
+{{- end }}
+{{- if .Values.database.directUrl.existingSecret }}
+- name: kasm-db-direct
+  mountPath: /etc/kasm-db/direct
+  readOnly: true
+{{- end }}
+{{- end -}}
+
+{{/* Secrets that only the migrator may read. */}}
+{{- define "kasm-db.secretVolumes" -}}
+{{- $context := . -}}
+{{- if .Values.seed.enabled }}
+- name: kasm-db-secrets
+  projected:
+    defaultMode: 288 # 0440
+    # What is missing is named by the migrator (exit 8); the kubelet would only leave the pod in ContainerCreating.
+    sources:
+      {{- range $file, $name := include "kasm-db.seeded" . | fromJson }}
+      {{- $reference := include "kasm-db.reference" (list $context $name) | fromJson }}
+      - secret:
+          name: {{ $reference.secret | quote }}
+          optional: true
+          items:
+            - key: {{ $reference.key | quote }}
+              path: {{ $file | quote }}
+      {{- end }}
+{{- end }}
+{{- with .Values.bootstrap }}
+{{- if .enabled }}
+- name: kasm-db-admin
+  secret:
+    secretName: {{ .existingSecret | quote }}
+    defaultMode: 288 # 0440
+    items:
+      - key: {{ .keys.user | quote }}
+        path: user
+      - key: {{ .keys.password | quote }}
+        path: password
+{{- if .gateRole }}
+- name: kasm-db-gate-password
+  secret:
+    secretName: {{ $context.Values.gate.existingSecret | quote }}
+    defaultMode: 288 # 0440
+    items:
+      - key: {{ $context.Values.gate.key | quote }}
+        path: password
+{{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.database.directUrl }}
+{{- if .existingSecret }}
+- name: kasm-db-direct
+  secret:
+    secretName: {{ .existingSecret | quote }}
+    defaultMode: 288 # 0440
+    items:
+      - key: {{ .key | quote }}
+        path: url
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "kasm-db.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "kasm-db.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.labels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "kasm-db.selectorLabels" -}}
 app.kubernetes.io/name: kasm-db
 app.kubernetes.io/instance: {{ .Release.Name }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/component: migrator
-app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{/* Where everything goes: a chart that sets global.namespace keeps its resources apart from where Helm keeps the release. */}}
+{{- define "kasm-db.namespace" -}}
+{{- (.Values.global | default dict).namespace | default .Release.Namespace -}}
+{{- end -}}
+
+{{- define "kasm-db.prefix" -}}
+{{- .Values.fullnameOverride | default .Release.Name -}}
 {{- end -}}
 
 {{/*
@@ -204,21 +624,5 @@ name changes with the revision, and with the pod where revisions are not counted
 {{- if eq .Values.migrator.mode "job" -}}
 {{- $suffix = printf "-migrate-%d-%s" (int .Release.Revision) (include "kasm-db.podTemplate" . | sha256sum | trunc 8) -}}
 {{- end -}}
-{{- printf "%s%s" (.Release.Name | trunc (int (sub 63 (len $suffix))) | trimSuffix "-" | trimSuffix ".") $suffix -}}
-{{- end -}}
-
-{{- define "kasm-db.validate" -}}
-{{- if not .Values.database.host -}}
-{{- fail "kasm-db: set database.host" -}}
-{{- end -}}
-{{- if not (or .Values.database.passwordSecret.name .Values.credentials.existingSecret) -}}
-{{- fail (printf "kasm-db: set credentials.existingSecret to a Secret with the database password; this makes one from a file:\n  kubectl -n %s create secret generic kasm-credentials --from-file=%s=./password.txt" .Release.Namespace .Values.credentials.keys.databasePassword) -}}
-{{- end -}}
-{{- if and .Values.seed.enabled (not .Values.credentials.existingSecret) -}}
-{{- $keys := .Values.credentials.keys -}}
-{{- fail (printf "kasm-db: seed.enabled needs credentials.existingSecret; this makes one from files:\n  kubectl -n %s create secret generic kasm-credentials --from-file=%s=./admin.txt --from-file=%s=./user.txt --from-file=%s=./manager.txt --from-file=%s=./service.txt" .Release.Namespace $keys.adminPassword $keys.userPassword $keys.managerToken $keys.serviceToken) -}}
-{{- end -}}
-{{- if and .Values.database.ca.existingSecret .Values.database.ca.existingConfigMap -}}
-{{- fail "kasm-db: set one of database.ca.existingSecret and database.ca.existingConfigMap" -}}
-{{- end -}}
+{{- printf "%s%s" (include "kasm-db.prefix" . | trunc (int (sub 63 (len $suffix))) | trimSuffix "-" | trimSuffix ".") $suffix -}}
 {{- end -}}

@@ -1,0 +1,116 @@
+{{- define "kasm-db.job" -}}
+{{- if ne .Values.migrator.mode "manual" -}}
+{{- include "kasm-db.validate" . -}}
+{{- $hook := eq .Values.migrator.mode "hook" -}}
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: {{ include "kasm-db.jobName" . }}
+  namespace: {{ include "kasm-db.namespace" . }}
+  labels: {{- include "kasm-db.labels" . | nindent 4 }}
+  {{- with merge (dict) .Values.migrator.annotations .Values.annotations (ternary (dict "helm.sh/hook" "pre-install,pre-upgrade" "helm.sh/hook-weight" "0" "helm.sh/hook-delete-policy" "before-hook-creation") (dict) $hook) }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  backoffLimit: {{ int .Values.migrator.backoffLimit }}
+  activeDeadlineSeconds: {{ int64 .Values.migrator.activeDeadlineSeconds }}
+  {{- if not (kindIs "invalid" .Values.migrator.ttlSecondsAfterFinished) }}
+  ttlSecondsAfterFinished: {{ int64 .Values.migrator.ttlSecondsAfterFinished }}
+  {{- end }}
+  podFailurePolicy:
+    rules:
+      # An evicted or preempted pod is no failed attempt.
+      - action: Ignore
+        onPodConditions:
+          - type: DisruptionTarget
+            status: 'True'
+      # Exit codes that no retry heals: internal, usage, integrity, failed, seed, environment.
+      - action: FailJob
+        onExitCodes:
+          operator: In
+          values: [1, 2, 6, 7, 8, 9]
+  template: {{- include "kasm-db.podTemplate" . | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "kasm-db.networkPolicy" -}}
+{{- if and .Values.networkPolicy.enabled (ne .Values.migrator.mode "manual") -}}
+{{- $redis := .Values.redis -}}
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {{ include "kasm-db.prefix" . | trunc 240 }}-migrate
+  namespace: {{ include "kasm-db.namespace" . }}
+  labels: {{- include "kasm-db.labels" . | nindent 4 }}
+  {{- with merge (dict) .Values.annotations (ternary (dict "helm.sh/hook" "pre-install,pre-upgrade" "helm.sh/hook-weight" "-10" "helm.sh/hook-delete-policy" "before-hook-creation") (dict) (eq .Values.migrator.mode "hook")) }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  podSelector:
+    matchLabels: {{- include "kasm-db.selectorLabels" . | nindent 6 }}
+  policyTypes: [Ingress, Egress]
+  egress:
+    # DNS.
+    - ports:
+        - {port: 53, protocol: UDP}
+        - {port: 53, protocol: TCP}
+    - ports:
+        - {port: {{ int .Values.database.port }}, protocol: TCP}
+        {{- if $redis.host }}
+        - {port: {{ int $redis.port }}, protocol: TCP}
+        {{- end }}
+        {{- range concat $redis.sentinels $redis.cluster }}
+        - {port: {{ regexFind "[0-9]+$" . | default 6379 | int }}, protocol: TCP}
+        {{- end }}
+      {{- with .Values.networkPolicy.peers }}
+      to: {{- toYaml . | nindent 8 }}
+      {{- end }}
+    {{- with .Values.networkPolicy.extraEgress }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* helm test: does the database have everything that this release needs? */}}
+{{- define "kasm-db.test" -}}
+{{- if ne .Values.migrator.mode "manual" -}}
+apiVersion: v1
+kind: Pod
+metadata:
+  name: {{ include "kasm-db.prefix" . | trunc 50 | trimSuffix "-" }}-migrate-test
+  namespace: {{ include "kasm-db.namespace" . }}
+  labels: {{- include "kasm-db.labels" . | nindent 4 }}
+  annotations:
+    helm.sh/hook: test
+    helm.sh/hook-delete-policy: before-hook-creation
+spec:
+  restartPolicy: Never
+  activeDeadlineSeconds: 60
+  {{- include "kasm-db.podSettings" . | nindent 2 }}
+  containers:
+    - name: check
+      {{- include "kasm-db.container" . | nindent 6 }}
+      args:
+        - check
+        {{- if .Values.seed.enabled }}
+        - --seed
+        {{- end }}
+        {{- include "kasm-db.documentArgs" . | nindent 8 }}
+        - --json
+      env:
+        {{- include "kasm-db.env" (dict "context" . "gate" true) | nindent 8 }}
+        {{- with .Values.gate.extraEnv }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      resources: {{- toYaml .Values.gate.resources | nindent 8 }}
+      volumeMounts: {{- include "kasm-db.mounts" . | nindent 8 }}
+  volumes: {{- include "kasm-db.gate.volumes" . | nindent 4 }}
+{{- end -}}
+{{- end -}}
+
+{{/* The commands that say why the migrator failed, for NOTES of this chart and its parents. */}}
+{{- define "kasm-db.whyCommands" -}}
+{{- $select := printf "-n %s -l app.kubernetes.io/instance=%s,app.kubernetes.io/component=migrator" (include "kasm-db.namespace" .) .Release.Name -}}
+{{ printf "  kubectl logs %s --all-containers --prefix" $select }}
+{{ printf "  kubectl get pods %s -o jsonpath='{range .items[*]}{.metadata.name}: {.status.initContainerStatuses[*].state.terminated.message}{.status.containerStatuses[*].state.terminated.message}{\"\\n\"}{end}'" $select }}
+{{- end -}}

@@ -1,0 +1,56 @@
+{{- define "kasm-db.validate" -}}
+{{- $values := .Values -}}
+{{- $namespace := include "kasm-db.namespace" . -}}
+{{- $database := $values.database -}}
+{{- $fromSecret := and $database.existingSecret (or $database.keys.uri $database.keys.host) -}}
+{{- if not (or $database.host $fromSecret) -}}
+{{- fail "kasm-db: set database.host" -}}
+{{- end -}}
+{{- if and $database.existingSecret (not (or $database.keys.password $database.keys.uri)) -}}
+{{- fail "kasm-db: database.keys.password or database.keys.uri must name a key of database.existingSecret" -}}
+{{- end -}}
+{{- $password := $values.credentials.keys.databasePassword -}}
+{{- if not (or $database.existingSecret $values.credentials.existingSecret $values.credentials.makeDatabasePassword $values.credentials.otherSecrets.databasePassword) -}}
+{{- fail (printf "kasm-db: set credentials.existingSecret to a Secret with the database password; this makes one from a file:\n  kubectl -n %s create secret generic kasm-credentials --from-file=%s=./password.txt" $namespace $password) -}}
+{{- end -}}
+{{- include "kasm-db.validateCa" (list "database.ca" $database.ca) -}}
+{{- include "kasm-db.validateCa" (list "redis.tls.ca" $values.redis.tls.ca) -}}
+{{- if and (hasPrefix "verify-" $database.sslmode) (not (or $database.ca.existingSecret $database.ca.existingConfigMap)) -}}
+{{- fail (printf "kasm-db: database.sslmode %s needs database.ca.existingSecret or database.ca.existingConfigMap" $database.sslmode) -}}
+{{- end -}}
+{{- if and $values.seed.existingConfigMap $values.seed.existingSecret -}}
+{{- fail "kasm-db: set one of seed.existingSecret and seed.existingConfigMap" -}}
+{{- end -}}
+{{- range $name, $_ := $values.credentials.otherSecrets -}}
+{{- if not (or (hasKey $values.credentials.keys $name) (hasKey $values.credentials.extra $name)) -}}
+{{- fail (printf "kasm-db: credentials.otherSecrets.%s is no name in credentials.keys (%s) nor in credentials.extra" $name (keys $values.credentials.keys | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $values.seed.rotate (not $values.seed.enabled) -}}
+{{- fail "kasm-db: seed.rotate needs seed.enabled" -}}
+{{- end -}}
+{{- if and $values.gate.user (not $values.gate.existingSecret) -}}
+{{- fail "kasm-db: gate.user needs gate.existingSecret, the Secret with its password" -}}
+{{- end -}}
+{{- if and $values.gate.user $database.existingSecret $database.keys.uri (not (or $database.host $database.keys.host)) -}}
+{{- fail "kasm-db: gate.user cannot be put into database.keys.uri; set database.host or database.keys.host too" -}}
+{{- end -}}
+{{- if $values.bootstrap.enabled -}}
+{{- if not $values.bootstrap.existingSecret -}}
+{{- fail (printf "kasm-db: bootstrap.enabled needs bootstrap.existingSecret, a Secret with an admin login; this makes one from files:\n  kubectl -n %s create secret generic kasm-database-admin --from-file=%s=./user.txt --from-file=%s=./password.txt" $namespace $values.bootstrap.keys.user $values.bootstrap.keys.password) -}}
+{{- end -}}
+{{- if and $values.bootstrap.gateRole (not $values.gate.existingSecret) -}}
+{{- fail "kasm-db: bootstrap.gateRole needs gate.existingSecret, the Secret with its password" -}}
+{{- end -}}
+{{- end -}}
+{{- if gt (len (compact (list $values.redis.host (join "," $values.redis.sentinels) (join "," $values.redis.cluster)))) 1 -}}
+{{- fail "kasm-db: set one of redis.host, redis.sentinels and redis.cluster" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "kasm-db.validateCa" -}}
+{{- $ca := index . 1 -}}
+{{- if and $ca.existingSecret $ca.existingConfigMap -}}
+{{- fail (printf "kasm-db: set one of %s.existingSecret and %s.existingConfigMap" (index . 0) (index . 0)) -}}
+{{- end -}}
+{{- end -}}
