@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { Answer, CommandContext, GlobalOptions } from './commands/command.js';
 import { KasmDbError } from './errors.js';
+import { stdout } from './report/streams.js';
 import { VERSION } from './version.js';
 
 /** What the command line asked for. */
@@ -49,7 +50,7 @@ export function parse(argv: readonly string[]): Call | undefined {
     .description("Applies and checks the schema of Kasm Workspaces' database.")
     .version(VERSION)
     .exitOverride()
-    .configureOutput({ writeErr: () => {} })
+    .configureOutput({ writeOut: (text) => stdout.write(text), writeErr: () => {} })
     .showSuggestionAfterError()
     .configureHelp({ showGlobalOptions: false })
     .addHelpText('after', HELP_TAIL);

@@ -47,15 +47,7 @@ function refused(error: unknown): number {
   return known.exitCode;
 }
 
-// Whoever reads us may stop reading (`kasm-db status | head`).
-for (const stream of [process.stdout, process.stderr])
-  stream.on('error', () => process.exit(process.exitCode ?? EXIT_CODES.ok));
-
-// Open handles (a server that answers nothing, a kept-alive socket) must not keep the process: the work is done.
+// Open handles (a server that answers nothing, a kept-alive socket) must not keep the process: the work is done, and all is written.
 main()
   .catch(refused)
-  .then((code) => {
-    process.exitCode = code;
-    if (process.stdout.writableLength === 0) process.exit();
-    process.stdout.once('drain', () => process.exit());
-  });
+  .then((code) => process.exit(code));

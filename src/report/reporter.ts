@@ -5,6 +5,7 @@ import { describeHolder } from '../postgres/lock-holder.js';
 import { now } from '../time.js';
 import { writeTerminationLog } from './output.js';
 import type { Result } from './result.js';
+import { stderr, stdout } from './streams.js';
 import { Progress, printable, type Style, style, wantsColor } from './terminal.js';
 
 export interface Reporter {
@@ -21,8 +22,8 @@ const WAIT_LOG_MS = 10_000;
 
 /** Writes what a command tells: progress to stderr, the result to stdout. */
 export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: boolean; color?: boolean }): Reporter {
-  const err = style(wantsColor(process.stderr, options.color !== false));
-  const progress = new Progress(process.stderr, err, options.quiet === true);
+  const err = style(wantsColor(stderr, options.color !== false));
+  const progress = new Progress(stderr, err, options.quiet === true);
   let notices = 0;
   const waits = new Map<string, number>();
   /** A line of one kind, unless one was written a moment ago. */
@@ -57,11 +58,10 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
       const log = process.env.KASM_DB_TERMINATION_LOG;
       const warning = log ? writeTerminationLog(log, result) : undefined;
       if (warning) progress.log(`${err.yellow('warning:')} ${warning}`);
-      if (options.json) process.stdout.write(`${JSON.stringify(result)}\n`);
-      else if (!result.error && text)
-        process.stdout.write(`${text(style(wantsColor(process.stdout, options.color !== false)))}\n`);
-      if (result.error) process.stderr.write(`${failureText(result, err)}\n`);
-      if (result.outcome === 'internal' && text) process.stderr.write(`${text(err)}\n`);
+      if (options.json) stdout.write(`${JSON.stringify(result)}\n`);
+      else if (!result.error && text) stdout.write(`${text(style(wantsColor(stdout, options.color !== false)))}\n`);
+      if (result.error) stderr.write(`${failureText(result, err)}\n`);
+      if (result.outcome === 'internal' && text) stderr.write(`${text(err)}\n`);
     },
   };
 }

@@ -1,5 +1,6 @@
 import { formatMs } from '../config/duration.js';
 import { now } from '../time.js';
+import type { Sink } from './streams.js';
 
 /** What a message may look like on this stream. */
 export interface Style {
@@ -20,8 +21,8 @@ export function style(colored: boolean): Style {
 }
 
 /** Colours only on a terminal, and never against NO_COLOR (no-color.org) or --no-color. */
-export function wantsColor(stream: NodeJS.WriteStream, flag: boolean): boolean {
-  return flag && stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+export function wantsColor(stream: Pick<Sink, 'isTTY'>, flag: boolean): boolean {
+  return flag && stream.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
 }
 
 /** Text from a server or a file, safe to print: no control characters that a terminal would obey. */
@@ -47,7 +48,7 @@ export class Progress {
   private shown = false;
 
   constructor(
-    private readonly stream: NodeJS.WriteStream,
+    private readonly stream: Sink,
     private readonly s: Style,
     private readonly quiet: boolean,
   ) {}

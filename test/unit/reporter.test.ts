@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { reporter } from '../../src/report/reporter.js';
 import type { Result } from '../../src/report/result.js';
+import * as streams from '../../src/report/streams.js';
 
 const ESC = '\u001b';
 const HOSTILE = `${ESC}]0;owned\u0007${ESC}[2J`;
@@ -23,25 +24,20 @@ const ok: Result = { command: 'migrate', outcome: 'ok', exitCode: 0, version: '1
 /** Stands in for the two streams, as a terminal or as a pipe. */
 function capture(isTTY: boolean) {
   const out = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    vi.spyOn(process[name], 'write').mockImplementation((text) => {
-      out[name] += text;
-      return true;
+  for (const [name, stream] of Object.entries(streams)) {
+    vi.spyOn(stream, 'write').mockImplementation((text) => {
+      out[name as keyof typeof out] += text;
     });
-    Object.defineProperty(process[name], 'isTTY', { value: isTTY, configurable: true });
+    vi.spyOn(stream, 'isTTY', 'get').mockReturnValue(isTTY);
   }
   vi.stubEnv('NO_COLOR', '');
   vi.stubEnv('TERM', 'xterm');
   return out;
 }
 
-const isTTY = [process.stdout, process.stderr].map((stream) => stream.isTTY);
 afterEach(() => {
   vi.restoreAllMocks();
   vi.unstubAllEnvs();
-  for (const [i, stream] of [process.stdout, process.stderr].entries()) {
-    Object.defineProperty(stream, 'isTTY', { value: isTTY[i], configurable: true });
-  }
 });
 
 describe('reporter › on a terminal', () => {

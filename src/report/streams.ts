@@ -1,0 +1,55 @@
+import { fstatSync, writeSync } from 'node:fs';
+
+/** Where text goes. */
+export interface Sink {
+  readonly isTTY: boolean;
+  /** Returns when all of it is written; what a reader that is gone would have got is dropped. */
+  write(text: string): void;
+}
+
+/**
+ * stdout or stderr by its descriptor. process.stdout and process.stderr would be made at their first mention, with Node's stream, net and
+ * tty modules: 2 ms of a check's 40 on Node, 12 of 30 in the standalone executable. Writing at once also means that no text is left
+ * behind at exit, which Bun's process.stdout does not promise for a pipe that is read slowly.
+ */
+class Descriptor implements Sink {
+  private tty: boolean | undefined;
+
+  constructor(private readonly fd: 1 | 2) {}
+
+  get isTTY(): boolean {
+    this.tty ??= isTerminal(this.fd);
+    return this.tty;
+  }
+
+  write(text: string): void {
+    let bytes = Buffer.from(text);
+    while (bytes.length > 0) {
+      try {
+        bytes = bytes.subarray(writeSync(this.fd, bytes));
+      } catch (error) {
+        const code = (error as NodeJS.ErrnoException).code;
+        // Whoever shares the pipe with us may have made it non-blocking.
+        if (code === 'EAGAIN') pause(5);
+        // `kasm-db status | head`: the reader has what it wants. A run that writes must not end because its log is gone.
+        else if (code !== 'EINTR') return;
+      }
+    }
+  }
+}
+
+export const stdout: Sink = new Descriptor(1);
+export const stderr: Sink = new Descriptor(2);
+
+function isTerminal(fd: number): boolean {
+  try {
+    // The cheap question first: node:tty loads node:net.
+    return fstatSync(fd).isCharacterDevice() && process.getBuiltinModule('node:tty').isatty(fd);
+  } catch {
+    return false;
+  }
+}
+
+function pause(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
