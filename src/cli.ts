@@ -107,6 +107,18 @@ export function parse(argv: readonly string[]): Call | undefined {
   );
   on(
     program
+      .command('rollback')
+      .description('run down scripts, last applied first; needs one of --to and --steps')
+      .option('--to <name>', 'migration that stays applied; what is newer is undone (none: everything)')
+      .option('--steps <n>', 'how many to undo')
+      .option('--allow-data-loss', 'also when tables or columns that hold something are dropped')
+      .option('--dry-run', 'check everything, say what would be done, and do nothing')
+      .option('--lock-timeout <duration>', 'wait for another migrator or a table lock (default 5m)'),
+    { writes: true },
+    (_, options) => async (ctx) => (await import('./commands/rollback.js')).rollbackCommand(ctx, options as object),
+  );
+  on(
+    program
       .command('bootstrap')
       .description('with DATABASE_MASTER_USER and _PASSWORD: role, database, extension, history, grants')
       .option('--dry-run', 'print the SQL, passwords hidden, and do nothing')
@@ -160,7 +172,7 @@ export function calledCommand(argv: readonly string[]): string {
   return argv.find((arg, i) => COMMANDS.includes(arg) && !TAKES_VALUE.has(argv[i - 1] ?? '')) ?? '';
 }
 
-const COMMANDS = ['migrate', 'check', 'status', 'plan', 'seed', 'bootstrap', 'doctor', 'new', 'help'];
+const COMMANDS = ['migrate', 'check', 'status', 'plan', 'rollback', 'seed', 'bootstrap', 'doctor', 'new', 'help'];
 
 function globalOptions(): Option[] {
   return [

@@ -12,6 +12,7 @@ import { type CheckOptions, checkCommand } from './commands/check.js';
 import { type Answer, type CommandContext, execute, type GlobalOptions } from './commands/command.js';
 import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
 import { type PlanOptions, planCommand } from './commands/plan.js';
+import type { RollbackCommandOptions } from './commands/rollback.js';
 import type { SeedCommandOptions } from './commands/seed.js';
 import { statusCommand } from './commands/status.js';
 import type { RunEvents } from './migrate/context.js';
@@ -22,6 +23,7 @@ export type { CheckOptions } from './commands/check.js';
 export type { GlobalOptions } from './commands/command.js';
 export type { MigrateOptions } from './commands/migrate.js';
 export type { PlanOptions } from './commands/plan.js';
+export type { RollbackCommandOptions } from './commands/rollback.js';
 export type { SeedCommandOptions } from './commands/seed.js';
 export { EXIT_CODES, type Outcome } from './errors.js';
 export type { RunEvents } from './migrate/context.js';
@@ -50,6 +52,13 @@ export function check(options: CallOptions & CheckOptions = {}): Promise<Result>
 /** With the admin login in DATABASE_MASTER_USER and DATABASE_MASTER_PASSWORD: role, database, extension, history, grants. */
 export function bootstrap(options: CallOptions & BootstrapCommandOptions = {}): Promise<Result> {
   return call('bootstrap', options, true, (ctx) => bootstrapCommand(ctx, options));
+}
+
+/** Runs down scripts, last applied first. */
+export function rollback(options: CallOptions & RollbackCommandOptions): Promise<Result> {
+  return call('rollback', options, true, async (ctx) =>
+    (await import('./commands/rollback.js')).rollbackCommand(ctx, options),
+  );
 }
 
 /** Writes default rows and the credentials from Secrets. */

@@ -29,6 +29,8 @@ export interface NoTransactionOptions {
   unmark: () => string;
   /** SQL that records how many statements are done. */
   record: (done: number, total: number, ms: number) => string;
+  /** A DROP of what is not there is done: an earlier run may have come so far (a down script keeps no count). */
+  dropsAgain?: boolean;
 }
 
 /** Statements that may be run again when nobody knows whether they had ended. */
@@ -41,6 +43,9 @@ const REPEATABLE = new Set([
   'AlterSystemStmt',
   'AlterDatabaseStmt',
 ]);
+
+/** No such object, no such table. */
+const NOT_THERE = new Set(['42704', '42P01']);
 
 /**
  * Runs a no-transaction file statement by statement, recording each, so that a rerun goes on where this run stops. What PostgreSQL
@@ -79,6 +84,10 @@ export async function applyNoTransaction(
           );
       } catch (error) {
         if (ctx.signal.aborted || !isServerError(error)) throw error;
+        if (options.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code)) {
+          await asOurselves(client, options, options.record(i + 1, statements.length, 0));
+          continue;
+        }
         if (!before && !isTransactional(statement))
           await asOurselves(client, options, options.unmark()).catch(() => {});
         throw withBlockers(failure(error, migration, text, statement, i, statements.length), options.waits);

@@ -24,7 +24,10 @@ export interface ApplyOptions {
   /** Told what was waited for table locks. */
   waits: TableWaits;
   /** Take the migration lock inside the transaction, then ask `stillPending` (behind a pooler). */
-  perTransaction?: { stillPending: () => Promise<boolean> } | undefined;
+  perTransaction?: { stillPending: () => Promise<boolean>; ownSession?: boolean } | undefined;
+  /** Looks at the database in the same transaction, before the file and after it; what they throw rolls back. */
+  before?: () => Promise<void>;
+  after?: () => Promise<void>;
   /** SQL that goes into the migration's own transaction: its history row and the run row. */
   record: (ms: number) => string;
 }
@@ -60,7 +63,7 @@ export async function applyInTransaction(
       }
       ctx.events.waitForTable?.(migration.name, toKasmDbError(error, `after ${Math.round(now() - started)} ms`));
       // The lock belongs to this session, which is idle meanwhile; behind a pooler there is no session of ours.
-      if (!options.perTransaction && options.session.serverVersion >= 140_000)
+      if ((!options.perTransaction || options.perTransaction.ownSession) && options.session.serverVersion >= 140_000)
         await client.query('SET idle_session_timeout = 0');
       await sleep(pause, ctx.signal);
       addWait(options.waits, started);
@@ -92,6 +95,7 @@ async function attempt(
     }
   }
   await watched(ctx, client, { migration: migration.name, pid, lockTimeoutMs, waits: options.waits }, async () => {
+    await options.before?.();
     for (const piece of pieces(sql)) {
       const run = { completed: 0 };
       try {
@@ -109,6 +113,7 @@ async function attempt(
       hint: 'take COMMIT and ROLLBACK out of the file',
     });
   }
+  await options.after?.();
   const ms = now() - started;
   try {
     await commit(ctx, client, options, ms);

@@ -14,6 +14,7 @@ export interface RunEvents {
   blocked?(migration: string, blockers: readonly Blocker[]): void;
   migrationStarted?(name: string, index: number, total: number): void;
   migrationDone?(name: string, ms: number): void;
+  migrationUndone?(name: string, ms: number): void;
   statementDone?(name: string, done: number, total: number): void;
   /** What a gate is waiting for; told once for each change. */
   waiting?(text: string): void;

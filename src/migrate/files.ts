@@ -12,6 +12,19 @@ export interface Migration extends MigrationHeader {
   path: string;
   sql(): Promise<string>;
   downSql(): Promise<string | undefined>;
+  /** Of its down script, as a user would open it. */
+  downPath: string;
+}
+
+/**
+ * The way back of a migration, as a file that can be run.
+ * @throws KasmDbError usage when a directive in it is wrong
+ */
+export async function downOf(migration: Migration): Promise<Migration | undefined> {
+  const sql = await migration.downSql();
+  if (sql === undefined) return undefined;
+  const header = parseMigration(migration.name, migration.downPath, sql, false);
+  return { ...migration, ...header, hasDown: true, path: migration.downPath, sql: async () => sql };
 }
 
 const FILE_NAME = /^(\d{4})_[A-Za-z0-9][A-Za-z0-9_-]*?(\.down)?\.sql$/;
@@ -27,6 +40,7 @@ export async function shippedMigrations(): Promise<Migration[]> {
   return headers.map((header) => ({
     ...header,
     path: `migrations/${header.name}.sql`,
+    downPath: `migrations/${header.name}.down.sql`,
     sql: async () => (await import('kasm-db:migration-sql')).up[header.name] as string,
     downSql: async () => (await import('kasm-db:migration-sql')).down[header.name],
   }));
@@ -64,6 +78,7 @@ export function readMigrations(folder: string): Migration[] {
     return {
       ...parseMigration(name, path, text, down !== undefined),
       path,
+      downPath: down ?? path.replace(/\.sql$/, '.down.sql'),
       sql: async () => text,
       downSql: async () => (down === undefined ? undefined : readSql(down)),
     };

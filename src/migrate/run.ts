@@ -14,13 +14,14 @@ import { type Migration, writesVendorVersion } from './files.js';
 import { refuseTransactionControl } from './guard.js';
 import { ensureHistory, MIN_SERVER_VERSION, recordSql, unmarkSql } from './history.js';
 import { look } from './look.js';
+import { requireName } from './name.js';
 import { type Plan, plan } from './plan.js';
 import { newRun, type RunLog } from './run-row.js';
 import type { FullHistoryRow, Look } from './state.js';
 import type { TableWaits } from './table-wait.js';
 
 /** How long one attempt at DDL may make other sessions queue behind it. */
-const DDL_LOCK_TIMEOUT_MS = 2000;
+export const DDL_LOCK_TIMEOUT_MS = 2000;
 
 export interface RunOptions {
   /** Last migration to apply. */
@@ -96,11 +97,12 @@ export function planFor(migrations: Migration[], state: Look, to: string | undef
       hint: 'kasm-db needs PostgreSQL 13 or newer; Kasm 1.19 wants 16',
     });
   }
-  if (to !== undefined && !migrations.some((migration) => migration.name === to)) {
-    throw new KasmDbError('usage', `--to: there is no migration "${to}"`, {
-      hint: `the newest is ${migrations.at(-1)?.name}; kasm-db plan lists them`,
-    });
-  }
+  if (to !== undefined)
+    requireName(
+      '--to',
+      to,
+      migrations.map((migration) => migration.name),
+    );
   const planned = plan(migrations, state, { to, appVersion: VERSION });
   const [first, ...more] = planned.problems;
   if (first) {

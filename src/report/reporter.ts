@@ -43,6 +43,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
       seldom('blocked', () => `${name} waits for a lock: ${printable(describeBlockers(blockers))}`),
     migrationStarted: (name, i, total) => progress.busy(`${name} (${i + 1} of ${total})`),
     migrationDone: (name, ms) => progress.log(`${err.green('applied')} ${name} ${err.dim(formatMs(ms))}`),
+    migrationUndone: (name, ms) => progress.log(`${err.green('rolled back')} ${name} ${err.dim(formatMs(ms))}`),
     statementDone: (name, done, total) => progress.busy(`${name}: statement ${done} of ${total} done`),
     waiting: (text) => progress.log(`waiting: ${printable(text)}`),
     warning: (text) => progress.log(`${err.yellow('warning:')} ${printable(text)}`),

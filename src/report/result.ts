@@ -14,6 +14,10 @@ export interface Result {
   current?: string;
   applied?: { name: string; ms: number }[];
   pending?: string[];
+  /** Of `rollback`: what was undone, last applied first. */
+  rolledBack?: { name: string; ms: number }[];
+  /** Of `rollback --dry-run`. */
+  toRollBack?: string[];
   unknown?: string[];
   changed?: string[];
   /** `holder` of the migration lock; `blockers` of a table that a migration has to change. */

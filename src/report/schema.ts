@@ -42,6 +42,8 @@ export const resultSchema = z.strictObject({
   current: z.string().optional(),
   applied: z.array(z.strictObject({ name: z.string(), ms: z.number().int() })).optional(),
   pending: z.array(z.string()).optional(),
+  rolledBack: z.array(z.strictObject({ name: z.string(), ms: z.number().int() })).optional(),
+  toRollBack: z.array(z.string()).optional(),
   unknown: z.array(z.string()).optional(),
   changed: z.array(z.string()).optional(),
   lock: z

@@ -9,6 +9,7 @@ function guard(sql: string): KasmDbError | undefined {
   const migration: Migration = {
     ...parseMigration('0001_a', path, sql, false),
     path,
+    downPath: path,
     sql: async () => sql,
     downSql: async () => undefined,
   };

@@ -460,7 +460,8 @@ describe('plan › for any files and any history', () => {
 });
 
 function asMigration(header: MigrationHeader): Migration {
-  return { ...header, path: `migrations/${header.name}.sql`, sql: async () => '', downSql: async () => undefined };
+  const path = `migrations/${header.name}.sql`;
+  return { ...header, path, downPath: path, sql: async () => '', downSql: async () => undefined };
 }
 
 function asLook(history: HistoryRow[], vendorVersion: string | undefined): Look {

@@ -1,0 +1,64 @@
+import { formatMs, parseDuration } from '../config/duration.js';
+import { KasmDbError } from '../errors.js';
+import { rollBack } from '../migrate/rollback.js';
+import { table } from '../report/terminal.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+export interface RollbackCommandOptions {
+  /** Stays applied; what is newer is undone. `none`: everything. */
+  to?: string;
+  /** Number of migrations to undo, instead of `to`. */
+  steps?: string | number;
+  /** Also when rows would be lost. */
+  allowDataLoss?: boolean;
+  /** Check everything and say what would be done, and do nothing. */
+  dryRun?: boolean;
+  /** How long to wait for another migrator or a table lock; default 5m. */
+  lockTimeout?: string;
+}
+
+/** Runs down scripts, last applied first. */
+export async function rollbackCommand(ctx: CommandContext, options: RollbackCommandOptions): Promise<Answer> {
+  const result = await rollBack(ctx, await ctx.migrations(), {
+    ...(options.to === undefined ? {} : { to: options.to }),
+    ...(options.steps === undefined ? {} : { steps: wholeNumber(options.steps) }),
+    lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
+    allowDataLoss: options.allowDataLoss ?? false,
+    dryRun: options.dryRun ?? false,
+  });
+  const { plan, rolledBack, waitedMs, holder, look } = result;
+  const database = describeDatabase(ctx.resolve(), look);
+  const at = plan.target ?? 'no migration';
+  const names = plan.steps.map((migration) => migration.name);
+  return {
+    fields: {
+      database,
+      ...(plan.target ? { target: plan.target } : {}),
+      ...currentOf(options.dryRun || plan.steps.length === 0 ? plan.current : plan.target),
+      rolledBack: rolledBack.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
+      ...(options.dryRun ? { toRollBack: names } : {}),
+      ...(waitedMs > 0 ? { lock: { waitedMs: Math.round(waitedMs), ...(holder ? { holder } : {}) } } : {}),
+    },
+    text: (s) => {
+      if (names.length === 0) return `${s.green('Nothing to do.')} Database ${database.name} is at ${at}.`;
+      if (options.dryRun) return `Would roll back, in this order:\n${names.map((name) => `  ${name}`).join('\n')}`;
+      const rows = rolledBack.map(({ name, ms }) => [name, formatMs(ms)]);
+      const n = rolledBack.length;
+      return `${table(['ROLLED BACK', 'TIME'], rows, s)}\n\n${s.green(`Rolled back ${n} migration${n === 1 ? '' : 's'}`)} of database ${database.name}; it is now at ${at}.`;
+    },
+  };
+}
+
+function currentOf(name: string | undefined): { current?: string } {
+  return name ? { current: name } : {};
+}
+
+function wholeNumber(steps: string | number): number {
+  const text = String(steps).trim();
+  if (!/^[1-9]\d{0,5}$/.test(text)) {
+    throw new KasmDbError('usage', `--steps must be a whole number from 1 on, not "${text}"`, {
+      hint: 'such as --steps 1',
+    });
+  }
+  return Number(text);
+}
