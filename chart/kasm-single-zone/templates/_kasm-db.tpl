@@ -1,0 +1,43 @@
+{{/* The values of chart kasm-db, with what this chart knows better. */}}
+{{- define "kasm.dbValues" -}}
+{{- $own := deepCopy (index .Values "kasm-db") -}}
+{{- $database := .Values.database -}}
+{{- $mode := .Values.migrator.mode | default (ternary "job" "hook" $database.bundled) -}}
+{{- $credentials := dict
+  "existingSecret" .Values.credentials.existingSecret
+  "keys" (omit .Values.credentials.keys "redisPassword")
+  "otherSecrets" (omit .Values.credentials.otherSecrets "redisPassword")
+  "makeDatabasePassword" $database.bundled -}}
+{{- $connection := pick $database "port" "name" "user" "sslmode" "ca" -}}
+{{- if $database.bundled -}}
+{{- $connection = merge (dict "host" "db" "port" 5432 "existingSecret" "") $connection -}}
+{{- else -}}
+{{- $connection = merge (pick $database "host" "existingSecret" "keys") $connection -}}
+{{- end -}}
+{{- $redis := dict -}}
+{{- if include "kasm.legacy" . -}}
+{{- $reference := include "kasm.reference" (list . "redisPassword") | fromJson -}}
+{{- $redis = dict "host" "kasm-redis" "existingSecret" $reference.secret "key" $reference.key -}}
+{{- $credentials = set $credentials "extra" (merge (dict "redis-password" .Values.credentials.keys.redisPassword) ($own.credentials.extra | default dict)) -}}
+{{- with .Values.credentials.otherSecrets.redisPassword -}}
+{{- $credentials = set $credentials "otherSecrets" (set $credentials.otherSecrets "redis-password" .) -}}
+{{- end -}}
+{{- end -}}
+{{- mergeOverwrite $own (dict
+  "global" (dict "namespace" .Values.namespace)
+  "migrator" (dict "mode" $mode)
+  "credentials" $credentials
+  "database" $connection
+  "redis" $redis) | toJson -}}
+{{- end -}}
+
+{{/* A list: context, name of a template of chart kasm-db. */}}
+{{- define "kasm.db" -}}
+{{- $context := index . 0 -}}
+{{- $template := index . 1 -}}
+{{- include $template (dict
+  "Values" (include "kasm.dbValues" $context | fromJson)
+  "Release" $context.Release
+  "Chart" (index $context.Subcharts "kasm-db").Chart
+  "Capabilities" $context.Capabilities) -}}
+{{- end -}}

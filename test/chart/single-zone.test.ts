@@ -1,0 +1,233 @@
+/** chart/kasm-single-zone, rendered by the real helm. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { cpSync, lstatSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import {
+  chartFolder,
+  hasHelm,
+  type Manifest,
+  manifestsIn,
+  podsOf,
+  type RenderOptions,
+  refusal as refuse,
+  renderText,
+} from './helm.js';
+
+const chart = chartFolder('kasm-single-zone');
+const REQUIRED = { host: 'kasm.example.com', credentials: { existingSecret: 'kasm' } };
+const EXTERNAL = { ...REQUIRED, database: { bundled: false, host: 'db.example' } };
+const LEGACY = { ...REQUIRED, release: '1.17.0' };
+
+const render = (values: object, options: RenderOptions = {}): Manifest[] =>
+  manifestsIn(renderText(values, { path: chart, ...options }));
+const refusal = (values: object) => refuse(values, chart);
+const find = (manifests: Manifest[], kind: string, name: string): Manifest =>
+  manifests.find((manifest) => manifest.kind === kind && manifest.metadata.name === name);
+const names = (manifests: Manifest[], kind: string) =>
+  manifests
+    .filter((manifest) => manifest.kind === kind)
+    .map(({ metadata }) => metadata.name as string)
+    .sort();
+
+describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
+  const bundled = hasHelm ? render(REQUIRED) : [];
+  const external = hasHelm ? render(EXTERNAL) : [];
+  const legacy = hasHelm ? render(LEGACY) : [];
+
+  it('deploys what a release has', () => {
+    expect(names(bundled, 'Deployment')).toEqual(['kasm-api', 'kasm-manager', 'kasm-proxy', 'rdp-gateway']);
+    expect(names(bundled, 'StatefulSet')).toEqual(['db', 'kasm-guac', 'rdp-https-gateway']);
+    expect(names(external, 'StatefulSet')).toEqual(['kasm-guac', 'rdp-https-gateway']);
+    expect(names(legacy, 'Deployment')).toEqual([
+      'kasm-api',
+      'kasm-manager',
+      'kasm-proxy',
+      'kasm-redis',
+      'kasm-share',
+      'rdp-gateway',
+    ]);
+  });
+
+  it('puts everything into its namespace, wherever Helm keeps the release', () => {
+    for (const manifests of [bundled, external, render({ ...REQUIRED, namespace: 'vdi' })]) {
+      const expected = manifests === bundled || manifests === external ? 'kasm-helm' : 'vdi';
+      for (const { kind, metadata } of manifests) expect(metadata.namespace, `${kind}/${metadata.name}`).toBe(expected);
+    }
+    const elsewhere = manifestsIn(renderText(REQUIRED, { path: chart, args: ['--namespace', 'default'] }));
+    for (const { metadata } of elsewhere) expect(metadata.namespace).toBe('kasm-helm');
+  });
+
+  it('runs three API pods from the first install, which never initialise the database', () => {
+    const { spec } = find(bundled, 'Deployment', 'kasm-api');
+    expect(spec.replicas).toBe(3);
+    const env = Object.fromEntries(
+      spec.template.spec.containers[0].env.map(({ name, ...rest }: Manifest) => [name, rest.value ?? rest.valueFrom]),
+    );
+    expect(env).toMatchObject({
+      DB_AUTO_INITIALIZE: 'false',
+      POSTGRES_HOST: 'db',
+      POSTGRES_PASSWORD: { secretKeyRef: { name: 'kasm', key: 'db-password' } },
+      KASM_DB_SSL: 'true',
+    });
+    expect(find(bundled, 'PodDisruptionBudget', 'kasm-api').spec.maxUnavailable).toBe(1);
+  });
+
+  it('gates exactly the pods that get the database password, with the same database', () => {
+    for (const manifests of [bundled, external, legacy]) {
+      for (const { owner, spec, metadata } of podsOf(manifests)) {
+        const needs = spec.containers.some(
+          ({ name, env = [] }: Manifest) =>
+            name !== 'postgres' && env.some((variable: Manifest) => variable.name === 'POSTGRES_PASSWORD'),
+        );
+        const gates = (spec.initContainers ?? []).filter(({ name }: Manifest) => name === 'kasm-db-gate');
+        expect(gates, owner).toHaveLength(needs ? 1 : 0);
+        if (!needs) continue;
+        expect(gates[0].args, owner).toEqual(['check', '--seed', '--wait', '10m']);
+        expect(spec.securityContext.fsGroup, owner).toEqual(expect.any(Number));
+        const of = (container: Manifest, name: string) =>
+          container.env.find((variable: Manifest) => variable.name === name).value;
+        for (const name of ['POSTGRES_HOST', 'POSTGRES_PORT', 'POSTGRES_DB', 'POSTGRES_USER'])
+          expect(of(gates[0], name), owner).toBe(of(spec.containers[0], name));
+        const deployment = manifests.find((one) => one.spec?.template?.metadata === metadata);
+        expect(deployment.spec.progressDeadlineSeconds, owner).toBeGreaterThan(600);
+      }
+    }
+  });
+
+  it('migrates a bundled database by a plain Job, another one by a hook', () => {
+    const job = (manifests: Manifest[]) => manifests.find(({ kind }) => kind === 'Job');
+    expect(job(bundled).metadata.name).toMatch(/^kasmdemo-migrate-1-[0-9a-f]{8}$/);
+    expect(job(bundled).metadata.annotations).toBeUndefined();
+    expect(job(external).metadata).toMatchObject({
+      name: 'kasmdemo-migrate',
+      annotations: { 'helm.sh/hook': 'pre-install,pre-upgrade' },
+    });
+    expect(names(render({ ...REQUIRED, migrator: { mode: 'manual' } }), 'Job')).toEqual([]);
+    const later = job(render({ ...REQUIRED, 'kasm-db': { image: { tag: '0.2.0' } } })).metadata.name;
+    expect(later).not.toBe(job(bundled).metadata.name);
+  });
+
+  it('takes every credential from Secrets, and each key by its own name', () => {
+    const manifests = render({
+      ...REQUIRED,
+      credentials: {
+        existingSecret: 'kasm',
+        keys: { serviceToken: 'svc' },
+        otherSecrets: { adminPassword: 'admin', serviceToken: 'tokens' },
+      },
+    });
+    const guac = find(manifests, 'StatefulSet', 'kasm-guac').spec.template.spec.containers[0];
+    expect(guac.env[0]).toEqual({
+      name: 'REGISTRATION_TOKEN',
+      valueFrom: { secretKeyRef: { name: 'tokens', key: 'svc' } },
+    });
+    const pod = manifests.find(({ kind }) => kind === 'Job').spec.template.spec;
+    const { sources } = pod.volumes.find(({ name }: Manifest) => name === 'kasm-db-secrets').projected;
+    expect(sources.map(({ secret }: Manifest) => `${secret.name}/${secret.items[0].key}`)).toEqual([
+      'admin/admin-password',
+      'kasm/manager-token',
+      'tokens/svc',
+      'kasm/user-password',
+    ]);
+  });
+
+  it('RDP over HTTPS comes by the ingress; 3389 stays inside unless asked for', () => {
+    const ingress = find(bundled, 'Ingress', 'kasm-ingress').spec;
+    expect(ingress.tls).toEqual([{ secretName: 'nginx-ingress-cert', hosts: ['kasm.example.com'] }]);
+    expect(ingress.rules[0].http.paths.map(({ path }: Manifest) => path)).toEqual(['/']);
+    expect(find(bundled, 'ConfigMap', 'kasm-proxy').data['proxy.conf']).toMatch(/remoteDesktopGateway/);
+    for (const { spec } of bundled.filter(({ kind }) => kind === 'Service'))
+      expect(spec.type ?? 'ClusterIP').toBe('ClusterIP');
+    const open = render({ ...REQUIRED, rdpGateway: { service: { type: 'LoadBalancer' } } });
+    expect(find(open, 'Service', 'rdp-gateway-external').spec).toMatchObject({ type: 'LoadBalancer' });
+    expect(find(open, 'Service', 'rdp-gateway-external').spec.ports.map(({ port }: Manifest) => port)).toEqual([3389]);
+  });
+
+  it('connection proxies tell a name that nginx can look up', () => {
+    const env = (kind: string, name: string, variable: string) =>
+      find(bundled, kind, name).spec.template.spec.containers[0].env.find((one: Manifest) => one.name === variable)
+        .value;
+    expect(env('StatefulSet', 'kasm-guac', 'SERVER_ADDRESS')).toBe('$(POD_NAME).kasm-guac.kasm-helm.svc.cluster.local');
+    expect(env('StatefulSet', 'rdp-https-gateway', 'SERVER_HOSTNAME')).toBe(
+      '$(POD_NAME).rdp-https-gateway.kasm-helm.svc.cluster.local',
+    );
+    for (const name of ['kasm-guac', 'rdp-https-gateway'])
+      expect(find(bundled, 'Service', name).spec.clusterIP).toBe('None');
+  });
+
+  it('a bundled database keeps its data and speaks only TLS to others', () => {
+    const { spec } = find(bundled, 'StatefulSet', 'db');
+    expect(spec.persistentVolumeClaimRetentionPolicy).toEqual({ whenDeleted: 'Retain', whenScaled: 'Retain' });
+    const hba = find(bundled, 'ConfigMap', 'db').data['pg_hba.conf'];
+    const remote = hba.split('\n').filter((line: string) => /^host/.test(line) && !/127\.0\.0\.1|::1/.test(line));
+    expect(remote).toEqual(['hostssl  all       all   all      scram-sha-256']);
+  });
+
+  it('network policies let in what is needed and nothing else', () => {
+    const manifests = render({ ...REQUIRED, networkPolicy: { enabled: true } });
+    const from = (name: string) =>
+      find(manifests, 'NetworkPolicy', name).spec.ingress[0].from?.[0].podSelector.matchExpressions[0].values;
+    expect(from('db')).toEqual(['kasm-api', 'kasm-manager', 'kasm-share', 'kasm-db']);
+    expect(from('kasm-proxy')).toBeUndefined();
+    // Each pod that listens is somebody's target.
+    const targets = manifests
+      .filter(({ kind }) => kind === 'NetworkPolicy')
+      .map(({ spec }) => spec.podSelector.matchLabels['app.kubernetes.io/name']);
+    const listening = podsOf(manifests)
+      .filter(({ spec }) => spec.containers.some(({ ports }: Manifest) => ports))
+      .map(({ metadata }) => metadata.labels['app.kubernetes.io/name']);
+    expect([...new Set(listening)].sort()).toEqual([...new Set(targets)].sort());
+  });
+
+  it.each<[string, object, RegExp]>([
+    ['no host', {}, /set host to the public name/],
+    ['a URL for a host', { ...REQUIRED, host: 'https://kasm.example.com' }, /does not match pattern/],
+    ['a typo', { ...REQUIRED, namspace: 'x' }, /'namspace' not allowed/],
+    ['a typo in the values of kasm-db', { ...REQUIRED, 'kasm-db': { gate: { await: '5m' } } }, /'await' not allowed/],
+    [
+      'the wrong place for the database',
+      { ...REQUIRED, 'kasm-db': { database: { host: 'db' } } },
+      /set database\.\*, not kasm-db/,
+    ],
+    ['both databases', { ...REQUIRED, database: { host: 'db' } }, /set database\.bundled to false/],
+    ['no database', { ...REQUIRED, database: { bundled: false } }, /set database\.host/],
+    ['a hook for a bundled database', { ...REQUIRED, migrator: { mode: 'hook' } }, /would wait for a bundled database/],
+    [
+      'a bundled database without credentials',
+      { host: 'a.b' },
+      /--from-literal=db-password="\$\(openssl rand -hex 16\)".*service-token/,
+    ],
+    ['several guac pods behind one Service', { ...LEGACY, guac: { replicas: 2 } }, /guac\.replicas must be 1/],
+  ])('refuses %s', (_, values, message) => {
+    expect(refusal(values)).toMatch(message);
+  });
+
+  it('installs from a fresh clone, without helm dependency build', () => {
+    expect(lstatSync(join(chart, 'charts/kasm-db')).isSymbolicLink()).toBe(true);
+    const clone = mkdtempSync(join(tmpdir(), 'kasm-db-clone-'));
+    try {
+      // As git makes it: links stay links.
+      cpSync(chartFolder(''), join(clone, 'chart'), { recursive: true, verbatimSymlinks: true });
+      const listed = execFileSync('helm', ['dependency', 'list', 'kasm-single-zone'], {
+        cwd: join(clone, 'chart'),
+        encoding: 'utf8',
+      });
+      expect(listed).toMatch(/kasm-db\s+0\.1\.0\s+file:\/\/\.\.\/kasm-db\s+unpacked/);
+      const command = ['install', '--replace', 'kasmdemo', 'kasm-single-zone', '--dry-run=client', '--values', '-'];
+      const { status, stderr } = spawnSync('helm', [...command, '--kubeconfig', '/nonexistent'], {
+        cwd: join(clone, 'chart'),
+        input: JSON.stringify(REQUIRED),
+        encoding: 'utf8',
+      });
+      // Without a cluster it gets as far as asking for one.
+      expect([status, stderr]).toEqual([
+        1,
+        expect.stringMatching(/cluster unreachable|no such file|connection refused/i),
+      ]);
+    } finally {
+      rmSync(clone, { recursive: true });
+    }
+  });
+});
