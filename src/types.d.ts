@@ -1,10 +1,3 @@
-declare module 'pgpass' {
-  export default function pgpass(
-    connection: { host: string; port: number; database: string; user: string },
-    done: (password?: string) => void,
-  ): void;
-}
-
 /** The migrations that ship with this build; made by scripts/build.mjs. */
 declare module 'kasm-db:migrations' {
   import type { MigrationHeader } from './migrate/files.js';

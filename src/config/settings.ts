@@ -9,6 +9,9 @@ import { parseConnectionUrl } from './url.js';
 export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
+export const PROTOCOL_VERSIONS = ['TLSv1', 'TLSv1.1', 'TLSv1.2', 'TLSv1.3'] as const;
+export type ProtocolVersion = (typeof PROTOCOL_VERSIONS)[number];
+
 export const TARGET_SESSION_ATTRS = ['any', 'read-write', 'read-only', 'primary', 'standby', 'prefer-standby'] as const;
 export type TargetSessionAttrs = (typeof TARGET_SESSION_ATTRS)[number];
 
@@ -27,6 +30,11 @@ export interface ConnectionSettings {
   sslrootcert: string | undefined;
   sslcert: string | undefined;
   sslkey: string | undefined;
+  /** Of an encrypted sslkey. */
+  sslpassword: string | undefined;
+  sslcrl: string | undefined;
+  sslMinProtocolVersion: ProtocolVersion;
+  sslMaxProtocolVersion: ProtocolVersion | undefined;
   channelBinding: ChannelBinding;
   targetSessionAttrs: TargetSessionAttrs;
   /** Server options, as in PGOPTIONS. */
@@ -71,6 +79,11 @@ const SETTINGS = [
   { key: 'sslrootcert', libpq: 'PGSSLROOTCERT' },
   { key: 'sslcert', libpq: 'PGSSLCERT' },
   { key: 'sslkey', libpq: 'PGSSLKEY' },
+  { key: 'sslcrl', libpq: 'PGSSLCRL' },
+  // libpq has no variable for this one.
+  { key: 'sslpassword', libpq: 'PGSSLPASSWORD' },
+  { key: 'ssl_min_protocol_version', libpq: 'PGSSLMINPROTOCOLVERSION' },
+  { key: 'ssl_max_protocol_version', libpq: 'PGSSLMAXPROTOCOLVERSION' },
   { key: 'channel_binding', libpq: 'PGCHANNELBINDING' },
   { key: 'target_session_attrs', flag: 'targetSessionAttrs', libpq: 'PGTARGETSESSIONATTRS' },
   { key: 'options', libpq: 'PGOPTIONS' },
@@ -103,18 +116,19 @@ export function resolveSettings(
   const addUrl = (text: string | undefined, source: string, isFlag: boolean) => {
     if (!text) return;
     const { params, ...rest } = parseConnectionUrl(text, source);
-    if (isFlag && rest.password) {
-      throw passwordInArgument(source);
-    }
+    if (isFlag && (rest.password || params.sslpassword)) throw passwordInArgument(source);
     urls.push({ values: { ...params, ...rest }, source });
   };
-  if (flags.directUrl && parseConnectionUrl(flags.directUrl, '--direct-url').password)
-    throw passwordInArgument('--direct-url');
   if (options.direct) {
     addUrl(flags.directUrl, '--direct-url', true);
     if (!flags.directUrl) addUrl(variable('KASM_DB_DIRECT_URL')?.value, 'KASM_DB_DIRECT_URL', false);
   }
   const directUrls = urls.length;
+  // A password in it is refused also where the command doesn't use it.
+  if (!options.direct) {
+    addUrl(flags.directUrl, '--direct-url', true);
+    urls.length = directUrls;
+  }
   addUrl(flags.url, '--url', true);
   addUrl(variable('KASM_DB_URL')?.value, 'KASM_DB_URL', false);
   addUrl(variable('DATABASE_URL')?.value, 'DATABASE_URL', false);
@@ -157,16 +171,21 @@ export function resolveSettings(
   }
   const login = user ?? userInfo().username;
   const hosts = pairHosts(host ?? 'localhost', port ?? '5432', sources);
+  const sslrootcert = get('sslrootcert');
   const role = flags.role ?? variable('KASM_DB_ROLE')?.value;
   return {
     hosts,
     dbname: dbname ?? login,
     user: login,
     password: get('password') ?? mountedPassword(flags.secrets ?? env.KASM_DB_SECRETS_DIR, sources),
-    sslmode: oneOf('sslmode', get('sslmode') ?? 'prefer', SSL_MODES, sources),
-    sslrootcert: get('sslrootcert'),
+    sslmode: sslMode(get('sslmode'), sslrootcert, sources),
+    sslrootcert,
     sslcert: get('sslcert'),
     sslkey: get('sslkey'),
+    sslpassword: get('sslpassword'),
+    sslcrl: get('sslcrl'),
+    sslMinProtocolVersion: protocolVersion('ssl_min_protocol_version', get, sources) ?? 'TLSv1.2',
+    sslMaxProtocolVersion: protocolVersion('ssl_max_protocol_version', get, sources),
     channelBinding: oneOf('channel_binding', get('channel_binding') ?? 'prefer', CHANNEL_BINDING_MODES, sources),
     targetSessionAttrs: wishedServer(get('target_session_attrs'), hosts.length, options.direct, sources),
     options: get('options'),
@@ -249,6 +268,26 @@ function pairHosts(host: string, port: string, sources: Record<string, string>):
     host: name.trim() || 'localhost',
     port: (ports.length > 1 ? ports[i] : ports[0]) as number,
   }));
+}
+
+/** libpq's word for the roots that the system trusts; as there, it wants verify-full and makes it the default. */
+export const SYSTEM_ROOTS = 'system';
+
+function sslMode(value: string | undefined, root: string | undefined, sources: Record<string, string>): SslMode {
+  const mode = oneOf('sslmode', value ?? (root === SYSTEM_ROOTS ? 'verify-full' : 'prefer'), SSL_MODES, sources);
+  if (root === SYSTEM_ROOTS && mode !== 'verify-full')
+    throw new KasmDbError('usage', `sslrootcert=system needs sslmode=verify-full, not ${mode} (${sources.sslmode})`);
+  return mode;
+}
+
+function protocolVersion(
+  key: 'ssl_min_protocol_version' | 'ssl_max_protocol_version',
+  get: (key: Keyword) => string | undefined,
+  sources: Record<string, string>,
+): ProtocolVersion | undefined {
+  const value = get(key);
+  const known = PROTOCOL_VERSIONS.find((version) => version.toLowerCase() === value?.toLowerCase());
+  return value === undefined ? undefined : (known ?? oneOf(key, value, PROTOCOL_VERSIONS, sources));
 }
 
 /**

@@ -1,9 +1,12 @@
+import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
-import type { ChannelBinding, ConnectionSettings } from '../config/settings.js';
-import { type TlsAttempt, tlsAttempts } from '../config/tls.js';
-import { isKasmDbError, KasmDbError } from '../errors.js';
+import type { ConnectionSettings } from '../config/settings.js';
+import { tlsAttempts } from '../config/tls.js';
+import { isKasmDbError, type KasmDbError } from '../errors.js';
 import { jittered, now, sleep } from '../time.js';
 import { applicationName } from './application-name.js';
+import { ChannelBindingGuard } from './channel-binding.js';
+import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
 import { asUnreachable, combine, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
 import { type Announced, mismatch } from './session-attrs.js';
@@ -29,6 +32,8 @@ export interface ConnectOptions {
 const ATTEMPT_MS = 10_000;
 /** The last attempt before connectTimeoutMs is over gets at least this, or it would hide what the earlier ones were told. */
 const LAST_ATTEMPT_MS = 1000;
+/** What an administrator may set with scram_iterations (4,096 by default); a server that asks for more wants to keep us busy. */
+const MAX_SCRAM_ITERATIONS = 5_000_000;
 /** No host of a list gets less, however little is left. */
 const LEAST_ATTEMPT_MS = 250;
 
@@ -93,21 +98,30 @@ async function tryHost(
   left: number,
   signal?: AbortSignal,
 ): Promise<Client | Refusal> {
-  const attempts = tlsAttempts(settings, host);
   let first: unknown;
-  for (const tls of attempts) {
+  let unusable: unknown;
+  for (const tls of tlsAttempts(settings, host)) {
+    const progress = { handshake: false };
     try {
-      const client = await attempt(settings, host, port, tls, Math.min(left, ATTEMPT_MS), signal);
+      const options = tls === false ? false : tls();
+      const client = await attempt(settings, host, port, options, Math.min(left, ATTEMPT_MS), progress, signal);
       const wrong = await isWrongKind(client, settings, signal);
       return wrong === undefined ? client : wrongKind(settings, host, port, wrong);
     } catch (error) {
       signal?.throwIfAborted();
-      if (isKasmDbError(error) && error.outcome === 'usage') throw error;
+      if (isKasmDbError(error) && error.outcome === 'usage') {
+        if (settings.sslmode !== 'prefer') throw error;
+        // As in libpq: certificates that cannot be used only matter to `prefer` where the server insists on TLS.
+        unusable = error;
+        continue;
+      }
       if (first === undefined || isTlsRefusal(first)) first = error;
-      // The other kind of attempt only helps where this one was refused for its kind.
-      if (isServerError(error) ? !error.code.startsWith('28') : !isTlsRefusal(error)) break;
+      // The other kind of attempt only helps where this one was refused for its kind; a certificate of ours that the server refuses
+      // after its own handshake is not (libpq 15 neither falls back then).
+      if (isServerError(error) ? !error.code.startsWith('28') : !isTlsRefusal(error) || progress.handshake) break;
     }
   }
+  if (unusable !== undefined && isServerError(first) && first.code.startsWith('28')) throw unusable;
   return refusal(first, settings, host, port);
 }
 
@@ -131,18 +145,26 @@ function attempt(
   settings: ConnectionSettings,
   host: string,
   port: number,
-  tls: TlsAttempt,
+  tls: ConnectionOptions | false,
   timeoutMs: number,
+  progress: { handshake: boolean },
   signal?: AbortSignal,
 ): Promise<Client> {
+  const binding = new ChannelBindingGuard(settings, host, port, tls !== false);
   const client = new pg.Client({
     host,
     port,
     user: settings.user,
     database: settings.dbname,
-    password: () => passwordFor(settings, host, port),
+    password: () => {
+      binding.beforePassword();
+      return passwordFor(settings, host, port);
+    },
     ssl: tls,
-    enableChannelBinding: tls !== false && settings.channelBinding !== ('disable' satisfies ChannelBinding),
+    sslnegotiation: 'postgres',
+    // pg then takes SCRAM-SHA-256-PLUS where it is offered, and says so where it is not, as libpq does: nobody can talk us down.
+    enableChannelBinding: tls !== false && settings.channelBinding !== 'disable',
+    scramMaxIterations: MAX_SCRAM_ITERATIONS,
     application_name: applicationName(),
     ...(settings.options ? { options: settings.options } : {}),
     keepAlive: true,
@@ -150,7 +172,14 @@ function attempt(
     connectionTimeoutMillis: timeoutMs,
   } as pg.ClientConfig) as Client;
   client.announced = {};
-  (client as unknown as { connection: NodeJS.EventEmitter }).connection.on('parameterStatus', (message) => {
+  const { connection } = client as unknown as { connection: NodeJS.EventEmitter & { stream: NodeJS.EventEmitter } };
+  binding.watch(connection);
+  connection.on('sslconnect', () =>
+    connection.stream.once('secureConnect', () => {
+      progress.handshake = true;
+    }),
+  );
+  connection.on('parameterStatus', (message) => {
     const value = String(message.parameterValue);
     if (message.parameterName === 'in_hot_standby') client.announced.inHotStandby = value === 'on';
     if (message.parameterName === 'default_transaction_read_only') client.announced.readOnly = value === 'on';
@@ -169,7 +198,13 @@ function attempt(
     client.connect().then(
       () => {
         signal?.removeEventListener('abort', abort);
-        resolve(client);
+        try {
+          binding.afterLogin();
+          resolve(client);
+        } catch (error) {
+          void client.end().catch(() => {});
+          reject(error);
+        }
       },
       (error) => {
         signal?.removeEventListener('abort', abort);
@@ -178,28 +213,4 @@ function attempt(
       },
     );
   });
-}
-
-async function passwordFor(settings: ConnectionSettings, host: string, port: number): Promise<string> {
-  if (settings.password !== undefined) return settings.password;
-  const found = await fromPassfile(settings, host, port);
-  if (found !== undefined) return found;
-  throw new KasmDbError('unreachable', `${host}:${port} asks for a password, and none is set`, {
-    hint: 'set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE',
-  });
-}
-
-async function fromPassfile(settings: ConnectionSettings, host: string, port: number): Promise<string | undefined> {
-  const { default: pgpass } = await import('pgpass');
-  // pgpass reads the variable only, at the moment of the call.
-  const before = process.env.PGPASSFILE;
-  if (settings.passfile) process.env.PGPASSFILE = settings.passfile;
-  try {
-    return await new Promise((resolve) =>
-      pgpass({ host, port, database: settings.dbname, user: settings.user }, resolve),
-    );
-  } finally {
-    if (before === undefined) delete process.env.PGPASSFILE;
-    else process.env.PGPASSFILE = before;
-  }
 }

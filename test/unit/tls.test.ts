@@ -1,17 +1,23 @@
+import { X509Certificate } from 'node:crypto';
+import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
-import { type ConnectionOptions, checkServerIdentity, type PeerCertificate } from 'node:tls';
+import type { ConnectionOptions, DetailedPeerCertificate } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ConnectionSettings, resolveSettings, SSL_MODES } from '../../src/config/settings.js';
+import { type ConnectionSettings, type Environment, resolveSettings, SSL_MODES } from '../../src/config/settings.js';
 import { tlsAttempts } from '../../src/config/tls.js';
+import { authority } from '../support/certificates.js';
 import { folder } from '../support/cli.js';
 
 const files = folder({
   'root.crt': '-----BEGIN CERTIFICATE-----\nroot\n',
   'client.crt': '-----BEGIN CERTIFICATE-----\nclient\n',
   'client.key': '-----BEGIN PRIVATE KEY-----\nkey\n',
+  'encrypted.key': '-----BEGIN ENCRYPTED PRIVATE KEY-----\nkey\n',
   junk: 'no certificate',
 });
 const at = (name: string) => join(files, name);
+chmodSync(at('client.key'), 0o600);
+chmodSync(at('encrypted.key'), 0o600);
 
 // A developer's own ~/.postgresql must not decide these tests.
 const home = process.env.HOME;
@@ -26,7 +32,8 @@ const settings = (values: Partial<ConnectionSettings>): ConnectionSettings => ({
   ...resolveSettings({ host: 'db' }, {}, { direct: false }),
   ...values,
 });
-const attempts = (values: Partial<ConnectionSettings>, host = 'db') => tlsAttempts(settings(values), host);
+const attempts = (values: Partial<ConnectionSettings>, host = 'db') =>
+  tlsAttempts(settings(values), host).map((tls) => (tls ? tls() : tls));
 const encrypted = (values: Partial<ConnectionSettings>) => attempts(values).find(Boolean) as ConnectionOptions;
 const shape = (values: Partial<ConnectionSettings>, host?: string) =>
   attempts(values, host).map((tls) => (tls === false ? 'plain' : tls.rejectUnauthorized ? 'verified' : 'encrypted'));
@@ -64,24 +71,44 @@ describe('tlsAttempts › what libpq does for each sslmode, not what pg does (TR
     expect(shape({ sslmode }, '/var/run/postgresql')).toEqual(['plain']);
   });
 
-  it('the name in the certificate counts for verify-full alone', () => {
-    const other = { subject: { CN: 'other' }, subjectaltname: 'DNS:other' } as unknown as PeerCertificate;
+  it('the name in the certificate counts for verify-full alone, by libpq’s rules instead of Node’s', async () => {
+    const { issue } = await authority('unit');
+    const { cert } = await issue('other', [{ type: 'dns', value: 'other' }]);
+    const other = { raw: new X509Certificate(cert).raw } as DetailedPeerCertificate;
     for (const sslmode of SSL_MODES.slice(1)) {
-      // Without a check of ours Node makes its own.
-      const { checkServerIdentity: check = checkServerIdentity } = encrypted({ sslmode, sslrootcert: at('root.crt') });
-      expect(check('db', other)?.message ?? 'any name will do').toMatch(
-        sslmode === 'verify-full' ? /db\. is not in the cert's altnames/ : 'any name will do',
+      const of = (host: string) =>
+        attempts({ sslmode, sslrootcert: at('root.crt') }, host).find(Boolean) as ConnectionOptions;
+      expect(of('db').checkServerIdentity?.('db', other)?.message ?? 'any name will do').toMatch(
+        sslmode === 'verify-full' ? /certificate is for DNS:other, not for "db"/ : 'any name will do',
       );
-      expect(check('other', other), sslmode).toBeUndefined();
+      expect(of('other').checkServerIdentity?.('other', other), sslmode).toBeUndefined();
     }
   });
 
-  it('sslrootcert=system means the roots that Node trusts by itself, with verify-full alone', () => {
-    expect(encrypted({ sslmode: 'verify-full', sslrootcert: 'system' })).toMatchObject({ rejectUnauthorized: true });
-    expect(encrypted({ sslmode: 'verify-full', sslrootcert: 'system' })).not.toHaveProperty('ca');
-    expect(() => attempts({ sslmode: 'require', sslrootcert: 'system' })).toThrow(
-      /needs sslmode=verify-full, not require/,
+  it('sslrootcert=system means the roots that the system trusts, with verify-full, which is then the default', () => {
+    const system = (env: Environment) => resolveSettings({ host: 'db' }, env, { direct: false });
+    expect(system({ PGSSLROOTCERT: 'system' }).sslmode).toBe('verify-full');
+    expect(() => system({ PGSSLROOTCERT: 'system', PGSSLMODE: 'require' })).toThrow(
+      'sslrootcert=system needs sslmode=verify-full, not require (PGSSLMODE)',
     );
+    const before = process.env.SSL_CERT_FILE;
+    process.env.SSL_CERT_FILE = at('root.crt');
+    try {
+      expect(encrypted({ sslmode: 'verify-full', sslrootcert: 'system' })).toMatchObject({
+        rejectUnauthorized: true,
+        ca: expect.stringContaining('root'),
+      });
+    } finally {
+      if (before === undefined) delete process.env.SSL_CERT_FILE;
+      else process.env.SSL_CERT_FILE = before;
+    }
+  });
+
+  it.each([
+    ['PGSSLMINPROTOCOLVERSION', 'TLSv9', /ssl_min_protocol_version "TLSv9" \(PGSSLMINPROTOCOLVERSION\) is unknown/],
+    ['PGSSLMAXPROTOCOLVERSION', 'SSLv3', /ssl_max_protocol_version "SSLv3" \(PGSSLMAXPROTOCOLVERSION\) is unknown/],
+  ])('%s=%s is a usage error', (name, value, message) => {
+    expect(() => resolveSettings({ host: 'db' }, { [name]: value }, { direct: false })).toThrow(message);
   });
 
   it('never speaks less than TLS 1.2', () => {
@@ -97,6 +124,22 @@ describe('tlsAttempts › client certificates', () => {
     });
   });
 
+  it('an encrypted key needs its password, which is not taken from an argument', () => {
+    const key = { sslmode: 'require', sslcert: at('client.crt'), sslkey: at('encrypted.key') } as const;
+    expect(() => attempts(key)).toThrow(/encrypted\.key is encrypted, and no password for it is set/);
+    expect(encrypted({ ...key, sslpassword: 's3cr3t-key' }).passphrase).toBe('s3cr3t-key');
+    const inUrl = 'postgres://db?sslpassword=s3cr3t-key';
+    expect(resolveSettings({}, { KASM_DB_URL: inUrl }, { direct: false }).sslpassword).toBe('s3cr3t-key');
+    expect(() => resolveSettings({ url: inUrl }, {}, { direct: false })).toThrow(/^--url holds a password/);
+  });
+
+  it('a key that others may read is refused', () => {
+    chmodSync(at('client.key'), 0o644);
+    const key = { sslmode: 'require', sslcert: at('client.crt'), sslkey: at('client.key') } as const;
+    expect(() => attempts(key)).toThrow(/sslkey: .*client\.key may be read by others \(mode 644\)/);
+    chmodSync(at('client.key'), 0o600);
+  });
+
   it('without a key are refused', () => {
     expect(() => attempts({ sslmode: 'require', sslcert: at('client.crt') })).toThrow(/client\.crt has no key/);
     expect(() => attempts({ sslmode: 'require', sslcert: at('client.crt'), sslkey: at('nowhere') })).toThrow(
@@ -107,11 +150,13 @@ describe('tlsAttempts › client certificates', () => {
 
 describe('tlsAttempts › ~/.postgresql, as libpq', () => {
   it('gives the root and the client certificate when nothing else does', () => {
-    process.env.HOME = folder({
+    const own = folder({
       '.postgresql/root.crt': '-----BEGIN CERTIFICATE-----\nhome root\n',
       '.postgresql/postgresql.crt': '-----BEGIN CERTIFICATE-----\nhome client\n',
       '.postgresql/postgresql.key': '-----BEGIN PRIVATE KEY-----\nhome key\n',
     });
+    chmodSync(join(own, '.postgresql/postgresql.key'), 0o600);
+    process.env.HOME = own;
     expect(encrypted({ sslmode: 'prefer' })).toMatchObject({
       rejectUnauthorized: true,
       ca: expect.stringContaining('home root'),
