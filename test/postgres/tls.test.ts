@@ -11,7 +11,8 @@ import { startTlsServer, type TlsServer } from '../support/tls-server.js';
 
 const psql = findPsql();
 
-describe('TLS, as libpq has it (TRAPS 37)', () => {
+// Hundreds of logins, each by a process of psql: on a busy machine that takes its time.
+describe('TLS, as libpq has it (TRAPS 37)', { timeout: 240_000 }, () => {
   let scratch: string;
   let tls: TlsServer;
   const home = process.env.HOME;
