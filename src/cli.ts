@@ -119,6 +119,21 @@ export function parse(argv: readonly string[]): Call | undefined {
   );
   on(
     program
+      .command('repair')
+      .description(
+        'after a fix by hand: corrects the history, drops invalid indexes; shows what it will change, and asks',
+      )
+      .option('--applied <name>', 'record it as applied, without running it')
+      .option('--pending <name>', 'record it as not applied')
+      .option('--statements-done <n>', 'with --pending, of a no-transaction migration: go on after so many statements')
+      .option('--checksums', 'accept changed files as they are')
+      .option('--yes', "don't ask")
+      .option('--lock-timeout <duration>', 'wait for another migrator (default 5m)'),
+    { writes: true },
+    (_, options) => async (ctx) => (await import('./commands/repair.js')).repairCommand(ctx, options as object),
+  );
+  on(
+    program
       .command('bootstrap')
       .description('with DATABASE_MASTER_USER and _PASSWORD: role, database, extension, history, grants')
       .option('--dry-run', 'print the SQL, passwords hidden, and do nothing')
@@ -172,7 +187,19 @@ export function calledCommand(argv: readonly string[]): string {
   return argv.find((arg, i) => COMMANDS.includes(arg) && !TAKES_VALUE.has(argv[i - 1] ?? '')) ?? '';
 }
 
-const COMMANDS = ['migrate', 'check', 'status', 'plan', 'rollback', 'seed', 'bootstrap', 'doctor', 'new', 'help'];
+const COMMANDS = [
+  'migrate',
+  'check',
+  'status',
+  'plan',
+  'rollback',
+  'repair',
+  'seed',
+  'bootstrap',
+  'doctor',
+  'new',
+  'help',
+];
 
 function globalOptions(): Option[] {
   return [

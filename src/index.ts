@@ -12,6 +12,7 @@ import { type CheckOptions, checkCommand } from './commands/check.js';
 import { type Answer, type CommandContext, execute, type GlobalOptions } from './commands/command.js';
 import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
 import { type PlanOptions, planCommand } from './commands/plan.js';
+import type { RepairCommandOptions } from './commands/repair.js';
 import type { RollbackCommandOptions } from './commands/rollback.js';
 import type { SeedCommandOptions } from './commands/seed.js';
 import { statusCommand } from './commands/status.js';
@@ -23,6 +24,7 @@ export type { CheckOptions } from './commands/check.js';
 export type { GlobalOptions } from './commands/command.js';
 export type { MigrateOptions } from './commands/migrate.js';
 export type { PlanOptions } from './commands/plan.js';
+export type { RepairCommandOptions } from './commands/repair.js';
 export type { RollbackCommandOptions } from './commands/rollback.js';
 export type { SeedCommandOptions } from './commands/seed.js';
 export { EXIT_CODES, type Outcome } from './errors.js';
@@ -58,6 +60,13 @@ export function bootstrap(options: CallOptions & BootstrapCommandOptions = {}): 
 export function rollback(options: CallOptions & RollbackCommandOptions): Promise<Result> {
   return call('rollback', options, true, async (ctx) =>
     (await import('./commands/rollback.js')).rollbackCommand(ctx, options),
+  );
+}
+
+/** Corrects the history after a fix by hand; needs `yes`, since nobody is asked. */
+export function repair(options: CallOptions & RepairCommandOptions = {}): Promise<Result> {
+  return call('repair', options, true, async (ctx) =>
+    (await import('./commands/repair.js')).repairCommand(ctx, options),
   );
 }
 

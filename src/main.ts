@@ -23,6 +23,7 @@ async function main(): Promise<number> {
       signal,
       events: report.events,
       writes: call.writes,
+      confirm: async (question) => (await import('./report/confirm.js')).confirmOnTerminal(question, signal),
     },
     call.work,
   );

@@ -31,6 +31,8 @@ export interface Answer {
 export interface CommandContext extends Context {
   migrations: () => Promise<Migration[]>;
   env: Environment;
+  /** Asks a person; undefined: nobody is there. */
+  confirm?: ((question: string) => Promise<boolean | undefined>) | undefined;
   /** With --embedded: secrets made for it, since nobody else gives any. */
   generatedSecrets: () => Promise<ReadonlyMap<string, string>>;
 }
@@ -43,6 +45,7 @@ export interface Invocation {
   events: RunEvents;
   /** Commands that write take the direct URL, where one is set. */
   writes: boolean;
+  confirm?: CommandContext['confirm'];
 }
 
 /**
@@ -50,7 +53,7 @@ export interface Invocation {
  * @returns the result, and the text for people (undefined after a failure)
  */
 export async function execute(
-  { command, options, env, signal, events, writes }: Invocation,
+  { command, options, env, signal, events, writes, confirm }: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result; text?: Answer['text'] }> {
   const started = now();
@@ -75,6 +78,7 @@ export async function execute(
       signal,
       events,
       env,
+      confirm,
       generatedSecrets,
       migrations: async () => (options.migrations ? readMigrations(options.migrations) : shippedMigrations()),
     };

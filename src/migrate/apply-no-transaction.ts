@@ -9,6 +9,7 @@ import { RESET_SQL, type SessionOptions, sessionSql } from '../postgres/transact
 import { jittered, now, sleep } from '../time.js';
 import { rollback } from './apply.js';
 import type { Context } from './context.js';
+import { doubtHint } from './doubt.js';
 import { migrationFailure } from './failure.js';
 import type { Migration } from './files.js';
 import { indexState, isSameIndex } from './index-leftover.js';
@@ -211,7 +212,7 @@ function doubt(migration: Migration, statement: ParsedStatement, i: number, tota
       migration: migration.name,
       file: migration.path,
       statement: excerpt(statement.sql),
-      hint: `look at the database; if all of the file is done: kasm-db repair --applied ${migration.name}; if it has to run again from its start: kasm-db repair --pending ${migration.name}`,
+      hint: `look at the database; ${doubtHint(migration.name, i)}`,
     },
   );
 }

@@ -18,6 +18,8 @@ export interface Result {
   rolledBack?: { name: string; ms: number }[];
   /** Of `rollback --dry-run`. */
   toRollBack?: string[];
+  /** Of `repair`: what was changed. */
+  repairs?: { what: 'applied' | 'pending' | 'checksum' | 'index'; name: string; text: string }[];
   unknown?: string[];
   changed?: string[];
   /** `holder` of the migration lock; `blockers` of a table that a migration has to change. */

@@ -44,6 +44,15 @@ export const resultSchema = z.strictObject({
   pending: z.array(z.string()).optional(),
   rolledBack: z.array(z.strictObject({ name: z.string(), ms: z.number().int() })).optional(),
   toRollBack: z.array(z.string()).optional(),
+  repairs: z
+    .array(
+      z.strictObject({
+        what: z.enum(['applied', 'pending', 'checksum', 'index']),
+        name: z.string(),
+        text: z.string(),
+      }),
+    )
+    .optional(),
   unknown: z.array(z.string()).optional(),
   changed: z.array(z.string()).optional(),
   lock: z

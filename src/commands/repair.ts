@@ -1,0 +1,62 @@
+import { parseDuration } from '../config/duration.js';
+import { KasmDbError } from '../errors.js';
+import { lookForRepairs, repair } from '../migrate/repair.js';
+import { printable } from '../report/terminal.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+export interface RepairCommandOptions {
+  /** Record this migration as applied, without running it. */
+  applied?: string;
+  /** Record this migration as not applied. */
+  pending?: string;
+  /** With `pending`, of a no-transaction migration: how many of its statements are done. */
+  statementsDone?: string | number;
+  /** Accept changed files as they are. */
+  checksums?: boolean;
+  /** Don't ask. */
+  yes?: boolean;
+  /** How long to wait for another migrator; default 5m. */
+  lockTimeout?: string;
+}
+
+/** After a fix by hand: shows what it would change, asks, then does it. Invalid indexes left behind are dropped with it. */
+export async function repairCommand(ctx: CommandContext, options: RepairCommandOptions): Promise<Answer> {
+  const { applied, pending, checksums } = options;
+  const statementsDone = options.statementsDone === undefined ? undefined : Number(options.statementsDone);
+  const request = { applied, pending, checksums, statementsDone };
+  const lockTimeoutMs = parseDuration(options.lockTimeout ?? '5m', '--lock-timeout');
+  const migrations = await ctx.migrations();
+  const { look, repairs, advice } = await lookForRepairs(ctx, migrations, request);
+  const list = repairs.map(({ text }) => printable(text));
+  if (repairs.length > 0) {
+    const wanted = options.yes || (await ctx.confirm?.(`This will\n${bullets(list)}\nGo on?`));
+    if (wanted === undefined) {
+      throw new KasmDbError('usage', `nobody is there to ask; this would ${list.join(', ')}`, {
+        hint: 'run it on a terminal, or add --yes',
+      });
+    }
+    if (!wanted)
+      return {
+        fields: { database: describeDatabase(ctx.resolve(), look), repairs: [] },
+        text: () => 'Nothing was changed.',
+      };
+    await repair(ctx, migrations, { ...request, lockTimeoutMs }, repairs);
+  }
+  const asked = applied !== undefined || pending !== undefined || checksums === true;
+  return {
+    fields: {
+      database: describeDatabase(ctx.resolve(), look),
+      repairs: repairs.map(({ what, name, text }) => ({ what, name, text })),
+      ...(!asked && advice.length > 0 ? { warnings: advice } : {}),
+    },
+    text: (s) => {
+      if (repairs.length > 0) return `${s.green('Repaired:')}\n${bullets(list)}\nNext: kasm-db status`;
+      if (asked || advice.length === 0) return `${s.green('Nothing to repair.')}`;
+      return `No invalid index is left behind. What else is wrong:\n${bullets(advice.map(printable))}`;
+    },
+  };
+}
+
+function bullets(lines: readonly string[]): string {
+  return lines.map((line) => `  - ${line}`).join('\n');
+}
