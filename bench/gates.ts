@@ -37,6 +37,7 @@ try {
   const idle = await serverCpu(3000);
   console.log(`server's CPU without gates: ${(idle * 100).toFixed(1)} % of a core`);
   for (const round of rounds) await run(round);
+  await floor(500);
 } finally {
   redis.kill();
   await Promise.all([...clients.values()].map((client) => client.end().catch(() => {})));
@@ -98,6 +99,31 @@ async function run({ gates, redis: withRedis }: Round): Promise<void> {
     `${gates} gates (${processes.length} processes, ${gates - processes.length} in ${WORKERS} threads), ${withRedis ? 'with' : 'without'} Redis: ` +
       `${failed} failed; commit to release median ${seconds(at(late, 0.5))}, p99 ${seconds(at(late, 0.99))}; ${looks.toFixed(1)} looks/s while waiting, ` +
       `server's CPU ${(cpu * 100).toFixed(1)} % of a core, at most ${mostConnections} connections of the gate role (limit 20)`,
+  );
+}
+
+/** What 500 confirmations cost this machine at least, server and clients together. */
+async function floor(logins: number): Promise<void> {
+  const env = {
+    POSTGRES_HOST: '127.0.0.1',
+    POSTGRES_PORT: String(server.info.port),
+    POSTGRES_USER: 'gate',
+    POSTGRES_PASSWORD: 'gate',
+  };
+  const cpu = ticks();
+  const began = Date.now();
+  await Promise.all(
+    Array.from({ length: WORKERS }, () => {
+      const worker = new Worker(join(ROOT, 'bench/login-worker.mjs'), {
+        workerData: { logins: logins / WORKERS, atOnce: 4, env },
+      });
+      return new Promise((resolve, reject) => worker.once('message', resolve).once('error', reject));
+    }),
+  );
+  const ms = Date.now() - began;
+  const cpuMs = ((ticks() - cpu) * 1000) / TICKS_A_SECOND / logins;
+  console.log(
+    `the floor: ${logins} bare logins with SELECT 1 (${WORKERS} threads, ${WORKERS * 4} at a time) take ${seconds(ms)}, ${cpuMs.toFixed(1)} ms of the server's CPU each`,
   );
 }
 
