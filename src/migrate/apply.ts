@@ -159,6 +159,18 @@ function beginError(error: unknown, session: SessionOptions): unknown {
       },
     );
   }
+  // What a pooler says that gives every statement to another server connection; a server never does.
+  if (code === '08P01') {
+    return new KasmDbError(
+      'environment',
+      `a pooler refuses to begin a transaction: ${(error as Error).message} (SQLSTATE 08P01)`,
+      {
+        sqlstate: code,
+        cause: error,
+        hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or pool_mode=transaction for this database',
+      },
+    );
+  }
   return toKasmDbError(error, 'beginning a transaction');
 }
 

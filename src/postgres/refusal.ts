@@ -63,7 +63,10 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: stri
     return refuse(
       error.code.startsWith('57') || error.code.startsWith('53'),
       `${at}: ${said}`,
-      error.hint ?? 'read the server log',
+      error.hint ??
+        (error.code === '08P01' && settings.options
+          ? 'a pooler takes no server options at login: unset PGOPTIONS, or set KASM_DB_DIRECT_URL to PostgreSQL itself'
+          : 'read the server log'),
       error.code,
     );
   }

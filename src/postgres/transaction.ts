@@ -1,4 +1,5 @@
 import { escapeIdentifier } from 'pg';
+import { applicationName } from './application-name.js';
 
 export interface SessionOptions {
   /** How long one attempt may wait for a table lock, in milliseconds. */
@@ -11,6 +12,8 @@ export interface SessionOptions {
 function settings({ lockTimeoutMs, serverVersion }: SessionOptions): [name: string, value: string][] {
   return [
     ['search_path', 'public, pg_temp'],
+    // Behind a pooler RESET ALL gives its server connection the pooler's name; who waits has to see ours.
+    ['application_name', applicationName()],
     ['statement_timeout', '0'],
     ['lock_timeout', String(Math.round(lockTimeoutMs))],
     ['idle_in_transaction_session_timeout', '0'],
