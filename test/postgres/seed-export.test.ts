@@ -7,7 +7,7 @@ import { randomSource } from '../support/rounds.js';
 const { seed: number, next } = randomSource();
 const ROWS = 5000;
 
-describe(`a complete configuration export (KASM_DB_TEST_SEED=${number})`, () => {
+describe(`a complete configuration export (KASM_DB_SEED=${number})`, () => {
   let empty: TestDatabase;
   let made: Export;
   let text: string;

@@ -94,7 +94,7 @@ describe('a seed that is cut off', () => {
   const ROUNDS = rounds(6, 50);
 
   it(
-    `SIGKILL at ${ROUNDS} random moments: no partial rows, and the rerun gives what an undisturbed one does (KASM_DB_TEST_SEED=${number})`,
+    `SIGKILL at ${ROUNDS} random moments: no partial rows, and the rerun gives what an undisturbed one does (KASM_DB_SEED=${number})`,
     { timeout: ROUNDS * 30_000 },
     async () => {
       const timed = await fresh();

@@ -3,9 +3,9 @@ export function rounds(reduced: number, full: number): number {
   return process.env.KASM_DB_STRESS === '1' ? full : reduced;
 }
 
-/** A source of random numbers that a failing round can be repeated with: KASM_DB_TEST_SEED=<seed>. */
+/** A source of random numbers that a failing round can be repeated with: KASM_DB_SEED=<seed>. */
 export function randomSource(): { seed: number; next: () => number } {
-  const seed = Number(process.env.KASM_DB_TEST_SEED ?? Math.floor(Math.random() * 2 ** 31));
+  const seed = Number(process.env.KASM_DB_SEED ?? Math.floor(Math.random() * 2 ** 31));
   let state = seed;
   // mulberry32: small, and even enough for picking moments.
   const next = () => {

@@ -98,7 +98,7 @@ it('scramVerifier › random texts of difficult characters: the same as PostgreS
   await client.query('ROLLBACK');
   await client.end();
   const wrong = rows.filter(({ p, stored }) => scramVerifier(p, { salt: saltOf(stored), iterations: 1 }) !== stored);
-  expect(wrong, `KASM_DB_TEST_SEED=${seed}`).toEqual([]);
+  expect(wrong, `KASM_DB_SEED=${seed}`).toEqual([]);
 });
 
 it('scramVerifier › a new salt each time', () => {

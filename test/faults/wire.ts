@@ -1,0 +1,60 @@
+/** One message of PostgreSQL's protocol, version 3, as it stood on the wire. */
+export interface Message {
+  /** The type byte; '' for what a client says first, which has none. */
+  type: string;
+  bytes: Buffer;
+}
+
+const SSL_REQUEST = 80877103;
+const GSS_REQUEST = 80877104;
+
+/** Cuts a byte stream of one direction into messages (manual: "Message Formats"). */
+export class MessageStream {
+  private rest: Buffer = Buffer.alloc(0);
+  /** A client's first messages have no type; a server answers a request for encryption with a single byte. */
+  private untyped: boolean;
+  private single = 0;
+
+  constructor(from: 'client' | 'server') {
+    this.untyped = from === 'client';
+  }
+
+  /** The next byte is an answer to SSLRequest or GSSENCRequest. */
+  expectSingleByte(): void {
+    this.single++;
+  }
+
+  push(chunk: Buffer): Message[] {
+    this.rest = this.rest.length === 0 ? chunk : Buffer.concat([this.rest, chunk]);
+    const messages: Message[] = [];
+    for (;;) {
+      const message = this.next();
+      if (!message) return messages;
+      messages.push(message);
+    }
+  }
+
+  private next(): Message | undefined {
+    if (this.single > 0 && this.rest.length > 0) {
+      this.single--;
+      return this.take('', 1);
+    }
+    const header = this.untyped ? 0 : 1;
+    if (this.rest.length < header + 4) return undefined;
+    const length = header + this.rest.readUInt32BE(header);
+    if (this.rest.length < length) return undefined;
+    const message = this.take(header ? String.fromCharCode(this.rest[0] as number) : '', length);
+    if (this.untyped && !isEncryptionRequest(message)) this.untyped = false;
+    return message;
+  }
+
+  private take(type: string, length: number): Message {
+    const bytes = this.rest.subarray(0, length);
+    this.rest = this.rest.subarray(length);
+    return { type, bytes };
+  }
+}
+
+export function isEncryptionRequest({ type, bytes }: Message): boolean {
+  return type === '' && bytes.length === 8 && [SSL_REQUEST, GSS_REQUEST].includes(bytes.readUInt32BE(4));
+}
