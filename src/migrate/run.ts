@@ -3,7 +3,7 @@ import type { Blocker } from '../postgres/blocker.js';
 import { type Client, connect } from '../postgres/connect.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
-import { cancellable, disconnect } from '../postgres/query.js';
+import { cancellable, cutAfterAbort, disconnect } from '../postgres/query.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import type { SessionOptions } from '../postgres/transaction.js';
 import { jittered, now, sleep } from '../time.js';
@@ -55,6 +55,7 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
   for (let tries = 0; ; tries++) {
     const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
     client.on('notice', (notice) => ctx.events.notice?.(notice.message ?? ''));
+    const forget = cutAfterAbort(client, ctx.signal);
     try {
       const state = await cancellable(client, ctx.signal, () =>
         look(client, { vendor: writesVendorVersion(migrations) }),
@@ -81,6 +82,7 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
       throw toKasmDbError(error, 'migrating');
     } finally {
       await disconnect(client);
+      forget();
     }
     ctx.events.waitForLock?.(holder);
     const pause = jittered(Math.min(100 * 1.5 ** tries, 2000));

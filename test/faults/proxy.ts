@@ -32,11 +32,13 @@ export interface FaultProxy {
  * A TCP proxy that reads PostgreSQL's protocol and calls `disturb` at the message with the given number (0-based, counted over all
  * connections and both directions as they come). That message is not passed on unless `disturb` does so; what follows it in its
  * direction waits until `disturb` has ended.
+ * @param rewrite gives the bytes that go on instead of a message
  */
 export async function startFaultProxy(
   target: number,
   at = -1,
   disturb: (link: Link, proxy: FaultProxy) => void | Promise<void> = () => {},
+  rewrite: (message: Message, direction: Direction) => Buffer = ({ bytes }) => bytes,
 ): Promise<FaultProxy> {
   const sockets = new Set<Socket>();
   const swallowed = new Set<Socket>();
@@ -60,7 +62,7 @@ export async function startFaultProxy(
         if (swallowing || swallowed.has(from)) return void swallowed.add(from).add(to);
         if (direction === 'to server' && isEncryptionRequest(message)) fromServer.expectSingleByte();
         const forward = () => {
-          if (!to.destroyed && to.writable) to.write(message.bytes);
+          if (!to.destroyed && to.writable) to.write(rewrite(message, direction));
         };
         passed.push({ ...message, direction, connection });
         if (passed.length - 1 === at) await disturb({ client, server: upstream, forward }, proxy);

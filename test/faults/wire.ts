@@ -58,3 +58,22 @@ export class MessageStream {
 export function isEncryptionRequest({ type, bytes }: Message): boolean {
   return type === '' && bytes.length === 8 && [SSL_REQUEST, GSS_REQUEST].includes(bytes.readUInt32BE(4));
 }
+
+/** An ErrorResponse or NoticeResponse as a server in another language would say it: other words, the same SQLSTATE. */
+export function translated({ type, bytes }: Message, words: Record<'S' | 'M' | 'D' | 'H', string>): Buffer {
+  if (type !== 'E' && type !== 'N') return bytes;
+  const fields = bytes
+    .subarray(5, -1)
+    .toString('utf8')
+    .split('\0')
+    .filter((field) => field !== '')
+    .map((field) => {
+      const other = words[field[0] as keyof typeof words];
+      return other === undefined ? field : `${field[0]}${other}`;
+    });
+  const body = Buffer.from(`${fields.join('\0')}\0\0`);
+  const header = Buffer.alloc(5);
+  header.write(type, 'latin1');
+  header.writeUInt32BE(body.length + 4, 1);
+  return Buffer.concat([header, body]);
+}

@@ -29,8 +29,8 @@ const SLOW = { ...ONE, '0002_two.sql': 'CREATE TABLE two (x integer);\nSELECT pg
 /** Lines that a waiting gate has written. */
 const waitingLines = (stderr: string) => stderr.split('\n').filter((line) => line.startsWith('waiting'));
 
-describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 13 › check', (version) => {
-  it('passes as a role that may only SELECT the history, and in read-only transactions', async () => {
+describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 13: check', (version) => {
+  it('trap 13: passes as a role that may only SELECT the history, and in read-only transactions', async () => {
     const db = await createDatabase(version);
     const files = folder(TWO);
     await migrate(db, files);
@@ -66,7 +66,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 13 › check', (version) 
     }
   });
 
-  it('answers at once during a running migrate, and says how far it is', async () => {
+  it('trap 13: answers at once during a running migrate, and says how far it is', async () => {
     const db = await createDatabase(version);
     const { child, ended } = startMigrate(db, folder(SLOW));
     await midStatement(db, 'pg_sleep(30)');
@@ -93,7 +93,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 13 › check', (version) 
     expect(run.ms).toBeLessThan(8000);
   });
 
-  it('leaves the catalog and the history as they are', async () => {
+  it('trap 13: leaves the catalog and the history as they are', async () => {
     const db = await createDatabase(version);
     const files = folder(TWO);
     const empty = await fingerprint(db);
@@ -280,7 +280,7 @@ describe('a server of its own', () => {
     rmSync(scratch, { recursive: true, force: true });
   });
 
-  it('trap 13 › check assigns no transaction id: it writes nothing at all', async () => {
+  it('trap 13: check assigns no transaction id: it writes nothing at all', async () => {
     const { port } = primary.info;
     const files = folder(TWO);
     const nextXid = async () => (await query(port, 'SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x'))[0].x;
@@ -303,7 +303,7 @@ describe('a server of its own', () => {
     expect(full.after[0]).toBe(full.before[0]);
   });
 
-  it('trap 32 › check --wait survives a restart of the server', async () => {
+  it('trap 32: check --wait survives a restart of the server', async () => {
     const { port } = primary.info;
     const files = folder({ ...TWO, '0003_three.sql': 'CREATE TABLE three (x int);' });
     const gate = startCli(['check', '--wait', '60s', '--json', '--migrations', files], env(port));
@@ -322,7 +322,7 @@ describe('a server of its own', () => {
     await again.stop();
   });
 
-  it('trap 32 › a server that is shut down in mid-run › exit 4, and the rerun completes', async () => {
+  it('trap 32: a server that is shut down in mid-run › exit 4, and the rerun completes', async () => {
     const { port } = primary.info;
     const server = await start(primary.data, port);
     const files = folder({
@@ -360,7 +360,7 @@ describe('a server of its own', () => {
     await back.stop();
   });
 
-  it('trap 13 › check works on a hot standby and waits there, trap 22 › migrate says that it is one', async () => {
+  it('trap 22: migrate says that a hot standby is one, trap 13: check works and waits there', async () => {
     const files = folder({
       ...TWO,
       '0003_three.sql': 'CREATE TABLE three (x int);',

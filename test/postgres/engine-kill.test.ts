@@ -82,7 +82,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › killed', (version)
     },
   );
 
-  it.runIf(version >= 14)('trap 4 › in mid-statement › the next migrator has the lock within 5 s', async () => {
+  it.runIf(version >= 14)('trap 4: in mid-statement › the next migrator has the lock within 5 s', async () => {
     const db = await createDatabase(version);
     const { child, ended } = startMigrate(db, SLOW);
     await midStatement(db, 'pg_sleep(30)');
@@ -94,7 +94,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › killed', (version)
     expect(run.json().applied?.map(({ name }) => name)).toEqual(['0002_slow']);
   });
 
-  it.runIf(version === 13)('trap 4 › on 13 the lock goes when the statement ends, at the latest', async () => {
+  it.runIf(version === 13)('trap 4: on 13 the lock goes when the statement ends, at the latest', async () => {
     const db = await createDatabase(version);
     const { child, ended } = startMigrate(
       db,
@@ -136,7 +136,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › interrupted', (ver
   it.each([
     ['SIGTERM', 143],
     ['SIGINT', 130],
-  ] as const)('trap 5 › by %s in mid-statement › exit %i within 2 s, rolled back, no session left, lock free', async (signal, code) => {
+  ] as const)('trap 5: by %s in mid-statement › exit %i within 2 s, rolled back, no session left, lock free', async (signal, code) => {
     const db = await createDatabase(version);
     const { child, ended } = startMigrate(db, SLOW);
     await midStatement(db, 'pg_sleep(30)');
@@ -210,7 +210,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › interrupted', (ver
 const canUnshare = process.platform === 'linux' && process.getuid?.() === 0;
 if (!canUnshare) console.warn('SKIPPED: SIGTERM as PID 1 needs Linux and root (unshare --pid)');
 
-describe.runIf(canUnshare)('trap 5 › as PID 1 of a PID namespace', () => {
+describe.runIf(canUnshare)('trap 5: as PID 1 of a PID namespace', () => {
   it.each([
     ['SIGTERM', 143],
     ['SIGINT', 130],
@@ -253,7 +253,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
   const through = (db: TestDatabase, { port }: TcpProxy, files: string) =>
     startCli(['migrate', '--json', '--migrations', files], { ...db.env, POSTGRES_PORT: String(port) });
 
-  it('trap 3 › in mid-transaction › exit 4, nothing committed, the next run completes', async () => {
+  it('trap 3: in mid-transaction › exit 4, nothing committed, the next run completes', async () => {
     const db = await createDatabase(version);
     const { ended } = startMigrate(db, SLOW);
     const pid = await midStatement(db, 'pg_sleep(30)');
@@ -268,7 +268,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
     expect(next.json().applied?.map(({ name }) => name)).toEqual(['0002_slow']);
   });
 
-  it('trap 21 › between two migrations › exit 4, JSON on stdout, no stack', async () => {
+  it('trap 21: between two migrations › exit 4, JSON on stdout, no stack', async () => {
     const db = await createDatabase(version);
     proxy = await startProxy(db.port, {
       toServer: async (text): Promise<'pass'> => {
@@ -286,7 +286,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
     expect((await migrate(db, QUICK)).json().applied).toHaveLength(1);
   });
 
-  it('trap 6 › killed right after COMMIT, before it hears of it › the next run is a no-op', async () => {
+  it('trap 6: killed right after COMMIT, before it hears of it › the next run is a no-op', async () => {
     const db = await createDatabase(version);
     const committed = once();
     proxy = await startProxy(db.port, {
@@ -305,7 +305,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
     expect((await check(db, QUICK)).code).toBe(0);
   });
 
-  it('trap 6 › the answer to COMMIT is lost on the way › exit 4, and the next run is a no-op', async () => {
+  it('trap 6: the answer to COMMIT is lost on the way › exit 4, and the next run is a no-op', async () => {
     const db = await createDatabase(version);
     const tap: TcpProxy = await startProxy(db.port, {
       toClient: async (text) => {

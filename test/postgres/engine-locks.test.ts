@@ -45,7 +45,7 @@ function waitsForLock(db: TestDatabase, pid: number): Promise<unknown[]> {
 describe.each(ENGINE_VERSIONS)('PostgreSQL %i › many migrators at once', (version) => {
   const count = rounds(2, 20);
   it(
-    `trap 11 › 16 on an empty database › all exit 0, each migration is applied exactly once; ${count} rounds`,
+    `trap 11: 16 on an empty database › all exit 0, each migration is applied exactly once; ${count} rounds`,
     { timeout: 60_000 * count },
     async () => {
       const files = shippedAnd({
@@ -71,7 +71,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › many migrators at once', (vers
     },
   );
 
-  it('trap 12 › one that planned before the other had finished reads the history again and applies nothing', async () => {
+  it('trap 12: one that planned before the other had finished reads the history again and applies nothing', async () => {
     const db = await createDatabase(version);
     const files = folder(COUNTED);
     const planned = once();
@@ -140,7 +140,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › the migration lock', (version)
     expect(run.json()).toMatchObject({ outcome: 'ok', applied: [] });
   });
 
-  it('trap 18 › waiting is not cut by the timeouts of the role, trap 25 › nor by those of a migration', async () => {
+  it('trap 25: waiting for a migrator is not cut by the lock-timeout of a migration, trap 18: nor by timeouts of the role', async () => {
     const db = await createDatabase(version);
     for (const name of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
       await db.superQuery(`ALTER ROLE ${db.user} SET ${name} = '300ms'`);
@@ -156,7 +156,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › the migration lock', (version)
     expect(run.code, run.stderr).toBe(0);
   });
 
-  it('trap 19 › is free after success, after a failure and after an error before the first statement', async () => {
+  it('trap 19: is free after success, after a failure and after an error before the first statement', async () => {
     const db = await createDatabase(version);
     expect((await migrate(db, folder({ ...COUNTED, '0003_bad.sql': 'SELECT 1 / 0;' }))).code).toBe(7);
     expect(await advisoryLocks(db)).toEqual([]);
@@ -169,7 +169,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › the migration lock', (version)
     await noSession(db, 2000);
   });
 
-  it('trap 20 › a server whose advisory locks always say yes is found out', async () => {
+  it('trap 20: a server whose advisory locks always say yes is found out', async () => {
     const db = await createDatabase(version);
     await session(db, `SELECT pg_advisory_lock(${LOCK_KEY})`);
     // The server is played by a function that stands before the real one in the role's search_path.
@@ -190,7 +190,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › DDL that has to wait for a tab
       '0002_alter.sql': `-- kasm-db: lock-timeout ${timeout}\nALTER TABLE busy ADD COLUMN y int;\n`,
     });
 
-  it('trap 17 › gives way to readers, and succeeds after the long one has ended', async () => {
+  it('trap 17: gives way to readers, and succeeds after the long one has ended', async () => {
     const db = await createDatabase(version);
     await migrate(db, files('300ms'), '--to', '0001_busy');
     const reader = await session(db, 'BEGIN', 'SELECT * FROM busy');
@@ -223,7 +223,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › DDL that has to wait for a tab
     expect(await advisoryLocks(db)).toEqual([]);
   });
 
-  it.runIf(version >= 14)('trap 18 › is not cut by idle_session_timeout of the role while it pauses', async () => {
+  it.runIf(version >= 14)('trap 18: is not cut by idle_session_timeout of the role while it pauses', async () => {
     const db = await createDatabase(version);
     await migrate(db, files('100ms'), '--to', '0001_busy');
     await db.superQuery(`ALTER ROLE ${db.user} SET idle_session_timeout = '400ms'`);

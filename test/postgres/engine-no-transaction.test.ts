@@ -62,7 +62,7 @@ async function buildWaits(db: TestDatabase): Promise<void> {
 describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => {
   const database = () => createDatabase(version);
 
-  it('trap 24 › SET and two CREATE INDEX CONCURRENTLY work, and the SET does not leak', async () => {
+  it('trap 24: SET and two CREATE INDEX CONCURRENTLY work, and the SET does not leak', async () => {
     const db = await database();
     const files = folder({
       ...TWO_INDEXES,
@@ -131,7 +131,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(await tableExists(db, 's.lands_in_s')).toBe(true);
   });
 
-  it('trap 8 › a unique index over duplicates fails and stays invalid; without them the rerun makes it valid', async () => {
+  it('trap 8: a unique index over duplicates fails and stays invalid; without them the rerun makes it valid', async () => {
     const db = await database();
     const files = folder(noTransaction('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_unique ON t (a);'));
     const run = await migrate(db, files);
@@ -196,7 +196,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(await indexes(db)).toEqual([{ name: 't_a', valid: true }]);
   });
 
-  it('trap 7 › killed after the index was made and before its record › the next run recognises it', async () => {
+  it('trap 7: killed after the index was made and before its record › the next run recognises it', async () => {
     const db = await database();
     const files = folder(TWO_INDEXES);
     const before = await crashBeforeRecord(db, files, 't_b');
@@ -209,7 +209,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(await db.query("SELECT 't_b'::regclass::oid AS oid")).toEqual([{ oid }]);
   });
 
-  it('trap 7 › another index has taken the name meanwhile › exit 6 naming repair', async () => {
+  it('trap 7: another index has taken the name meanwhile › exit 6 naming repair', async () => {
     const db = await database();
     const files = folder(TWO_INDEXES);
     await crashBeforeRecord(db, files, 't_b');
@@ -219,7 +219,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(run.json().error?.hint).toContain('kasm-db repair');
   });
 
-  it('trap 7 › killed after DROP INDEX CONCURRENTLY and before its record › the next run goes on', async () => {
+  it('trap 7: killed after DROP INDEX CONCURRENTLY and before its record › the next run goes on', async () => {
     const db = await database();
     const files = folder({
       '0001_table.sql': 'CREATE TABLE t (a int, b int); CREATE INDEX t_old ON t (a);\n',
@@ -232,7 +232,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(await tableExists(db, 'last')).toBe(true);
   });
 
-  it('trap 7 › a DO block was killed and nobody knows its outcome › exit 6 naming repair', async () => {
+  it('trap 7: a DO block was killed and nobody knows its outcome › exit 6 naming repair', async () => {
     const db = await database();
     const files = folder(
       noTransaction('DO $$ BEGIN INSERT INTO t VALUES (7, 7); COMMIT; PERFORM pg_sleep(30); END $$;'),
@@ -255,7 +255,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(await fingerprint(db)).toBe(before);
   });
 
-  it('trap 7 › that doubt outlives runs that fail for another reason', async () => {
+  it('trap 7: that doubt outlives runs that fail for another reason', async () => {
     const db = await database();
     await db.query('CREATE TABLE effects (x int); CREATE TEXT SEARCH CONFIGURATION own (COPY = simple)');
     const files = {
@@ -326,7 +326,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
 
   const count = rounds(1, 20);
   it(
-    `trap 1 › CREATE INDEX CONCURRENTLY after 3 s with a second migrator waiting › both exit 0, valid, once; ${count} rounds`,
+    `trap 1: CREATE INDEX CONCURRENTLY after 3 s with a second migrator waiting › both exit 0, valid, once; ${count} rounds`,
     { timeout: 30_000 * count },
     async () => {
       const files = folder(noTransaction('SELECT pg_sleep(3);\nCREATE INDEX CONCURRENTLY t_a ON t (a);'));

@@ -99,7 +99,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate', (version) => {
     expect(run.stderr).toContain('CREATE TABEL');
   });
 
-  it('trap 9 › COMMIT in a migration is refused before anything runs; the word elsewhere is not', async () => {
+  it('trap 9: COMMIT in a migration is refused before anything runs; the word elsewhere is not', async () => {
     const db = await database();
     const bad = await migrate(
       db,
@@ -120,7 +120,7 @@ INSERT INTO commit_log VALUES (E'it\\'s; COMMIT;'), (U&'\\0041; ROLLBACK');\n`,
     expect(good.code, good.stderr).toBe(0);
   });
 
-  it("trap 9 › a DO block's COMMIT is a plain failure", async () => {
+  it("trap 9: a DO block's COMMIT is a plain failure", async () => {
     const db = await database();
     const run = await migrate(db, folder({ '0001_do.sql': 'CREATE TABLE t (x int);\nDO $$ BEGIN COMMIT; END $$;\n' }));
     expect(run.code).toBe(7);
@@ -128,7 +128,7 @@ INSERT INTO commit_log VALUES (E'it\\'s; COMMIT;'), (U&'\\0041; ROLLBACK');\n`,
     expect(await tableExists(db, 't')).toBe(false);
   });
 
-  it('trap 10 › settings of a migration do not leak into the next', async () => {
+  it('trap 10: settings of a migration do not leak into the next', async () => {
     const db = await database();
     const role = `other_${randomBytes(4).toString('hex')}`;
     await db.superQuery(`CREATE ROLE ${role}`);
@@ -169,7 +169,7 @@ SET ROLE ${role};`,
     expect(await tableExists(db, 'public.two')).toBe(true);
   });
 
-  it('trap 18 › settings of the role cut nothing, trap 38 › and tables land in public', async () => {
+  it('trap 38: tables land in public whatever the role has set, trap 18: and its timeouts cut nothing', async () => {
     const db = await database();
     await db.superQuery(`CREATE SCHEMA "${db.user}" AUTHORIZATION ${db.user}`);
     const settings: Record<string, string> = {
@@ -197,7 +197,7 @@ SET ROLE ${role};`,
     expect((await status(db, files)).json().run?.phase).toBe('done');
   });
 
-  it('trap 38 › a role without CREATE on the database works when the schema was made beforehand', async () => {
+  it('trap 38: a role without CREATE on the database works when the schema was made beforehand', async () => {
     const db = await database();
     const { user, env } = await createLogin(db, 'nocreate');
     await db.superQuery(`GRANT CREATE, USAGE ON SCHEMA public TO ${user}`);
@@ -227,7 +227,7 @@ SET ROLE ${role};`,
     expect(await db.query('SELECT DISTINCT applied_by FROM kasm_db.migrations')).toEqual([{ applied_by: user }]);
   });
 
-  it('trap 14 › a database ahead passes, unless a newer migration says min-compatible', async () => {
+  it('trap 14: a database ahead passes, unless a newer migration says min-compatible', async () => {
     const ahead = await database();
     await migrate(ahead, folder(THREE));
     const old = folder(TWO);
@@ -245,7 +245,7 @@ SET ROLE ${role};`,
     }
   });
 
-  it('trap 15 › an older migration merged late is refused, unless it says out-of-order', async () => {
+  it('trap 15: an older migration merged late is refused, unless it says out-of-order', async () => {
     const db = await database();
     const { '0002_two.sql': _, ...gap } = THREE;
     await migrate(db, folder(gap));
@@ -260,7 +260,7 @@ SET ROLE ${role};`,
     expect((await check(db, late)).code).toBe(0);
   });
 
-  it('trap 16 › line ends, BOM and blank space at the end change no checksum; one token does', async () => {
+  it('trap 16: line ends, BOM and blank space at the end change no checksum; one token does', async () => {
     const db = await database();
     await migrate(db, folder(ONE));
     const same = folder({ '0001_one.sql': '\ufeffCREATE TABLE one (x integer);\r\n\r\n \t\n' });
@@ -352,7 +352,7 @@ SET ROLE ${role};`,
     expect(await db.query('SELECT f1999() AS n')).toEqual([{ n: 1999 }]);
   });
 
-  it('trap 27 › 100,000 notices leave stdout one JSON object and stderr readable', async () => {
+  it('trap 27: 100,000 notices leave stdout one JSON object and stderr readable', async () => {
     const db = await database();
     const files = folder({
       '0001_loud.sql': 'DO $$ BEGIN FOR i IN 1..100000 LOOP RAISE NOTICE \'n % {"json": true}\', i; END LOOP; END $$;',
@@ -363,7 +363,7 @@ SET ROLE ${role};`,
     expect(run.stderr.split('\n').length).toBeLessThan(300);
   });
 
-  it('trap 30 › nothing depends on encoding, language, time zone or display settings', async () => {
+  it('trap 30: nothing depends on encoding, language, time zone or display settings', async () => {
     const db = await database();
     const name = `${db.name}_ascii`;
     await db.superQuery(
@@ -400,7 +400,7 @@ SET ROLE ${role};`,
     expect(await db.query('SELECT length(t) AS n FROM u')).toEqual([{ n: 7 }]);
   });
 
-  it('trap 33 › no connection left is unreachable, a full disk is named with a hint', async () => {
+  it('trap 33: no connection left is unreachable, a full disk is named with a hint', async () => {
     const db = await database();
     await db.superQuery(`ALTER ROLE ${db.user} CONNECTION LIMIT 0`);
     const refused = await migrate(db, folder(ONE), '--connect-timeout', '1s');
@@ -419,7 +419,7 @@ SET ROLE ${role};`,
   });
 });
 
-describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 31 › a history that somebody changed', (version) => {
+describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 31: a history that somebody changed', (version) => {
   /** A database at 0003 whose history is then changed, and what migrate with one more migration says. */
   async function tampered(
     sql: string,
@@ -439,7 +439,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 31 › a history that som
     return { db, ...runs };
   }
 
-  it('a row deleted', async () => {
+  it('trap 31: a row deleted', async () => {
     const { migrate: run, db } = await tampered("DELETE FROM kasm_db.migrations WHERE name = '0002_two'");
     expect(run.code).toBe(6);
     expect(run.json().error).toMatchObject({ migration: '0002_two' });
@@ -452,7 +452,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 31 › a history that som
     expect(run.json().error?.hint).toContain('adopt');
   });
 
-  it('a checksum changed', async () => {
+  it('trap 31: a checksum changed', async () => {
     const { migrate: run, check: checked } = await tampered(
       "UPDATE kasm_db.migrations SET checksum = 'x' WHERE name = '0002_two'",
     );
@@ -460,7 +460,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 31 › a history that som
     expect(run.json().error).toMatchObject({ migration: '0002_two' });
   });
 
-  it('a foreign column', async () => {
+  it('trap 31: a foreign column', async () => {
     const { migrate: run } = await tampered('ALTER TABLE kasm_db.migrations ADD COLUMN extra text');
     expect(run.code).toBe(6);
     expect(run.json().error?.message).toContain('extra');
@@ -490,7 +490,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 31 › a history that som
     expect(run.json().error?.message).toContain('not an ordinary table');
   });
 
-  it('tables owned by someone else', async () => {
+  it('trap 31: tables owned by someone else', async () => {
     const { migrate: run } = await tampered('ALTER TABLE kasm_db.migrations OWNER TO postgres');
     expect(run.code).toBe(9);
     expect(run.json().error?.hint).toContain('GRANT');

@@ -241,8 +241,8 @@ describe.each(VERSIONS)('PostgreSQL %i › the Kasm 1.19.0 schema', (version) =>
   });
 });
 
-describe('trap 26 › the catalog', () => {
-  it('is the same on every version', () => {
+describe('trap 26: the catalog', () => {
+  it('trap 26: the fingerprint is the same on every version', () => {
     expect(fingerprints.size).toBe(VERSIONS.length);
     expect(new Set(fingerprints.values()).size).toBe(1);
   });

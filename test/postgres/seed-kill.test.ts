@@ -94,7 +94,7 @@ describe('a seed that is cut off', () => {
   const ROUNDS = rounds(6, 50);
 
   it(
-    `SIGKILL at ${ROUNDS} random moments: no partial rows, and the rerun gives what an undisturbed one does (KASM_DB_SEED=${number})`,
+    `trap 34: SIGKILL at ${ROUNDS} random moments: no partial rows, and the rerun gives what an undisturbed one does (KASM_DB_SEED=${number})`,
     { timeout: ROUNDS * 30_000 },
     async () => {
       const timed = await fresh();
@@ -130,7 +130,7 @@ describe('a seed that is cut off', () => {
     },
   );
 
-  it('SIGTERM while it waits for a table: exit 143 within 2 s, nothing written, the rerun completes (TRAPS 34)', async () => {
+  it('trap 34: SIGTERM while it waits for a table: exit 143 within 2 s, nothing written, the rerun completes', async () => {
     const db = await fresh();
     const blocker = await db.connect();
     await blocker.query('BEGIN; LOCK TABLE zones IN EXCLUSIVE MODE');

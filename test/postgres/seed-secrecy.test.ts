@@ -184,7 +184,7 @@ describe('secrets stay in the tables they belong to (TRAPS 39)', () => {
     ['a view rule that raises', 'CREATE RULE r AS ON INSERT TO users DO ALSO SELECT (NEW.pw_hash)::int', undefined],
   ];
 
-  it.each(refusals)('%s', async (_, sql, message) => {
+  it.each(refusals)('trap 39: %s', async (_, sql, message) => {
     const database = await newDatabase();
     await query(database, sql);
     const result = await run(database);
@@ -266,7 +266,7 @@ describe('secrets stay in the tables they belong to (TRAPS 39)', () => {
     await hideMaterial(database);
   });
 
-  it('none is in the server log, in any output, in the run row or in the fingerprints', async () => {
+  it('trap 39: no secret is in the server log, in any output, in the run row or in the fingerprints', async () => {
     const log = server.log();
     // The log is the one that was asked for: it has the statements and the failures.
     expect(log).toContain('LOG:  statement: COPY pg_temp.kasm_db_write FROM STDIN');

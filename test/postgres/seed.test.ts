@@ -140,7 +140,7 @@ describe('seed › again', () => {
     expect(actions).toEqual({});
   });
 
-  it('brings neither a deleted user nor the name of a renamed zone back (TRAPS 40)', async () => {
+  it('trap 40: brings neither a deleted user nor the name of a renamed zone back', async () => {
     const db = await copyOf(template);
     await db.query(`DELETE FROM user_groups WHERE user_id = (SELECT user_id FROM users WHERE username = 'user@kasm.local');
       DELETE FROM users WHERE username = 'user@kasm.local';

@@ -294,7 +294,7 @@ describe('settings › Kubernetes service links are not settings (TRAPS 35)', ()
     KASM_DB_SERVICE_HOST: '10.0.0.8',
   };
 
-  it('they are ignored with a note, and the real settings win', () => {
+  it('trap 35: they are ignored with a note, and the real settings win', () => {
     const settings = resolve({}, { ...links, POSTGRES_HOST: 'db', PGPORT: '5433' });
     expect(settings.hosts).toEqual([{ host: 'db', port: 5433 }]);
     expect(settings.notes).toEqual([
@@ -333,7 +333,7 @@ describe('settings › secrets in files', () => {
     ['crlf', 'p@ss'],
     ['two', 'p@ss\n'],
     ['blanks', ' p@ss '],
-  ])('%s: only the one newline at the end is not of it (TRAPS 29)', (file, value) => {
+  ])('trap 29: %s: only the one newline at the end is not of it', (file, value) => {
     expect(password(file)).toBe(value);
   });
 
