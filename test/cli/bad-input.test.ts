@@ -237,7 +237,7 @@ describe('bad input › migration files are refused before anything runs (TRAPS 
       /0002_b\.sql:2: COMMIT inside a migration/,
       { line: 2, migration: '0002_b', statement: 'COMMIT' },
     ],
-  ])('%s', async (_, files, message, details) => {
+  ])('trap 28: %s', async (_, files, message, details) => {
     const { error } = await refused(['migrate', '--migrations', folder(files)], db.env, 'usage');
     expect(error.message).toMatch(message);
     expect(error).toMatchObject(details);

@@ -1,3 +1,4 @@
+import { readdirSync, readFileSync } from 'node:fs';
 import pg from 'pg';
 import { migrate } from '../../src/index.js';
 import { type CatalogRow, fingerprint, historyOf } from '../fixtures/kasm/catalog.js';
@@ -42,7 +43,7 @@ export interface Outcome {
 
 /** An established connection that goes silent is reset after this, in milliseconds, as TCP keepalive does it after minutes. */
 const SILENCE_MS = 300;
-const HUNG_MS = 30_000;
+const HUNG_MS = 60_000;
 
 const admins = new Map<number, pg.Pool>();
 
@@ -128,11 +129,29 @@ async function start(
     env(proxy.port, database),
   );
   kill = (signal) => cli.child.kill(signal);
-  const hung = setTimeout(() => cli.child.kill('SIGKILL'), HUNG_MS);
+  const hung = setTimeout(() => {
+    console.log(`hung for ${HUNG_MS} ms:\n${threads(cli.child.pid)}`);
+    cli.child.kill('SIGKILL');
+  }, HUNG_MS);
   const run = await cli.ended;
   clearTimeout(hung);
   proxy.stop();
   return { run, proxy };
+}
+
+/** What each thread of a process waits for, where Linux tells. */
+function threads(pid: number | undefined): string {
+  try {
+    return readdirSync(`/proc/${pid}/task`)
+      .map((tid) =>
+        ['comm', 'wchan', 'syscall']
+          .map((file) => readFileSync(`/proc/${pid}/task/${tid}/${file}`, 'utf8').trim())
+          .join(' '),
+      )
+      .join('\n');
+  } catch (error) {
+    return String(error);
+  }
 }
 
 /** The run that nobody disturbs: its messages and the state it leaves. */

@@ -26,7 +26,7 @@ describe.each(Object.entries(LANGUAGES))('a server that speaks %s', (_, words) =
       db.port,
       -1,
       () => {},
-      (message) => translated(message, words),
+      (message, direction) => (direction === 'to client' ? translated(message, words) : message.bytes),
     );
     return { ...db.env, POSTGRES_PORT: String(proxy.port), PGSSLMODE: 'disable' };
   }

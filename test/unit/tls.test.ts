@@ -44,7 +44,7 @@ describe('tlsAttempts › what libpq does for each sslmode, not what pg does (TR
     ['allow', ['plain', 'encrypted'], ['plain', 'verified']],
     ['prefer', ['encrypted', 'plain'], ['verified', 'plain']],
     ['require', ['encrypted'], ['verified']],
-  ] as const)('%s: %j, and with a root certificate %j', (sslmode, without, withRoot) => {
+  ] as const)('trap 37: %s: %j, and with a root certificate %j', (sslmode, without, withRoot) => {
     expect(shape({ sslmode })).toEqual(without);
     expect(shape({ sslmode, sslrootcert: at('root.crt') })).toEqual(withRoot);
   });

@@ -1,0 +1,36 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+
+const ROOT = join(import.meta.dirname, '../..');
+const rows = readFileSync(join(ROOT, 'docs/RELIABILITY.md'), 'utf8')
+  .split('\n')
+  .filter((line) => /^\| \d+ /.test(line))
+  .map((line) => {
+    const [, trap = '', protection = '', test = '', without = ''] = line.split(' | ').join('|').split('|');
+    return { number: Number.parseInt(trap, 10), protection, test, without };
+  });
+
+describe('docs/RELIABILITY.md', () => {
+  it('has a row for each of the 41 traps, in order', () => {
+    expect(rows.map(({ number }) => number)).toEqual(Array.from({ length: 41 }, (_, i) => i + 1));
+  });
+
+  it.each(rows)('row $number names files that exist, and a test of that trap', ({
+    number,
+    protection,
+    test,
+    without,
+  }) => {
+    const paths = [...`${protection}${test}`.matchAll(/`((?:src|test|chart|bench)\/[^`]+)`/g)].map(
+      ([, path]) => path as string,
+    );
+    for (const path of paths) expect(existsSync(join(ROOT, path)), path).toBe(true);
+    const [, file = '', title = ''] = /`(test\/[^`]+\.ts)` ([^;]+)/.exec(test) ?? [];
+    expect(title).not.toBe('');
+    // The charts' tests are named after what they render.
+    if (!/^test\/(chart|cluster)\//.test(file)) expect(title).toMatch(new RegExp(`^trap ${number}: `));
+    expect(readFileSync(join(ROOT, file), 'utf8')).toContain(title.trim());
+    expect(without.trim()).not.toBe('');
+  });
+});
