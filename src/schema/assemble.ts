@@ -1,0 +1,340 @@
+import { columnsOf } from './assemble-columns.js';
+import { grantsOf, type PrivilegeRow } from './grants.js';
+import type {
+  Attachment,
+  Constraint,
+  DataType,
+  Index,
+  Policy,
+  Routine,
+  Schema,
+  Sequence,
+  SequenceOptions,
+  Table,
+  Trigger,
+  View,
+} from './model.js';
+
+/** Rows of the catalog queries. */
+export interface Rows {
+  schemas: (Common & { name: string })[];
+  extensions: { name: string; schema: string }[];
+  collations: {
+    schema: string;
+    name: string;
+    provider: string;
+    collate: string | null;
+    ctype: string | null;
+    locale: string | null;
+    deterministic: boolean;
+    rules: string | null;
+    comment: string | null;
+  }[];
+  others: { kind: string; name: string }[];
+  relations: RelationRow[];
+  columns: ColumnRow[];
+  sequences: SequenceRow[];
+  constraints: (OfTable & {
+    kind: string;
+    definition: string;
+    columns: string[];
+    refSchema: string | null;
+    refTable: string | null;
+    refColumns: string[] | null;
+  })[];
+  indexes: (OfTable & {
+    definition: string;
+    method: string;
+    unique: boolean;
+    valid: boolean;
+    partitioned: boolean;
+    columns: string[];
+  })[];
+  triggers: (OfTable & { definition: string; enabled: Trigger['enabled'] })[];
+  policies: (OfTable & {
+    permissive: boolean;
+    command: Policy['command'];
+    roles: string[];
+    using: string | null;
+    check: string | null;
+  })[];
+  attachments: (OfTable & { kind: Attachment['kind']; definition: string })[];
+  routines: (Common & { schema: string; name: string; kind: Routine['kind']; arguments: string; definition: string })[];
+  types: (Common & {
+    schema: string;
+    name: string;
+    kind: DataType['kind'];
+    labels: string[] | null;
+    attributes: { name: string; type: string; collation: string | null }[] | null;
+    base: string | null;
+    collation: string | null;
+    default: string | null;
+    notNull: boolean;
+    constraints: { name: string; definition: string }[] | null;
+  })[];
+  dependencies: { dependent: string; needed: string }[];
+}
+
+interface Common {
+  comment: string | null;
+  acl?: PrivilegeRow[] | null;
+}
+
+interface OfTable {
+  oid: string;
+  name: string;
+  comment: string | null;
+}
+
+interface RelationRow extends Common {
+  oid: string;
+  schema: string;
+  name: string;
+  kind: 'r' | 'p' | 'v' | 'm';
+  persistence: string;
+  populated: boolean;
+  options: string[] | null;
+  rowSecurity: boolean;
+  forceRowSecurity: boolean;
+  partitionKey: string | null;
+  partitionBound: string | null;
+  inherits: string[] | null;
+  replicaIdentity: string | null;
+  definition: string | null;
+}
+
+export interface ColumnRow extends Common {
+  oid: string;
+  name: string;
+  type: string;
+  notNull: boolean;
+  default: string | null;
+  identity: string;
+  generated: string;
+  collation: string | null;
+  storage: string | null;
+  compression: string | null;
+  statistics: number | null;
+  local: boolean;
+  inherited: boolean;
+  notNullUnchecked: boolean | null;
+}
+
+export interface SequenceRow extends Common, Omit<SequenceOptions, 'cycle'> {
+  schema: string;
+  name: string;
+  persistence: string;
+  cycle: boolean;
+  /** a: OWNED BY; i: of an identity column. */
+  owned: 'a' | 'i' | null;
+  ownerOid: string | null;
+  ownerTable: string | null;
+  ownerColumn: string | null;
+  ownerColumnSql: string | null;
+}
+
+/** Without what is not there: null, undefined, false, an empty list or map of lists. */
+export function compact<T extends object>(value: { [K in keyof T]: T[K] | null | undefined | false }): T {
+  return Object.fromEntries(
+    Object.entries(value).filter(([, item]) => item !== null && item !== undefined && item !== false),
+  ) as T;
+}
+
+const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
+const byName = (a: { name: string }, b: { name: string }) => byText(a.name, b.name);
+const bySchemaAndName = (a: { schema: string; name: string; arguments?: string }, b: typeof a) =>
+  byText(a.schema, b.schema) || byName(a, b) || byText(a.arguments ?? '', b.arguments ?? '');
+
+/** Puts the rows together; pure. Nothing depends on the order of the rows. */
+export function assemble(rows: Rows): Schema {
+  const needs = new Map<string, string[]>();
+  for (const { dependent, needed } of rows.dependencies)
+    needs.set(dependent, [...(needs.get(dependent) ?? []), needed]);
+  const dependsOn = (id: string) => ({ dependsOn: needs.get(id)?.sort(byText) });
+  const group = <R extends { oid: string }>(list: readonly R[]) => {
+    const map = new Map<string, R[]>();
+    for (const row of list) {
+      const found = map.get(row.oid);
+      if (found) found.push(row);
+      else map.set(row.oid, [row]);
+    }
+    return map;
+  };
+  const [columns, constraints, indexes] = [group(rows.columns), group(rows.constraints), group(rows.indexes)];
+  const [triggers, policies, attachments] = [group(rows.triggers), group(rows.policies), group(rows.attachments)];
+  const identities = new Map(
+    rows.sequences
+      .filter((row) => row.owned === 'i')
+      .map((row) => [`${row.ownerOid} ${row.ownerColumn}`, optionsOf(row)]),
+  );
+  const parts = (relation: RelationRow) => ({
+    columns: columnsOf(columns.get(relation.oid) ?? [], identities, relation.partitionBound !== null, relation.kind),
+    indexes: (indexes.get(relation.oid) ?? []).map(indexOf).sort(byName),
+    triggers: (triggers.get(relation.oid) ?? [])
+      .map(({ name, definition, enabled, comment }) => compact<Trigger>({ name, definition, enabled, comment }))
+      .sort(byName),
+    attachments: (attachments.get(relation.oid) ?? [])
+      .map(({ kind, name, definition, comment }) =>
+        compact<Attachment>({ kind, name, definition: definition.replace(/;$/, ''), comment }),
+      )
+      .sort(byName),
+  });
+  const isTable = ({ kind }: RelationRow) => kind === 'r' || kind === 'p';
+  return {
+    schemas: rows.schemas
+      // Who may create in public depends on the server's version; kasm-db bootstrap and operators set it.
+      .filter(({ name }) => name !== 'public')
+      .map(({ name, comment, acl }) =>
+        compact<Schema['schemas'][number]>({ name, comment, grants: grantsOf('schema', acl) }),
+      )
+      .sort(byName),
+    extensions: [...rows.extensions].sort(byName),
+    collations: rows.collations
+      .map((row) =>
+        compact<Schema['collations'][number]>({
+          schema: row.schema,
+          name: row.name,
+          options: collationOptions(row),
+          comment: row.comment,
+        }),
+      )
+      .sort(bySchemaAndName),
+    types: rows.types
+      .map(({ acl, attributes, constraints: checks, ...row }) =>
+        compact<DataType>({
+          ...row,
+          notNull: row.notNull || undefined,
+          attributes: attributes?.map((a) => compact<{ name: string; type: string; collation?: string }>(a)),
+          constraints: checks?.sort(byName),
+          grants: grantsOf('type', acl),
+          ...dependsOn(`type ${row.schema}.${row.name}`),
+        }),
+      )
+      .sort(bySchemaAndName),
+    sequences: rows.sequences
+      .filter((row) => row.owned !== 'i')
+      .map((row) =>
+        compact<Sequence>({
+          schema: row.schema,
+          name: row.name,
+          ...optionsOf(row),
+          unlogged: row.persistence === 'u' || undefined,
+          ownedBy: row.owned ? `${row.ownerTable}.${row.ownerColumnSql}` : undefined,
+          comment: row.comment,
+          grants: grantsOf('sequence', row.acl),
+        }),
+      )
+      .sort(bySchemaAndName),
+    routines: rows.routines
+      .map(({ acl, ...row }) =>
+        compact<Routine>({
+          ...row,
+          definition: row.definition.trimEnd(),
+          grants: grantsOf('routine', acl),
+          ...dependsOn(`routine ${row.schema}.${row.name}(${row.arguments})`),
+        }),
+      )
+      .sort(bySchemaAndName),
+    tables: rows.relations
+      .filter(isTable)
+      .map((row) =>
+        compact<Table>({
+          schema: row.schema,
+          name: row.name,
+          kind: row.kind === 'p' ? 'partitioned table' : 'table',
+          unlogged: row.persistence === 'u' || undefined,
+          partitionKey: row.partitionKey,
+          partitionBound: row.partitionBound,
+          inherits: row.inherits,
+          options: row.options?.sort(byText),
+          rowSecurity: row.forceRowSecurity ? 'forced' : row.rowSecurity ? 'enabled' : undefined,
+          replicaIdentity: row.replicaIdentity,
+          comment: row.comment,
+          grants: grantsOf('table', row.acl),
+          ...dependsOn(`table ${row.schema}.${row.name}`),
+          ...parts(row),
+          constraints: (constraints.get(row.oid) ?? []).map(constraintOf).sort(byName),
+          policies: (policies.get(row.oid) ?? [])
+            .map(({ oid: _, ...policy }) => ({
+              ...compact<Policy>({ ...policy, roles: policy.roles.sort(byText) }),
+              permissive: policy.permissive,
+            }))
+            .sort(byName),
+        }),
+      )
+      .sort(bySchemaAndName),
+    views: rows.relations
+      .filter((row) => !isTable(row))
+      .map((row) =>
+        compact<View>({
+          schema: row.schema,
+          name: row.name,
+          kind: row.kind === 'v' ? 'view' : 'materialized view',
+          options: row.options?.sort(byText),
+          empty: !row.populated || undefined,
+          definition: (row.definition as string).trim().replace(/;$/, ''),
+          comment: row.comment,
+          grants: grantsOf('table', row.acl),
+          ...dependsOn(`view ${row.schema}.${row.name}`),
+          ...parts(row),
+        }),
+      )
+      .sort(bySchemaAndName),
+    others: [...rows.others].sort((a, b) => byText(a.kind, b.kind) || byName(a, b)),
+  };
+}
+
+function optionsOf({ type, start, increment, min, max, cache, cycle }: SequenceRow): SequenceOptions {
+  return compact<SequenceOptions>({ type, start, increment, min, max, cache, cycle: cycle || undefined });
+}
+
+const CONSTRAINTS: Record<string, Constraint['kind']> = {
+  p: 'primary key',
+  u: 'unique',
+  f: 'foreign key',
+  c: 'check',
+  x: 'exclusion',
+};
+
+function constraintOf(row: Rows['constraints'][number]): Constraint {
+  return compact<Constraint>({
+    name: row.name,
+    kind: CONSTRAINTS[row.kind],
+    definition: row.definition,
+    columns: row.columns ?? [],
+    references:
+      row.kind === 'f'
+        ? { schema: row.refSchema as string, table: row.refTable as string, columns: row.refColumns as string[] }
+        : undefined,
+    comment: row.comment,
+  });
+}
+
+function indexOf(row: Rows['indexes'][number]): Index {
+  return {
+    ...compact<Omit<Index, 'unique' | 'valid'>>({
+      name: row.name,
+      // An index of a partitioned table is written ON ONLY; without it, it is made on the partitions too.
+      definition: row.partitioned && row.valid ? row.definition.replace(' ON ONLY ', ' ON ') : row.definition,
+      method: row.method,
+      columns: row.columns,
+      comment: row.comment,
+    }),
+    unique: row.unique,
+    valid: row.valid,
+  };
+}
+
+function collationOptions(row: Rows['collations'][number]): string {
+  const quote = (text: string | null) => `'${(text ?? '').replaceAll("'", "''")}'`;
+  const provider = { i: 'icu', c: 'libc', b: 'builtin' }[row.provider] ?? 'libc';
+  const options = [
+    `provider = ${provider}`,
+    ...(provider === 'libc'
+      ? [`lc_collate = ${quote(row.collate)}`, `lc_ctype = ${quote(row.ctype)}`]
+      : [`locale = ${quote(row.locale)}`]),
+    ...(row.deterministic ? [] : ['deterministic = false']),
+    ...(row.rules ? [`rules = ${quote(row.rules)}`] : []),
+  ];
+  return options.join(', ');
+}

@@ -1,0 +1,57 @@
+import type { Grant } from './model.js';
+
+/** Grantee (empty: the owner), privilege, with grant option. */
+export type PrivilegeRow = [grantee: string, privilege: string, grantable: boolean];
+
+export type Grantable = 'table' | 'column' | 'sequence' | 'routine' | 'type' | 'schema';
+
+/** All privileges of a kind; PostgreSQL 17 added MAINTAIN to those of tables, which ALL may or may not mean. */
+const ALL: Record<Grantable, string[]> = {
+  table: ['DELETE', 'INSERT', 'REFERENCES', 'SELECT', 'TRIGGER', 'TRUNCATE', 'UPDATE'],
+  column: ['INSERT', 'REFERENCES', 'SELECT', 'UPDATE'],
+  sequence: ['SELECT', 'UPDATE', 'USAGE'],
+  routine: ['EXECUTE'],
+  type: ['USAGE'],
+  schema: ['CREATE', 'USAGE'],
+};
+
+/** What PUBLIC has as long as nobody revokes it. */
+const PUBLIC: Partial<Record<Grantable, string>> = { routine: 'EXECUTE', type: 'USAGE' };
+
+/**
+ * Grants in one form for all versions, without who granted them.
+ * @returns undefined when they are what PostgreSQL gives a new object
+ */
+export function grantsOf(kind: Grantable, rows: readonly PrivilegeRow[] | null | undefined): Grant[] | undefined {
+  const all = ALL[kind];
+  const byGrantee = new Map<string, Set<string>>();
+  for (const [grantee, privilege, grantable] of rows ?? []) {
+    if (grantee === '' && privilege === 'MAINTAIN') continue;
+    const key = JSON.stringify([grantee, grantee !== '' && grantable]);
+    byGrantee.set(key, (byGrantee.get(key) ?? new Set()).add(privilege));
+  }
+  const grants: Grant[] = [...byGrantee].map(([key, privileges]) => {
+    const [grantee, grantable] = JSON.parse(key) as [string, boolean];
+    const every = all.every((privilege) => privileges.has(privilege));
+    return {
+      grantee: grantee || 'OWNER',
+      privileges: every && all.length > 1 ? ['ALL'] : [...privileges].sort(),
+      ...(grantable ? { grantable: true as const } : {}),
+    };
+  });
+  grants.sort((a, b) => (a.grantee < b.grantee ? -1 : a.grantee > b.grantee ? 1 : a.grantable ? 1 : -1));
+  // An object without any entry has lost its owner's too; of columns the owner has none of his own.
+  const owner = grants.find(({ grantee }) => grantee === 'OWNER');
+  const ownerHasAll = kind === 'column' || owner?.privileges.join() === (all.length > 1 ? 'ALL' : all[0]);
+  const others = grants.filter(({ grantee }) => grantee !== 'OWNER');
+  const standard = PUBLIC[kind];
+  const [first] = others;
+  const isStandard =
+    ownerHasAll &&
+    (standard === undefined
+      ? others.length === 0
+      : others.length === 1 && first?.grantee === 'PUBLIC' && first.privileges.join() === standard && !first.grantable);
+  if (isStandard) return undefined;
+  if (ownerHasAll) return others;
+  return [owner ?? { grantee: 'OWNER', privileges: [] }, ...others];
+}

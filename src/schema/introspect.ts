@@ -1,0 +1,67 @@
+import type { Client } from '../postgres/connect.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
+import { assemble, type Rows } from './assemble.js';
+import type { Schema } from './model.js';
+import { attachmentsSql, policiesSql, triggersSql } from './queries/attached.js';
+import { constraintsSql, indexesSql } from './queries/constraints.js';
+import { collationsSql, extensionsSql, othersSql, schemasSql } from './queries/namespaces.js';
+import { columnsSql, relationsSql, sequencesSql } from './queries/relations.js';
+import { dependenciesSql, routinesSql, typesSql } from './queries/routines.js';
+import { unqualifyViews } from './view-text.js';
+
+/** One question to the catalogs for each kind of object. */
+const QUERIES: Record<keyof Rows, (version: number) => string> = {
+  schemas: schemasSql,
+  extensions: extensionsSql,
+  collations: collationsSql,
+  others: othersSql,
+  relations: relationsSql,
+  columns: columnsSql,
+  sequences: sequencesSql,
+  constraints: constraintsSql,
+  indexes: indexesSql,
+  triggers: triggersSql,
+  policies: policiesSql,
+  attachments: attachmentsSql,
+  routines: routinesSql,
+  types: typesSql,
+  dependencies: dependenciesSql,
+};
+
+/** pg_get_viewdef() takes ACCESS SHARE: whoever rebuilds a view must not make us wait for ever. */
+const SETTINGS =
+  "SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'";
+
+/**
+ * Reads the whole catalog, of one moment, in a transaction of its own that cannot write.
+ * @throws KasmDbError locked when a view is being rebuilt for more than 5 s
+ */
+export async function introspect(client: Client): Promise<Schema> {
+  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
+  try {
+    return await introspectHere(client);
+  } finally {
+    await client.query('ROLLBACK').catch(() => {});
+  }
+}
+
+/**
+ * The same inside the caller's transaction, which has search_path pg_catalog afterwards: only so does PostgreSQL write the schema before
+ * every name.
+ */
+export async function introspectHere(client: Client): Promise<Schema> {
+  const kinds = Object.keys(QUERIES) as (keyof Rows)[];
+  try {
+    await client.query(SETTINGS);
+    const { rows: version } = await client.query<{ v: number }>(
+      "SELECT current_setting('server_version_num')::integer AS v",
+    );
+    const texts = kinds.map((kind) => QUERIES[kind](version[0]?.v as number));
+    // One message, one round trip; each text has a result of its own.
+    const results = (await client.query(texts.join(';\n'))) as unknown as { rows: never[] }[];
+    const rows = Object.fromEntries(kinds.map((kind, i) => [kind, results[i]?.rows ?? []])) as unknown as Rows;
+    return await unqualifyViews(assemble(rows));
+  } catch (error) {
+    throw toKasmDbError(error, 'reading the catalog');
+  }
+}

@@ -1,0 +1,205 @@
+/**
+ * What is in a catalog, in words that are the same on PostgreSQL 13 to 18. Names are plain; every piece of SQL names its objects with
+ * their schema. Lists are sorted by name, columns stand in their order in the table. What is PostgreSQL's default is left out.
+ */
+export interface Schema {
+  schemas: Namespace[];
+  extensions: Extension[];
+  collations: Collation[];
+  types: DataType[];
+  sequences: Sequence[];
+  routines: Routine[];
+  tables: Table[];
+  views: View[];
+  /** What is there and is not described further, such as aggregates and foreign tables. */
+  others: { kind: string; name: string }[];
+}
+
+export interface Grant {
+  /** A role, `PUBLIC`, or `OWNER` where the owner has given up something. */
+  grantee: string;
+  /** `ALL` for all of them. */
+  privileges: string[];
+  grantable?: true;
+}
+
+/** What most objects have. `grants` is left out where nobody has granted or revoked anything. */
+interface Common {
+  name: string;
+  comment?: string;
+  grants?: Grant[];
+}
+
+interface Qualified extends Common {
+  schema: string;
+}
+
+/** An object that others may have to be made before, by their ids (`table public.users`). */
+interface Dependent extends Qualified {
+  dependsOn?: string[];
+}
+
+export interface Namespace extends Common {}
+
+export interface Extension {
+  name: string;
+  schema: string;
+}
+
+export interface Collation extends Qualified {
+  /** Options of CREATE COLLATION. */
+  options: string;
+}
+
+export interface DataType extends Dependent {
+  kind: 'enum' | 'domain' | 'composite';
+  /** Of an enum, in their order. */
+  labels?: string[];
+  /** Of a composite type. */
+  attributes?: { name: string; type: string; collation?: string }[];
+  /** Of a domain. */
+  base?: string;
+  collation?: string;
+  default?: string;
+  notNull?: true;
+  constraints?: { name: string; definition: string }[];
+}
+
+export interface SequenceOptions {
+  type: string;
+  /** The numbers as text: they may be larger than JavaScript's. */
+  start: string;
+  increment: string;
+  min: string;
+  max: string;
+  cache: string;
+  cycle?: true;
+}
+
+export interface Sequence extends Dependent, SequenceOptions {
+  unlogged?: true;
+  /** The column it goes with (OWNED BY), as SQL. */
+  ownedBy?: string;
+}
+
+export interface Routine extends Dependent {
+  kind: 'function' | 'procedure' | 'window function';
+  /** Types of its arguments, as they tell it from others of its name. */
+  arguments: string;
+  /** CREATE OR REPLACE … */
+  definition: string;
+}
+
+export interface Column extends Common {
+  /** As format_type() writes it, with length or precision. */
+  type: string;
+  notNull: boolean;
+  /** SQL expression; of a generated column, what it is made of. */
+  default?: string;
+  generated?: 'stored' | 'virtual';
+  identity?: { always: boolean; sequence: SequenceOptions };
+  /** Where it is not the type's own. */
+  collation?: string;
+  storage?: string;
+  compression?: string;
+  statistics?: number;
+  /** Comes from a parent table; `merged`: and stands in this one too. */
+  inherited?: 'inherited' | 'merged';
+  /** PostgreSQL 18: NOT NULL holds for new rows only. */
+  notNullUnchecked?: true;
+}
+
+export interface Constraint {
+  name: string;
+  kind: 'primary key' | 'unique' | 'foreign key' | 'check' | 'exclusion';
+  /** As pg_get_constraintdef() writes it: columns, actions, DEFERRABLE, NOT VALID. */
+  definition: string;
+  columns: string[];
+  /** Of a foreign key. */
+  references?: { schema: string; table: string; columns: string[] };
+  comment?: string;
+}
+
+export interface Index {
+  name: string;
+  /** CREATE INDEX … */
+  definition: string;
+  method: string;
+  unique: boolean;
+  /** false: a CREATE INDEX CONCURRENTLY has failed; nobody uses it. */
+  valid: boolean;
+  /** Columns and expressions. */
+  columns: string[];
+  comment?: string;
+}
+
+export interface Trigger {
+  name: string;
+  /** CREATE TRIGGER … */
+  definition: string;
+  enabled: 'origin' | 'disabled' | 'replica' | 'always';
+  comment?: string;
+}
+
+export interface Policy {
+  name: string;
+  permissive: boolean;
+  command: 'ALL' | 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
+  roles: string[];
+  using?: string;
+  check?: string;
+  comment?: string;
+}
+
+/** A rewrite rule, or extended statistics: made by one statement. */
+export interface Attachment {
+  kind: 'rule' | 'statistics';
+  name: string;
+  definition: string;
+  comment?: string;
+}
+
+export interface Table extends Dependent {
+  kind: 'table' | 'partitioned table';
+  unlogged?: true;
+  partitionKey?: string;
+  /** Of a partition: FOR VALUES … or DEFAULT. */
+  partitionBound?: string;
+  /** Parents, or the partitioned table, as SQL. */
+  inherits?: string[];
+  /** Storage parameters. */
+  options?: string[];
+  rowSecurity?: 'enabled' | 'forced';
+  replicaIdentity?: string;
+  columns: Column[];
+  constraints: Constraint[];
+  indexes: Index[];
+  triggers: Trigger[];
+  policies: Policy[];
+  attachments: Attachment[];
+}
+
+export interface View extends Dependent {
+  kind: 'view' | 'materialized view';
+  options?: string[];
+  /** Of a materialized view that was never filled. */
+  empty?: true;
+  /** The query. */
+  definition: string;
+  columns: Column[];
+  indexes: Index[];
+  triggers: Trigger[];
+  attachments: Attachment[];
+}
+
+export const EMPTY_SCHEMA: Schema = {
+  schemas: [],
+  extensions: [],
+  collations: [],
+  types: [],
+  sequences: [],
+  routines: [],
+  tables: [],
+  views: [],
+  others: [],
+};

@@ -1,0 +1,47 @@
+import { grants, notMember, OURS } from './common.js';
+
+/** Tables, views and materialized views. */
+export const relationsSql = () => `WITH ${OURS}
+SELECT c.oid::text AS oid, o.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpersistence AS persistence, c.relispopulated AS populated,
+  c.reloptions AS options, c.relrowsecurity AS "rowSecurity", c.relforcerowsecurity AS "forceRowSecurity",
+  CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS "partitionKey", pg_get_expr(c.relpartbound, c.oid) AS "partitionBound",
+  (SELECT array_agg(h.inhparent::regclass::text ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid) AS inherits,
+  CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING'
+    WHEN 'i' THEN (SELECT 'USING INDEX ' || quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
+      WHERE i.indrelid = c.oid AND i.indisreplident) END AS "replicaIdentity",
+  CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END AS definition,
+  obj_description(c.oid, 'pg_class') AS comment, ${grants('c.relacl', 'r', 'c.relowner')} AS acl
+FROM pg_class c JOIN ours o ON o.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND ${notMember('pg_class', 'c.oid')}`;
+
+export const columnsSql = (version: number) => `WITH ${OURS}
+SELECT a.attrelid::text AS oid, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "notNull",
+  pg_get_expr(d.adbin, d.adrelid) AS default, a.attidentity AS identity, a.attgenerated AS generated,
+  CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN a.attcollation::regcollation::text END AS collation,
+  CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END AS storage,
+  ${version >= 140_000 ? "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END" : 'NULL'} AS compression,
+  nullif(a.attstattarget, -1)::integer AS statistics, a.attislocal AS local, a.attinhcount > 0 AS inherited, e.description AS comment,
+  CASE WHEN a.attacl IS NOT NULL THEN ${grants('a.attacl', 'c', 'c.relowner')} END AS acl,
+  ${
+    version >= 180_000
+      ? "(SELECT NOT k.convalidated FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey[1] = a.attnum)"
+      : 'false'
+  } AS "notNullUnchecked"
+FROM pg_class c JOIN ours o ON o.oid = c.relnamespace
+JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+JOIN pg_type t ON t.oid = a.atttypid
+LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+LEFT JOIN pg_description e ON e.classoid = 'pg_class'::regclass AND e.objoid = c.oid AND e.objsubid = a.attnum
+WHERE c.relkind IN ('r', 'p', 'v', 'm') AND ${notMember('pg_class', 'c.oid')}
+ORDER BY a.attrelid, a.attnum`;
+
+/** Sequences, those of identity columns too. */
+export const sequencesSql = () => `WITH ${OURS}
+SELECT o.nspname AS schema, c.relname AS name, c.relpersistence AS persistence, format_type(s.seqtypid, NULL) AS type, s.seqstart::text AS start,
+  s.seqincrement::text AS increment, s.seqmin::text AS min, s.seqmax::text AS max, s.seqcache::text AS cache, s.seqcycle AS cycle,
+  d.deptype AS owned, d.refobjid::text AS "ownerOid", d.refobjid::regclass::text AS "ownerTable", a.attname AS "ownerColumn",
+  quote_ident(a.attname) AS "ownerColumnSql", obj_description(c.oid, 'pg_class') AS comment, ${grants('c.relacl', 's', 'c.relowner')} AS acl
+FROM pg_class c JOIN ours o ON o.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
+LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+WHERE ${notMember('pg_class', 'c.oid')}`;
