@@ -60,6 +60,7 @@ const lightCrypto = {
 const APART = {
   seed: 'src/commands/seed.ts',
   bell: 'src/gate/bell.ts',
+  schema: 'src/commands/schema.ts',
   drive: 'src/migrate/drive.ts',
   'libpg-query': 'src/postgres/libpg-query.ts',
   'migration-sql': 'kasm-db:migration-sql',

@@ -1,5 +1,5 @@
 // The source of the two modules that hold the shipped migrations; for the build and for vitest.
-import { readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
@@ -57,7 +57,14 @@ export async function shippedSources() {
   };
 }
 
+/** While it is made anew there may be none. */
+function snapshotSource() {
+  const path = join(ROOT, 'migrations/schema.snapshot.json');
+  return `export const snapshot = ${existsSync(path) ? JSON.stringify(JSON.parse(readFileSync(path, 'utf8'))) : 'undefined'};`;
+}
+
 async function sourceOf(module) {
+  if (module === 'kasm-db:snapshot') return snapshotSource();
   const { headers, sql, seeds } = await shippedSources();
   return { 'kasm-db:migrations': headers, 'kasm-db:migration-sql': sql, 'kasm-db:seeds': seeds }[module];
 }

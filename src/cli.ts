@@ -148,6 +148,23 @@ export function parse(argv: readonly string[]): Call | undefined {
   );
   on(
     program
+      .command('verify')
+      .description('drift: compare the live catalog with what the migrations make; never writes')
+      .option('--against <file>', "compare with Kasm's own Export Schema file instead")
+      .option('--fix-sql', 'print the statements that would bring it back, and do nothing'),
+    {},
+    (_, options) => async (ctx) => (await import('./commands/schema.js')).verifyCommand(ctx, options as object),
+  );
+  on(
+    program
+      .command('capture')
+      .description("write a migration that makes the live database's catalog")
+      .option('--out <file>', 'where to; a name in .json gets a snapshot for verify'),
+    {},
+    (_, options) => async (ctx) => (await import('./commands/schema.js')).captureCommand(ctx, options as object),
+  );
+  on(
+    program
       .command('new')
       .description('create the next migration and its down script')
       .argument('<name>', 'such as add_users_locale')
@@ -197,6 +214,8 @@ const COMMANDS = [
   'seed',
   'bootstrap',
   'doctor',
+  'verify',
+  'capture',
   'new',
   'help',
 ];

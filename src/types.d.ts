@@ -10,6 +10,11 @@ declare module 'kasm-db:migration-sql' {
   export const down: Record<string, string>;
 }
 
+/** The catalog as the shipped migrations make it. */
+declare module 'kasm-db:snapshot' {
+  export const snapshot: import('./schema/snapshot.js').Snapshot;
+}
+
 /** The seed documents that ship with this build, by file name. */
 declare module 'kasm-db:seeds' {
   export const documents: Record<string, string>;

@@ -22,7 +22,16 @@ export function writeTerminationLog(path: string, result: Result): string | unde
 export function fitJson(result: Result, maxBytes: number): string {
   const fits = (value: object) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes;
   if (fits(result)) return JSON.stringify(result);
-  const { applied: _a, pending: _p, unknown: _u, changed: _c, warnings: _w, ...short } = result;
+  const {
+    applied: _a,
+    pending: _p,
+    unknown: _u,
+    changed: _c,
+    warnings: _w,
+    differences: _d,
+    accepted: _e,
+    ...short
+  } = result;
   for (let max = 1000; max >= 20; max = Math.floor(max / 2)) {
     const cut = cutTexts(short, max) as object;
     if (fits(cut)) return JSON.stringify(cut);

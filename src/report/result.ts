@@ -28,6 +28,12 @@ export interface Result {
   seed?: SeedInfo;
   /** Of `doctor`. */
   checks?: CheckLine[];
+  /** Of `verify` and `adopt`. */
+  differences?: DifferenceInfo[];
+  /** Differences that were accepted when the database was adopted. */
+  accepted?: DifferenceInfo[];
+  /** Of `verify --fix-sql`. */
+  fixSql?: string;
   warnings?: string[];
   durationMs: number;
   error?: ErrorInfo;
@@ -71,6 +77,20 @@ export interface SeedInfo {
   /** Rows that someone has changed or deleted, and that stay so. */
   kept: number;
   credentials: { key: string; action: 'set' | 'unchanged' | 'changed' | 'kept' | 'rotated' | 'absent' }[];
+}
+
+/** One way in which a database differs from what is expected. */
+export interface DifferenceInfo {
+  change: 'missing' | 'extra' | 'changed';
+  /** `column public.users.email` */
+  object: string;
+  /** Table or view under which it is reported. */
+  group: string;
+  /** Of a changed object: what differs in it, such as `type`. */
+  property?: string;
+  /** Left out: it has no such property (no default, for example). */
+  expected?: string;
+  actual?: string;
 }
 
 export interface CheckLine {

@@ -22,6 +22,15 @@ const blocker = z.strictObject({
   held: z.string().nullable(),
 });
 
+const difference = z.strictObject({
+  change: z.enum(['missing', 'extra', 'changed']),
+  object: z.string(),
+  group: z.string(),
+  property: z.string().optional(),
+  expected: z.string().optional(),
+  actual: z.string().optional(),
+});
+
 /** The JSON contract. Not loaded at run time: the build makes result.schema.json from it, and tests hold every output against it. */
 export const resultSchema = z.strictObject({
   command: z.string(),
@@ -98,6 +107,9 @@ export const resultSchema = z.strictObject({
       }),
     )
     .optional(),
+  differences: z.array(difference).optional(),
+  accepted: z.array(difference).optional(),
+  fixSql: z.string().optional(),
   warnings: z.array(z.string()).optional(),
   durationMs: z.number().int(),
   error: z

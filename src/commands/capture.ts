@@ -1,0 +1,55 @@
+import { writeFileSync } from 'node:fs';
+import { KasmDbError, messageOf } from '../errors.js';
+import { writesVendorVersion } from '../migrate/files.js';
+import { look } from '../migrate/look.js';
+import { connect } from '../postgres/connect.js';
+import { cancellable, disconnect } from '../postgres/query.js';
+import { captureSql } from '../schema/capture.js';
+import { introspect } from '../schema/introspect.js';
+import { snapshotText } from '../schema/snapshot.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+export interface CaptureOptions {
+  /** Where to; a name that ends in .json gets the snapshot that `verify` reads, any other one a migration. */
+  out?: string;
+}
+
+/** Writes a migration that reproduces the live database's catalog. Never overwrites a migration. */
+export async function captureCommand(ctx: CommandContext, { out }: CaptureOptions): Promise<Answer> {
+  if (!out) throw new KasmDbError('usage', '--out is missing', { hint: 'such as --out migrations/0001_baseline.sql' });
+  const snapshot = out.endsWith('.json');
+  const migrations = await ctx.migrations();
+  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
+  const { state, schema } = await cancellable(client, ctx.signal, async () => ({
+    state: await look(client, { vendor: writesVendorVersion(migrations) }),
+    schema: await introspect(client),
+  })).finally(() => disconnect(client));
+  const database = describeDatabase(ctx.resolve(), state);
+  if (snapshot) {
+    const newest = migrations.at(-1)?.name as string;
+    if (!state.history?.some(({ name }) => name === newest)) {
+      throw new KasmDbError('pending', `the database has not got ${newest}, so this would be no snapshot of it`, {
+        hint: 'run kasm-db migrate first',
+      });
+    }
+    write(out, snapshotText(newest, schema), 'w');
+  } else write(out, captureSql(schema, `database ${database.name}`), 'wx');
+  const warnings = schema.others.map(({ kind, name }) => `${kind} ${name} is not captured`);
+  for (const warning of warnings) ctx.events.warning?.(warning);
+  return {
+    fields: { database, ...(warnings.length > 0 ? { warnings } : {}) },
+    text: (s) => `${s.green('Wrote')} ${out}: ${schema.tables.length} tables, ${schema.views.length} views.`,
+  };
+}
+
+function write(path: string, text: string, flag: 'w' | 'wx'): void {
+  try {
+    writeFileSync(path, text, { flag });
+  } catch (error) {
+    const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
+    throw new KasmDbError('usage', exists ? `${path} is there already` : `cannot write ${path} (${messageOf(error)})`, {
+      file: path,
+      hint: exists ? 'name a new file; an applied migration must not change' : 'correct --out',
+    });
+  }
+}

@@ -1,0 +1,3 @@
+// The commands that know the schema, in a file of their own beside the bundle: they bring the snapshot and YAML along.
+export { captureCommand } from './capture.js';
+export { verifyCommand } from './verify.js';

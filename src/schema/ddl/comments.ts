@@ -1,0 +1,61 @@
+import type { Grant, Schema } from '../model.js';
+import type { Wanted } from './create.js';
+import { ident, literal, qualified } from './names.js';
+import { grantSql } from './others.js';
+
+/** Comments on, and privileges of, what is made. */
+export function commentsAndGrants(schema: Schema, wanted: Wanted): string[] {
+  const out: string[] = [];
+  /** @param ids the object is new when one of them is wanted: itself, or what brings it along */
+  const say = (
+    ids: string[],
+    target: string,
+    comment: string | undefined,
+    grants?: Grant[],
+    on = target,
+    column?: string,
+  ) => {
+    if (!ids.some(wanted)) return;
+    if (comment !== undefined) out.push(`COMMENT ON ${target} IS ${literal(comment)}`);
+    if (grants) out.push(...grantSql(on, grants, [], column));
+  };
+  const plain = (item: { schema: string; name: string }) => `${item.schema}.${item.name}`;
+  for (const { name, comment, grants } of schema.schemas)
+    say([`schema ${name}`], `SCHEMA ${ident(name)}`, comment, grants);
+  for (const item of schema.collations) say([`collation ${plain(item)}`], `COLLATION ${qualified(item)}`, item.comment);
+  for (const item of schema.types) {
+    const id = `${item.kind === 'composite' ? 'type' : item.kind} ${plain(item)}`;
+    const target = `${item.kind === 'domain' ? 'DOMAIN' : 'TYPE'} ${qualified(item)}`;
+    say([id], target, item.comment, item.grants, `TYPE ${qualified(item)}`);
+  }
+  for (const item of schema.sequences)
+    say([`sequence ${plain(item)}`], `SEQUENCE ${qualified(item)}`, item.comment, item.grants);
+  for (const item of schema.routines) {
+    const id = `${item.kind} ${plain(item)}(${item.arguments})`;
+    say([id], `ROUTINE ${qualified(item)}(${item.arguments})`, item.comment, item.grants);
+  }
+  for (const item of [...schema.tables, ...schema.views]) {
+    const table = qualified(item);
+    const kind = item.kind.endsWith('table') ? 'table' : item.kind;
+    const own = `${kind} ${plain(item)}`;
+    say([own], `${kind.toUpperCase()} ${table}`, item.comment, item.grants, `TABLE ${table}`);
+    const part = (type: string, name: string) => [own, `${type} ${plain(item)}.${name}`];
+    for (const { name, comment, grants } of item.columns)
+      say(part('column', name), `COLUMN ${table}.${ident(name)}`, comment, grants, `TABLE ${table}`, ident(name));
+    for (const { name, comment } of item.indexes)
+      say(part('index', name), `INDEX ${ident(item.schema)}.${ident(name)}`, comment);
+    for (const { name, comment } of item.triggers)
+      say(part('trigger', name), `TRIGGER ${ident(name)} ON ${table}`, comment);
+    for (const { kind: type, name, comment } of item.attachments) {
+      const target =
+        type === 'rule' ? `RULE ${ident(name)} ON ${table}` : `STATISTICS ${ident(item.schema)}.${ident(name)}`;
+      say(part(type, name), target, comment);
+    }
+    if (!('policies' in item)) continue;
+    for (const { name, comment } of item.constraints)
+      say(part('constraint', name), `CONSTRAINT ${ident(name)} ON ${table}`, comment);
+    for (const { name, comment } of item.policies)
+      say(part('policy', name), `POLICY ${ident(name)} ON ${table}`, comment);
+  }
+  return out;
+}

@@ -1,0 +1,149 @@
+import type { Schema } from '../model.js';
+import { columnSettings, columnSql } from './columns.js';
+import { commentsAndGrants } from './comments.js';
+import { ident, qualified } from './names.js';
+import { createSequence, createType } from './others.js';
+import {
+  addConstraint,
+  createIndex,
+  createPolicy,
+  createTable,
+  createTrigger,
+  createView,
+  isInline,
+  rowSecurity,
+} from './tables.js';
+
+/** Says of an object's id (`column public.users.email`) whether it is to be made; parts of a wanted table are too. */
+export type Wanted = (id: string) => boolean;
+
+/** Ids in an order in which each comes after all that it needs; those that need each other come as they are. */
+export function inOrder(needs: ReadonlyMap<string, readonly string[]>): string[] {
+  const order: string[] = [];
+  const seen = new Set<string>();
+  const visit = (id: string) => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    for (const needed of needs.get(id) ?? []) if (needs.has(needed)) visit(needed);
+    order.push(id);
+  };
+  for (const id of needs.keys()) visit(id);
+  return order;
+}
+
+/**
+ * Statements that make what is in a schema, in an order that works: first what the columns of tables need, then tables and views by what
+ * they need, then what goes between tables.
+ */
+export function createAll(schema: Schema, wanted: Wanted = () => true): string[] {
+  const units = new Map<string, () => string[]>();
+  const needs = new Map<string, readonly string[]>();
+  const unit = (id: string, dependsOn: readonly string[] | undefined, create: () => string[]) => {
+    units.set(id, create);
+    needs.set(id, dependsOn ?? []);
+  };
+  const name = (item: { schema: string; name: string }) => `${item.schema}.${item.name}`;
+  for (const item of schema.types) {
+    const kind = item.kind === 'composite' ? 'type' : item.kind;
+    unit(`type ${name(item)}`, item.dependsOn, () => {
+      if (wanted(`${kind} ${name(item)}`)) return [createType(item)];
+      const checks = (item.constraints ?? []).filter((check) => wanted(`constraint ${name(item)}.${check.name}`));
+      return checks.map(
+        (check) => `ALTER DOMAIN ${qualified(item)} ADD CONSTRAINT ${ident(check.name)} ${check.definition}`,
+      );
+    });
+  }
+  for (const item of schema.routines) {
+    const id = `${name(item)}(${item.arguments})`;
+    unit(`routine ${id}`, item.dependsOn, () => (wanted(`${item.kind} ${id}`) ? [item.definition] : []));
+  }
+  for (const item of schema.tables)
+    unit(`table ${name(item)}`, item.dependsOn, () =>
+      wanted(`table ${name(item)}`)
+        ? createTable(item, schema)
+        : item.columns
+            .filter((column) => wanted(`column ${name(item)}.${column.name}`))
+            .flatMap((column) => [
+              `ALTER TABLE ${qualified(item)} ADD COLUMN ${columnSql(column)}`,
+              ...columnSettings(qualified(item), column),
+            ]),
+    );
+  for (const item of schema.views)
+    unit(`view ${name(item)}`, item.dependsOn, () => (wanted(`${item.kind} ${name(item)}`) ? [createView(item)] : []));
+  const order = inOrder(needs);
+  const filled = order.flatMap((id) => {
+    const view = schema.views.find((item) => `view ${name(item)}` === id);
+    if (view?.kind !== 'materialized view' || view.empty || !wanted(`${view.kind} ${name(view)}`)) return [];
+    return [`REFRESH MATERIALIZED VIEW ${qualified(view)}`];
+  });
+  const isNew = (item: { schema: string; name: string; kind: string }) =>
+    wanted(`${item.kind.endsWith('table') ? 'table' : item.kind} ${name(item)}`);
+  const constraints = schema.tables.flatMap((table) =>
+    table.constraints
+      .filter((constraint) =>
+        isNew(table) ? !isInline(constraint) : wanted(`constraint ${name(table)}.${constraint.name}`),
+      )
+      .map((constraint) => ({ kind: constraint.kind, sql: addConstraint(table, constraint) })),
+  );
+  const ofKind = (test: (kind: string) => boolean) =>
+    constraints.filter(({ kind }) => test(kind)).map(({ sql }) => sql);
+  const relations = [...schema.tables, ...schema.views];
+  const parts = <P extends { name: string }>(
+    list: (relation: (typeof relations)[number]) => readonly P[],
+    kind: (part: P) => string,
+    create: (part: P, relation: (typeof relations)[number]) => string[],
+  ) =>
+    relations.flatMap((relation) =>
+      list(relation)
+        .filter((part) => isNew(relation) || wanted(`${kind(part)} ${name(relation)}.${part.name}`))
+        .flatMap((part) => create(part, relation)),
+    );
+  return [
+    ...schema.schemas
+      .filter((item) => wanted(`schema ${item.name}`))
+      .map((item) => `CREATE SCHEMA ${ident(item.name)}`),
+    ...schema.extensions
+      .filter((item) => wanted(`extension ${item.name}`))
+      .map(
+        (item) =>
+          `CREATE EXTENSION IF NOT EXISTS ${ident(item.name)}${item.schema === 'public' ? '' : ` SCHEMA ${ident(item.schema)}`}`,
+      ),
+    ...schema.collations
+      .filter((item) => wanted(`collation ${name(item)}`))
+      .map((item) => `CREATE COLLATION ${qualified(item)} (${item.options})`),
+    ...schema.sequences.filter((item) => wanted(`sequence ${name(item)}`)).map(createSequence),
+    ...order.flatMap((id) => units.get(id)?.() ?? []),
+    ...schema.sequences
+      .filter((item) => item.ownedBy && wanted(`sequence ${name(item)}`))
+      .map((item) => `ALTER SEQUENCE ${qualified(item)} OWNED BY ${item.ownedBy}`),
+    ...ofKind((kind) => kind === 'primary key' || kind === 'unique'),
+    ...ofKind((kind) => kind === 'exclusion' || kind === 'check'),
+    ...parts(
+      (relation) => relation.indexes,
+      () => 'index',
+      createIndex,
+    ),
+    ...ofKind((kind) => kind === 'foreign key'),
+    ...schema.tables
+      .filter((table) => table.replicaIdentity && isNew(table))
+      .map((table) => `ALTER TABLE ${qualified(table)} REPLICA IDENTITY ${table.replicaIdentity}`),
+    ...parts(
+      (relation) => relation.attachments,
+      ({ kind }) => kind,
+      ({ definition }) => [definition],
+    ),
+    ...parts(
+      (relation) => relation.triggers,
+      () => 'trigger',
+      (trigger, relation) => createTrigger(relation, trigger),
+    ),
+    ...parts(
+      (relation) => ('policies' in relation ? relation.policies : []),
+      () => 'policy',
+      (policy, relation) => [createPolicy(relation, policy)],
+    ),
+    ...schema.tables.filter(isNew).flatMap(rowSecurity),
+    ...filled,
+    ...commentsAndGrants(schema, wanted),
+  ];
+}

@@ -1,0 +1,58 @@
+import type { DataType, Grant, Sequence } from '../model.js';
+import { sequenceOptions } from './columns.js';
+import { ident, literal, qualified } from './names.js';
+import { role } from './tables.js';
+
+export function createType(type: DataType): string {
+  const name = qualified(type);
+  if (type.kind === 'enum') return `CREATE TYPE ${name} AS ENUM (${(type.labels ?? []).map(literal).join(', ')})`;
+  if (type.kind === 'composite') {
+    const attributes = (type.attributes ?? []).map(
+      (a) => `${ident(a.name)} ${a.type}${a.collation ? ` COLLATE ${a.collation}` : ''}`,
+    );
+    return `CREATE TYPE ${name} AS (${attributes.join(', ')})`;
+  }
+  return [
+    `CREATE DOMAIN ${name} AS ${type.base}`,
+    type.collation ? `COLLATE ${type.collation}` : '',
+    type.default === undefined ? '' : `DEFAULT ${type.default}`,
+    type.notNull ? 'NOT NULL' : '',
+    ...(type.constraints ?? []).map((check) => `CONSTRAINT ${ident(check.name)} ${check.definition}`),
+  ]
+    .filter(Boolean)
+    .join(' ');
+}
+
+export function createSequence(sequence: Sequence): string {
+  const options = sequenceOptions(sequence);
+  const type = sequence.type === 'bigint' ? '' : ` AS ${sequence.type}`;
+  return `CREATE ${sequence.unlogged ? 'UNLOGGED ' : ''}SEQUENCE ${qualified(sequence)}${type}${options ? ` ${options}` : ''}`;
+}
+
+/**
+ * REVOKE and GRANT that make the privileges of an object what they are to be.
+ * @param target such as `TABLE public.users`
+ * @param wanted undefined: what PostgreSQL gives a new object
+ * @param present who has something now; of a new object PUBLIC (functions, types) at most
+ */
+export function grantSql(target: string, wanted: Grant[] | undefined, present: Grant[] = [], column = ''): string[] {
+  const grantees = new Set([...present.map(({ grantee }) => grantee), ...(wanted ?? []).map(({ grantee }) => grantee)]);
+  const publicByDefault = /^(ROUTINE|TYPE) /.test(target);
+  if (publicByDefault && wanted !== undefined) grantees.add('PUBLIC');
+  const on = `${column ? ` (${column})` : ''} ON ${target}`;
+  const statements = [...grantees].map((grantee) => `REVOKE ALL${on} FROM ${role(grantee)}`);
+  const given = wanted ?? (publicByDefault ? [standardOf(target)] : []);
+  for (const { grantee, privileges, grantable } of given) {
+    if (privileges.length === 0) continue;
+    const list = privileges.map((privilege) => (column ? `${privilege} (${column})` : privilege)).join(', ');
+    statements.push(`GRANT ${list} ON ${target} TO ${role(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`);
+  }
+  if (present.some(({ grantee }) => grantee === 'OWNER') && !given.some(({ grantee }) => grantee === 'OWNER'))
+    statements.push(`GRANT ALL ON ${target} TO CURRENT_USER`);
+  return statements;
+}
+
+const standardOf = (target: string): Grant => ({
+  grantee: 'PUBLIC',
+  privileges: [target.startsWith('ROUTINE') ? 'EXECUTE' : 'USAGE'],
+});

@@ -1,0 +1,115 @@
+import type { Column, Constraint, Index, Policy, Schema, Table, Trigger, View } from '../model.js';
+import { columnSettings, columnSql } from './columns.js';
+import { ident, qualified } from './names.js';
+
+/** CREATE TABLE and what belongs to it at once; foreign keys, checks, indexes and the rest come when all tables are there. */
+export function createTable(table: Table, schema: Schema): string[] {
+  const name = qualified(table);
+  const partition = table.partitionBound !== undefined;
+  const parents = partition ? [] : (table.inherits ?? []);
+  const own = table.columns.filter((column) => partition || column.inherited !== 'inherited');
+  const lines = [
+    ...own.map(columnSql),
+    ...table.constraints.filter(isInline).map((c) => `CONSTRAINT ${ident(c.name)} ${c.definition}`),
+  ];
+  const body = lines.length > 0 ? `(\n    ${lines.join(',\n    ')}\n)` : '()';
+  const create = [
+    `CREATE ${table.unlogged ? 'UNLOGGED ' : ''}TABLE ${name} ${body}`,
+    parents.length > 0 ? `INHERITS (${parents.join(', ')})` : '',
+    table.partitionKey ? `PARTITION BY ${table.partitionKey}` : '',
+    table.options ? `WITH (${table.options.map(option).join(', ')})` : '',
+  ];
+  return [
+    create.filter(Boolean).join(' '),
+    ...inheritedChanges(table, schema),
+    ...(partition ? [`ALTER TABLE ${table.inherits?.[0]} ATTACH PARTITION ${name} ${table.partitionBound}`] : []),
+    ...table.columns.flatMap((column) => columnSettings(name, column)),
+  ];
+}
+
+/** `name=value` as it is stored, as SQL. */
+export function option(text: string): string {
+  const at = text.indexOf('=');
+  return `${text.slice(0, at)} = '${text.slice(at + 1).replaceAll("'", "''")}'`;
+}
+
+/** What a query may rely on, so that views need it (GROUP BY a primary key). */
+export function isInline({ kind }: Constraint): boolean {
+  return kind === 'primary key' || kind === 'unique' || kind === 'exclusion';
+}
+
+/** A child may have given a column of its parent another default. */
+function inheritedChanges(table: Table, schema: Schema): string[] {
+  if (table.partitionBound !== undefined) return [];
+  const parents = schema.tables.filter((other) => table.inherits?.includes(qualified(other)));
+  const parentOf = (column: Column) =>
+    parents.map((parent) => parent.columns.find(({ name }) => name === column.name)).find(Boolean);
+  return table.columns.flatMap((column) => {
+    const parent = column.inherited === 'inherited' ? parentOf(column) : undefined;
+    if (!parent) return [];
+    const alter = `ALTER TABLE ONLY ${qualified(table)} ALTER COLUMN ${ident(column.name)}`;
+    return [
+      ...(column.default === parent.default || column.generated
+        ? []
+        : [column.default === undefined ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${column.default}`]),
+      ...(column.notNull && !parent.notNull ? [`${alter} SET NOT NULL`] : []),
+    ];
+  });
+}
+
+export function addConstraint(table: { schema: string; name: string }, { name, definition }: Constraint): string {
+  return `ALTER TABLE ${qualified(table)} ADD CONSTRAINT ${ident(name)} ${definition}`;
+}
+
+export function createView(view: View): string {
+  const materialized = view.kind === 'materialized view';
+  const options = (view.options ?? []).filter((text) => !text.startsWith('check_option='));
+  const check = view.options?.find((text) => text.startsWith('check_option='))?.slice('check_option='.length);
+  return [
+    `CREATE ${materialized ? 'MATERIALIZED ' : ''}VIEW ${qualified(view)}`,
+    options.length > 0 ? ` WITH (${options.map(option).join(', ')})` : '',
+    ` AS\n ${view.definition}`,
+    materialized ? '\n WITH NO DATA' : '',
+    check ? `\n WITH ${check.toUpperCase()} CHECK OPTION` : '',
+  ].join('');
+}
+
+/** @returns nothing for an index that a failed CREATE INDEX CONCURRENTLY has left: nobody can make one like it */
+export function createIndex({ definition, valid }: Index): string[] {
+  return valid || definition.includes(' ON ONLY ') ? [definition] : [];
+}
+
+const ENABLE = { origin: 'ENABLE', disabled: 'DISABLE', replica: 'ENABLE REPLICA', always: 'ENABLE ALWAYS' };
+
+export function enableTrigger(table: { schema: string; name: string }, { name, enabled }: Trigger): string {
+  return `ALTER TABLE ${qualified(table)} ${ENABLE[enabled]} TRIGGER ${ident(name)}`;
+}
+
+export function createTrigger(table: { schema: string; name: string }, trigger: Trigger): string[] {
+  return [trigger.definition, ...(trigger.enabled === 'origin' ? [] : [enableTrigger(table, trigger)])];
+}
+
+export function createPolicy(table: { schema: string; name: string }, policy: Policy): string {
+  return [
+    `CREATE POLICY ${ident(policy.name)} ON ${qualified(table)} AS ${policy.permissive ? 'PERMISSIVE' : 'RESTRICTIVE'}`,
+    `FOR ${policy.command} TO ${policy.roles.map(role).join(', ')}`,
+    policy.using === undefined ? '' : `USING (${policy.using})`,
+    policy.check === undefined ? '' : `WITH CHECK (${policy.check})`,
+  ]
+    .filter(Boolean)
+    .join(' ');
+}
+
+/** A grantee or a policy's role as SQL. */
+export function role(name: string): string {
+  if (name === 'PUBLIC') return 'PUBLIC';
+  return name === 'OWNER' ? 'CURRENT_USER' : ident(name);
+}
+
+export function rowSecurity(table: Table): string[] {
+  const alter = `ALTER TABLE ${qualified(table)}`;
+  return [
+    ...(table.rowSecurity ? [`${alter} ENABLE ROW LEVEL SECURITY`] : []),
+    ...(table.rowSecurity === 'forced' ? [`${alter} FORCE ROW LEVEL SECURITY`] : []),
+  ];
+}

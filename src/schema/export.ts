@@ -1,0 +1,162 @@
+import { readFileSync } from 'node:fs';
+import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
+import { KasmDbError, messageOf } from '../errors.js';
+
+export interface ExportedColumn {
+  /** SQLAlchemy's name of the type, such as VARCHAR(32). */
+  type: string;
+  /** NOT NULL without a default. */
+  required: boolean;
+  references?: { table: string; column: string };
+}
+
+/** What Kasm's Export Schema says of a release. */
+export interface ExportedSchema {
+  file: string;
+  alembicVersion: string | undefined;
+  tables: Map<string, Map<string, ExportedColumn>>;
+}
+
+/** Tables of a genuine database that the vendor's export never lists. */
+export const NOT_EXPORTED = new Set([
+  'alembic_version',
+  'logs',
+  'licenses',
+  'egress_plugins',
+  'egress_plugin_accounts',
+]);
+
+const PLAIN: Record<string, string> = {
+  UUID: 'uuid',
+  TIMESTAMP: 'timestamp without time zone',
+  DATETIME: 'timestamp without time zone',
+  DATE: 'date',
+  TIME: 'time without time zone',
+  BOOLEAN: 'boolean',
+  JSON: 'json',
+  JSONB: 'jsonb',
+  BLOB: 'bytea',
+  BYTEA: 'bytea',
+  INTEGER: 'integer',
+  SMALLINT: 'smallint',
+  BIGINT: 'bigint',
+  FLOAT: 'double precision',
+  REAL: 'real',
+  NUMERIC: 'numeric',
+  TEXT: 'text',
+  INET: 'inet',
+  ARRAY: 'character varying[]',
+  VARCHAR: 'character varying',
+  CHAR: 'character',
+};
+
+/** How format_type() writes a type of the export; docs/ASSUMPTIONS.md says why. @returns undefined when it is not known */
+export function postgresType(type: string): string | undefined {
+  const match = /^([A-Z]+)(?:\(([\d, ]+)\))?$/.exec(type.trim().toUpperCase());
+  const name = match?.[1] && PLAIN[match[1]];
+  if (!name) return undefined;
+  const size = match[2]?.replace(/\s/g, '');
+  if (!size) return name;
+  return ['VARCHAR', 'CHAR', 'NUMERIC'].includes(match[1] as string) ? `${name}(${size})` : undefined;
+}
+
+/**
+ * Reads Kasm's Export Schema file (YAML), or the same in compact form (`T table`, `column TYPE! ->table.column`).
+ * @throws KasmDbError usage, with file and line
+ */
+export function readExport(file: string): ExportedSchema {
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+  } catch (error) {
+    throw new KasmDbError('usage', `cannot read ${file} (${messageOf(error)})`, { file });
+  }
+  const first = text.split('\n').find((line) => line.trim() && !line.startsWith('#')) ?? '';
+  const parsed = /^[TS] \S/.test(first) ? compactForm(text, file) : yamlForm(text, file);
+  if (parsed.tables.size === 0) fail(file, 1, 'it lists no table');
+  for (const [table, columns] of parsed.tables) {
+    for (const [name, { references }] of columns) {
+      const target = references && parsed.tables.get(references.table);
+      if (target && !target.has(references.column))
+        fail(file, 1, `${table}.${name} refers to ${references.table}.${references.column}, which is not there`);
+    }
+  }
+  return parsed;
+}
+
+function fail(file: string, line: number, message: string): never {
+  throw new KasmDbError('usage', `${file}:${line}: ${message}`, {
+    file,
+    line,
+    hint: 'it must be what Kasm writes in Admin, Diagnostics, System Info, Export Schema',
+  });
+}
+
+function checkType(file: string, line: number, column: string, type: string): void {
+  if (postgresType(type) === undefined) fail(file, line, `${column}: unknown type "${type}"`);
+}
+
+function reference(text: string): ExportedColumn['references'] {
+  const at = text.lastIndexOf('.');
+  return at > 0 ? { table: text.slice(0, at), column: text.slice(at + 1) } : undefined;
+}
+
+function compactForm(text: string, file: string): ExportedSchema {
+  const result: ExportedSchema = { file, alembicVersion: undefined, tables: new Map() };
+  let columns: Map<string, ExportedColumn> | undefined;
+  for (const [i, raw] of text.split('\n').entries()) {
+    const line = raw.trim();
+    const [word = '', second = '', third] = line.split(/\s+/);
+    if (!line || line.startsWith('#')) continue;
+    if (word === 'T') {
+      columns = new Map();
+      if (result.tables.has(second)) fail(file, i + 1, `table ${second} stands there twice`);
+      result.tables.set(second, columns);
+    } else if (word === 'S') {
+      if (second === 'alembic_version') result.alembicVersion = third;
+    } else {
+      const type = second.replace(/!$/, '');
+      if (!columns) fail(file, i + 1, 'a column stands before the first table');
+      checkType(file, i + 1, word, type);
+      const references = third?.startsWith('->') ? reference(third.slice(2)) : undefined;
+      if (third && !references) fail(file, i + 1, `"${third}" is no reference (->table.column)`);
+      columns?.set(word, { type, required: second.endsWith('!'), ...(references ? { references } : {}) });
+    }
+  }
+  return result;
+}
+
+function yamlForm(text: string, file: string): ExportedSchema {
+  const counter = new LineCounter();
+  const document: Document = parseDocument(text, { lineCounter: counter, uniqueKeys: true });
+  const [error] = document.errors;
+  if (error) fail(file, counter.linePos(error.pos[0]).line, `not YAML: ${error.message.split('\n')[0]}`);
+  const lineOf = (node: unknown) => counter.linePos((node as Node)?.range?.[0] ?? 0).line;
+  const result: ExportedSchema = { file, alembicVersion: undefined, tables: new Map() };
+  const root = document.contents;
+  if (!isMap(root)) return fail(file, 1, 'the top level must be a map of tables');
+  for (const { key, value } of root.items) {
+    const table = String(isScalar(key) ? key.value : key);
+    if (isScalar(value)) {
+      if (table === 'alembic_version') result.alembicVersion = String(value.value);
+      continue;
+    }
+    if (!isMap(value)) fail(file, lineOf(key), `"${table}" must be a map of columns`);
+    const columns = new Map<string, ExportedColumn>();
+    for (const item of (value as { items: { key: unknown; value: unknown }[] }).items) {
+      const column = String(isScalar(item.key) ? item.key.value : item.key);
+      const facts = item.value;
+      if (!isMap(facts))
+        return fail(file, lineOf(item.key), `"${table}.${column}" must say type, required, foreign_key`);
+      const get = (name: string) => facts.get(name) as unknown;
+      const type = String(get('type') ?? '');
+      checkType(file, lineOf(item.key), `${table}.${column}`, type);
+      const target = get('foreign_key');
+      const references = typeof target === 'string' && target !== '' ? reference(target) : undefined;
+      if (target && !references) fail(file, lineOf(item.key), `${table}.${column}: foreign_key must be table.column`);
+      columns.set(column, { type, required: get('required') === true, ...(references ? { references } : {}) });
+    }
+    result.tables.set(table, columns);
+  }
+  return result;
+}

@@ -1,0 +1,157 @@
+import { columnSettings, sequenceOptions } from './ddl/columns.js';
+import { ident, literal, qualified } from './ddl/names.js';
+import { grantSql } from './ddl/others.js';
+import { enableTrigger, option } from './ddl/tables.js';
+import type { Difference } from './diff.js';
+import type { Column, Schema, Table } from './model.js';
+import type { SchemaObject } from './objects.js';
+
+/** Is it dropped and made anew? No statement alters it, or none that always works. */
+export function isRemade({ kind, facts }: SchemaObject, differences: readonly Difference[]): boolean {
+  const changed = (...properties: string[]) => differences.some(({ property }) => properties.includes(property ?? ''));
+  if (kind === 'trigger') return changed('definition');
+  if (kind === 'column') return changed('generated') || (changed('default') && 'generated' in facts);
+  if (kind === 'view' || kind === 'materialized view') return changed('definition', 'columns', 'options');
+  return ['constraint', 'index', 'policy', 'rule', 'statistics', 'collation'].includes(kind);
+}
+
+/** ALTER statements for what is there and differs. */
+export function alterStatements(
+  id: string,
+  differences: readonly Difference[],
+  expected: Schema,
+  actual: Schema,
+): string[] {
+  const byHand = differences.map(
+    ({ property, expected: wanted }) =>
+      `-- By hand: ${property} of ${id.replace(/\s+/g, ' ')} is to be ${(wanted ?? 'none').replace(/\s+/g, ' ')}`,
+  );
+  const find = <T extends { schema: string; name: string }>(list: readonly T[], ...kinds: string[]) =>
+    list.find((item) => kinds.some((kind) => id === `${kind} ${item.schema}.${item.name}`));
+  const has = (property: string) => differences.some((difference) => difference.property === property);
+  const grants = (target: string, wanted?: { grants?: never[] | object[] }, found?: { grants?: never[] | object[] }) =>
+    has('grants') ? grantSql(target, wanted?.grants as never, (found?.grants as never) ?? undefined) : [];
+
+  const table = find(expected.tables, 'table');
+  if (table) {
+    const found = find(actual.tables, 'table') as Table;
+    return [...alterTable(table, found, has, byHand), ...grants(`TABLE ${qualified(table)}`, table, found)];
+  }
+  for (const relation of expected.tables) {
+    const found = actual.tables.find(({ schema, name }) => schema === relation.schema && name === relation.name);
+    const name = `${relation.schema}.${relation.name}`;
+    const column = relation.columns.find((item) => id === `column ${name}.${item.name}`);
+    const before = found?.columns.find((item) => item.name === column?.name);
+    if (column && before) return alterColumn(qualified(relation), column, before, has);
+    const trigger = relation.triggers.find((item) => id === `trigger ${name}.${item.name}`);
+    if (trigger) return [enableTrigger(relation, trigger)];
+  }
+  const view = find(expected.views, 'view', 'materialized view');
+  if (view) return grants(`TABLE ${qualified(view)}`, view, find(actual.views, 'view', 'materialized view'));
+  const sequence = find(expected.sequences, 'sequence');
+  if (sequence) {
+    const alter = `ALTER SEQUENCE ${qualified(sequence)}`;
+    const options = ['type', 'start', 'increment', 'min', 'max', 'cache', 'cycle'].some(has);
+    return [
+      ...(options ? [`${alter} AS ${sequence.type} ${sequenceOptions(sequence, true)}`] : []),
+      ...(has('ownedBy') ? [`${alter} OWNED BY ${sequence.ownedBy ?? 'NONE'}`] : []),
+      ...grants(`SEQUENCE ${qualified(sequence)}`, sequence, find(actual.sequences, 'sequence')),
+    ];
+  }
+  const isRoutine = (item: Schema['routines'][number]) =>
+    id === `${item.kind} ${item.schema}.${item.name}(${item.arguments})`;
+  const routine = expected.routines.find(isRoutine);
+  if (routine) {
+    const target = `ROUTINE ${qualified(routine)}(${routine.arguments})`;
+    return [
+      ...(has('definition') ? [routine.definition] : []),
+      ...grants(target, routine, actual.routines.find(isRoutine)),
+    ];
+  }
+  const schema = expected.schemas.find(({ name }) => id === `schema ${name}`);
+  if (schema)
+    return grants(
+      `SCHEMA ${ident(schema.name)}`,
+      schema,
+      actual.schemas.find(({ name }) => name === schema.name),
+    );
+  const type = find(expected.types, 'enum', 'domain', 'type');
+  if (!type) return byHand;
+  const found = find(actual.types, 'enum', 'domain', 'type');
+  const granted = grants(`TYPE ${qualified(type)}`, type, found);
+  if (type.kind === 'domain' && !has('base') && !has('collation')) {
+    const alter = `ALTER DOMAIN ${qualified(type)}`;
+    return [
+      ...(has('default')
+        ? [type.default === undefined ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${type.default}`]
+        : []),
+      ...(has('notNull') ? [`${alter} ${type.notNull ? 'SET' : 'DROP'} NOT NULL`] : []),
+      ...granted,
+    ];
+  }
+  const added = addedLabels(type.labels ?? [], found?.labels ?? []);
+  if (type.kind === 'enum' && added)
+    return [...added.map((text) => `ALTER TYPE ${qualified(type)} ${text}`), ...granted];
+  return has('grants') && differences.length === 1 ? granted : byHand;
+}
+
+/** @returns undefined when labels would have to go or to move, which PostgreSQL can't */
+function addedLabels(wanted: string[], found: string[]): string[] | undefined {
+  if (wanted.filter((label) => found.includes(label)).join('\0') !== found.join('\0')) return undefined;
+  return wanted.flatMap((label, i) => {
+    if (found.includes(label)) return [];
+    return [
+      `ADD VALUE ${literal(label)} ${i === 0 ? `BEFORE ${literal(found[0] ?? '')}` : `AFTER ${literal(wanted[i - 1] as string)}`}`,
+    ];
+  });
+}
+
+function alterTable(table: Table, found: Table, has: (property: string) => boolean, byHand: string[]): string[] {
+  const alter = `ALTER TABLE ${qualified(table)}`;
+  const reset = (found.options ?? []).map((text) => text.slice(0, text.indexOf('=')));
+  const shape = ['kind', 'partitionKey', 'partitionBound', 'inherits'];
+  return [
+    ...(has('options') && reset.length > 0 ? [`${alter} RESET (${reset.join(', ')})`] : []),
+    ...(has('options') && table.options ? [`${alter} SET (${table.options.map(option).join(', ')})`] : []),
+    ...(has('unlogged') ? [`${alter} SET ${table.unlogged ? 'UNLOGGED' : 'LOGGED'}`] : []),
+    ...(has('replicaIdentity') ? [`${alter} REPLICA IDENTITY ${table.replicaIdentity ?? 'DEFAULT'}`] : []),
+    ...(has('rowSecurity')
+      ? [
+          `${alter} ${table.rowSecurity ? 'ENABLE' : 'DISABLE'} ROW LEVEL SECURITY`,
+          `${alter} ${table.rowSecurity === 'forced' ? 'FORCE' : 'NO FORCE'} ROW LEVEL SECURITY`,
+        ]
+      : []),
+    ...byHand.filter((text) => shape.some((property) => text.startsWith(`-- By hand: ${property} `))),
+  ];
+}
+
+function alterColumn(table: string, column: Column, found: Column, has: (property: string) => boolean): string[] {
+  const name = ident(column.name);
+  const alter = `ALTER TABLE ${table} ALTER COLUMN ${name}`;
+  const retype = has('type') || has('collation');
+  const settings = ['storage', 'compression', 'statistics'].some(has);
+  // The old default may not fit the new type.
+  const redefault = (has('default') || (retype && found.default !== undefined)) && !column.generated;
+  return [
+    ...(has('identity') && found.identity ? [`${alter} DROP IDENTITY`] : []),
+    ...(redefault && found.default !== undefined ? [`${alter} DROP DEFAULT`] : []),
+    ...(retype
+      ? [
+          `${alter} TYPE ${column.type}${column.collation ? ` COLLATE ${column.collation}` : ''} USING ${name}::${column.type}`,
+        ]
+      : []),
+    ...(redefault && column.default !== undefined ? [`${alter} SET DEFAULT ${column.default}`] : []),
+    ...(has('notNull') ? [`${alter} ${column.notNull ? 'SET' : 'DROP'} NOT NULL`] : []),
+    ...(has('identity') && column.identity
+      ? [
+          `${alter} ADD GENERATED ${column.identity.always ? 'ALWAYS' : 'BY DEFAULT'} AS IDENTITY (${sequenceOptions(column.identity.sequence, true)})`,
+        ]
+      : []),
+    ...(settings && column.storage === undefined && found.storage ? [`${alter} SET STORAGE DEFAULT`] : []),
+    ...(settings && column.statistics === undefined && found.statistics !== undefined
+      ? [`${alter} SET STATISTICS -1`]
+      : []),
+    ...(settings ? columnSettings(table, column) : []),
+    ...(has('grants') ? grantSql(`TABLE ${table}`, column.grants, found.grants, name) : []),
+  ];
+}

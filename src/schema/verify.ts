@@ -1,0 +1,93 @@
+import { KasmDbError } from '../errors.js';
+import type { Context } from '../migrate/context.js';
+import { type Migration, writesVendorVersion } from '../migrate/files.js';
+import { MIN_SERVER_VERSION } from '../migrate/history.js';
+import { look } from '../migrate/look.js';
+import type { Plan } from '../migrate/plan.js';
+import { planFor } from '../migrate/run.js';
+import type { Look } from '../migrate/state.js';
+import { type Client, connect } from '../postgres/connect.js';
+import { cancellable, disconnect } from '../postgres/query.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
+import { readAccepted, withoutAccepted } from './accepted.js';
+import { diffExport } from './against.js';
+import { type Difference, diff } from './diff.js';
+import { readExport } from './export.js';
+import { introspect } from './introspect.js';
+import type { Schema } from './model.js';
+import { requireSnapshot } from './snapshot.js';
+
+export interface VerifyResult {
+  look: Look;
+  /** undefined: compared with a file, whatever the history says. */
+  plan?: Plan<Migration>;
+  differences: Difference[];
+  /** Differences that adopt has stored. */
+  accepted: Difference[];
+  /** undefined: compared with an export, which cannot say enough to make statements. */
+  expected?: Schema;
+  actual: Schema;
+}
+
+/**
+ * Compares the live catalog with the snapshot of the migrations, or with Kasm's own export. Never writes.
+ * @param folder of migrations; undefined: those that ship with this build
+ * @param against Export Schema file
+ * @throws KasmDbError pending when migrations are missing, integrity when the database is ahead of this build
+ */
+export async function verify(
+  ctx: Context,
+  migrations: Migration[],
+  folder: string | undefined,
+  against: string | undefined,
+): Promise<VerifyResult> {
+  const exported = against === undefined ? undefined : readExport(against);
+  const snapshot = exported ? undefined : await requireSnapshot(folder, migrations.at(-1)?.name);
+  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
+  try {
+    return await cancellable(client, ctx.signal, async () => {
+      const state = await look(client, { vendor: exported !== undefined || writesVendorVersion(migrations) });
+      if (exported) {
+        refuseOld(state);
+        const actual = await introspect(client);
+        return { look: state, differences: diffExport(exported, actual, state.vendorVersion), accepted: [], actual };
+      }
+      const plan = planFor(migrations, state, undefined);
+      refuseOther(plan);
+      const actual = await introspect(client);
+      const expected = snapshot?.schema as Schema;
+      const { open, accepted } = withoutAccepted(diff(expected, actual), await readAccepted(client as Client));
+      return { look: state, plan, differences: open, accepted, expected, actual };
+    });
+  } catch (error) {
+    ctx.signal.throwIfAborted();
+    throw toKasmDbError(error, 'verifying');
+  } finally {
+    await disconnect(client);
+  }
+}
+
+function refuseOld(state: Look): void {
+  if (state.serverVersion < MIN_SERVER_VERSION)
+    throw new KasmDbError('environment', `PostgreSQL ${Math.floor(state.serverVersion / 10_000)} is too old`, {
+      hint: 'kasm-db needs PostgreSQL 13 or newer',
+    });
+}
+
+/** The snapshot is that of this build's newest migration: it says nothing of a database before or after it. */
+function refuseOther({ pending, unknown }: Plan<Migration>): void {
+  if (pending.length > 0) {
+    throw new KasmDbError(
+      'pending',
+      `${pending.length} migrations are not applied yet (the first is ${pending[0]?.name}), so the snapshot is not this database's`,
+      { hint: 'run: kasm-db migrate, then verify again' },
+    );
+  }
+  if (unknown.length > 0) {
+    throw new KasmDbError(
+      'integrity',
+      `the database is ahead of this build: it has ${unknown.join(', ')}, which the snapshot of this build doesn't know`,
+      { hint: 'verify it with the kasm-db that has migrated it' },
+    );
+  }
+}

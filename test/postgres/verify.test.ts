@@ -1,0 +1,178 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import type { Client } from '../../src/postgres/connect.js';
+import { diff } from '../../src/schema/diff.js';
+import { fixStatements } from '../../src/schema/fix.js';
+import { introspectHere } from '../../src/schema/introspect.js';
+import type { Schema } from '../../src/schema/model.js';
+import { parseSnapshot, type Snapshot, snapshotText } from '../../src/schema/snapshot.js';
+import { migrate, shippedAnd } from '../fixtures/kasm/observe.js';
+import { type Change, changes, EVERYTHING } from '../fixtures/schema/changes.js';
+import { copyOf, introspected } from '../fixtures/schema/introspected.js';
+import { cli, folder } from '../support/cli.js';
+import { createDatabase, type TestDatabase, VERSIONS } from '../support/database.js';
+import { randomSource, rounds } from '../support/rounds.js';
+
+const verify = (db: TestDatabase, ...args: string[]) => cli(['verify', '--json', ...args], db.env);
+const SNAPSHOT = join(import.meta.dirname, '../../migrations/schema.snapshot.json');
+
+describe.each(VERSIONS)('PostgreSQL %i › verify', (version) => {
+  it('finds no drift in what migrate has made, and the snapshot is current', async () => {
+    const db = await createDatabase(version);
+    expect((await verify(db)).json()).toMatchObject({ outcome: 'pending', exitCode: 3 });
+    expect((await migrate(db)).code).toBe(0);
+    const run = await verify(db);
+    expect(run.json(), run.stdout.slice(0, 500)).toMatchObject({ outcome: 'ok', exitCode: 0, differences: [] });
+    const schema = await introspected(db);
+    expect(snapshotText('0019_alembic_version', schema), 'stale: npm run snapshot').toBe(
+      readFileSync(SNAPSHOT, 'utf8'),
+    );
+  });
+});
+
+describe('verify › a hundred single changes', () => {
+  let db: TestDatabase;
+  let dir: string;
+  let reader: string;
+  let snapshot: Snapshot;
+  beforeAll(async () => {
+    db = await createDatabase();
+    reader = `reader_${db.name}`;
+    await db.superQuery(`CREATE ROLE ${reader}`);
+    dir = shippedAnd({ '0020_everything.sql': EVERYTHING(reader) });
+    expect((await migrate(db, dir)).json().error).toBeUndefined();
+    const path = join(dir, 'schema.snapshot.json');
+    expect((await cli(['capture', '--json', '--migrations', dir, '--out', path], db.env)).json().error).toBeUndefined();
+    snapshot = parseSnapshot(readFileSync(path, 'utf8'), path);
+  });
+
+  it('none: exit 0', async () => {
+    expect((await verify(db, '--migrations', dir)).json()).toMatchObject({ exitCode: 0, differences: [] });
+  });
+
+  it('each is reported, nothing else is, and --fix-sql brings it back', async () => {
+    const { seed, next } = randomSource();
+    const count = rounds(40, 100);
+    console.log(`changes with seed ${seed}`);
+    const all = changes(snapshot.schema, reader, next);
+    // Every kind, then by chance.
+    const start = Math.floor(next() * all.length);
+    const client = await db.connect();
+    let exact = 0;
+    for (let i = 0; i < count; i++) {
+      const change = (all[(start + i) % all.length] as () => Change)();
+      const told = `seed ${seed}, round ${i}: ${change.sql}`;
+      await client.query('BEGIN');
+      await client.query(change.sql);
+      const actual = await introspectHere(client as Client);
+      const found = diff(snapshot.schema, actual);
+      expect(new Set(found.map(({ change: kind, object }) => `${kind} ${object}`)), told).toEqual(
+        new Set([`${change.change} ${change.object}`]),
+      );
+      exact++;
+      if (!change.sql.includes('ADD VALUE')) {
+        const sql = fixStatements(found, snapshot.schema, actual).replace(/^(BEGIN|COMMIT);$/gm, '');
+        await client.query(sql).catch((error) => expect.fail(`${told}: ${error.message}\n${sql}`));
+        expect(diff(snapshot.schema, await introspectHere(client as Client)), `${told}\n${sql}`).toEqual([]);
+      }
+      await client.query('ROLLBACK');
+    }
+    await client.end();
+    console.log(`verify reported exactly the changed object: ${exact} of ${count}`);
+  }, 1_200_000);
+
+  it('the same through the command line, until it is brought back by hand', async () => {
+    const { seed, next } = randomSource();
+    const all = changes(snapshot.schema, reader, next);
+    for (let i = 0; i < rounds(2, 100); i++) {
+      const change = (all[Math.floor(next() * all.length)] as () => Change)();
+      const copy = await copyOf(db);
+      await copy.query(change.sql);
+      const told = `seed ${seed}, round ${i}: ${change.sql}`;
+      const run = await verify(copy, '--migrations', dir);
+      expect(run.code, told).toBe(6);
+      expect(new Set(run.json().differences?.map((d) => `${d.change} ${d.object}`)), told).toEqual(
+        new Set([`${change.change} ${change.object}`]),
+      );
+      if (change.sql.includes('ADD VALUE')) continue;
+      const fix = await cli(['verify', '--fix-sql', '--migrations', dir], copy.env);
+      expect(fix.code).toBe(6);
+      await copy.query(fix.stdout);
+      expect((await verify(copy, '--migrations', dir)).json(), `${told}\n${fix.stdout}`).toMatchObject({ exitCode: 0 });
+    }
+  }, 1_200_000);
+});
+
+describe('verify › what it says', () => {
+  let db: TestDatabase;
+  beforeAll(async () => {
+    db = await createDatabase();
+    await migrate(db);
+    await db.query(`DROP INDEX kasm_db_users_username_idx; ALTER TABLE users ADD extra integer; ALTER TABLE zones ALTER zone_name TYPE text;
+      COMMENT ON TABLE users IS 'other words'; COMMENT ON COLUMN users.username IS NULL`);
+  });
+
+  it('by table: missing, extra, changed with what is and what was to be; comments are no drift', async () => {
+    const run = await cli(['verify', '--no-color'], db.env);
+    expect(run.code).toBe(6);
+    expect(run.stdout).toContain(
+      'public.users\n  extra    column extra\n  missing  index kasm_db_users_username_idx\npublic.zones\n',
+    );
+    expect(run.stdout).toMatch(/changed {2}column zone_name: type is text, not character varying/);
+    expect(run.stdout).toContain('Drift: 3 differences');
+    expect(run.stdout).toContain('kasm-db verify --fix-sql');
+  });
+
+  it('as JSON', async () => {
+    const { differences } = (await verify(db)).json();
+    expect(differences).toContainEqual({
+      change: 'missing',
+      object: 'index public.users.kasm_db_users_username_idx',
+      group: 'public.users',
+    });
+    expect(differences).toHaveLength(3);
+  });
+
+  it('with a role that may only look, in the catalogs and in the history', async () => {
+    const password = `s3cr3t-${db.name}`;
+    await db.superQuery(`CREATE ROLE look_${db.name} LOGIN PASSWORD '${password}'`);
+    await db.superQuery(
+      `GRANT USAGE ON SCHEMA kasm_db TO look_${db.name}; GRANT SELECT ON kasm_db.migrations, kasm_db.run TO look_${db.name}`,
+    );
+    const env = { ...db.env, POSTGRES_USER: `look_${db.name}`, POSTGRES_PASSWORD: password };
+    const run = await cli(['verify', '--json'], env);
+    expect(run.json().differences).toHaveLength(3);
+  });
+});
+
+describe('verify › which snapshot', () => {
+  it('a folder without one, a stale one, a broken one: exit 2 and how to make it', async () => {
+    const db = await createDatabase();
+    const dir = folder({ '0001_a.sql': 'CREATE TABLE a (id integer);' });
+    await migrate(db, dir);
+    const missing = (await verify(db, '--migrations', dir)).json();
+    expect(missing).toMatchObject({ exitCode: 2, error: { hint: expect.stringContaining('kasm-db capture') } });
+    const two = folder({
+      '0001_a.sql': 'CREATE TABLE a (id integer);',
+      'schema.snapshot.json': snapshotText('0000_other', (await introspected(db)) as Schema),
+    });
+    expect((await verify(db, '--migrations', two)).json().error?.message).toContain('0000_other');
+    const broken = folder({ '0001_a.sql': 'CREATE TABLE a (id integer);', 'schema.snapshot.json': '{"format":' });
+    expect((await verify(db, '--migrations', broken)).json()).toMatchObject({ exitCode: 2 });
+  });
+
+  it('a database that is ahead: exit 6, since this build cannot know', async () => {
+    const db = await createDatabase();
+    await migrate(db, shippedAnd({ '0020_more.sql': 'CREATE TABLE more (id integer);' }));
+    const run = (await verify(db)).json();
+    expect(run).toMatchObject({ exitCode: 6, error: { message: expect.stringContaining('0020_more') } });
+  });
+
+  it('a database of someone else: exit 6, and the way on is adopt', async () => {
+    const db = await createDatabase();
+    await db.query('CREATE TABLE users (id integer)');
+    const run = (await verify(db)).json();
+    expect(run).toMatchObject({ exitCode: 6, error: { hint: expect.stringContaining('kasm-db adopt') } });
+  });
+});
