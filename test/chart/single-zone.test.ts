@@ -62,6 +62,9 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
   it('runs three API pods from the first install, which never initialise the database', () => {
     const { spec } = find(bundled, 'Deployment', 'kasm-api');
     expect(spec.replicas).toBe(3);
+    // Helm's --wait counts pods that may be unavailable as ready.
+    for (const { kind, spec } of bundled)
+      if (kind === 'Deployment') expect(spec.strategy.rollingUpdate.maxUnavailable).toBe(0);
     const env = Object.fromEntries(
       spec.template.spec.containers[0].env.map(({ name, ...rest }: Manifest) => [name, rest.value ?? rest.valueFrom]),
     );
@@ -138,6 +141,10 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     expect(ingress.tls).toEqual([{ secretName: 'nginx-ingress-cert', hosts: ['kasm.example.com'] }]);
     expect(ingress.rules[0].http.paths.map(({ path }: Manifest) => path)).toEqual(['/']);
     expect(find(bundled, 'ConfigMap', 'kasm-proxy').data['proxy.conf']).toMatch(/remoteDesktopGateway/);
+    // nginx includes every *.conf beside each other.
+    for (const { kind, data } of [...bundled, ...legacy])
+      if (kind === 'ConfigMap' && data.main)
+        expect(Object.keys(data).filter((file) => file.endsWith('.conf'))).toHaveLength(1);
     for (const { spec } of bundled.filter(({ kind }) => kind === 'Service'))
       expect(spec.type ?? 'ClusterIP').toBe('ClusterIP');
     const open = render({ ...REQUIRED, rdpGateway: { service: { type: 'LoadBalancer' } } });

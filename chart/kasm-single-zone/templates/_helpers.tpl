@@ -240,7 +240,7 @@ spec:
 {{- define "kasm.nginxMounts" -}}
 - name: nginx-config
   mountPath: /etc/nginx/nginx.conf
-  subPath: nginx.conf
+  subPath: main
 - name: nginx-config
   mountPath: /etc/nginx/conf.d
 - name: nginx-tls
@@ -272,7 +272,8 @@ spec:
 
 {{/* A list: context, file in files/. */}}
 {{- define "kasm.nginxConfig" -}}
-nginx.conf: |
+# Not *.conf: it includes those beside it.
+main: |
   {{- tpl ((index . 0).Files.Get "files/nginx.conf") (index . 0) | nindent 2 }}
 {{ trimSuffix ".tpl" (index . 1) | base }}: |
   {{- tpl ((index . 0).Files.Get (printf "files/%s" (index . 1))) (index . 0) | nindent 2 }}

@@ -1,0 +1,490 @@
+/** The charts on a real cluster: `npm run test:cluster`. */
+import { spawnSync } from 'node:child_process';
+import { readdirSync, readFileSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  apply,
+  CHARTS,
+  type Ended,
+  EXTERNAL_HOST,
+  externalPostgres,
+  HELM_TIMEOUT,
+  hasHelm4,
+  helm,
+  kubectl,
+  MIGRATOR,
+  merge,
+  migratorResults,
+  must,
+  namespace,
+  pods,
+  psqlBundled,
+  psqlExternal,
+  readyPods,
+  run,
+  secret,
+  until,
+  values,
+  WITHOUT_GATEWAYS,
+} from './cluster.js';
+
+const PASSWORD = 's3cr3t-of-the-application';
+const SECRETS = {
+  'db-password': PASSWORD,
+  'admin-password': 's3cr3t-admin',
+  'user-password': 's3cr3t-user',
+  'manager-token': 's3cr3t-manager',
+  'service-token': 's3cr3t-service',
+};
+const rows: string[][] = [];
+let ca = '';
+/** Everything that was printed, for a look for passwords. */
+const printed: string[] = [];
+
+beforeAll(async () => {
+  await kubectl('version');
+  ca = (await externalPostgres('s3cr3t-of-postgres')).ca;
+});
+
+afterAll(() => {
+  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
+  for (const row of rows) console.log(row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '));
+  expect(printed.filter((text) => text.includes('s3cr3t-'))).toEqual([]);
+});
+
+/** A namespace with a database of its own on the external server. Answers the values that use it. */
+async function external(name: string): Promise<object> {
+  await namespace(name);
+  const database = name.replaceAll('-', '_');
+  await psqlExternal(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
+  await psqlExternal(`DROP ROLE IF EXISTS ${database}`);
+  await psqlExternal(`CREATE ROLE ${database} LOGIN PASSWORD '${PASSWORD}'`);
+  await psqlExternal(`CREATE DATABASE ${database} OWNER ${database}`);
+  await secret(name, 'kasm-credentials', SECRETS);
+  await apply({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata: { name: 'db-ca', namespace: name },
+    data: { 'ca.crt': ca },
+  });
+  return {
+    credentials: { existingSecret: 'kasm-credentials' },
+    database: {
+      bundled: false,
+      host: EXTERNAL_HOST,
+      name: database,
+      user: database,
+      sslmode: 'verify-full',
+      ca: { existingConfigMap: 'db-ca' },
+    },
+  };
+}
+
+const KINDS = ['bundled', 'external'] as const;
+type Kind = (typeof KINDS)[number];
+
+/** One release through its life, step by step. */
+class Release {
+  private constructor(
+    readonly ns: string,
+    readonly kind: Kind,
+    private readonly base: object,
+    private readonly flags: string[],
+    private readonly program: string,
+  ) {}
+
+  static async in(ns: string, kind: Kind, more: object = {}, flags: string[] = [], program = 'helm'): Promise<Release> {
+    if (kind === 'bundled') await namespace(ns);
+    const database = kind === 'external' ? await external(ns) : {};
+    return new Release(ns, kind, merge(database, more), flags, program);
+  }
+
+  helm(verb: string, args: string[], tag?: string, more: object = {}): Promise<Ended> {
+    const waits = ['install', 'upgrade', 'rollback'].includes(verb)
+      ? ['--wait', '--timeout', HELM_TIMEOUT, ...(verb === 'rollback' ? [] : this.flags)]
+      : [];
+    return helm(
+      verb,
+      [...args, '--namespace', this.ns, ...waits],
+      tag ? values(this.ns, tag, merge(this.base, more)) : undefined,
+      this.program,
+    ).then((ended) => {
+      printed.push(ended.stdout, ended.stderr);
+      return ended;
+    });
+  }
+
+  install = (tag: string, more = {}) => this.helm('install', ['--replace', 'kasmdemo', 'kasm-single-zone'], tag, more);
+  upgrade = (tag: string, more = {}) => this.helm('upgrade', ['kasmdemo', 'kasm-single-zone'], tag, more);
+
+  sql(sql: string): Promise<string> {
+    return this.kind === 'bundled' ? psqlBundled(this.ns, sql) : psqlExternal(sql, this.ns.replaceAll('-', '_'));
+  }
+
+  /** Does a step and checks what is there after it; its time goes to the table. */
+  async step(
+    what: string,
+    work: () => Promise<Ended>,
+    after: { fails?: RegExp; migrations: number; tag: string },
+  ): Promise<Ended> {
+    const ended = await work();
+    const say = `${this.ns}, ${what}: ${ended.stderr}${ended.stdout}`;
+    if (after.fails) {
+      expect(ended.code, say).not.toBe(0);
+      expect(ended.stderr, say).toMatch(after.fails);
+    } else expect(ended.code, say).toBe(0);
+    await this.holds(after.migrations, after.tag, say);
+    rows.push([
+      this.kind,
+      this.flags.join(' ') || '(none)',
+      this.program,
+      what,
+      'as it should',
+      `${(ended.ms / 1000).toFixed(1)} s`,
+    ]);
+    console.log(rows.at(-1)?.join('  '));
+    return ended;
+  }
+
+  /** Three API pods of this build serve, and each migration was applied exactly once. */
+  async holds(migrations: number, tag: string, say = ''): Promise<void> {
+    const ready = await until(`three API pods of ${tag} serve; ${say}`, 60, async () => {
+      const all = await readyPods(this.ns, 'kasm-api');
+      return all.length >= 3 && all;
+    });
+    const gates = JSON.parse(await kubectl('-n', this.ns, 'get', 'deployment', 'kasm-api', '-o', 'json'));
+    expect(gates.spec.template.spec.initContainers[0].image, say).toBe(`kasm-db:${tag}`);
+    expect(ready.length, say).toBeGreaterThanOrEqual(3);
+    const history = await this.sql('SELECT count(*), count(DISTINCT name), min(kind) FROM kasm_db.migrations');
+    expect(history, say).toBe(`${migrations}|${migrations}|sql`);
+    expect(await this.sql('SELECT count(*) FROM zones'), say).toBe('1');
+    expect(await this.sql('SELECT count(*) FROM users WHERE pw_hash IS NOT NULL'), say).toBe('2');
+  }
+
+  revision = async () =>
+    JSON.parse(await must('helm', ['history', 'kasmdemo', '-n', this.ns, '-o', 'json'])).at(-1).revision as number;
+
+  async remove(): Promise<void> {
+    await run('helm', ['uninstall', 'kasmdemo', '-n', this.ns]);
+    await kubectl('delete', 'namespace', this.ns, '--wait=false');
+  }
+}
+
+const SCHEMA = readdirSync(`${CHARTS}/../migrations`).filter((file) => /^\d{4}_.*(?<!\.down)\.sql$/.test(file)).length;
+
+describe.concurrent('Show 1 and 2: through its life, in a namespace that enforces restricted', () => {
+  const cases = KINDS.flatMap((kind) => [[kind, []] as const, [kind, ['--atomic']] as const]);
+  it.each(cases)('%s %j', async (kind, flags) => {
+    const atomic = flags.length > 0;
+    const release = await Release.in(`kasm-test-${kind}${atomic ? '-atomic' : ''}`, kind, {}, [...flags]);
+    rows.length === 0 && rows.push(['DATABASE', 'FLAGS', 'HELM', 'STEP', 'ENDED', 'TIME']);
+
+    await release.step('install, 3 API pods', () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
+    const [first] = await migratorResults(release.ns);
+    expect(first).toMatchObject({ outcome: 'ok', exitCode: 0 });
+    expect((first as { applied?: unknown[] }).applied ?? []).toHaveLength(SCHEMA);
+    const credentials = await kubectl(
+      '-n',
+      release.ns,
+      'get',
+      'secret',
+      kind === 'bundled' ? 'kasmdemo-credentials' : 'kasm-credentials',
+      '-o',
+      'jsonpath={.data}',
+    );
+
+    await release.step('upgrade with a new migration', () => release.upgrade('0.2.0'), {
+      migrations: SCHEMA + 1,
+      tag: '0.2.0',
+    });
+
+    const good = await release.revision();
+    if (atomic) {
+      // Helm itself rolls back.
+      await release.step('upgrade with a failing migration, rolled back by Helm', () => release.upgrade('0.3.0-bad'), {
+        fails:
+          kind === 'external'
+            ? /PodFailurePolicy|BackoffLimitExceeded|job.*failed/i
+            : /timed out|deadline|not ready|failed/i,
+        migrations: SCHEMA + 1,
+        tag: '0.2.0',
+      });
+    } else {
+      const failed = await release.upgrade('0.3.0-bad');
+      expect(failed.code, failed.stderr).not.toBe(0);
+      const reasons = await migratorResults(release.ns);
+      expect(reasons.at(-1)).toMatchObject({
+        outcome: 'failed',
+        exitCode: 7,
+        error: { sqlstate: '22012', migration: '0021_cluster_test' },
+      });
+      rows.push([
+        kind,
+        '(none)',
+        'helm',
+        'upgrade with a failing migration',
+        'failed, old pods serve',
+        `${(failed.ms / 1000).toFixed(1)} s`,
+      ]);
+      await release.step('helm rollback after it', () => release.helm('rollback', ['kasmdemo', String(good)]), {
+        migrations: SCHEMA + 1,
+        tag: '0.2.0',
+      });
+    }
+    await release.step('upgrade with the corrected migration', () => release.upgrade('0.3.0'), {
+      migrations: SCHEMA + 2,
+      tag: '0.3.0',
+    });
+    await release.step(
+      'helm rollback to the first image, newer database',
+      () => release.helm('rollback', ['kasmdemo', '1']),
+      {
+        migrations: SCHEMA + 2,
+        tag: '0.1.0',
+      },
+    );
+
+    await release.sql("CREATE TABLE kept AS SELECT 'by us'::text AS what");
+    const gone = await release.helm('uninstall', ['kasmdemo', '--wait', '--timeout', HELM_TIMEOUT]);
+    expect(gone.code, gone.stderr).toBe(0);
+    await release.step('uninstall, and install again with the kept data', () => release.install('0.3.0'), {
+      migrations: SCHEMA + 2,
+      tag: '0.3.0',
+    });
+    expect(await release.sql('SELECT what FROM kept')).toBe('by us');
+    expect(
+      await kubectl(
+        '-n',
+        release.ns,
+        'get',
+        'secret',
+        kind === 'bundled' ? 'kasmdemo-credentials' : 'kasm-credentials',
+        '-o',
+        'jsonpath={.data}',
+      ),
+    ).toBe(credentials);
+
+    // The rest of the deployment, while it is there.
+    await kubectl('-n', release.ns, 'rollout', 'status', 'statefulset/kasm-guac', '--timeout=120s');
+    const tested = await release.helm('test', ['kasmdemo', '--timeout', '2m']);
+    expect(tested.code, tested.stderr + tested.stdout).toBe(0);
+    const ask = (path: string) =>
+      kubectl(
+        '-n',
+        release.ns,
+        'exec',
+        'deploy/kasm-proxy',
+        '--',
+        'python3',
+        '-c',
+        `import urllib.request as r, ssl; c = ssl._create_unverified_context(); print(r.urlopen(r.Request(${JSON.stringify(path)}, headers={'Host': 'kasm.example.com'}), context=c).read().decode().strip())`,
+      );
+    expect(await ask('http://127.0.0.1:8080/')).toContain('stand-in');
+    expect(await ask('http://127.0.0.1:8080/api/x')).toBe('kasm-api /api/x');
+    expect(await ask('https://127.0.0.1:8443/manager_api/x')).toBe('kasm-manager /x');
+    await release.remove();
+  });
+});
+
+describe('Show 2: the pods of a restricted namespace', () => {
+  it('the namespace refuses pods that are not', async () => {
+    await namespace('kasm-test-restricted');
+    const refused = await run('kubectl', [
+      '-n',
+      'kasm-test-restricted',
+      'run',
+      'rooty',
+      '--image=kasm-test/standin:1',
+      '--restart=Never',
+    ]);
+    expect(refused.stderr).toMatch(/violates PodSecurity "restricted/);
+    await kubectl('delete', 'namespace', 'kasm-test-restricted', '--wait=false');
+  });
+});
+
+describe('Show 3: rotation on an external database with verify-full', () => {
+  it('password and admin password are changed by the Secret, --rotate and a rollout', async () => {
+    const release = await Release.in('kasm-test-rotate', 'external', WITHOUT_GATEWAYS);
+    const role = release.ns.replaceAll('-', '_');
+    await release.step('install', () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
+    const hash = () => release.sql("SELECT pw_hash FROM users WHERE username = 'admin@kasm.local'");
+    const before = await hash();
+
+    await psqlExternal(`ALTER ROLE ${role} PASSWORD 's3cr3t-rotated'`);
+    await secret(release.ns, 'kasm-credentials', {
+      ...SECRETS,
+      'db-password': 's3cr3t-rotated',
+      'admin-password': 's3cr3t-admin-2',
+    });
+    await release.step(
+      'upgrade with seed.rotate',
+      () => release.upgrade('0.1.0', { 'kasm-db': { seed: { rotate: ['admin-password'] } } }),
+      {
+        migrations: SCHEMA,
+        tag: '0.1.0',
+      },
+    );
+    expect(await hash()).not.toBe(before);
+    const salt = await release.sql("SELECT salt FROM users WHERE username = 'admin@kasm.local'");
+    const { createHash } = await import('node:crypto');
+    expect(await hash()).toBe(createHash('sha256').update(`s3cr3t-admin-2${salt}`).digest('hex'));
+
+    await kubectl('-n', release.ns, 'rollout', 'restart', 'deployment/kasm-api');
+    await kubectl('-n', release.ns, 'rollout', 'status', 'deployment/kasm-api', '--timeout=180s');
+    await release.holds(SCHEMA, '0.1.0');
+
+    // With another CA nothing connects: verify-full does verify.
+    const { certificateFor } = await import('./cluster.js');
+    await apply({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'db-ca', namespace: release.ns },
+      data: { 'ca.crt': (await certificateFor(EXTERNAL_HOST)).certificate },
+    });
+    const distrusted = await release.upgrade('0.1.0', {
+      'kasm-db': { migrator: { backoffLimit: 0, connectTimeout: '5s' } },
+    });
+    expect(distrusted.code).not.toBe(0);
+    expect((await migratorResults(release.ns)).at(-1)).toMatchObject({ outcome: 'unreachable' });
+    await release.remove();
+  });
+});
+
+describe('Show 4: killed in between', () => {
+  const inMidMigration = (release: Release) =>
+    until('the slow migration runs', 120, async () => {
+      const count = await release.sql(
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(%' AND pid <> pg_backend_pid()",
+      );
+      return Number(count) > 0;
+    });
+
+  it.each(KINDS)('%s: the migrator is deleted in mid-migration, and the release completes', async (kind) => {
+    const release = await Release.in(`kasm-test-kill-${kind}`, kind, WITHOUT_GATEWAYS);
+    const installing = release.step('install, migrator deleted in mid-migration', () => release.install('0.2.0-slow'), {
+      migrations: SCHEMA + 1,
+      tag: '0.2.0-slow',
+    });
+    await inMidMigration(release);
+    await kubectl('-n', release.ns, 'delete', 'pod', '-l', MIGRATOR, '--wait=false');
+    await installing;
+    await release.remove();
+  });
+
+  it("PostgreSQL's pod is killed while migrator and gates wait for it, and the release completes", async () => {
+    const release = await Release.in('kasm-test-kill-postgres', 'bundled', WITHOUT_GATEWAYS);
+    const installing = release.step(
+      'install, PostgreSQL killed in mid-migration',
+      () => release.install('0.2.0-slow'),
+      {
+        migrations: SCHEMA + 1,
+        tag: '0.2.0-slow',
+      },
+    );
+    await inMidMigration(release);
+    const waiting = (await pods(release.ns, 'app.kubernetes.io/name=kasm-api')).filter(
+      ({ status }) => status.initContainerStatuses?.[0]?.state.running,
+    );
+    expect(waiting).toHaveLength(3);
+    await kubectl('-n', release.ns, 'delete', 'pod', 'db-0', '--grace-period=0', '--force');
+    await installing;
+    await release.remove();
+  });
+});
+
+describe('Show 5: a wrong password', () => {
+  it('the hook fails within its deadline, and the command in NOTES says why', async () => {
+    const release = await Release.in('kasm-test-wrong', 'external', WITHOUT_GATEWAYS);
+    await secret(release.ns, 'kasm-credentials', { ...SECRETS, 'db-password': 's3cr3t-wrong' });
+    const failed = await release.install('0.1.0');
+    expect(failed.code).not.toBe(0);
+    expect(failed.stderr).toMatch(/pre-install.*failed|BackoffLimitExceeded|DeadlineExceeded/);
+    expect(failed.ms).toBeLessThan(250_000);
+    rows.push([
+      'external',
+      '(none)',
+      'helm',
+      'install with a wrong password',
+      'failed, with the reason',
+      `${(failed.ms / 1000).toFixed(1)} s`,
+    ]);
+    const results = await migratorResults(release.ns);
+    expect(results.at(-1)).toMatchObject({ outcome: 'unreachable', exitCode: 4, error: { sqlstate: '28P01' } });
+
+    const notes = await must('helm', ['get', 'notes', 'kasmdemo', '-n', release.ns]);
+    const command = notes.split('\n').find((line) => /^\s*kubectl get pods .*jsonpath/.test(line)) ?? '';
+    const said = spawnSync('sh', ['-c', command.trim()], { encoding: 'utf8' });
+    expect(said.status, said.stderr).toBe(0);
+    expect(said.stdout).toMatch(/refuses the login/);
+    printed.push(said.stdout, notes);
+    await release.remove();
+  });
+});
+
+describe('credentials and certificates', () => {
+  it('a missing TLS Secret is named before anything starts, with the lines that make it', async () => {
+    await namespace('kasm-test-certs');
+    await kubectl('-n', 'kasm-test-certs', 'delete', 'secret', 'rdp-proxy-cert');
+    const refused = await helm(
+      'install',
+      ['kasmdemo', 'kasm-single-zone', '-n', 'kasm-test-certs'],
+      values('kasm-test-certs', '0.1.0'),
+    );
+    expect(refused.code).not.toBe(0);
+    expect(refused.stderr).toMatch(/TLS Secret rdp-proxy-cert .* is missing in namespace kasm-test-certs/);
+    expect(refused.stderr).toMatch(
+      /kubectl -n kasm-test-certs create secret tls rdp-proxy-cert --cert=tls\.crt --key=tls\.key/,
+    );
+    expect(await kubectl('-n', 'kasm-test-certs', 'get', 'pods,secrets', '-o', 'name')).toBe(
+      'secret/nginx-ingress-cert',
+    );
+    await kubectl('delete', 'namespace', 'kasm-test-certs', '--wait=false');
+  });
+});
+
+describe('Show 6: the API server accepts what every values file makes', () => {
+  it('kubectl apply --dry-run=server', async () => {
+    await apply({ apiVersion: 'scheduling.k8s.io/v1', kind: 'PriorityClass', metadata: { name: 'high' }, value: 1000 });
+    for (const name of ['kasm-helm', 'vdi', 'elsewhere']) await namespace(name);
+    await kubectl('-n', 'elsewhere', 'create', 'serviceaccount', 'migrator');
+    let count = 0;
+    for (const chart of ['kasm-db', 'kasm-single-zone']) {
+      for (const file of readdirSync(`${CHARTS}/${chart}/ci`)) {
+        const text = await must(
+          'helm',
+          ['template', 'kasmdemo', chart, '-n', 'kasm-helm', '-f', `${chart}/ci/${file}`],
+          { cwd: CHARTS },
+        );
+        expect(
+          await must('helm', ['template', 'kasmdemo', chart, '-n', 'kasm-helm', '-f', `${chart}/ci/${file}`], {
+            cwd: CHARTS,
+          }),
+        ).toBe(text);
+        if (readFileSync(`${CHARTS}/${chart}/ci/${file}`, 'utf8').includes('mode: manual')) continue;
+        const { code, stderr } = await run('kubectl', ['apply', '--dry-run=server', '-f', '-'], { input: text });
+        expect(code, `${file}: ${stderr}`).toBe(0);
+        expect(stderr, file).not.toMatch(/warn|unknown field|would violate/i);
+        count++;
+      }
+    }
+    rows.push(['-', '-', 'helm', `${count} values files, --dry-run=server`, 'accepted', '-']);
+    for (const name of ['kasm-helm', 'vdi', 'elsewhere']) await kubectl('delete', 'namespace', name, '--wait=false');
+    await kubectl('delete', 'priorityclass', 'high');
+  });
+});
+
+describe.skipIf(!hasHelm4)('Helm 4', () => {
+  it.each(KINDS)('%s: install, upgrade, roll back', async (kind) => {
+    const release = await Release.in(`kasm-test-helm4-${kind}`, kind, WITHOUT_GATEWAYS, [], 'helm4');
+    await release.step('install', () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
+    await release.step('upgrade with a new migration', () => release.upgrade('0.2.0'), {
+      migrations: SCHEMA + 1,
+      tag: '0.2.0',
+    });
+    await release.step('helm rollback to the first image', () => release.helm('rollback', ['kasmdemo', '1']), {
+      migrations: SCHEMA + 1,
+      tag: '0.1.0',
+    });
+    await release.remove();
+  });
+});
