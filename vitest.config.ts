@@ -6,7 +6,7 @@ export default defineConfig({
   plugins: [shippedVitePlugin()],
   test: {
     include: ['test/**/*.test.ts'],
-    exclude: ['test/cluster/**'],
+    exclude: ['test/cluster/**', '**/node_modules/**', ...(process.env.KASM_DB_CONTAINERS ? [] : ['test/containers/**'])],
     globalSetup: ['test/support/global-setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
