@@ -1,6 +1,7 @@
-// What `kasm-db --check` costs on an up-to-date database, beside a minimal Node script and psql; whole processes, cold.
+// What `kasm-db --check` costs on an up-to-date database, beside a minimal Node script and psql; whole processes, cold. The standalone
+// executable (`npm run build:exe`) is held against psql, pair by pair.
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { benchServer, bundle, KASM_DB, measure, print, psql, ROOT } from './support.js';
@@ -24,6 +25,17 @@ try {
     RUNS,
   );
   print('check on an up-to-date database', rows);
+  const executable = join(ROOT, 'dist-exe/kasm-db');
+  if (path && existsSync(executable)) {
+    const pairs = await measure(
+      [
+        { name: "psql -X -c 'select 1'", command: [path, '-X', '-c', 'select 1'], env },
+        { name: 'kasm-db --check, the executable', command: [executable, '--check'], env },
+      ],
+      RUNS * 2,
+    );
+    print('the executable, beside psql', pairs);
+  }
 } finally {
   await server.stop();
 }

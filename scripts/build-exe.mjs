@@ -36,6 +36,38 @@ function bunFor(os, cpu) {
   return program;
 }
 
+/**
+ * Modules of Node that a check only mentions, loaded when one of their functions is called: a third of its start in Bun. Only for these
+ * importers, which use these functions and nothing else of them.
+ */
+const LAZY = {
+  util: ['deprecate', 'stripVTControlCharacters'],
+  'util/types': ['isDate'],
+  crypto: ['createHash', 'randomUUID'],
+  dns: ['lookup'],
+};
+const late = (path, name) => `(...args) => process.getBuiltinModule('node:${path}').${name}(...args)`;
+/** What is called while its importer loads, and only has an effect later. */
+const LATE = {
+  deprecate: (path) =>
+    `exports.deprecate = (...what) => { let f; return (...args) => (f ??= (${late(path, 'deprecate')})(...what))(...args); };`,
+};
+const lazyBuiltins = {
+  name: 'lazy-builtins',
+  setup(build) {
+    build.onResolve({ filter: /^(node:)?(util|util\/types|crypto|dns)$/ }, ({ importer, path }) =>
+      /\/node_modules\/(pg|commander)\/|\/src\/migrate\//.test(importer)
+        ? { path: path.replace('node:', ''), namespace: 'lazy' }
+        : undefined,
+    );
+    build.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({
+      contents: LAZY[path].map((name) => LATE[name]?.(path) ?? `exports.${name} = ${late(path, name)};`).join('\n'),
+    }));
+  },
+};
+/** Bun has Web Crypto at hand, and node:crypto is what it loads late: so pg keeps its own login. */
+const plugins = [...common.plugins.filter(({ name }) => name !== 'pg-without-web-crypto'), lazyBuiltins];
+
 const cpus = process.argv.slice(2).length > 0 ? process.argv.slice(2) : [process.arch];
 for (const cpu of cpus) if (!(cpu in CPUS)) throw new Error(`no executable for ${cpu}; there are ${Object.keys(CPUS)}`);
 
@@ -47,6 +79,7 @@ process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 // looked at, where a single file would load the modules of every command at its start.
 await build({
   ...common,
+  plugins,
   entryPoints: [join(ROOT, 'src/main.ts')],
   outdir: work,
   outExtension: { '.js': '.mjs' },
@@ -72,6 +105,8 @@ for (const cpu of cpus) {
       `--compile-executable-path=${bunFor('linux', cpu)}`,
       // A .env or bunfig.toml in the current folder is not ours to obey: Node reads neither.
       ...['--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'],
+      // A check is over before compiling its JavaScript pays; longer work still gets compiled.
+      '--compile-jit-policy=20',
       ...common.external.flatMap((name) => ['--external', name]),
       ...['--asset=libpg-query.wasm', 'main.mjs', `--outfile=${file}`],
     ],

