@@ -50,7 +50,7 @@ const late = (path, name) => `(...args) => process.getBuiltinModule('node:${path
 /** What is called while its importer loads, and only has an effect later. */
 const LATE = {
   deprecate: (path) =>
-    `exports.deprecate = (...what) => { let f; return (...args) => (f ??= (${late(path, 'deprecate')})(...what))(...args); };`,
+    `export const deprecate = (...what) => { let f; return (...args) => (f ??= (${late(path, 'deprecate')})(...what))(...args); };`,
 };
 const lazyBuiltins = {
   name: 'lazy-builtins',
@@ -61,7 +61,9 @@ const lazyBuiltins = {
         : undefined,
     );
     build.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({
-      contents: LAZY[path].map((name) => LATE[name]?.(path) ?? `exports.${name} = ${late(path, name)};`).join('\n'),
+      contents: LAZY[path]
+        .map((name) => LATE[name]?.(path) ?? `export const ${name} = ${late(path, name)};`)
+        .join('\n'),
     }));
   },
 };
