@@ -176,6 +176,8 @@ function plainValue(node: unknown, document: Document): unknown {
   if (node === null || node === undefined) return null;
   const target = resolved(node, document) as Node | undefined;
   if (target === undefined) throw new Error('the alias has no anchor');
+  // Nearly all values are: a map's way, with its counting of aliases, would cost as much as the parser.
+  if (isScalar(target)) return target.value;
   let value: unknown;
   try {
     value = target.toJS(document, { maxAliasCount: MAX_ALIASES });
