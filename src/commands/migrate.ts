@@ -41,7 +41,9 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     ? await dryRun(ctx, migrations, options.to)
     : await run(ctx, migrations, { to: options.to, lockTimeoutMs });
   const { plan, applied, look: state, waitedMs, holder, blockers = [] } = result;
-  const seeding = options.seed && !options.dryRun ? await import('./seed.js') : undefined;
+  // What a seed would do shows only where its tables are.
+  const seeding =
+    options.seed && (!options.dryRun || plan.pending.length === 0) ? await import('./seed.js') : undefined;
   const seeded = await seeding?.runSeed(ctx, options);
   if (!options.dryRun && wantsRedis(ctx.env)) {
     const { ring } = await import('../gate/bell.js');
@@ -74,7 +76,8 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     },
     text: (s) => {
       const main = done ? report(result, database.name, migrations.length, s) : dryRunReport(result, s);
-      return seeding && seeded ? `${main}\n${seeding.seedText(seeded, false, s)}` : main;
+      if (seeding && seeded) return `${main}\n${seeding.seedText(seeded, options.dryRun === true, s)}`;
+      return options.seed ? `${main}\nThen seed; what that would write shows once these are applied.` : main;
     },
   };
 }

@@ -198,6 +198,18 @@ managers:
     });
   });
 
+  it('migrate --seed --dry-run: the seed too where its tables are there, else that it comes', async () => {
+    const db = await fresh();
+    const before = await dump(db, { physical: true });
+    const { run, counts } = await seeded(db, { secrets, args: ['--dry-run'], command: 'migrate' });
+    expect(run.json().pending).toEqual([]);
+    expect(counts).toEqual({ ...NOTHING, inserted: TOTAL });
+    expect(await dump(db, { physical: true })).toEqual(before);
+    const bare = await createDatabase(16);
+    const pending = await cli(['migrate', '--seed', '--dry-run'], bare.env);
+    expect(pending.stdout).toMatch(/Would apply[\s\S]*Then seed/);
+  });
+
   it('--dry-run says what would be done, and writes nothing', async () => {
     const empty = await fresh();
     const before = await dump(empty, { physical: true });
