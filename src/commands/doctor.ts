@@ -132,15 +132,15 @@ async function login(ctx: CommandContext, report: Report): Promise<Client | unde
   }
 }
 
-const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_database(), 'CREATE') AS "create",
-  has_database_privilege(current_user, current_database(), 'TEMPORARY') AS temp,
-  coalesce((SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'public'), false) AS public,
-  (SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'kasm_db') AS kasm_db,
-  (SELECT count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
+const PRIVILEGES_SQL = `SELECT pg_catalog.has_database_privilege(current_user, pg_catalog.current_database(), 'CREATE') AS "create",
+  pg_catalog.has_database_privilege(current_user, pg_catalog.current_database(), 'TEMPORARY') AS temp,
+  coalesce((SELECT pg_catalog.has_schema_privilege(current_user, oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'public'), false) AS public,
+  (SELECT pg_catalog.has_schema_privilege(current_user, oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'kasm_db') AS kasm_db,
+  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
   EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'uuid-ossp') AS extension,
   EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'uuid-ossp') AS available,
-  current_setting('server_version') AS version, current_user AS "user", current_database() AS database`;
+  pg_catalog.current_setting('server_version') AS version, current_user AS "user", pg_catalog.current_database() AS database`;
 
 async function checkDatabase(report: Report, client: Client, state: Look, settings: ConnectionSettings): Promise<void> {
   if (settings.role) await client.query(`SET ROLE ${client.escapeIdentifier(settings.role)}`);

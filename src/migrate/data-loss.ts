@@ -48,7 +48,7 @@ function quoted({ schemaname, relname }: RangeVar): string {
   return [schemaname, relname].flatMap((part) => (part === undefined ? [] : [escapeIdentifier(part)])).join('.');
 }
 
-const INVENTORY_SQL = `SELECT c.oid || '.' || coalesce(a.attnum, 0) AS id, format('%I.%I', n.nspname, c.relname) AS table, a.attname AS column
+const INVENTORY_SQL = `SELECT c.oid::text || '.' || coalesce(a.attnum, 0)::text AS id, pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, a.attname AS column
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 LEFT JOIN LATERAL (SELECT attnum, attname FROM pg_catalog.pg_attribute
   WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '' UNION ALL SELECT NULL, NULL) a ON true
@@ -83,10 +83,10 @@ export async function lossesIn(client: Client, drops: readonly Drop[], lock: boo
   const tables = new Map<string, { name: string; columns: Set<string> }>();
   for (const table of new Set(drops.map((drop) => drop.table))) {
     const { rows } = await client.query(
-      `SELECT format('%I.%I', n.nspname, c.relname) AS name, (SELECT array_agg(a.attname::text) FROM pg_catalog.pg_attribute a
+      `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, (SELECT pg_catalog.array_agg(a.attname::text) FROM pg_catalog.pg_attribute a
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS columns
        FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.oid = to_regclass($1) AND c.relkind IN ('r', 'p')`,
+       WHERE c.oid = pg_catalog.to_regclass($1)::oid AND c.relkind IN ('r', 'p')`,
       [table],
     );
     if (rows[0]) tables.set(table, { name: rows[0].name, columns: new Set(rows[0].columns ?? []) });
@@ -106,7 +106,7 @@ export async function lossesIn(client: Client, drops: readonly Drop[], lock: boo
     seen.add(key);
     const where = column === undefined ? '' : `WHERE ${escapeIdentifier(column)} IS NOT NULL`;
     const { rows } = await client.query(
-      `SELECT count(*)::int AS n FROM (SELECT FROM ${found.name} ${where} LIMIT ${COUNTED + 1}) x`,
+      `SELECT pg_catalog.count(*)::int AS n FROM (SELECT FROM ${found.name} ${where} LIMIT ${COUNTED + 1}) x`,
     );
     if (rows[0].n > 0) losses.push({ table: found.name, ...(column === undefined ? {} : { column }), rows: rows[0].n });
   }

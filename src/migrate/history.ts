@@ -11,7 +11,7 @@ const CREATE_TABLES = `
 CREATE TABLE IF NOT EXISTS kasm_db.migrations (
   name             text PRIMARY KEY,
   checksum         text NOT NULL,
-  applied_at       timestamptz NOT NULL DEFAULT now(),
+  applied_at       timestamptz NOT NULL DEFAULT pg_catalog.now(),
   duration_ms      integer,
   applied_by       text NOT NULL DEFAULT session_user,
   app_version      text NOT NULL,
@@ -69,11 +69,46 @@ const TABLES: Record<string, Record<string, string>> = {
   },
 };
 
+/** Database and server admins may own the history; anyone else who does could run code of his as us (a trigger, a default). */
+const TRUSTED_OWNER = `(pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE') OR o.rolsuper OR o.rolcreaterole OR o.rolcreatedb
+  OR c.relowner = (SELECT datdba FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))`;
+
 const CATALOG_SQL = `SELECT EXISTS (SELECT FROM pg_catalog.pg_namespace WHERE nspname = 'kasm_db') AS schema,
-  (SELECT json_object_agg(c.relname, json_build_object('kind', c.relkind, 'columns',
-      (SELECT json_object_agg(a.attname, format_type(a.atttypid, a.atttypmod)) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped)))
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+  (SELECT pg_catalog.json_object_agg(c.relname, pg_catalog.json_build_object('kind', c.relkind, 'columns',
+      (SELECT pg_catalog.json_object_agg(a.attname, pg_catalog.format_type(a.atttypid, a.atttypmod)) FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+      'owner', o.rolname, 'trusted', ${TRUSTED_OWNER}, 'policies', c.relrowsecurity,
+      'triggers', (SELECT pg_catalog.json_agg(t.tgname ORDER BY t.tgname) FROM pg_catalog.pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal),
+      'rules', (SELECT pg_catalog.json_agg(r.rulename ORDER BY r.rulename) FROM pg_catalog.pg_rewrite r WHERE r.ev_class = c.oid AND r.rulename <> '_RETURN')))
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace JOIN pg_catalog.pg_roles o ON o.oid = c.relowner
     WHERE n.nspname = 'kasm_db' AND c.relname IN ('migrations', 'run')) AS tables`;
+
+/** One of our tables, as the catalog has it. */
+interface FoundTable {
+  kind: string;
+  columns: Record<string, string>;
+  owner: string;
+  trusted: boolean;
+  policies: boolean;
+  triggers: string[] | null;
+  rules: string[] | null;
+}
+
+/** What makes a table more, or other, than what kasm-db made. */
+function differencesOf(found: FoundTable, columns: Record<string, string>): string[] {
+  return [
+    ...(found.kind === 'r' ? [] : ['it is not an ordinary table']),
+    ...Object.keys(found.columns).flatMap((column) => (columns[column] ? [] : [`foreign column ${column}`])),
+    ...Object.entries(columns).flatMap(([column, type]) => {
+      const actual = found.columns[column];
+      if (actual === undefined) return [`missing column ${column}`];
+      return actual === type ? [] : [`column ${column} is ${actual}, not ${type}`];
+    }),
+    ...(found.trusted ? [] : [`it belongs to "${found.owner}", who is neither us nor an admin`]),
+    ...(found.policies ? ['it has row level security'] : []),
+    ...(found.triggers ?? []).map((name) => `it has a trigger ${name}`),
+    ...(found.rules ?? []).map((name) => `it has a rule ${name}`),
+  ];
+}
 
 /**
  * Creates the history where it is missing. Runs inside the caller's transaction and under the migration lock, so no two runs race for it.
@@ -83,20 +118,12 @@ export async function ensureHistory(client: Client): Promise<void> {
   const { rows } = await client.query(CATALOG_SQL);
   const { schema, tables } = rows[0] as {
     schema: boolean;
-    tables: Record<string, { kind: string; columns: Record<string, string> }> | null;
+    tables: Record<string, FoundTable> | null;
   };
   for (const [name, columns] of Object.entries(TABLES)) {
     const found = tables?.[name];
     if (!found) continue;
-    const differences = [
-      ...(found.kind === 'r' ? [] : ['it is not an ordinary table']),
-      ...Object.keys(found.columns).flatMap((column) => (columns[column] ? [] : [`foreign column ${column}`])),
-      ...Object.entries(columns).flatMap(([column, type]) => {
-        const actual = found.columns[column];
-        if (actual === undefined) return [`missing column ${column}`];
-        return actual === type ? [] : [`column ${column} is ${actual}, not ${type}`];
-      }),
-    ];
+    const differences = differencesOf(found, columns);
     if (differences.length > 0) {
       throw new KasmDbError('integrity', `kasm_db.${name} is not kasm-db's table: ${differences.join('; ')}`, {
         hint: 'find out who changed it; kasm-db never alters it by itself',
@@ -142,7 +169,7 @@ export function recordSql(row: Recorded): string {
   const insert = `INSERT INTO kasm_db.migrations AS m (name, checksum, duration_ms, applied_by, app_version, kind, min_compatible, statements_done, statements_total)
 VALUES (${values.join(', ')})`;
   if (!row.statements) return insert;
-  return `${insert} ON CONFLICT (name) DO UPDATE SET applied_at = now(), duration_ms = coalesce(m.duration_ms, 0) + excluded.duration_ms,
+  return `${insert} ON CONFLICT (name) DO UPDATE SET applied_at = pg_catalog.now(), duration_ms = coalesce(m.duration_ms, 0) + excluded.duration_ms,
   applied_by = excluded.applied_by, app_version = excluded.app_version, statements_done = excluded.statements_done, statements_total = excluded.statements_total`;
 }
 

@@ -20,12 +20,12 @@ export async function indexState(
     .filter((part) => part !== undefined)
     .map((part) => escapeIdentifier(part as string));
   const { rows } = await client.query(
-    `SELECT format('%I.%I', n.nspname, c.relname) AS name, i.indisvalid AND i.indisready AS valid, pg_get_indexdef(c.oid) AS definition
+    `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, i.indisvalid AND i.indisready AS valid, pg_catalog.pg_get_indexdef(c.oid) AS definition
      FROM pg_catalog.pg_class t
      JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace AND c.relname = $2
      JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE t.oid = to_regclass($1)`,
+     WHERE t.oid = pg_catalog.to_regclass($1)::oid`,
     [table.join('.'), node.idxname],
   );
   return rows[0];

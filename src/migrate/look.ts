@@ -9,40 +9,40 @@ import type { Look } from './state.js';
  * A query on a table that may not be there yet, without an error in the server's log and without a second round trip:
  * query_to_xml plans its text only when it is called. Hex keeps XML from escaping the JSON.
  */
-const ifExists = (table: string, query: string) => `CASE WHEN to_regclass('${table}') IS NOT NULL
-  THEN substring(query_to_xml($q$SELECT encode(convert_to((${query})::text, 'UTF8'), 'hex') AS j$q$, false, true, '')::text FROM '<j>([0-9a-f]*)</j>') END`;
+const ifExists = (table: string, query: string) => `CASE WHEN pg_catalog.to_regclass('${table}') IS NOT NULL
+  THEN substring(pg_catalog.query_to_xml($q$SELECT pg_catalog.encode(pg_catalog.convert_to((${query})::text, 'UTF8'), 'hex') AS j$q$, false, true, '')::text FROM '<j>([0-9a-f]*)</j>') END`;
 
-const HISTORY_SQL = `SELECT coalesce(json_agg(json_build_object('name', name, 'checksum', checksum, 'kind', kind,
+const HISTORY_SQL = `SELECT coalesce(pg_catalog.json_agg(pg_catalog.json_build_object('name', name, 'checksum', checksum, 'kind', kind,
   'minCompatible', min_compatible, 'statementsDone', statements_done::int, 'statementsTotal', statements_total::int,
   'appVersion', app_version, 'appliedAt', applied_at, 'durationMs', duration_ms::int) ORDER BY name COLLATE "C"), '[]') FROM kasm_db.migrations`;
 
-const RUN_SQL = `SELECT json_build_object('runId', run_id, 'pid', pid::int, 'applicationName', application_name, 'clientAddr', client_addr,
+const RUN_SQL = `SELECT pg_catalog.json_build_object('runId', run_id, 'pid', pid::int, 'applicationName', application_name, 'clientAddr', client_addr,
   'appVersion', app_version, 'startedAt', started_at, 'phase', phase, 'current', current, 'done', done::int, 'total', total::int,
   'error', error, 'seedDigest', seed_digest) FROM kasm_db.run WHERE id = 1`;
 
-const VENDOR_SQL = `CASE WHEN has_table_privilege(to_regclass('public.alembic_version'), 'SELECT')
-  THEN ${ifExists('public.alembic_version', 'SELECT to_json(min(version_num)) FROM public.alembic_version')} END`;
+const VENDOR_SQL = `CASE WHEN pg_catalog.has_table_privilege(pg_catalog.to_regclass('public.alembic_version'), 'SELECT')
+  THEN ${ifExists('public.alembic_version', 'SELECT pg_catalog.to_json(pg_catalog.min(version_num)) FROM public.alembic_version')} END`;
 
 /** No history, or one without a row. */
-const NO_HISTORY_SQL = `CASE WHEN to_regclass('kasm_db.migrations') IS NULL THEN true
-    ELSE query_to_xml('SELECT 1 FROM kasm_db.migrations LIMIT 1', false, true, '')::text = '' END`;
+const NO_HISTORY_SQL = `CASE WHEN pg_catalog.to_regclass('kasm_db.migrations') IS NULL THEN true
+    ELSE pg_catalog.query_to_xml('SELECT 1 FROM kasm_db.migrations LIMIT 1', false, true, '')::text = '' END`;
 
-const OWN_DATABASE = '(SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())';
+const OWN_DATABASE = '(SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())';
 
-const LOCK_SQL = `EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND classid = ${LOCK_CLASSID} AND objid = ${LOCK_OBJID}
+const LOCK_SQL = `EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND granted AND classid = ${LOCK_CLASSID}::oid AND objid = ${LOCK_OBJID}::oid
     AND objsubid = 1 AND database = ${OWN_DATABASE})`;
 
 /** What a gate's pace depends on: sessions since PostgreSQL 14, before that transactions. */
 const sessionsSql = (version: number) =>
-  `pg_stat_get_db_${version >= 140_000 ? 'sessions' : 'xact_commit'}(${OWN_DATABASE})::float8`;
+  `pg_catalog.pg_stat_get_db_${version >= 140_000 ? 'sessions' : 'xact_commit'}(${OWN_DATABASE})::float8`;
 
 /** What a look asks besides history and run row. */
 const context = (
   { vendor, gate, version }: Asked,
   vendorSql: string,
   lockSql = LOCK_SQL,
-) => `pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version,
-  pg_is_in_recovery() AS standby, ${vendor ? vendorSql : 'NULL'} AS vendor, ${
+) => `pg_catalog.pg_backend_pid() AS pid, pg_catalog.current_setting('server_version_num')::int AS version,
+  pg_catalog.pg_is_in_recovery() AS standby, ${vendor ? vendorSql : 'NULL'} AS vendor, ${
     gate ? `${lockSql} AS locked, ${sessionsSql(version)} AS sessions` : 'NULL AS locked, NULL AS sessions'
   }`;
 
@@ -52,20 +52,20 @@ const WORKING_LOCK_SQL = `CASE WHEN (SELECT phase FROM kasm_db.run WHERE id = 1)
 /** The usual case, half as dear to the server as the careful one. Fails where a table is not there, or not ours to read. */
 const usualSql = (
   options: Asked,
-) => `SELECT ${context(options, '(SELECT min(version_num) FROM public.alembic_version)', WORKING_LOCK_SQL)},
+) => `SELECT ${context(options, '(SELECT pg_catalog.min(version_num) FROM public.alembic_version)', WORKING_LOCK_SQL)},
   (${HISTORY_SQL}) AS history, (${RUN_SQL}) AS run`;
 
 /** Answers whatever is there or is not. */
 const carefulSql = (options: Asked) => `SELECT ${context(options, VENDOR_SQL)},
   ${ifExists('kasm_db.migrations', HISTORY_SQL)} AS history, ${ifExists('kasm_db.run', RUN_SQL)} AS run,
-  CASE WHEN ${NO_HISTORY_SQL} THEN (SELECT json_agg(c.relname ORDER BY c.relname)
+  CASE WHEN ${NO_HISTORY_SQL} THEN (SELECT pg_catalog.json_agg(c.relname ORDER BY c.relname)
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) END AS tables`;
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_class'::regclass::oid AND d.objid = c.oid AND d.deptype = 'e')) END AS tables`;
 
 /** For a gate that has seen that there is no history: is there one now? */
 const absentSql = (options: Asked) =>
-  `SELECT ${context({ ...options, vendor: false }, '')}, to_regclass('kasm_db.migrations') IS NOT NULL AS there`;
+  `SELECT ${context({ ...options, vendor: false }, '')}, pg_catalog.to_regclass('kasm_db.migrations') IS NOT NULL AS there`;
 
 type Asked = LookOptions & { version: number };
 

@@ -30,11 +30,11 @@ export interface RepairResult {
 }
 
 /** Indexes that CREATE INDEX CONCURRENTLY or REINDEX CONCURRENTLY left behind; not those being built, nor those that belong to a constraint. */
-const INVALID_INDEXES_SQL = `SELECT format('%I.%I', n.nspname, c.relname) AS name, i.indrelid::regclass::text AS table
+const INVALID_INDEXES_SQL = `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, i.indrelid::regclass::text AS table
 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND NOT c.relispartition AND n.nspname !~ '^pg_'
   AND NOT EXISTS (SELECT FROM pg_catalog.pg_constraint k WHERE k.conindid = c.oid)
-  AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.datname = current_database() AND p.relid = i.indrelid)
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_progress_create_index p WHERE p.datname = pg_catalog.current_database() AND p.relid = i.indrelid)
 ORDER BY 1`;
 
 /** Says what a repair would change, and what else is wrong. Writes nothing. @throws KasmDbError */

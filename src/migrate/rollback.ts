@@ -253,7 +253,7 @@ async function undoKnowing(run: Rollback, { migration, down }: Step, index: numb
         ownSession: !run.look.pooled,
         stillPending: async () => {
           const { rows } = await client.query(
-            'SELECT (SELECT max(name COLLATE "C") FROM kasm_db.migrations) AS newest, to_regclass(\'kasm_db.seeds\') IS NOT NULL AS seeds, EXISTS (SELECT FROM kasm_db.migrations WHERE name = $1) AS there',
+            'SELECT (SELECT pg_catalog.max(name COLLATE "C") FROM kasm_db.migrations) AS newest, pg_catalog.to_regclass(\'kasm_db.seeds\') IS NOT NULL AS seeds, EXISTS (SELECT FROM kasm_db.migrations WHERE name = $1) AS there',
             [name],
           );
           seeds = rows[0].seeds;
@@ -310,7 +310,7 @@ async function undoUnwrapped(run: Rollback, { migration, down, drops }: Step, in
   const started = now();
   const name = escapeLiteral(migration.name);
   await begin(client, session);
-  const { rows } = await client.query("SELECT to_regclass('kasm_db.seeds') IS NOT NULL AS seeds");
+  const { rows } = await client.query("SELECT pg_catalog.to_regclass('kasm_db.seeds') IS NOT NULL AS seeds");
   const losses = options.allowDataLoss ? [] : await lossesIn(client, drops, false);
   await rollbackTransaction(client);
   if (losses.length > 0) throw refusal(`${migration.name} was not rolled back, as it`, losses, migration.name);

@@ -3,15 +3,19 @@ import type { Client } from './connect.js';
 import type { LockHolder } from './lock-holder.js';
 import { LOCK_CLASSID, LOCK_KEY, LOCK_OBJID } from './lock-key.js';
 
-export const HOLDERS_SQL = `SELECT l.pid, coalesce(a.application_name, '') AS "applicationName", host(a.client_addr) AS "clientAddr",
-  extract(epoch FROM now() - a.backend_start)::float8 AS "connectedSeconds"
+/**
+ * Functions are named with their schema and operators get operands of their own types, here and wherever the path holds `public`: what
+ * somebody made there must not be taken for PostgreSQL's own (CVE-2018-1058).
+ */
+export const HOLDERS_SQL = `SELECT l.pid, coalesce(a.application_name, '') AS "applicationName", pg_catalog.host(a.client_addr) AS "clientAddr",
+  extract(epoch FROM pg_catalog.now() - a.backend_start)::float8 AS "connectedSeconds"
 FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
-WHERE l.locktype = 'advisory' AND l.granted AND l.classid = ${LOCK_CLASSID} AND l.objid = ${LOCK_OBJID} AND l.objsubid = 1
-  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())`;
+WHERE l.locktype = 'advisory' AND l.granted AND l.classid = ${LOCK_CLASSID}::oid AND l.objid = ${LOCK_OBJID}::oid AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database())`;
 
 /** Holders of the migration lock other than this connection. */
 export async function lockHolders(client: Client): Promise<LockHolder[]> {
-  const { rows } = await client.query(`${HOLDERS_SQL} AND l.pid <> pg_backend_pid()`);
+  const { rows } = await client.query(`${HOLDERS_SQL} AND l.pid <> pg_catalog.pg_backend_pid()`);
   return rows;
 }
 
@@ -25,12 +29,18 @@ export type LockOutcome = { locked: true; pid: number } | { locked: false; holde
  * @throws KasmDbError environment when two sessions hold it at once (TRAPS 20)
  */
 export async function tryLock(client: Client): Promise<LockOutcome> {
-  return outcome(client, `SELECT pg_try_advisory_lock(${LOCK_KEY}) AS locked, pg_backend_pid() AS pid`);
+  return outcome(
+    client,
+    `SELECT pg_catalog.pg_try_advisory_lock(${LOCK_KEY}) AS locked, pg_catalog.pg_backend_pid() AS pid`,
+  );
 }
 
 /** The same for the current transaction: all that is safe behind a pooler (TRAPS 2). */
 export async function tryTransactionLock(client: Client): Promise<LockOutcome> {
-  return outcome(client, `SELECT pg_try_advisory_xact_lock(${LOCK_KEY}) AS locked, pg_backend_pid() AS pid`);
+  return outcome(
+    client,
+    `SELECT pg_catalog.pg_try_advisory_xact_lock(${LOCK_KEY}) AS locked, pg_catalog.pg_backend_pid() AS pid`,
+  );
 }
 
 async function outcome(client: Client, trySql: string): Promise<LockOutcome> {
@@ -50,5 +60,5 @@ async function outcome(client: Client, trySql: string): Promise<LockOutcome> {
 }
 
 export async function unlock(client: Client): Promise<void> {
-  await client.query(`SELECT pg_advisory_unlock(${LOCK_KEY})`);
+  await client.query(`SELECT pg_catalog.pg_advisory_unlock(${LOCK_KEY})`);
 }

@@ -6,12 +6,17 @@ export interface SessionOptions {
   lockTimeoutMs: number;
   role: string | undefined;
   serverVersion: number;
+  /** search_path, where it is not that of a migration. */
+  path?: typeof OWN_PATH;
 }
 
+/** For statements of our own: nothing is looked for in a schema that others can write to (CVE-2018-1058). */
+export const OWN_PATH = 'pg_catalog, pg_temp';
+
 /** Settings that a migration must not inherit from a role, a database or an earlier migration (TRAPS 10, 18, 38). */
-function settings({ lockTimeoutMs, serverVersion }: SessionOptions): [name: string, value: string][] {
+function settings({ lockTimeoutMs, serverVersion, path }: SessionOptions): [name: string, value: string][] {
   return [
-    ['search_path', 'public, pg_temp'],
+    ['search_path', path ?? 'public, pg_temp'],
     // Behind a pooler RESET ALL gives its server connection the pooler's name; who waits has to see ours.
     ['application_name', applicationName()],
     ['statement_timeout', '0'],

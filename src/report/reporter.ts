@@ -6,7 +6,7 @@ import { now } from '../time.js';
 import { writeTerminationLog } from './output.js';
 import type { Result } from './result.js';
 import { stderr, stdout } from './streams.js';
-import { Progress, printable, type Style, style, wantsColor } from './terminal.js';
+import { Progress, printable, type Style, safe, safeJson, style, wantsColor } from './terminal.js';
 
 export interface Reporter {
   events: RunEvents;
@@ -59,10 +59,11 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
       const log = process.env.KASM_DB_TERMINATION_LOG;
       const warning = log ? writeTerminationLog(log, result) : undefined;
       if (warning) progress.log(`${err.yellow('warning:')} ${warning}`);
-      if (options.json) stdout.write(`${JSON.stringify(result)}\n`);
-      else if (!result.error && text) stdout.write(`${text(style(wantsColor(stdout, options.color !== false)))}\n`);
-      if (result.error) stderr.write(`${failureText(result, err)}\n`);
-      if (result.outcome === 'internal' && text) stderr.write(`${text(err)}\n`);
+      const out = style(wantsColor(stdout, options.color !== false));
+      if (options.json) stdout.write(`${safeJson(result)}\n`);
+      else if (!result.error && text) stdout.write(`${safe(text(out), out)}\n`);
+      if (result.error) stderr.write(`${safe(failureText(result, err), err)}\n`);
+      if (result.outcome === 'internal' && text) stderr.write(`${safe(text(err), err)}\n`);
     },
   };
 }

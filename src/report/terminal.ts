@@ -4,6 +4,7 @@ import type { Sink } from './streams.js';
 
 /** What a message may look like on this stream. */
 export interface Style {
+  colored: boolean;
   bold(text: string): string;
   dim(text: string): string;
   red(text: string): string;
@@ -16,8 +17,8 @@ const plain = (text: string) => text;
 
 export function style(colored: boolean): Style {
   return colored
-    ? { bold: paint(1), dim: paint(2), red: paint(31), green: paint(32), yellow: paint(33) }
-    : { bold: plain, dim: plain, red: plain, green: plain, yellow: plain };
+    ? { colored, bold: paint(1), dim: paint(2), red: paint(31), green: paint(32), yellow: paint(33) }
+    : { colored, bold: plain, dim: plain, red: plain, green: plain, yellow: plain };
 }
 
 /** Colours only on a terminal, and never against NO_COLOR (no-color.org) or --no-color. */
@@ -25,10 +26,29 @@ export function wantsColor(stream: Pick<Sink, 'isTTY'>, flag: boolean): boolean 
   return flag && stream.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
 }
 
-/** Text from a server or a file, safe to print: no control characters that a terminal would obey. */
+/** Text from a server or a file, safe to print: no control characters that a terminal would obey, none that turn its direction. */
 export function printable(text: string): string {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point.
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g, '\ufffd');
+  return text.replace(OBEYED, '\ufffd');
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point.
+const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** The last look at what is printed: only our own colours get through, whoever forgot `printable`. */
+export function safe(text: string, { colored }: Style): string {
+  if (!colored) return printable(text);
+  return text
+    .split(OWN_COLOR)
+    .map((part, i) => (i % 2 === 0 ? printable(part) : part))
+    .join('');
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the codes of `style`.
+const OWN_COLOR = /(\u001b\[(?:0|1|2|31|32|33)m)/;
+
+/** JSON of one line; what a terminal would obey is written as an escape. */
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(OBEYED, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
 /** Rows as aligned columns. */
@@ -57,7 +77,7 @@ export class Progress {
   log(text: string): void {
     if (this.quiet) return;
     this.clear();
-    this.stream.write(`${text}\n`);
+    this.stream.write(`${safe(text, this.s)}\n`);
   }
 
   /** What is being done now, with the time it takes so far. */

@@ -13,7 +13,7 @@ import { tryTransactionLock } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { cancellable, disconnect } from '../postgres/query.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import type { SessionOptions } from '../postgres/transaction.js';
+import { OWN_PATH, type SessionOptions } from '../postgres/transaction.js';
 import { jittered, now, sleep } from '../time.js';
 import { VERSION } from '../version.js';
 import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValues } from './assign.js';
@@ -128,6 +128,7 @@ async function attempt(
     lockTimeoutMs: Math.min(TABLE_LOCK_TIMEOUT_MS, options.lockTimeoutMs),
     role: ctx.resolve().role,
     serverVersion: before.serverVersion,
+    path: OWN_PATH,
   };
   const run = newRun();
   const start = run.start(migrations.length, 'seed');

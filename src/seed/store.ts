@@ -44,7 +44,7 @@ const COLUMNS = ['table_name', 'row_key', 'doc_key', 'salt', 'columns', 'app_ver
 /** @throws KasmDbError integrity when a table of that name is not ours (TRAPS 31) */
 export async function ensureSeeds(client: Client): Promise<void> {
   const { rows } = await client.query<{ name: string }>(
-    `SELECT attname AS name FROM pg_catalog.pg_attribute WHERE attrelid = to_regclass('kasm_db.seeds') AND attnum > 0 AND NOT attisdropped`,
+    `SELECT attname AS name FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass('kasm_db.seeds')::oid AND attnum > 0 AND NOT attisdropped`,
   );
   if (rows.length === 0) await client.query(CREATE_SEEDS);
   else if (
