@@ -17,6 +17,7 @@ const APART = {
   seed: 'src/commands/seed.ts',
   bell: 'src/gate/bell.ts',
   schema: 'src/commands/schema.ts',
+  lint: 'src/lint/index.ts',
   drive: 'src/migrate/drive.ts',
   'libpg-query': 'src/postgres/libpg-query.ts',
   'migration-sql': 'kasm-db:migration-sql',
@@ -48,7 +49,14 @@ await Promise.all([
     plugins: [apart, ...common.plugins],
   }),
   ...Object.entries(APART).map(([name, file]) =>
-    build({ ...common, entryPoints: [file], outfile: `${out}/${name}.cjs`, ...cjs }),
+    build({
+      ...common,
+      entryPoints: [file],
+      outfile: `${out}/${name}.cjs`,
+      ...cjs,
+      // It reads the parser as the bundle does.
+      ...(name === 'lint' ? { plugins: [apart, ...common.plugins] } : {}),
+    }),
   ),
   build({
     ...common,

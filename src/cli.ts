@@ -165,6 +165,17 @@ export function parse(argv: readonly string[]): Call | undefined {
   );
   on(
     program
+      .command('lint')
+      .description('what is unsafe in migrations, before they are applied; needs no database')
+      .argument('[files...]', 'migrations to look at (default: all of the folder, as one first installation)')
+      .option('--applied <name>', 'newest migration that databases have; look only at what comes after'),
+    { offline: true },
+    ([files], options) =>
+      async () =>
+        (await import('./commands/lint.js')).lintCommand((files ?? []) as unknown as string[], options as object),
+  );
+  on(
+    program
       .command('new')
       .description('create the next migration and its down script')
       .argument('<name>', 'such as add_users_locale')
@@ -216,6 +227,7 @@ const COMMANDS = [
   'doctor',
   'verify',
   'capture',
+  'lint',
   'new',
   'help',
 ];

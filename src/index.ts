@@ -10,6 +10,7 @@
 import { type BootstrapCommandOptions, bootstrapCommand } from './commands/bootstrap.js';
 import { type CheckOptions, checkCommand } from './commands/check.js';
 import { type Answer, type CommandContext, execute, type GlobalOptions } from './commands/command.js';
+import type { LintOptions } from './commands/lint.js';
 import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
 import { type PlanOptions, planCommand } from './commands/plan.js';
 import type { RepairCommandOptions } from './commands/repair.js';
@@ -22,6 +23,7 @@ import type { Result } from './report/result.js';
 export type { BootstrapCommandOptions } from './commands/bootstrap.js';
 export type { CheckOptions } from './commands/check.js';
 export type { GlobalOptions } from './commands/command.js';
+export type { LintOptions } from './commands/lint.js';
 export type { MigrateOptions } from './commands/migrate.js';
 export type { PlanOptions } from './commands/plan.js';
 export type { RepairCommandOptions } from './commands/repair.js';
@@ -73,6 +75,13 @@ export function repair(options: CallOptions & RepairCommandOptions = {}): Promis
 /** Writes default rows and the credentials from Secrets. */
 export function seed(options: CallOptions & SeedCommandOptions = {}): Promise<Result> {
   return call('seed', options, true, async (ctx) => (await import('./commands/seed.js')).seedCommand(ctx, options));
+}
+
+/** What is unsafe in migrations; needs no database. `outcome` is integrity when there is a finding. */
+export function lint(options: CallOptions & LintOptions & { files?: string[] } = {}): Promise<Result> {
+  return call('lint', options, false, async () =>
+    (await import('./commands/lint.js')).lintCommand(options.files ?? [], options),
+  );
 }
 
 /** What `migrate` would do. */

@@ -1,9 +1,10 @@
-import { writesVendorVersion } from '../migrate/files.js';
+import type { StatementLock } from '../lint/index.js';
+import { type Migration, writesVendorVersion } from '../migrate/files.js';
 import { look } from '../migrate/look.js';
 import { planFor } from '../migrate/run.js';
 import { connect } from '../postgres/connect.js';
 import { disconnect } from '../postgres/query.js';
-import { table } from '../report/terminal.js';
+import { printable, type Style, table } from '../report/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface PlanOptions {
@@ -12,30 +13,71 @@ export interface PlanOptions {
   sql?: boolean;
 }
 
-/** What `migrate` would do, in order. */
+/** What `migrate` would do, in order; per statement the table lock it takes, and whether it rewrites the table. */
 export async function planCommand(ctx: CommandContext, options: PlanOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
   const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
   const state = await look(client, { vendor: writesVendorVersion(migrations) }).finally(() => disconnect(client));
   const planned = planFor(migrations, state, options.to);
+  const { pending } = planned;
   const sql = options.sql
-    ? await Promise.all(planned.pending.map(async (m) => `-- ${m.path}\n${await m.sql()}\n`))
+    ? await Promise.all(pending.map(async (m) => ({ migration: m.name, file: m.path, sql: await m.sql() })))
     : [];
-  const rows = planned.pending.map((m) => [m.name, m.transaction ? 'one transaction' : 'statement by statement']);
+  const applied = migrations.filter((migration) => planned.applied.includes(migration.name));
+  const { locks, warnings: unseen } =
+    pending.length > 0
+      ? await (await import('../lint/index.js')).locksOfFiles(applied, pending)
+      : { locks: [], warnings: [] };
+  const warnings = [...planned.warnings, ...unseen];
   return {
     fields: {
       database: describeDatabase(ctx.resolve(), state),
       ...(planned.target ? { target: planned.target } : {}),
       ...(planned.current ? { current: planned.current } : {}),
-      pending: planned.pending.map((m) => m.name),
+      pending: pending.map((m) => m.name),
       ...(planned.unknown.length > 0 ? { unknown: planned.unknown } : {}),
-      ...(planned.warnings.length > 0 ? { warnings: planned.warnings } : {}),
+      ...(pending.length > 0 ? { locks } : {}),
+      ...(options.sql ? { sql } : {}),
+      ...(warnings.length > 0 ? { warnings } : {}),
     },
     text: (s) => {
-      if (planned.pending.length === 0)
+      if (pending.length === 0)
         return `${s.green('Nothing to do.')} The database is at ${planned.current ?? 'no migration'}.`;
-      if (options.sql) return sql.join('\n');
-      return `${table(['MIGRATION', 'RUNS IN'], rows, s)}\n\n${rows.length} to apply. Next: kasm-db migrate`;
+      if (options.sql) return sql.map((m) => `-- ${m.file}\n${m.sql}\n`).join('\n');
+      return report(pending, locks, warnings, s);
     },
   };
+}
+
+function report(
+  pending: readonly Migration[],
+  locks: readonly StatementLock[],
+  warnings: readonly string[],
+  s: Style,
+): string {
+  const used = locks.filter(({ fresh }) => !fresh);
+  const rows = pending.map((m) => {
+    const own = used.filter((lock) => lock.migration === m.name);
+    const tables = new Set(own.map((lock) => lock.table)).size;
+    return [
+      m.name,
+      m.transaction ? 'one transaction' : 'statement by statement',
+      tables === 0
+        ? 'none that others use'
+        : `${tables}${own.some(({ rewrite }) => rewrite !== 'no') ? ', rewrites' : ''}`,
+    ];
+  });
+  const detail = used.map(({ migration, line, table: name, mode, rewrite, statement }) => [
+    `${migration}:${line}`,
+    name,
+    mode,
+    rewrite === 'maybe' ? 'may be' : rewrite,
+    statement,
+  ]);
+  return [
+    table(['MIGRATION', 'RUNS IN', 'LOCKS TABLES'], rows, s),
+    ...(detail.length > 0 ? [table(['STATEMENT', 'TABLE', 'LOCK', 'REWRITTEN', ''], detail, s)] : []),
+    ...warnings.map((warning) => `${s.yellow('warning:')} ${printable(warning)}`),
+    `${rows.length} to apply. Next: kasm-db migrate`,
+  ].join('\n\n');
 }

@@ -120,14 +120,24 @@ function lineOf(bytes: Buffer, offset: number): number {
 }
 
 function listFolder(folder: string): string[] {
+  let entries: string[];
   try {
     // Kubernetes mounts ConfigMaps with hidden helper folders (..data) beside the files.
-    return readdirSync(folder).filter((file) => file.endsWith('.sql') && !file.startsWith('.'));
+    entries = readdirSync(folder);
   } catch (error) {
     throw new KasmDbError('usage', `cannot read the migrations folder ${folder} (${messageOf(error)})`, {
       hint: 'correct --migrations',
     });
   }
+  const files = entries.filter((file) => /\.sql$/i.test(file) && !file.startsWith('.'));
+  const shouted = files.find((file) => !file.endsWith('.sql'));
+  if (shouted) {
+    throw new KasmDbError('usage', `${join(folder, shouted)}: the ending is not .sql in small letters`, {
+      file: join(folder, shouted),
+      hint: 'rename it; a migration is called NNNN_name.sql',
+    });
+  }
+  return files;
 }
 
 function refuseSameNumber(migrations: Migration[]): void {

@@ -25,6 +25,9 @@ export interface MigrationHeader {
   vendorVersion?: string;
 }
 
+/** What is written nearly as a directive would silently be a comment. */
+const NEARLY =
+  /^\s*--+\s*kasm[-_ ]?db\b\s*:?\s*(no[-_ ]?transaction|min[-_ ]?compatible|lock[-_ ]?timeout|out[-_ ]?of[-_ ]?order|lint[-_ ]?ignore)\b/i;
 const DIRECTIVE = /^\s*--\s*kasm-db:\s*(\S*)\s*(.*?)\s*$/;
 
 /**
@@ -53,6 +56,10 @@ export function parseMigration(name: string, path: string, text: string, hasDown
   let top = true;
   for (const [i, line] of text.split('\n').entries()) {
     const directive = DIRECTIVE.exec(line);
+    // For `lint` alone, and about the statement below it.
+    if (directive?.[1] === 'lint-ignore') continue;
+    if (!directive && NEARLY.test(line))
+      fail(i + 1, `"${line.trim()}" is nearly a directive`, 'write it as "-- kasm-db: NAME", all in small letters');
     if (directive) {
       if (!top) fail(i + 1, 'a directive must stand above the first statement', 'move it to the top of the file');
       applyDirective(header, directive[1] as string, directive[2] as string, (message, hint) =>
@@ -98,7 +105,7 @@ function applyDirective(
     default:
       fail(
         `unknown directive "${directive}"`,
-        'known are no-transaction, min-compatible NNNN, lock-timeout DURATION, out-of-order',
+        'known are no-transaction, min-compatible NNNN, lock-timeout DURATION, out-of-order, lint-ignore RULE REASON',
       );
   }
 }

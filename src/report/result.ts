@@ -34,6 +34,20 @@ export interface Result {
   accepted?: DifferenceInfo[];
   /** Of `verify --fix-sql`. */
   fixSql?: string;
+  /** Of `lint`. */
+  findings?: { rule: string; file: string; line: number; message: string; why: string; safe: string }[];
+  /** Of `plan`: table locks by statement. */
+  locks?: {
+    migration: string;
+    line: number;
+    statement: string;
+    table: string;
+    mode: string;
+    rewrite: 'no' | 'yes' | 'maybe';
+    fresh?: true;
+  }[];
+  /** Of `plan --sql`. */
+  sql?: { migration: string; file: string; sql: string }[];
   warnings?: string[];
   durationMs: number;
   error?: ErrorInfo;

@@ -110,6 +110,32 @@ export const resultSchema = z.strictObject({
   differences: z.array(difference).optional(),
   accepted: z.array(difference).optional(),
   fixSql: z.string().optional(),
+  findings: z
+    .array(
+      z.strictObject({
+        rule: z.string(),
+        file: z.string(),
+        line: z.number().int().min(1),
+        message: z.string(),
+        why: z.string(),
+        safe: z.string(),
+      }),
+    )
+    .optional(),
+  locks: z
+    .array(
+      z.strictObject({
+        migration: z.string(),
+        line: z.number().int().min(1),
+        statement: z.string(),
+        table: z.string(),
+        mode: z.string(),
+        rewrite: z.enum(['no', 'yes', 'maybe']),
+        fresh: z.literal(true).optional(),
+      }),
+    )
+    .optional(),
+  sql: z.array(z.strictObject({ migration: z.string(), file: z.string(), sql: z.string() })).optional(),
   warnings: z.array(z.string()).optional(),
   durationMs: z.number().int(),
   error: z

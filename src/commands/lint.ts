@@ -1,0 +1,81 @@
+import { basename, dirname, resolve } from 'node:path';
+import { EXIT_CODES, KasmDbError } from '../errors.js';
+import type { Finding } from '../lint/rule.js';
+import { type Migration, readMigrations, shippedMigrations } from '../migrate/files.js';
+import { requireName } from '../migrate/name.js';
+import { printable, type Style } from '../report/terminal.js';
+import type { Answer } from './command.js';
+
+export interface LintOptions {
+  /** Folder of migrations; without it, those that ship with kasm-db. */
+  migrations?: string;
+  /** Newest migration that databases have already; only what comes after is looked at. */
+  applied?: string;
+}
+
+/**
+ * Looks for what is unsafe in migrations, before they are applied. Needs no database.
+ * @param paths files to look at; without them, all of the folder, taken as one first installation
+ * @returns outcome integrity when there is a finding
+ * @throws KasmDbError usage for a file that is no migration, or cannot be parsed
+ */
+export async function lintCommand(paths: readonly string[], options: LintOptions): Promise<Answer> {
+  const { files, isPending } = paths.length > 0 ? named(paths, options) : await folderOf(options);
+  const { lint } = await import('../lint/index.js');
+  const findings = await lint(files, isPending);
+  const count = files.filter(isPending).length;
+  return {
+    fields: {
+      findings,
+      ...(findings.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
+    },
+    text: (s) =>
+      findings.length > 0 ? report(findings, s) : s.green(`No finding in ${count} migration${count === 1 ? '' : 's'}.`),
+  };
+}
+
+function report(findings: readonly Finding[], s: Style): string {
+  const lines = findings.map(
+    ({ file, line, rule, message, why, safe }) =>
+      `${printable(`${file}:${line}`)}: ${s.red(rule)}: ${printable(message)}\n    ${why}\n    ${s.green('safe:')} ${safe}`,
+  );
+  const n = findings.length;
+  return `${lines.join('\n')}\n\n${s.red(`${n} finding${n === 1 ? '' : 's'}.`)} Write it the safe way, or put above the statement: -- kasm-db: lint-ignore RULE why it is safe here`;
+}
+
+async function folderOf(
+  options: LintOptions,
+): Promise<{ files: Migration[]; isPending: (file: Migration) => boolean }> {
+  const files = options.migrations ? readMigrations(options.migrations) : await shippedMigrations();
+  const { applied } = options;
+  if (applied === undefined) return { files, isPending: () => true };
+  requireName(
+    '--applied',
+    applied,
+    files.map((file) => file.name),
+  );
+  return { files, isPending: (file) => file.name > applied };
+}
+
+/** Files by path: the others of their folder that come before them tell what is there. */
+function named(paths: readonly string[], options: LintOptions) {
+  const folders = [...new Set(paths.map((path) => resolve(dirname(path))))];
+  if (folders.length > 1 || options.applied !== undefined) {
+    throw new KasmDbError(
+      'usage',
+      folders.length > 1 ? 'the files are not all in one folder' : '--applied goes with a folder, not with files',
+      { hint: 'call kasm-db lint once for each folder' },
+    );
+  }
+  const files = readMigrations(dirname(paths[0] as string));
+  const wanted = new Set(
+    paths.filter((path) => !path.endsWith('.down.sql')).map((path) => basename(path).replace(/\.sql$/, '')),
+  );
+  for (const name of wanted) {
+    if (!files.some((file) => file.name === name))
+      throw new KasmDbError('usage', `${name}.sql is not there, or is no migration`, {
+        hint: 'a migration is called NNNN_name.sql',
+      });
+  }
+  return { files, isPending: (file: Migration) => wanted.has(file.name) };
+}

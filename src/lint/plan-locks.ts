@@ -1,0 +1,62 @@
+import type { Migration } from '../migrate/files.js';
+import { parseScript } from '../postgres/parser.js';
+import { excerpt, lineAt } from '../postgres/statements.js';
+import { Known } from './known.js';
+import { byTable, locksOf, type TableLock } from './locks.js';
+
+/** A table lock of one statement of a migration. */
+export interface StatementLock {
+  migration: string;
+  line: number;
+  /** Its beginning. */
+  statement: string;
+  table: string;
+  mode: TableLock['mode'];
+  rewrite: TableLock['rewrite'];
+  /** The table is made by what is pending: nobody waits for it. */
+  fresh?: true;
+}
+
+/** A parse tree needs some hundred times the memory of its text. */
+const MAX_CHARACTERS = 2_000_000;
+
+/**
+ * The table locks of all statements of pending migrations.
+ * @param applied whose files tell the tables of indexes, and which tables are there
+ * @returns with a warning for each file that was not looked at
+ */
+export async function locksOfFiles(
+  applied: readonly Migration[],
+  pending: readonly Migration[],
+): Promise<{ locks: StatementLock[]; warnings: string[] }> {
+  const known = new Known();
+  const locks: StatementLock[] = [];
+  const warnings: string[] = [];
+  for (const migration of [...applied, ...pending]) {
+    const isPending = pending.includes(migration);
+    const text = await migration.sql();
+    if (text.length > MAX_CHARACTERS) {
+      if (isPending) warnings.push(`${migration.path} is too large to look for its locks`);
+      continue;
+    }
+    const statements = await parseScript(text, migration.path).catch((error: Error) => {
+      if (isPending) warnings.push(error.message);
+      return [];
+    });
+    for (const statement of statements) {
+      const line = lineAt(text, statement.start);
+      const found = byTable(locksOf(statement, (index) => known.tableOfIndex(index)));
+      if (isPending) {
+        const fresh = new Map(found.map(({ table, creates }) => [table, creates === true || known.isFresh(table)]));
+        for (const { table, mode, rewrite } of found)
+          locks.push({
+            ...{ migration: migration.name, line, statement: excerpt(statement.sql.replace(/\s+/g, ' '), 60) },
+            ...{ table, mode, rewrite },
+            ...(fresh.get(table) ? { fresh: true } : {}),
+          });
+      }
+      known.take(statement, isPending);
+    }
+  }
+  return { locks, warnings };
+}

@@ -1,0 +1,114 @@
+import type { Rule } from '../rule.js';
+import { commandsOf, dropped, nameOf, nameOfParts } from '../tree.js';
+
+const OLD_PODS = 'pods of the release before it still run during a rolling update, and after a rollback of it';
+
+/** What a pod can use by name, besides tables and columns. */
+const OBJECTS: Record<string, string> = {
+  OBJECT_VIEW: 'view',
+  OBJECT_MATVIEW: 'materialized view',
+  OBJECT_SEQUENCE: 'sequence',
+  OBJECT_FUNCTION: 'function',
+  OBJECT_PROCEDURE: 'procedure',
+  OBJECT_TYPE: 'type',
+  OBJECT_DOMAIN: 'domain',
+  OBJECT_SCHEMA: 'schema',
+  OBJECT_EXTENSION: 'extension',
+  OBJECT_FOREIGN_TABLE: 'foreign table',
+};
+
+export const removalRules: Rule[] = [
+  {
+    id: 'drop-table',
+    why: `${OLD_PODS}: they use it, and its rows are gone`,
+    safe: 'drop it a release after the last one that uses it; then suppress this with the reason',
+    check: ({ type, node }, { known }) =>
+      type === 'DropStmt' && node.removeType === 'OBJECT_TABLE'
+        ? dropped(node).flatMap((parts) => (known.isFresh(nameOfParts(parts)) ? [] : [`table ${nameOfParts(parts)}`]))
+        : [],
+  },
+  {
+    id: 'drop-column',
+    why: `${OLD_PODS}: they use it, and its values are gone`,
+    safe: 'drop it a release after the last one that uses it; then suppress this with the reason',
+    check: (statement, { known }) =>
+      commandsOf(statement).flatMap((cmd) =>
+        cmd.subtype === 'AT_DropColumn' && !known.isFresh(nameOf(statement.node.relation))
+          ? [`column ${nameOf(statement.node.relation)}.${cmd.name}`]
+          : [],
+      ),
+  },
+  {
+    id: 'rename-column',
+    why: `${OLD_PODS}: they use the old name`,
+    safe: 'add a column with the new name, write both, fill it, drop the old one a release later',
+    check: ({ type, node }, { known }) =>
+      type === 'RenameStmt' && node.renameType === 'OBJECT_COLUMN' && !known.isFresh(nameOf(node.relation))
+        ? [`${nameOf(node.relation)}.${node.subname} becomes ${node.newname}`]
+        : [],
+  },
+  {
+    id: 'rename-table',
+    why: `${OLD_PODS}: they use the old name`,
+    safe: 'rename it and CREATE VIEW with the old name in the same migration, then suppress this with the reason; drop the view a release later',
+    check: ({ type, node }, { known }) =>
+      type === 'RenameStmt' &&
+      ['OBJECT_TABLE', 'OBJECT_VIEW', 'OBJECT_MATVIEW', 'OBJECT_SEQUENCE'].includes(node.renameType) &&
+      !known.isMade(nameOf(node.relation))
+        ? [`${nameOf(node.relation)} becomes ${node.newname}`]
+        : [],
+  },
+  {
+    id: 'rename-enum-value',
+    why: `${OLD_PODS}: they use the old value`,
+    safe: 'ADD VALUE with the new one, and leave the old one',
+    check: ({ type, node }) =>
+      type === 'AlterEnumStmt' && node.oldVal ? [`'${node.oldVal}' becomes '${node.newVal}'`] : [],
+  },
+  {
+    id: 'set-schema',
+    why: `${OLD_PODS}: they look for it where it was`,
+    safe: 'leave it where it is, or leave a view in its place',
+    check: ({ type, node }, { known }) =>
+      type === 'AlterObjectSchemaStmt' && !(node.relation && known.isMade(nameOf(node.relation)))
+        ? [`${node.relation ? nameOf(node.relation) : 'an object'} moves to schema ${node.newschema}`]
+        : [],
+  },
+  {
+    id: 'drop-object',
+    why: `${OLD_PODS}: they may use it`,
+    safe: 'drop it a release after the last one that uses it; then suppress this with the reason',
+    check: ({ type, node }, { known }) =>
+      type === 'DropStmt' && OBJECTS[node.removeType]
+        ? dropped(node).flatMap((parts) =>
+            known.isMade(nameOfParts(parts)) ? [] : [`${OBJECTS[node.removeType]} ${nameOfParts(parts)}`],
+          )
+        : [],
+  },
+  {
+    id: 'drop-cascade',
+    why: 'CASCADE also drops what depends on it, which no one who reads the file sees',
+    safe: 'name each object that is to go',
+    check: ({ type, node }) => {
+      const cascades =
+        ((type === 'DropStmt' || type === 'TruncateStmt' || type === 'DropOwnedStmt') &&
+          node.behavior === 'DROP_CASCADE') ||
+        (type === 'AlterTableStmt' &&
+          (node.cmds as { AlterTableCmd: { behavior?: string } }[]).some(
+            (c) => c.AlterTableCmd.behavior === 'DROP_CASCADE',
+          ));
+      return cascades ? ['CASCADE'] : [];
+    },
+  },
+  {
+    id: 'truncate',
+    why: 'all rows go, under a lock that stops all reads and writes',
+    safe: 'leave the rows to whoever owns them, or suppress this with the reason',
+    check: ({ type, node }, { known }) =>
+      type === 'TruncateStmt'
+        ? (node.relations as { RangeVar: { relname: string } }[]).flatMap(({ RangeVar }) =>
+            known.isFresh(nameOf(RangeVar)) ? [] : [`table ${nameOf(RangeVar)}`],
+          )
+        : [],
+  },
+];

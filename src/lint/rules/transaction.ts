@@ -1,0 +1,123 @@
+import type { ParsedStatement } from '../../postgres/parser.js';
+import { LOCK_ORDER, locksOf, strongest } from '../locks.js';
+import type { Rule } from '../rule.js';
+import { hasOption, type Node, nameOf } from '../tree.js';
+
+/** Tables that a running Kasm reads or writes all the time: sessions, their logs and the logins. */
+const BUSY = new Set([
+  'accounting',
+  'kasms',
+  'logs',
+  'managers',
+  'servers',
+  'session_permissions',
+  'session_tokens',
+  'users',
+]);
+const BUSY_LOCK_TIMEOUT_MS = 2000;
+const LONG_LOCK_TIMEOUT_MS = 10_000;
+
+const writesAllRows = ({ type, node }: ParsedStatement) =>
+  (type === 'UpdateStmt' || type === 'DeleteStmt') && !node.whereClause && !node.fromClause && !node.usingClause;
+
+export const transactionRules: Rule[] = [
+  {
+    id: 'transaction-control',
+    why: 'kasm-db runs the file in a transaction of its own, which this would end; it refuses the file',
+    safe: 'take it out; what cannot run in a transaction goes into a migration with "-- kasm-db: no-transaction"',
+    check: ({ type, node }) => (type === 'TransactionStmt' ? [String(node.kind).replace('TRANS_STMT_', '')] : []),
+  },
+  {
+    id: 'write-whole-table',
+    why: 'one transaction that writes every row keeps locks on all of them, bloats the table and delays autovacuum',
+    safe: 'write in batches (WHERE id BETWEEN …) from a job, or in several no-transaction statements',
+    check: (statement, { known }) =>
+      writesAllRows(statement) && !known.isFresh(nameOf(statement.node.relation))
+        ? [`every row of ${nameOf(statement.node.relation)}`]
+        : [],
+  },
+  {
+    id: 'backfill-with-ddl',
+    why: 'the lock of the ALTER TABLE is kept until the rows are written',
+    safe: 'put the UPDATE into a migration of its own',
+    check: (statement, { known, file, before }) => {
+      if (!file.migration.transaction || !['UpdateStmt', 'DeleteStmt', 'MergeStmt'].includes(statement.type)) return [];
+      const table = nameOf(statement.node.relation);
+      if (known.isFresh(table)) return [];
+      const held = before.flatMap((other) => locksOf(other)).filter((lock) => lock.table === table);
+      const mode = strongest(held);
+      return mode && LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf('ROW EXCLUSIVE') && !writesAllRows(statement)
+        ? [`${table} is already locked ${mode} by this file when its rows are written`]
+        : [];
+    },
+  },
+  {
+    id: 'explicit-lock',
+    why: 'everybody who needs the table waits until the file is through',
+    safe: 'leave it out; each statement takes the lock that it needs',
+    check: ({ type, node }, { known }) =>
+      type === 'LockStmt' && node.mode > 4
+        ? (node.relations as { RangeVar: { relname: string } }[]).flatMap(({ RangeVar }) =>
+            known.isFresh(nameOf(RangeVar)) ? [] : [`table ${nameOf(RangeVar)}`],
+          )
+        : [],
+  },
+  {
+    id: 'vacuum-full',
+    why: 'the table is written anew under a lock that stops all reads and writes',
+    safe: 'plain VACUUM; or pg_repack in a maintenance window',
+    check: ({ type, node }) =>
+      (type === 'VacuumStmt' && hasOption(node, 'full')) || type === 'ClusterStmt'
+        ? [type === 'ClusterStmt' ? 'CLUSTER' : 'VACUUM FULL']
+        : [],
+  },
+  {
+    id: 'refresh-not-concurrent',
+    why: 'nobody can read the materialized view while it is filled',
+    safe: 'REFRESH MATERIALIZED VIEW CONCURRENTLY (it needs a unique index)',
+    check: ({ type, node }, { known }) =>
+      type === 'RefreshMatViewStmt' && !node.concurrent && !known.isMade(nameOf(node.relation))
+        ? [nameOf(node.relation)]
+        : [],
+  },
+  {
+    id: 'lock-timeout-off',
+    why: 'a statement that waits for a table makes everyone behind it wait too, for as long as it takes',
+    safe: 'keep kasm-db\'s (2 s, then it gives way and tries again), or "-- kasm-db: lock-timeout 2s" at the top',
+    check: ({ type, node }) => {
+      if (type !== 'VariableSetStmt' || node.name !== 'lock_timeout') return [];
+      const value =
+        ((node.args ?? []) as Node[]).map((arg) => arg.A_Const?.sval?.sval ?? arg.A_Const?.ival?.ival ?? 0)[0] ?? 0;
+      return timeoutMs(String(value)) === 0 || timeoutMs(String(value)) > LONG_LOCK_TIMEOUT_MS
+        ? [`lock_timeout ${value || 'off'}`]
+        : [];
+    },
+    checkFile: ({ migration }) =>
+      migration.transaction && (migration.lockTimeoutMs ?? 0) > LONG_LOCK_TIMEOUT_MS
+        ? [`lock-timeout ${migration.lockTimeoutMs} ms: that long may all traffic on a table stand`]
+        : [],
+  },
+  {
+    id: 'busy-table-lock-timeout',
+    why: 'sessions and logins stand while it waits for a table that is always in use; the default of 2 s is long for that',
+    safe: '"-- kasm-db: lock-timeout 500ms" at the top: it gives way sooner, and tries again',
+    check: (statement, { known, file }) => {
+      if ((file.migration.lockTimeoutMs ?? BUSY_LOCK_TIMEOUT_MS) < BUSY_LOCK_TIMEOUT_MS) return [];
+      const locks = locksOf(statement, (index) => known.tableOfIndex(index));
+      return [
+        ...new Set(
+          locks
+            .filter(({ table, mode, creates }) => !creates && mode === 'ACCESS EXCLUSIVE' && BUSY.has(table))
+            .filter(({ table }) => !known.isFresh(table))
+            .map(({ table }) => table),
+        ),
+      ].map((table) => `${table} is locked ACCESS EXCLUSIVE, and the file has no lock-timeout below 2s`);
+    },
+  },
+];
+
+function timeoutMs(value: string): number {
+  const match = /^\s*(\d+)\s*(ms|s|min|h)?\s*$/.exec(value);
+  const unit = { ms: 1, s: 1000, min: 60_000, h: 3_600_000 }[match?.[2] ?? 'ms'] as number;
+  return match ? Number(match[1]) * unit : 0;
+}
