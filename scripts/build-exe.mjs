@@ -43,20 +43,22 @@ function bunFor(os, cpu) {
 const LAZY = {
   util: ['deprecate', 'stripVTControlCharacters'],
   'util/types': ['isDate'],
-  crypto: ['createHash', 'randomUUID'],
+  crypto: ['createHash', 'randomUUID', 'X509Certificate'],
   dns: ['lookup'],
 };
 const late = (path, name) => `(...args) => process.getBuiltinModule('node:${path}').${name}(...args)`;
-/** What is called while its importer loads, and only has an effect later. */
+/** Not plain functions: one is called while its importer loads and matters only later, one is a class. */
 const LATE = {
   deprecate: (path) =>
     `export const deprecate = (...what) => { let f; return (...args) => (f ??= (${late(path, 'deprecate')})(...what))(...args); };`,
+  X509Certificate: (path) =>
+    `export const X509Certificate = new Proxy(class {}, { construct: (_, args) => new (process.getBuiltinModule('node:${path}').X509Certificate)(...args) });`,
 };
 const lazyBuiltins = {
   name: 'lazy-builtins',
   setup(build) {
     build.onResolve({ filter: /^(node:)?(util|util\/types|crypto|dns)$/ }, ({ importer, path }) =>
-      /\/node_modules\/(pg|commander)\/|\/src\/migrate\//.test(importer)
+      /\/node_modules\/(pg|commander)\/|\/src\/(migrate\/|config\/tls-name)/.test(importer)
         ? { path: path.replace('node:', ''), namespace: 'lazy' }
         : undefined,
     );

@@ -56,9 +56,11 @@ export function parse(argv: readonly string[]): Call | undefined {
     .addHelpText('after', HELP_TAIL);
   for (const option of globalOptions()) program.addOption(option);
 
+  const meant = onlyCommand(argv);
+  const command = (name: string) => (meant === undefined || meant === name ? program.command(name) : NOT_MEANT);
+
   on(
-    program
-      .command('migrate')
+    command('migrate')
       .description('bring the database to the newest version this build knows')
       .option('--to <name>', 'last migration to apply')
       .option('--dry-run', 'say what would be done, and do nothing')
@@ -71,8 +73,7 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/migrate.js')).migrateCommand(ctx, options as object),
   );
   on(
-    program
-      .command('check')
+    command('check')
       .description('is everything this build needs applied? Never writes')
       .option('--wait [duration]', 'keep looking until yes, or the time is up (without one: for ever)')
       .option('--seed', 'also: is it seeded, by this or a newer build?')
@@ -81,8 +82,7 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/check.js')).checkCommand(ctx, options as object),
   );
   on(
-    program
-      .command('seed')
+    command('seed')
       .description('write default rows and the credentials from Secrets; safe to repeat')
       .option('--dry-run', 'say what would be done, and do nothing')
       .option('--rotate <keys>', 'apply changed Secrets: keys separated by commas, or all')
@@ -92,13 +92,12 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/seed.js')).seedCommand(ctx, options as object),
   );
   on(
-    program.command('status').description('applied, pending, unknown, changed; the last run; who holds the lock'),
+    command('status').description('applied, pending, unknown, changed; the last run; who holds the lock'),
     {},
     () => async (ctx) => (await import('./commands/status.js')).statusCommand(ctx),
   );
   on(
-    program
-      .command('plan')
+    command('plan')
       .description('what migrate would do, in order')
       .option('--to <name>', 'last migration to apply')
       .option('--sql', 'print the SQL'),
@@ -106,8 +105,7 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/plan.js')).planCommand(ctx, options as object),
   );
   on(
-    program
-      .command('rollback')
+    command('rollback')
       .description('run down scripts, last applied first; needs one of --to and --steps')
       .option('--to <name>', 'migration that stays applied; what is newer is undone (none: everything)')
       .option('--steps <n>', 'how many to undo')
@@ -118,8 +116,7 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/rollback.js')).rollbackCommand(ctx, options as object),
   );
   on(
-    program
-      .command('repair')
+    command('repair')
       .description(
         'after a fix by hand: corrects the history, drops invalid indexes; shows what it will change, and asks',
       )
@@ -133,8 +130,7 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/repair.js')).repairCommand(ctx, options as object),
   );
   on(
-    program
-      .command('bootstrap')
+    command('bootstrap')
       .description('with DATABASE_MASTER_USER and _PASSWORD: role, database, extension, history, grants')
       .option('--dry-run', 'print the SQL, passwords hidden, and do nothing')
       .option('--gate-role <name>', 'also a role for the gates, which may read the history and nothing else'),
@@ -142,13 +138,12 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/bootstrap.js')).bootstrapCommand(ctx, options as object),
   );
   on(
-    program.command('doctor').description('preflight of everything migrate needs; a line each, with the fix'),
+    command('doctor').description('preflight of everything migrate needs; a line each, with the fix'),
     { writes: true },
     (_, options) => async (ctx) => (await import('./commands/doctor.js')).doctorCommand(ctx, options as object),
   );
   on(
-    program
-      .command('verify')
+    command('verify')
       .description('drift: compare the live catalog with what the migrations make; never writes')
       .option('--against <file>', "compare with Kasm's own Export Schema file instead")
       .option('--fix-sql', 'print the statements that would bring it back, and do nothing'),
@@ -156,16 +151,14 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/schema.js')).verifyCommand(ctx, options as object),
   );
   on(
-    program
-      .command('capture')
+    command('capture')
       .description("write a migration that makes the live database's catalog")
       .option('--out <file>', 'where to; a name in .json gets a snapshot for verify'),
     {},
     (_, options) => async (ctx) => (await import('./commands/schema.js')).captureCommand(ctx, options as object),
   );
   on(
-    program
-      .command('lint')
+    command('lint')
       .description('what is unsafe in migrations, before they are applied; needs no database')
       .argument('[files...]', 'migrations to look at (default: all of the folder, as one first installation)')
       .option('--applied <name>', 'newest migration that databases have; look only at what comes after'),
@@ -175,8 +168,7 @@ export function parse(argv: readonly string[]): Call | undefined {
         (await import('./commands/lint.js')).lintCommand((files ?? []) as unknown as string[], options as object),
   );
   on(
-    program
-      .command('new')
+    command('new')
       .description('create the next migration and its down script')
       .argument('<name>', 'such as add_users_locale')
       .option('--no-transaction', 'the file runs statement by statement'),
@@ -208,6 +200,19 @@ export function parse(argv: readonly string[]): Call | undefined {
 function withoutValues(message: string): string {
   return message.replace(/\w+:\/\/[^\s']*/g, '(a URL)').replace(/(--?[\w-]+)=[^\s']*/g, '$1=…');
 }
+
+/**
+ * The one command that these arguments can mean: the others need not be set up, which takes longer than all else here.
+ * @returns undefined when they may mean any, or ask for help
+ */
+function onlyCommand(argv: readonly string[]): string | undefined {
+  const args = withCheckCommand(argv);
+  const named = COMMANDS.filter((name) => args.includes(name));
+  return named.length === 1 && named[0] !== 'help' && args[0] === named[0] ? named[0] : undefined;
+}
+
+/** Takes every call and does nothing. */
+const NOT_MEANT = new Proxy({} as Command, { get: () => () => NOT_MEANT });
 
 /** The command in the arguments, as far as it is one: for the result of a call that was refused. */
 export function calledCommand(argv: readonly string[]): string {

@@ -17,6 +17,10 @@ export function canPull(image: string): boolean {
   return spawnSync('docker', ['pull', '--quiet', image], { timeout: 180_000 }).status === 0;
 }
 
+export function hasBridge(): boolean {
+  return spawnSync('docker', ['network', 'inspect', 'bridge']).status === 0;
+}
+
 /** Why the container suites cannot run here; undefined when they can. */
 export function whyNot(): string | undefined {
   if (process.platform !== 'linux') return 'they run on Linux';

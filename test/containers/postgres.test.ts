@@ -1,13 +1,16 @@
 // The image against PostgreSQL containers, on a network of their own and found by name: as in a Compose file or a cluster.
 import { GenericContainer, Network, type StartedNetwork, type StartedTestContainer, Wait } from 'testcontainers';
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
-import { buildImage, canPull, run, whyNot } from './docker.js';
+import { buildImage, canPull, hasBridge, run, whyNot } from './docker.js';
 
 // Its cleaning container would be one more image to have; each test ends what it has started.
 process.env.TESTCONTAINERS_RYUK_DISABLED ??= 'true';
 
 const POSTGRES = process.env.KASM_TEST_POSTGRES_IMAGE ?? 'postgres:16';
-const reason = whyNot() ?? (canPull(POSTGRES) ? undefined : `${POSTGRES} is not here and cannot be pulled`);
+const reason =
+  whyNot() ??
+  (hasBridge() ? undefined : 'the Docker engine has no bridge network') ??
+  (canPull(POSTGRES) ? undefined : `${POSTGRES} is not here and cannot be pulled`);
 if (reason) console.warn(`SKIPPED: the image is NOT tested against PostgreSQL containers: ${reason}.`);
 
 const LOGIN = { POSTGRES_DB: 'kasm', POSTGRES_USER: 'kasmapp', POSTGRES_PASSWORD: 's3cr3t-of-the-container' };
