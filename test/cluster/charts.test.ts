@@ -6,6 +6,7 @@ import {
   apply,
   CHARTS,
   type Ended,
+  EXTERNAL,
   EXTERNAL_HOST,
   externalPostgres,
   HELM_TIMEOUT,
@@ -46,7 +47,8 @@ beforeAll(async () => {
   ca = (await externalPostgres('s3cr3t-of-postgres')).ca;
 });
 
-afterAll(() => {
+afterAll(async () => {
+  if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   for (const row of rows) console.log(row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '));
   expect(printed.filter((text) => text.includes('s3cr3t-'))).toEqual([]);
