@@ -37,7 +37,7 @@ const SECRETS = {
   'manager-token': 's3cr3t-manager',
   'service-token': 's3cr3t-service',
 };
-const rows: string[][] = [];
+const rows: string[][] = [['DATABASE', 'FLAGS', 'HELM', 'STEP', 'ENDED', 'TIME']];
 let ca = '';
 /** Everything that was printed, for a look for passwords. */
 const printed: string[] = [];
@@ -179,7 +179,6 @@ describe.concurrent('Show 1 and 2: through its life, in a namespace that enforce
   it.each(cases)('%s %j', async (kind, flags) => {
     const atomic = flags.length > 0;
     const release = await Release.in(`kasm-test-${kind}${atomic ? '-atomic' : ''}`, kind, {}, [...flags]);
-    rows.length === 0 && rows.push(['DATABASE', 'FLAGS', 'HELM', 'STEP', 'ENDED', 'TIME']);
 
     await release.step('install, 3 API pods', () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
     const [first] = await migratorResults(release.ns);
@@ -441,6 +440,90 @@ describe('credentials and certificates', () => {
       'secret/nginx-ingress-cert',
     );
     await kubectl('delete', 'namespace', 'kasm-test-certs', '--wait=false');
+  });
+});
+
+describe('chart kasm-db alone', () => {
+  const ns = 'kasm-test-alone';
+  const role = 'kasm_test_alone';
+  const install = (verb: string, release: string, more: object) =>
+    helm(
+      verb,
+      [release, 'kasm-db', '-n', ns, '--wait', '--timeout', HELM_TIMEOUT],
+      merge({ image: { tag: '0.1.0' }, seed: { enabled: true } }, more),
+    );
+
+  it('makes role, database and credentials, and gives gates a login of their own', async () => {
+    await namespace(ns);
+    await psqlExternal(`DROP DATABASE IF EXISTS ${role} WITH (FORCE)`);
+    for (const name of [role, `${role}_gate`]) await psqlExternal(`DROP ROLE IF EXISTS ${name}`);
+    await secret(ns, 'admin', { username: 'postgres', password: 's3cr3t-of-postgres' });
+    await secret(ns, 'gate', { password: 's3cr3t-gate' });
+    await secret(ns, 'ca', { 'ca.crt': ca });
+    const connection = {
+      host: EXTERNAL_HOST,
+      name: role,
+      user: role,
+      sslmode: 'verify-full',
+      ca: { existingSecret: 'ca' },
+    };
+    const made = {
+      database: connection,
+      bootstrap: { enabled: true, existingSecret: 'admin', gateRole: `${role}_gate` },
+      gate: { user: `${role}_gate`, existingSecret: 'gate' },
+      credentials: { makeDatabasePassword: true },
+      networkPolicy: { enabled: true },
+    };
+    const installed = await install('install', 'kasmdb', made);
+    expect(installed.code, installed.stderr).toBe(0);
+    expect(await psqlExternal('SELECT count(*) FROM kasm_db.migrations', role)).toBe(String(SCHEMA));
+    const tested = await helm('test', ['kasmdb', '-n', ns]);
+    expect(tested.code, tested.stderr + tested.stdout).toBe(0);
+    // The test pod has logged in as the gates do, and can do no more.
+    const [check] = (await pods(ns, MIGRATOR)).filter(({ metadata }) => metadata.name === 'kasmdb-migrate-test');
+    const message = check?.status.containerStatuses?.[0]?.state.terminated?.message ?? '';
+    expect(JSON.parse(message)).toMatchObject({ outcome: 'ok', database: { user: `${role}_gate` } });
+    expect(await psqlExternal(`SELECT has_table_privilege('${role}_gate', 'users', 'SELECT')`, role)).toBe('f');
+
+    const credentials = () => kubectl('-n', ns, 'get', 'secret', 'kasmdb-credentials', '-o', 'jsonpath={.data}');
+    const first = await credentials();
+    expect(Object.keys(JSON.parse(first))).toHaveLength(5);
+    const upgraded = await install('upgrade', 'kasmdb', made);
+    expect(upgraded.code, upgraded.stderr).toBe(0);
+    await must('helm', ['uninstall', 'kasmdb', '-n', ns]);
+    expect(await credentials()).toBe(first);
+
+    // The same database by the URL in an operator's Secret, and by one key a value.
+    await psqlExternal(`ALTER ROLE ${role} PASSWORD '${PASSWORD}'`);
+    const [host, port] = [EXTERNAL_HOST, '5432'];
+    const login = { username: role, password: PASSWORD, endpoint: host, port, dbname: role };
+    await secret(ns, 'operator', { ...login, uri: `postgresql://${role}:${PASSWORD}@${host}:${port}/${role}` });
+    await secret(ns, 'kasm-credentials', SECRETS);
+    const shapes = [
+      { uri: 'uri', password: '' },
+      { host: 'endpoint', port: 'port', name: 'dbname', user: 'username' },
+    ];
+    for (const keys of shapes) {
+      const again = await install(shapes.indexOf(keys) === 0 ? 'install' : 'upgrade', 'kasmdb', {
+        database: { existingSecret: 'operator', keys, sslmode: 'verify-full', ca: { existingSecret: 'ca' } },
+        credentials: { existingSecret: 'kasm-credentials' },
+      });
+      expect(again.code, again.stderr).toBe(0);
+      expect((await migratorResults(ns)).at(-1)).toMatchObject({
+        outcome: 'ok',
+        applied: [],
+        database: { host, user: role },
+      });
+    }
+    rows.push([
+      'external',
+      '(none)',
+      'helm',
+      'chart kasm-db alone: bootstrap, gate login, Secrets of operators',
+      'as it should',
+      '-',
+    ]);
+    await kubectl('delete', 'namespace', ns, '--wait=false');
   });
 });
 
