@@ -143,6 +143,16 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/doctor.js')).doctorCommand(ctx, options as object),
   );
   on(
+    command('adopt')
+      .description('take over a database that Kasm itself has made: compare, then record without running')
+      .option('--dry-run', 'say what differs and what would be recorded, and do nothing')
+      .option('--allow-differences', 'accept differences that matter; they are stored, so that verify knows them')
+      .option('--add-missing', 'make the indexes that are missing, and nothing else')
+      .option('--lock-timeout <duration>', 'wait for another migrator (default 5m)'),
+    { writes: true },
+    (_, options) => async (ctx) => (await import('./commands/schema.js')).adoptCommand(ctx, options as object),
+  );
+  on(
     command('verify')
       .description('drift: compare the live catalog with what the migrations make; never writes')
       .option('--against <file>', "compare with Kasm's own Export Schema file instead")
@@ -230,6 +240,7 @@ const COMMANDS = [
   'seed',
   'bootstrap',
   'doctor',
+  'adopt',
   'verify',
   'capture',
   'lint',

@@ -1,3 +1,4 @@
 // The commands that know the schema, in a file of their own beside the bundle: they bring the snapshot and YAML along.
+export { adoptCommand } from './adopt.js';
 export { captureCommand } from './capture.js';
 export { verifyCommand } from './verify.js';

@@ -17,7 +17,9 @@ export interface VerifyOptions {
 /** Drift: compares the live catalog with the snapshot that ships with the migrations. */
 export async function verifyCommand(ctx: CommandContext, options: VerifyOptions): Promise<Answer> {
   const result = await verify(ctx, await ctx.migrations(), options.migrations, options.against);
-  const { differences, accepted } = result;
+  const { differences, accepted, leftOver } = result;
+  const warnings = leftOver.map(({ object }) => `left over, ${options.against} does not list it: ${object}`);
+  for (const warning of warnings) ctx.events.warning?.(warning);
   const sql = options.fixSql ? await fixSql(result, options.against) : undefined;
   return {
     fields: {
@@ -25,6 +27,7 @@ export async function verifyCommand(ctx: CommandContext, options: VerifyOptions)
       ...(result.plan?.current ? { current: result.plan.current } : {}),
       differences,
       ...(accepted.length > 0 ? { accepted } : {}),
+      ...(warnings.length > 0 ? { warnings } : {}),
       ...(sql === undefined ? {} : { fixSql: sql }),
       ...(differences.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
     },

@@ -149,6 +149,8 @@ export interface Recorded {
   durationMs: number | null;
   appVersion: string;
   minCompatible?: string | undefined;
+  /** Default: it was run. */
+  kind?: 'sql' | 'adopted';
   /** Of a no-transaction migration. */
   statements?: { done: number; total: number } | undefined;
 }
@@ -161,7 +163,7 @@ export function recordSql(row: Recorded): string {
     String(row.durationMs === null ? 'NULL' : Math.round(row.durationMs)),
     'session_user',
     escapeLiteral(row.appVersion),
-    "'sql'",
+    `'${row.kind ?? 'sql'}'`,
     row.minCompatible ? escapeLiteral(row.minCompatible) : 'NULL',
     String(row.statements?.done ?? 'NULL'),
     String(row.statements?.total ?? 'NULL'),

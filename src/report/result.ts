@@ -32,6 +32,8 @@ export interface Result {
   differences?: DifferenceInfo[];
   /** Differences that were accepted when the database was adopted. */
   accepted?: DifferenceInfo[];
+  /** Of `adopt --add-missing`: ids of the indexes that were made. */
+  added?: string[];
   /** Of `verify --fix-sql`. */
   fixSql?: string;
   /** Of `lint`. */

@@ -4,10 +4,15 @@ import type { Column, Schema, Table } from './model.js';
 
 /**
  * Compares a catalog with Kasm's own export, in what the export knows: tables and columns of schema public, types, which columns are
- * required (NOT NULL without a default), where single foreign keys lead, and alembic_version. Pure.
+ * required (NOT NULL without a default), where single foreign keys lead, and alembic_version. Pure. What the release does not know and that
+ * does not keep it from writing (a table, an optional column: an older release's, mostly) is told apart, as left over.
  * @param alembicVersion what the database says
  */
-export function diffExport(expected: ExportedSchema, actual: Schema, alembicVersion: string | undefined): Difference[] {
+export function diffExport(
+  expected: ExportedSchema,
+  actual: Schema,
+  alembicVersion: string | undefined,
+): { differences: Difference[]; leftOver: Difference[] } {
   const tables = new Map(actual.tables.filter(({ schema }) => schema === 'public').map((table) => [table.name, table]));
   const differences: Difference[] = [];
   for (const [name, columns] of expected.tables) {
@@ -29,7 +34,17 @@ export function diffExport(expected: ExportedSchema, actual: Schema, alembicVers
       ...(alembicVersion === undefined ? {} : { actual: alembicVersion }),
     });
   }
-  return differences.sort((a, b) => (a.group + a.object < b.group + b.object ? -1 : 1));
+  const byTable = (a: Difference, b: Difference) => (a.group + a.object < b.group + b.object ? -1 : 1);
+  const isLeftOver = ({ change, object, group }: Difference) => {
+    if (change !== 'extra') return false;
+    const columns = tables.get(group.slice('public.'.length))?.columns ?? [];
+    const column = columns.find(({ name }) => object === `column ${group}.${name}`);
+    return column === undefined || !isRequired(column);
+  };
+  return {
+    differences: differences.filter((difference) => !isLeftOver(difference)).sort(byTable),
+    leftOver: differences.filter(isLeftOver).sort(byTable),
+  };
 }
 
 function diffTable(table: Table, expected: Map<string, ExportedColumn>, exported: ExportedSchema): Difference[] {

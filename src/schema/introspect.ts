@@ -7,6 +7,7 @@ import { constraintsSql, indexesSql } from './queries/constraints.js';
 import { collationsSql, extensionsSql, othersSql, schemasSql } from './queries/namespaces.js';
 import { columnsSql, relationsSql, sequencesSql } from './queries/relations.js';
 import { dependenciesSql, routinesSql, typesSql } from './queries/routines.js';
+import { stableSchema } from './stable-text.js';
 import { unqualifyViews } from './view-text.js';
 
 /** One question to the catalogs for each kind of object. */
@@ -60,7 +61,7 @@ export async function introspectHere(client: Client): Promise<Schema> {
     // One message, one round trip; each text has a result of its own.
     const results = (await client.query(texts.join(';\n'))) as unknown as { rows: never[] }[];
     const rows = Object.fromEntries(kinds.map((kind, i) => [kind, results[i]?.rows ?? []])) as unknown as Rows;
-    return await unqualifyViews(assemble(rows));
+    return await unqualifyViews(stableSchema(assemble(rows)));
   } catch (error) {
     throw toKasmDbError(error, 'reading the catalog');
   }

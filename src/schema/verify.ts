@@ -24,6 +24,8 @@ export interface VerifyResult {
   differences: Difference[];
   /** Differences that adopt has stored. */
   accepted: Difference[];
+  /** Tables and optional columns that an export does not list: no drift. */
+  leftOver: Difference[];
   /** undefined: compared with an export, which cannot say enough to make statements. */
   expected?: Schema;
   actual: Schema;
@@ -50,14 +52,14 @@ export async function verify(
       if (exported) {
         refuseOld(state);
         const actual = await introspect(client);
-        return { look: state, differences: diffExport(exported, actual, state.vendorVersion), accepted: [], actual };
+        return { look: state, ...diffExport(exported, actual, state.vendorVersion), accepted: [], actual };
       }
       const plan = planFor(migrations, state, undefined);
       refuseOther(plan);
       const actual = await introspect(client);
       const expected = snapshot?.schema as Schema;
       const { open, accepted } = withoutAccepted(diff(expected, actual), await readAccepted(client as Client));
-      return { look: state, plan, differences: open, accepted, expected, actual };
+      return { look: state, plan, differences: open, accepted, leftOver: [], expected, actual };
     });
   } catch (error) {
     ctx.signal.throwIfAborted();

@@ -1,0 +1,60 @@
+import { parseDuration } from '../config/duration.js';
+import type { Style } from '../report/terminal.js';
+import { type AdoptResult, adopt } from '../schema/adopt.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import { differenceText } from './verify.js';
+
+export interface AdoptCommandOptions {
+  /** Folder of migrations, with its schema.snapshot.json. */
+  migrations?: string;
+  /** Compare and say what would be recorded; do nothing. */
+  dryRun?: boolean;
+  /** Accept differences that matter; they are stored, so that `verify` knows them. */
+  allowDifferences?: boolean;
+  /** Make the indexes that are missing. */
+  addMissing?: boolean;
+  /** How long to wait for another migrator; default 5m. */
+  lockTimeout?: string;
+}
+
+/** Takes over a database that the API container has initialised: compares, then records the migrations as applied without running them. */
+export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOptions): Promise<Answer> {
+  const dryRun = options.dryRun ?? false;
+  const migrations = await ctx.migrations();
+  const result = await adopt(ctx, migrations, {
+    folder: options.migrations,
+    dryRun,
+    allowDifferences: options.allowDifferences ?? false,
+    addMissing: options.addMissing ?? false,
+    lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
+  });
+  const { allowed, tolerated, added, recorded, already } = result;
+  const current = already || !dryRun ? migrations.at(-1)?.name : undefined;
+  return {
+    fields: {
+      database: describeDatabase(ctx.resolve(), result.look),
+      ...(current ? { current } : {}),
+      ...(dryRun ? { pending: recorded } : { applied: recorded.map((name) => ({ name, ms: 0 })) }),
+      ...(already ? {} : { accepted: [...allowed, ...tolerated] }),
+      ...(added.length > 0 ? { added } : {}),
+    },
+    text: (s) => report(result, dryRun, s),
+  };
+}
+
+function report({ already, recorded, allowed, tolerated, added }: AdoptResult, dryRun: boolean, s: Style): string {
+  if (already) return `${s.green('Nothing to do.')} kasm-db manages this database already.`;
+  const lines: string[] = [];
+  if (allowed.length > 0) lines.push('Differences that matter, accepted as they are:', differenceText(allowed, s), '');
+  if (tolerated.length > 0)
+    lines.push(
+      `${tolerated.length} differences in what Kasm's export leaves open (names of constraints, keys, indexes, defaults).`,
+    );
+  if (added.length > 0) lines.push(`${dryRun ? 'Would make' : 'Made'} ${added.length} missing indexes.`);
+  lines.push(
+    dryRun
+      ? `Would record ${recorded.length} migrations as adopted. Nothing was done.`
+      : `${s.green('Adopted:')} ${recorded.length} migrations are recorded, none was run. Next: kasm-db seed, kasm-db verify`,
+  );
+  return lines.join('\n');
+}

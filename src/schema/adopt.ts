@@ -1,0 +1,205 @@
+import { escapeLiteral } from 'pg';
+import { KasmDbError } from '../errors.js';
+import { begin, rollback } from '../migrate/apply.js';
+import type { Context } from '../migrate/context.js';
+import type { Migration } from '../migrate/files.js';
+import { ensureHistory, recordSql } from '../migrate/history.js';
+import { look } from '../migrate/look.js';
+import { planFor } from '../migrate/run.js';
+import { newRun } from '../migrate/run-row.js';
+import type { Look } from '../migrate/state.js';
+import { requireWritable, untilLocked } from '../migrate/under-lock.js';
+import type { Client } from '../postgres/connect.js';
+import { tryTransactionLock } from '../postgres/lock.js';
+import type { LockHolder } from '../postgres/lock-holder.js';
+import { cancellable } from '../postgres/query.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
+import { VERSION } from '../version.js';
+import { CREATE_ACCEPTED } from './accepted.js';
+import { createAll } from './ddl/create.js';
+import { type Difference, diff } from './diff.js';
+import { introspectHere } from './introspect.js';
+import { requireSnapshot } from './snapshot.js';
+import { tolerate } from './tolerance.js';
+
+export interface AdoptOptions {
+  /** Folder of migrations; undefined: those that ship with this build. */
+  folder: string | undefined;
+  dryRun: boolean;
+  /** Accept differences that matter, too; they are stored, and `verify` does not report them. */
+  allowDifferences: boolean;
+  /** Make the indexes that are missing. Nothing else is ever added. */
+  addMissing: boolean;
+  /** How long to wait for another migrator, in milliseconds. */
+  lockTimeoutMs: number;
+}
+
+export interface AdoptResult {
+  look: Look;
+  /** It was adopted or migrated before: nothing was done. */
+  already: boolean;
+  /** Migrations that were recorded as adopted (or would be). */
+  recorded: string[];
+  /** Differences that matter, and were allowed. */
+  allowed: Difference[];
+  /** What Kasm's export leaves open. */
+  tolerated: Difference[];
+  /** Ids of the indexes that were made (or would be). */
+  added: string[];
+}
+
+/** How long one statement may wait for someone who has a table. */
+const TABLE_LOCK_TIMEOUT_MS = 10_000;
+
+/**
+ * Takes over a database that Kasm itself has made: compares it with the snapshot, then records every migration as adopted, in one
+ * transaction under the migration lock. Runs no migration.
+ * @throws KasmDbError integrity when it differs in what matters, or is of a release that this build doesn't know
+ */
+export async function adopt(ctx: Context, migrations: Migration[], options: AdoptOptions): Promise<AdoptResult> {
+  return untilLocked(ctx, { lockTimeoutMs: options.lockTimeoutMs, doing: 'adopting' }, (client) =>
+    cancellable(client, ctx.signal, () => attempt(ctx, client, migrations, options)),
+  );
+}
+
+async function attempt(
+  ctx: Context,
+  client: Client,
+  migrations: Migration[],
+  options: AdoptOptions,
+): Promise<AdoptResult | { busy: LockHolder | undefined }> {
+  await begin(client, {
+    lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS,
+    role: ctx.resolve().role,
+    serverVersion: client.announcedVersion ?? 0,
+  });
+  try {
+    const lock = await tryTransactionLock(client);
+    if (!lock.locked) {
+      await rollback(client);
+      return { busy: lock.holder };
+    }
+    const state = await look(client, { vendor: true });
+    requireWritable(state);
+    const none = { look: state, recorded: [], allowed: [], tolerated: [], added: [] };
+    if ((state.history ?? []).length > 0) {
+      refuseHalf(migrations, state);
+      await rollback(client);
+      return { ...none, already: true };
+    }
+    refuseOther(migrations, state);
+    const snapshot = await requireSnapshot(options.folder, migrations.at(-1)?.name);
+    let actual = await introspectHere(client);
+    let differences = diff(snapshot.schema, actual);
+    const { refused } = tolerate(differences, snapshot.schema, actual);
+    if (refused.length > 0 && !options.allowDifferences) throw new DifferenceError(refused);
+    const added = options.addMissing ? missingIndexes(differences) : [];
+    for (const sql of createAll(snapshot.schema, (id) => added.includes(id))) {
+      await client.query(sql).catch((error) => {
+        throw toKasmDbError(error, `making a missing index (${sql})`, {
+          hint: 'adopt without --add-missing; an index can be made later',
+        });
+      });
+    }
+    if (added.length > 0) {
+      actual = await introspectHere(client);
+      differences = diff(snapshot.schema, actual);
+    }
+    const { tolerated, refused: allowed } = tolerate(differences, snapshot.schema, actual);
+    if (options.dryRun) await rollback(client);
+    else await record(client, migrations, differences);
+    return { look: state, already: false, recorded: migrations.map(({ name }) => name), allowed, tolerated, added };
+  } catch (error) {
+    await rollback(client);
+    throw error;
+  }
+}
+
+async function record(client: Client, migrations: Migration[], differences: readonly Difference[]): Promise<void> {
+  await ensureHistory(client);
+  const run = newRun();
+  const rows = migrations.map(({ name, checksum, minCompatible }) =>
+    recordSql({ name, checksum, minCompatible, durationMs: 0, appVersion: VERSION, kind: 'adopted' }),
+  );
+  const text = (value: string | undefined) => (value === undefined ? 'NULL' : escapeLiteral(value));
+  const values = differences.map(
+    ({ object, change, property = '', actual }) => `(${[object, change, property, actual].map(text).join(', ')})`,
+  );
+  const accepted =
+    values.length > 0
+      ? [
+          CREATE_ACCEPTED,
+          `INSERT INTO kasm_db.differences (object, change, property, actual) VALUES ${values.join(', ')}`,
+        ]
+      : [];
+  await client.query(
+    [run.start(migrations.length, 'migrate'), ...rows, ...accepted, run.finish('done'), 'COMMIT'].join('; '),
+  );
+}
+
+/** An index changes nothing but speed. */
+function missingIndexes(differences: readonly Difference[]): string[] {
+  return differences.flatMap(({ change, object }) =>
+    change === 'missing' && object.startsWith('index ') ? [object] : [],
+  );
+}
+
+/** Nothing is adopted twice; what is pending in a database that kasm-db has made is migrate's. */
+function refuseHalf(migrations: Migration[], state: Look): void {
+  const { pending } = planFor(migrations, state, undefined);
+  if (pending.length === 0) return;
+  throw new KasmDbError(
+    'integrity',
+    `kasm-db manages this database already, and ${pending.length} migrations are pending`,
+    {
+      hint: 'run: kasm-db migrate',
+    },
+  );
+}
+
+function refuseOther(migrations: Migration[], state: Look): void {
+  const creates = new Set(migrations.flatMap((migration) => migration.creates));
+  if (!state.publicTables.some((table) => creates.has(table))) {
+    throw new KasmDbError('integrity', 'there is nothing to adopt: schema public has none of the tables of Kasm', {
+      hint: 'for an empty database: kasm-db migrate',
+    });
+  }
+  const known = migrations.findLast(({ vendorVersion }) => vendorVersion !== undefined)?.vendorVersion;
+  if (known === undefined || state.vendorVersion === known) return;
+  throw new KasmDbError(
+    'integrity',
+    state.vendorVersion === undefined
+      ? 'the database has no alembic_version, so nobody knows which release of Kasm it is of'
+      : `the database is of another release of Kasm: its alembic_version is ${state.vendorVersion}, this kasm-db knows ${known}`,
+    {
+      hint:
+        state.vendorVersion === undefined
+          ? 'let Kasm finish its initialisation first'
+          : 'use the kasm-db of that release, or write its migrations: kasm-db new --from-export',
+    },
+  );
+}
+
+const MAX_SHOWN = 20;
+
+/** Says in which ways a database is not the one that the migrations make. */
+class DifferenceError extends KasmDbError {
+  /** Goes into the result. */
+  readonly fields: { differences: Difference[] };
+
+  constructor(differences: Difference[]) {
+    const lines = differences.slice(0, MAX_SHOWN).map(describe);
+    if (differences.length > MAX_SHOWN) lines.push(`and ${differences.length - MAX_SHOWN} more`);
+    super(
+      'integrity',
+      `the database differs from what the migrations make, nothing was recorded:\n${lines.map((line) => `  ${line}`).join('\n')}`,
+      { hint: 'put them right by hand, or accept them as they are: kasm-db adopt --allow-differences' },
+    );
+    this.fields = { differences };
+  }
+}
+
+function describe({ change, object, property, expected, actual }: Difference): string {
+  if (change !== 'changed') return `${change}: ${object}`;
+  return `${object}: ${property} is ${actual ?? 'none'}, not ${expected ?? 'none'}`;
+}
