@@ -181,7 +181,8 @@ export function parse(argv: readonly string[]): Call | undefined {
     command('new')
       .description('create the next migration and its down script')
       .argument('<name>', 'such as add_users_locale')
-      .option('--no-transaction', 'the file runs statement by statement'),
+      .option('--no-transaction', 'the file runs statement by statement')
+      .option('--from-export <file>', "write what leads from the newest snapshot to Kasm's Export Schema file"),
     { offline: true },
     ([name], options) =>
       async () =>

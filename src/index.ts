@@ -7,6 +7,7 @@
  * if (result.outcome !== 'ok') console.error(result.error?.message);
  * ```
  */
+import type { AdoptCommandOptions } from './commands/adopt.js';
 import { type BootstrapCommandOptions, bootstrapCommand } from './commands/bootstrap.js';
 import { type CheckOptions, checkCommand } from './commands/check.js';
 import { type Answer, type CommandContext, execute, type GlobalOptions } from './commands/command.js';
@@ -17,9 +18,11 @@ import type { RepairCommandOptions } from './commands/repair.js';
 import type { RollbackCommandOptions } from './commands/rollback.js';
 import type { SeedCommandOptions } from './commands/seed.js';
 import { statusCommand } from './commands/status.js';
+import type { VerifyOptions } from './commands/verify.js';
 import type { RunEvents } from './migrate/context.js';
 import type { Result } from './report/result.js';
 
+export type { AdoptCommandOptions } from './commands/adopt.js';
 export type { BootstrapCommandOptions } from './commands/bootstrap.js';
 export type { CheckOptions } from './commands/check.js';
 export type { GlobalOptions } from './commands/command.js';
@@ -29,9 +32,10 @@ export type { PlanOptions } from './commands/plan.js';
 export type { RepairCommandOptions } from './commands/repair.js';
 export type { RollbackCommandOptions } from './commands/rollback.js';
 export type { SeedCommandOptions } from './commands/seed.js';
+export type { VerifyOptions } from './commands/verify.js';
 export { EXIT_CODES, type Outcome } from './errors.js';
 export type { RunEvents } from './migrate/context.js';
-export type { DatabaseInfo, ErrorInfo, Result, RunInfo } from './report/result.js';
+export type { DatabaseInfo, DifferenceInfo, ErrorInfo, Result, RunInfo } from './report/result.js';
 
 /** What every call takes besides its own options. */
 export interface CallOptions extends GlobalOptions {
@@ -56,6 +60,18 @@ export function check(options: CallOptions & CheckOptions = {}): Promise<Result>
 /** With the admin login in DATABASE_MASTER_USER and DATABASE_MASTER_PASSWORD: role, database, extension, history, grants. */
 export function bootstrap(options: CallOptions & BootstrapCommandOptions = {}): Promise<Result> {
   return call('bootstrap', options, true, (ctx) => bootstrapCommand(ctx, options));
+}
+
+/** Takes over a database that Kasm itself has made: compares, then records the migrations without running them. */
+export function adopt(options: CallOptions & AdoptCommandOptions = {}): Promise<Result> {
+  return call('adopt', options, true, async (ctx) => (await import('./commands/adopt.js')).adoptCommand(ctx, options));
+}
+
+/** Drift: compares the live catalog with what the migrations make. `differences` lists it. */
+export function verify(options: CallOptions & VerifyOptions = {}): Promise<Result> {
+  return call('verify', options, false, async (ctx) =>
+    (await import('./commands/verify.js')).verifyCommand(ctx, options),
+  );
 }
 
 /** Runs down scripts, last applied first. */

@@ -17,8 +17,9 @@ type Columns = Map<string, ExportedColumn>;
 /**
  * What leads from a catalog to what Kasm's export lists; pure. New tables and columns, keys, types and NOT NULL are statements; what disappears is
  * a commented line, for a person to decide, and made optional, so that the new release can write.
+ * @param previous alembic_version that the migrations so far write
  */
-export function stepsTo(exported: ExportedSchema, base: Schema): Steps {
+export function stepsTo(exported: ExportedSchema, base: Schema, previous: string | undefined): Steps {
   const known = new Map(base.tables.filter(({ schema }) => schema === 'public').map((table) => [table.name, table]));
   const added = [...exported.tables].filter(([name]) => !known.has(name));
   const up: string[] = [];
@@ -36,7 +37,7 @@ export function stepsTo(exported: ExportedSchema, base: Schema): Steps {
     if (!exported.tables.has(name) && !NOT_EXPORTED.has(name))
       up.push(`-- ${name} is not in the export any more. To drop it with its rows:\n-- DROP TABLE ${ident(name)};`);
   }
-  version(exported, known, up, down);
+  version(exported, known, previous, up, down);
   return { up, down };
 }
 
@@ -152,7 +153,7 @@ function keys(
       up.push(`${alter} DROP CONSTRAINT ${ident(key.name)};`);
       down.unshift(`${alter} ADD CONSTRAINT ${ident(key.name)} ${key.definition};`);
     }
-    if (references && !wanted)
+    if (references && !wanted && !table?.columns.some((present) => present.name === column))
       up.push(`-- No foreign key: ${name}.${column} refers to ${references.table}, which the export leaves out.`);
     if (!wanted || same) continue;
     const target = known.get(wanted.table);
@@ -190,11 +191,19 @@ function keyName(table: string, column: string): string {
   return `${a}_${b}_fkey`;
 }
 
-function version(exported: ExportedSchema, known: ReadonlyMap<string, Table>, up: string[], down: string[]): void {
-  if (exported.alembicVersion === undefined) return;
+function version(
+  exported: ExportedSchema,
+  known: ReadonlyMap<string, Table>,
+  previous: string | undefined,
+  up: string[],
+  down: string[],
+): void {
+  if (exported.alembicVersion === undefined || exported.alembicVersion === previous) return;
   const value = literal(exported.alembicVersion);
-  if (known.has('alembic_version')) up.push(`UPDATE alembic_version SET version_num = ${value};`);
-  else {
+  if (known.has('alembic_version')) {
+    up.push(`UPDATE alembic_version SET version_num = ${value};`);
+    if (previous !== undefined) down.unshift(`UPDATE alembic_version SET version_num = ${literal(previous)};`);
+  } else {
     up.push(
       'CREATE TABLE alembic_version (\n    version_num varchar(32) NOT NULL,\n    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)\n);',
       `INSERT INTO alembic_version (version_num) VALUES (${value});`,

@@ -1,0 +1,47 @@
+import { KasmDbError } from '../errors.js';
+import type { Migration } from '../migrate/files.js';
+import { readExport } from './export.js';
+import { stepsTo } from './from-export.js';
+import { EMPTY_SCHEMA } from './model.js';
+import { requireSnapshot } from './snapshot.js';
+
+/**
+ * The two files of a migration that leads from the newest snapshot of a folder to what Kasm's export lists; from nothing where the folder has no
+ * migration yet.
+ * @param name of the new migration
+ * @param before the folder's migrations
+ * @throws KasmDbError usage
+ */
+export async function exportMigration(
+  name: string,
+  file: string,
+  folder: string,
+  before: readonly Migration[],
+): Promise<{ up: string; down: string }> {
+  const exported = readExport(file);
+  const newest = before.at(-1);
+  const base = newest ? (await requireSnapshot(folder, newest.name)).schema : EMPTY_SCHEMA;
+  const previous = before.findLast(({ vendorVersion }) => vendorVersion !== undefined)?.vendorVersion;
+  const { up, down } = stepsTo(exported, base, previous);
+  if (up.length === 0) {
+    throw new KasmDbError('usage', `${file} lists nothing that the newest snapshot (${newest?.name}) has not got`, {
+      hint: 'there is nothing to migrate',
+    });
+  }
+  const release = exported.alembicVersion
+    ? `the release of Kasm with alembic_version ${exported.alembicVersion}`
+    : file;
+  const head = [
+    ...(newest ? ['-- kasm-db: lock-timeout 2s'] : []),
+    `-- Leads from ${newest?.name ?? 'an empty database'} to ${release}. Made by kasm-db new --from-export: read it, and decide what stands`,
+    '-- in comments. The export lists no defaults, indexes and other keys; see docs/ASSUMPTIONS.md.',
+    '',
+  ];
+  const note = down.some((line) => line.includes('SET NOT NULL'))
+    ? ['-- SET NOT NULL fails where a row has no value by now.', '']
+    : [];
+  return {
+    up: `${[...head, ...up].join('\n')}\n`,
+    down: `${[`-- Undoes ${name}.sql. What was commented out there is not undone here.`, '', ...note, ...down].join('\n')}\n`,
+  };
+}

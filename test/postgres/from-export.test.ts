@@ -1,0 +1,129 @@
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { check, migrate, shippedAnd } from '../fixtures/kasm/observe.js';
+import { introspected } from '../fixtures/schema/introspected.js';
+import { nextRelease } from '../fixtures/schema/next-release.js';
+import { newSecrets, seeded } from '../fixtures/seed/seeding.js';
+import { cli, folder } from '../support/cli.js';
+import { createDatabase } from '../support/database.js';
+
+const EXPORT = join(import.meta.dirname, '../fixtures/kasm/schema-1.19.0.txt');
+const SNAPSHOT = join(import.meta.dirname, '../../migrations/schema.snapshot.json');
+
+function withSnapshot(): string {
+  const dir = shippedAnd({});
+  copyFileSync(SNAPSHOT, join(dir, 'schema.snapshot.json'));
+  return dir;
+}
+
+describe('new --from-export › from 1.19.0 to a later release', () => {
+  it('5 tables, 30 columns, 4 types, 2 columns less, keys in a circle: applies to a seeded database; verify --against passes', async () => {
+    const db = await createDatabase();
+    const dir = withSnapshot();
+    expect((await migrate(db, dir)).json().error).toBeUndefined();
+    expect((await seeded(db, { secrets: newSecrets() })).counts.inserted).toBeGreaterThan(100);
+    const { yaml, added, retyped, removed } = nextRelease();
+    expect([added.length, retyped.length, removed.length]).toEqual([30, 4, 2]);
+    const file = join(folder({ 'next.yaml': yaml }), 'next.yaml');
+    const run = await cli(['new', 'Next release', '--from-export', file, '--migrations', dir]);
+    expect(run.code, run.stderr).toBe(0);
+    const up = readFileSync(join(dir, '0020_next_release.sql'), 'utf8');
+    const down = readFileSync(join(dir, '0020_next_release.down.sql'), 'utf8');
+    expect(up.match(/^CREATE TABLE /gm)).toHaveLength(5);
+    expect(up.match(/^ALTER TABLE .* ADD COLUMN /gm)).toHaveLength(30);
+    expect(up.match(/^ALTER TABLE .* TYPE /gm)).toHaveLength(4);
+    expect(up.match(/^-- ALTER TABLE .* DROP COLUMN /gm)).toHaveLength(2);
+    expect(up).not.toMatch(/^(DROP|ALTER TABLE .* DROP COLUMN)/m);
+
+    const before = await introspected(db);
+    const applied = await migrate(db, dir);
+    expect(applied.json(), up).toMatchObject({ exitCode: 0, current: '0020_next_release' });
+    expect((await check(db, dir)).code).toBe(0);
+    const verified = (await cli(['verify', '--json', '--against', file], db.env)).json();
+    expect(verified).toMatchObject({ exitCode: 0, differences: [] });
+    expect(verified.warnings).toEqual(
+      [...removed].sort().map((column) => expect.stringContaining(`column public.${column}`)),
+    );
+    expect((await cli(['verify', '--json', '--against', EXPORT], db.env)).json().exitCode, 'not the old one').toBe(6);
+    expect(await db.query('SELECT version_num FROM alembic_version')).toEqual([{ version_num: 'aa00bb11cc22' }]);
+
+    // The way back: the same catalog, but for what the seed's rows have got.
+    await db.query(`BEGIN; ${down} COMMIT`);
+    expect(await introspected(db)).toEqual(before);
+
+    // Whoever decides to drop what disappeared takes the comments away.
+    await db.query(`BEGIN; ${up.replace(/^-- (ALTER TABLE .* DROP COLUMN .*;)$/gm, '$1')} COMMIT`);
+    const dropped = (await cli(['verify', '--json', '--against', file], db.env)).json();
+    expect(dropped).toMatchObject({ exitCode: 0, differences: [] });
+    expect(dropped.warnings).toBeUndefined();
+  });
+
+  it('a stale snapshot, none, and nothing to do: exit 2, nothing is written', async () => {
+    const dir = withSnapshot();
+    const listed = readdirSync(dir).length;
+    const same = await cli(['new', 'same', '--json', '--from-export', EXPORT, '--migrations', dir]);
+    expect(same.json()).toMatchObject({ exitCode: 2, error: { message: expect.stringContaining('lists nothing') } });
+    writeFileSync(join(dir, '0020_more.sql'), 'SELECT 1;');
+    const stale = await cli(['new', 'x', '--json', '--from-export', EXPORT, '--migrations', dir]);
+    expect(stale.json()).toMatchObject({ exitCode: 2, error: { hint: expect.stringContaining('kasm-db capture') } });
+    expect(readdirSync(dir)).toHaveLength(listed + 1);
+  });
+});
+
+describe('new --from-export › from nothing', () => {
+  it("the 1.19.0 export gives a schema that verify --against accepts, and that kasm-db's own migrations agree with", async () => {
+    const db = await createDatabase();
+    const dir = folder({});
+    expect((await cli(['new', 'kasm', '--from-export', EXPORT, '--migrations', dir])).code).toBe(0);
+    const run = await migrate(db, dir);
+    expect(run.json()).toMatchObject({ exitCode: 0, current: '0001_kasm' });
+    expect((await cli(['verify', '--json', '--against', EXPORT], db.env)).json()).toMatchObject({
+      exitCode: 0,
+      differences: [],
+    });
+    await db.query(`BEGIN; ${readFileSync(join(dir, '0001_kasm.down.sql'), 'utf8')} COMMIT`);
+    expect((await introspected(db)).tables).toEqual([]);
+  });
+});
+
+describe('verify --against › Kasm’s own migrations', () => {
+  it('agree with the export in both forms; each kind of drift is told', async () => {
+    const db = await createDatabase();
+    await migrate(db);
+    expect((await cli(['verify', '--json', '--against', EXPORT], db.env)).json()).toMatchObject({
+      exitCode: 0,
+      differences: [],
+    });
+    await db.query(`ALTER TABLE users ALTER username TYPE text; ALTER TABLE zones DROP zone_name; DROP TABLE accounting;
+      ALTER TABLE user_groups DROP CONSTRAINT user_groups_user_id_fkey; ALTER TABLE api_configs ALTER name DROP NOT NULL;
+      UPDATE alembic_version SET version_num = 'other'`);
+    const { differences = [], exitCode } = (await cli(['verify', '--json', '--against', EXPORT], db.env)).json();
+    expect(exitCode).toBe(6);
+    const told = differences.map(({ change, object, property = '' }) => `${change} ${object} ${property}`.trim());
+    expect(told).toEqual(
+      expect.arrayContaining([
+        'changed alembic_version version_num',
+        'missing table public.accounting',
+        'changed column public.users.username type',
+        'missing column public.zones.zone_name',
+        'changed column public.user_groups.user_id foreign_key',
+        'changed column public.api_configs.name required',
+      ]),
+    );
+    expect(told).toHaveLength(6);
+  });
+
+  it.each([
+    ['not YAML', 'a: [', 'not YAML'],
+    ['a list', '- a', 'map of tables'],
+    ['an unknown type', 'users:\n  a: {type: WORM, required: false}\n', 'e.yaml:2: users.a: unknown type "WORM"'],
+    ['a reference to nothing', 'users:\n  a: {type: UUID, required: false, foreign_key: users.b}\n', 'is not there'],
+    ['no table', 'alembic_version: x\n', 'no table'],
+    ['a column before a table', 'S a b\nuser_id UUID\n', 'before the first table'],
+  ])('%s: exit 2, with file and line', async (_, text, message) => {
+    const file = join(folder({ 'e.yaml': text }), 'e.yaml');
+    const run = await cli(['new', 'a', '--json', '--from-export', file, '--migrations', folder({})]);
+    expect(run.json()).toMatchObject({ exitCode: 2, error: { message: expect.stringContaining(message) } });
+  });
+});
