@@ -68,7 +68,7 @@ describe('adopt › refuses', () => {
   });
 
   it.each([
-    ['a table is gone', 'DROP TABLE accounting', 'missing: table public.accounting'],
+    ['a table is gone', 'DROP TABLE used_refresh_tokens', 'missing: table public.used_refresh_tokens'],
     ['a column is gone', 'ALTER TABLE users DROP locked', 'missing: column public.users.locked'],
     [
       'a column is of another type',

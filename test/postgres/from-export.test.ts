@@ -95,7 +95,7 @@ describe('verify --against › Kasm’s own migrations', () => {
       exitCode: 0,
       differences: [],
     });
-    await db.query(`ALTER TABLE users ALTER username TYPE text; ALTER TABLE zones DROP zone_name; DROP TABLE accounting;
+    await db.query(`ALTER TABLE users ALTER username TYPE text; ALTER TABLE zones DROP zone_name; DROP TABLE used_refresh_tokens;
       ALTER TABLE user_groups DROP CONSTRAINT user_groups_user_id_fkey; ALTER TABLE api_configs ALTER name DROP NOT NULL;
       UPDATE alembic_version SET version_num = 'other'`);
     const { differences = [], exitCode } = (await cli(['verify', '--json', '--against', EXPORT], db.env)).json();
@@ -104,7 +104,7 @@ describe('verify --against › Kasm’s own migrations', () => {
     expect(told).toEqual(
       expect.arrayContaining([
         'changed alembic_version version_num',
-        'missing table public.accounting',
+        'missing table public.used_refresh_tokens',
         'changed column public.users.username type',
         'missing column public.zones.zone_name',
         'changed column public.user_groups.user_id foreign_key',
