@@ -6,14 +6,14 @@ import { cancellable, runScript } from '../postgres/query.js';
 import { isServerError, sqlstateOf } from '../postgres/sqlstate.js';
 import { excerpt, lineAt } from '../postgres/statements.js';
 import { RESET_SQL, type SessionOptions, sessionSql } from '../postgres/transaction.js';
-import { jittered, now, sleep } from '../time.js';
+import { now, sleep } from '../time.js';
 import { rollback } from './apply.js';
 import type { Context } from './context.js';
 import { doubtHint } from './doubt.js';
 import { migrationFailure } from './failure.js';
 import type { Migration } from './files.js';
 import { indexState, isSameIndex } from './index-leftover.js';
-import { type TableWaits, watched, withBlockers } from './table-wait.js';
+import { retryPause, type TableWaits, watched, withBlockers } from './table-wait.js';
 
 export interface NoTransactionOptions {
   session: SessionOptions;
@@ -171,7 +171,7 @@ async function inTransaction(
       return;
     } catch (error) {
       await rollback(client);
-      const pause = jittered(Math.min(250 * 2 ** tries, 5000));
+      const pause = retryPause(tries, lockTimeoutMs);
       if (sqlstateOf(error) !== '55P03' || now() + pause > options.deadline) throw error;
       await sleep(pause, ctx.signal);
     }

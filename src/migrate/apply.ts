@@ -6,11 +6,11 @@ import { cancellable, runScript } from '../postgres/query.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { splitStatements } from '../postgres/statements.js';
 import { beginSql, RESET_SQL, type SessionOptions } from '../postgres/transaction.js';
-import { jittered, now, sleep } from '../time.js';
+import { now, sleep } from '../time.js';
 import type { Context } from './context.js';
 import { migrationFailure } from './failure.js';
 import type { Migration } from './files.js';
-import { addWait, type TableWaits, watched, withBlockers } from './table-wait.js';
+import { addWait, retryPause, type TableWaits, watched, withBlockers } from './table-wait.js';
 
 /** A larger message is sent in pieces: the server needs some 25 times its size in memory to parse it. */
 const MAX_MESSAGE_CHARACTERS = 1_000_000;
@@ -49,6 +49,8 @@ export async function applyInTransaction(
   options: ApplyOptions,
 ): Promise<Applied> {
   const sql = await migration.sql();
+  const patienceMs = options.deadline - now();
+  let { deadline } = options;
   for (let tries = 0; ; tries++) {
     const started = now();
     try {
@@ -56,8 +58,10 @@ export async function applyInTransaction(
     } catch (error) {
       await rollback(client);
       const retryable = RETRYABLE.has(sqlstateOf(error) ?? '');
-      const pause = jittered(Math.min(250 * 2 ** tries, 5000));
-      if (!retryable || now() + pause > options.deadline) {
+      const pause = retryPause(tries, migration.lockTimeoutMs ?? options.session.lockTimeoutMs);
+      // Work that came before the lock was asked for is no waiting either.
+      if (tries === 0) deadline = now() + patienceMs;
+      if (!retryable || now() + pause > deadline) {
         if (retryable) addWait(options.waits, started);
         throw withBlockers(error, options.waits);
       }

@@ -143,7 +143,10 @@ interface Run {
   ctx: Context;
   client: Client;
   session: SessionOptions;
+  /** When to give up waiting for locks. */
   deadline: number;
+  /** How long to wait for them, in milliseconds. */
+  patienceMs: number;
   log: RunLog;
   look: Look;
   plan: Plan<Migration>;
@@ -168,6 +171,7 @@ async function planUnderLock(
     client,
     session,
     deadline,
+    patienceMs: options.lockTimeoutMs,
     log: newRun(),
     look: state,
     plan: planned,
@@ -238,6 +242,8 @@ async function driveRun(
   try {
     await drive(pending, async (migration, i) => {
       ctx.events.migrationStarted?.(migration.name, i, pending.length);
+      // Each migration has the whole patience: what the ones before it took is no waiting.
+      run.deadline = now() + run.patienceMs;
       const ms = await apply(migration, i);
       if (ms === undefined) return;
       applied.push({ name: migration.name, ms });

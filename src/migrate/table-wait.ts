@@ -1,7 +1,7 @@
 import { KasmDbError } from '../errors.js';
 import { type Blocker, describeBlockers } from '../postgres/blocker.js';
 import type { Client } from '../postgres/connect.js';
-import { now } from '../time.js';
+import { jittered, now } from '../time.js';
 import type { Context } from './context.js';
 
 /** What a run has waited for table locks; goes into its result. */
@@ -72,6 +72,20 @@ export function withBlockers(error: unknown, { blockers, migration }: TableWaits
     hint: `let these sessions end${end}; then run the same command again, or give it more time with --lock-timeout`,
     cause: error.cause,
   });
+}
+
+/** A pause between two attempts is never longer, in milliseconds. */
+const MAX_PAUSE_MS = 5000;
+
+/**
+ * How long to leave a table to others after an attempt gave way: what queued up behind the attempt has to drain, or it would add up
+ * from attempt to attempt.
+ * @param tries attempts before this one
+ * @param lockTimeoutMs how long that attempt made others wait
+ * @returns milliseconds, jittered
+ */
+export function retryPause(tries: number, lockTimeoutMs: number): number {
+  return jittered(Math.min(Math.max(250 * 2 ** tries, lockTimeoutMs), MAX_PAUSE_MS));
 }
 
 /** Milliseconds since `started` are counted as waited for tables. */

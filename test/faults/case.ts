@@ -43,7 +43,7 @@ export interface Outcome {
 
 /** An established connection that goes silent is reset after this, in milliseconds, as TCP keepalive does it after minutes. */
 const SILENCE_MS = 300;
-const HUNG_MS = 60_000;
+const HUNG_MS = 120_000;
 
 const admins = new Map<number, pg.Pool>();
 
@@ -173,8 +173,8 @@ export function faultCase(way: Way, at: number, fault: Fault, chance: number, ex
     const again = await migrate({
       env: env(way.port, database),
       migrations: way.files,
-      lockTimeout: '30s',
-      connectTimeout: '10s',
+      lockTimeout: '2m',
+      connectTimeout: '20s',
     });
     const manual = again.outcome === 'integrity' && again.error?.hint?.includes('kasm-db repair') === true;
     if (manual) return { manual };

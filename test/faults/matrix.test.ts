@@ -8,7 +8,7 @@ import { DIRECT, POOLED, ROLE } from './run.js';
 
 /** KASM_DB_FAULT_CASES=N runs N of them; all points and faults are about 15,000. */
 const CASES = Number(process.env.KASM_DB_FAULT_CASES ?? rounds(24, 1500));
-const AT_ONCE = 4;
+const AT_ONCE = Number(process.env.KASM_DB_FAULT_AT_ONCE ?? 4);
 const VERSIONS: Version[] = rounds(0, 1) ? [13, 16, 18] : [16];
 
 describe('a run of 12 migrations, disturbed at each message of the protocol', () => {
