@@ -206,6 +206,11 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
       { host: 'a.b' },
       /--from-literal=db-password="\$\(openssl rand -hex 16\)".*service-token/,
     ],
+    [
+      'a gate that waits longer than its Deployment may',
+      { ...REQUIRED, 'kasm-db': { gate: { wait: '1h' } } },
+      /progressDeadlineSeconds \(900\) must be longer than kasm-db\.gate\.wait \(1h\)/,
+    ],
     ['several guac pods behind one Service', { ...LEGACY, guac: { replicas: 2 } }, /guac\.replicas must be 1/],
   ])('refuses %s', (_, values, message) => {
     expect(refusal(values)).toMatch(message);

@@ -1,6 +1,8 @@
 /** The charts on a real cluster: `npm run test:cluster`. */
 import { spawnSync } from 'node:child_process';
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   apply,
@@ -419,6 +421,48 @@ describe('Show 5: a wrong password', () => {
     expect(said.stdout).toMatch(/refuses the login/);
     printed.push(said.stdout, notes);
     await release.remove();
+  });
+});
+
+describe('the documented commands', () => {
+  it("README's lines install from chart/, without -n, and again with --replace", async () => {
+    await kubectl('delete', 'namespace', 'kasm-helm', '--ignore-not-found', '--wait');
+    await run('helm', ['uninstall', 'kasmdemo', '-n', 'default']);
+    const readme = readFileSync(`${CHARTS}/kasm-single-zone/README.md`, 'utf8');
+    const lines = /## Install[\s\S]*?```sh\n([\s\S]*?)```/.exec(readme)?.[1] ?? '';
+    expect(lines).toMatch(/^helm install --replace kasmdemo kasm-single-zone /m);
+    const folder = mkdtempSync(join(tmpdir(), 'kasm-db-cluster-'));
+    for (const chart of ['kasm-db', 'kasm-single-zone']) symlinkSync(`${CHARTS}/${chart}`, join(folder, chart));
+    // Only the images are others.
+    const {
+      namespace: _,
+      host: __,
+      ...images
+    } = values('kasm-helm', '0.1.0', WITHOUT_GATEWAYS) as Record<string, unknown>;
+    writeFileSync(join(folder, 'images.json'), JSON.stringify(images));
+    const withImages = lines.replace(/^helm install .*$/m, `$& --values images.json --wait --timeout ${HELM_TIMEOUT}`);
+    const installed = await run('sh', ['-ec', withImages], { cwd: folder });
+    expect(installed.code, installed.stderr).toBe(0);
+    expect(await readyPods('kasm-helm', 'kasm-api')).toHaveLength(3);
+    // The notes say how to read the administrator's password.
+    const command = /^ *(kubectl -n kasm-helm get secret .*)$/m.exec(installed.stdout)?.[1] ?? '';
+    expect(await must('sh', ['-c', command])).toMatch(/^[A-Za-z0-9]{32}$/);
+    await must('helm', ['uninstall', 'kasmdemo', '--keep-history', '--wait']);
+    const again = /^helm install .*$/m.exec(withImages)?.[0] ?? '';
+    const replaced = await run('sh', ['-ec', again], { cwd: folder });
+    expect(replaced.code, replaced.stderr).toBe(0);
+    expect(await psqlBundled('kasm-helm', 'SELECT count(*) FROM kasm_db.migrations')).toBe(String(SCHEMA));
+    rows.push([
+      'bundled',
+      '--replace',
+      'helm',
+      "README's commands, and again",
+      'as it should',
+      `${(installed.ms / 1000).toFixed(1)} s`,
+    ]);
+    await must('helm', ['uninstall', 'kasmdemo']);
+    await kubectl('delete', 'namespace', 'kasm-helm', '--wait');
+    rmSync(folder, { recursive: true });
   });
 });
 

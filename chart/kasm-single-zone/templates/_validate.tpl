@@ -20,6 +20,11 @@
 {{- if not (or $database.bundled $database.host (and $database.existingSecret $database.keys.host)) -}}
 {{- fail "kasm-single-zone: database.bundled is false: set database.host, or database.existingSecret and database.keys.host" -}}
 {{- end -}}
+{{- $wait := $own.gate.wait -}}
+{{- $seconds := index (dict "ms" 0 "s" 1 "m" 60 "h" 3600) (regexFind "[a-z]+$" $wait) | mul (regexFind "^[0-9]+" $wait | int) -}}
+{{- if le (int $values.progressDeadlineSeconds) (int $seconds) -}}
+{{- fail (printf "kasm-single-zone: progressDeadlineSeconds (%d) must be longer than kasm-db.gate.wait (%s), or a Deployment that only waits counts as failed" (int $values.progressDeadlineSeconds) $wait) -}}
+{{- end -}}
 {{- if and (include "kasm.legacy" .) (gt (int $values.guac.replicas) 1) -}}
 {{- fail "kasm-single-zone: guac.replicas must be 1 before release 1.18: its workers are behind one Service, and a connection would reach another pod's" -}}
 {{- end -}}
