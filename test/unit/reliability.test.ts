@@ -4,12 +4,13 @@ import { describe, expect, it } from 'vitest';
 
 const ROOT = join(import.meta.dirname, '../..');
 const rows = readFileSync(join(ROOT, 'docs/RELIABILITY.md'), 'utf8')
-  .split('\n')
+  .split('\n## ')[0]
+  ?.split('\n')
   .filter((line) => /^\| \d+ /.test(line))
   .map((line) => {
     const [, trap = '', protection = '', test = '', without = ''] = line.split(' | ').join('|').split('|');
     return { number: Number.parseInt(trap, 10), protection, test, without };
-  });
+  }) as { number: number; protection: string; test: string; without: string }[];
 
 describe('docs/RELIABILITY.md', () => {
   it('has a row for each of the 41 traps, in order', () => {
