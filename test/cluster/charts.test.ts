@@ -424,6 +424,26 @@ describe('Show 5: a wrong password', () => {
   });
 });
 
+describe('a release before 1.18', () => {
+  it('has Share and Redis, which wakes the gates', async () => {
+    const release = await Release.in('kasm-test-legacy', 'bundled', { release: '1.17.0' });
+    await release.step('install of 1.17: Share, Redis', () => release.install('0.2.0-slow'), {
+      migrations: SCHEMA + 1,
+      tag: '0.2.0-slow',
+    });
+    expect(await readyPods(release.ns, 'kasm-share')).toHaveLength(1);
+    // Redis wants its password, and the migrator rang.
+    const redis = (command: string) =>
+      kubectl('-n', release.ns, 'exec', 'deploy/kasm-redis', '--', 'sh', '-c', command);
+    expect(await redis('redis-cli ping 2>&1')).toMatch(/NOAUTH/);
+    expect(await redis('REDISCLI_AUTH=$REDIS_PASSWORD redis-cli info commandstats')).toMatch(
+      /cmdstat_publish:calls=1,/,
+    );
+    expect((await migratorResults(release.ns)).at(-1)).not.toHaveProperty('warnings');
+    await release.remove();
+  });
+});
+
 describe('the documented commands', () => {
   it("README's lines install from chart/, without -n, and again with --replace", async () => {
     await kubectl('delete', 'namespace', 'kasm-helm', '--ignore-not-found', '--wait');

@@ -105,6 +105,8 @@ export const values = (namespace: string, tag: string, more: object = {}): objec
       guac: { image: STANDIN, resources: small },
       rdpGateway: { image: STANDIN, resources: small },
       rdpHttpsGateway: { image: STANDIN, resources: small },
+      share: { image: STANDIN, resources: small },
+      redis: { image: STANDIN, resources: small },
       database: { image: STANDIN, resources: small },
       'kasm-db': { image: { repository: 'kasm-db', tag }, migrator: { resources: small }, gate: { resources: small } },
     },
