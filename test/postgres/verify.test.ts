@@ -105,6 +105,21 @@ describe('verify › a hundred single changes', () => {
   }, 1_200_000);
 });
 
+describe('verify › two equal databases', () => {
+  it('made in another order, with columns that came later or went: no difference', async () => {
+    const first = await createDatabase(13);
+    await first.query(`CREATE TABLE a (id integer PRIMARY KEY, x integer DEFAULT 1, y text NOT NULL);
+      CREATE TABLE b (id integer PRIMARY KEY, a integer REFERENCES a); CREATE INDEX i ON a (x); CREATE INDEX j ON a (y);
+      CREATE VIEW v AS SELECT id, y FROM a WHERE x IN (1, 2); CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'`);
+    const second = await createDatabase(18);
+    await second.query(`CREATE FUNCTION f() RETURNS integer LANGUAGE sql AS 'SELECT 1'; CREATE TABLE b (gone integer, a integer, id integer);
+      ALTER TABLE b DROP gone; CREATE TABLE a (y text CONSTRAINT named NOT NULL, id integer PRIMARY KEY); CREATE INDEX j ON a (y);
+      ALTER TABLE a ADD x integer DEFAULT 1; CREATE INDEX i ON a (x); ALTER TABLE b ADD PRIMARY KEY (id);
+      CREATE VIEW v AS SELECT a.id, a.y FROM a WHERE a.x IN (1, 2); ALTER TABLE b ADD FOREIGN KEY (a) REFERENCES a; COMMENT ON TABLE a IS 'words'`);
+    expect(diff(await introspected(first), await introspected(second))).toEqual([]);
+  });
+});
+
 describe('verify › what it says', () => {
   let db: TestDatabase;
   beforeAll(async () => {
