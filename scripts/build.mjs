@@ -18,6 +18,7 @@ const APART = {
   bell: 'src/gate/bell.ts',
   schema: 'src/commands/schema.ts',
   lint: 'src/lint/index.ts',
+  docs: 'src/commands/docs.ts',
   drive: 'src/migrate/drive.ts',
   'libpg-query': 'src/postgres/libpg-query.ts',
   'migration-sql': 'kasm-db:migration-sql',

@@ -168,6 +168,14 @@ export function parse(argv: readonly string[]): Call | undefined {
     (_, options) => async (ctx) => (await import('./commands/schema.js')).captureCommand(ctx, options as object),
   );
   on(
+    command('docs')
+      .description('the schema for people: of the database that is named, else of the one that the migrations make')
+      .option('--format <format>', 'html (default), mermaid or markdown')
+      .option('--out <file>', 'where to (default: stdout)'),
+    {},
+    (_, options) => async (ctx) => (await import('./commands/docs.js')).docsCommand(ctx, options as object),
+  );
+  on(
     command('lint')
       .description('what is unsafe in migrations, before they are applied; needs no database')
       .argument('[files...]', 'migrations to look at (default: all of the folder, as one first installation)')
@@ -244,6 +252,7 @@ const COMMANDS = [
   'adopt',
   'verify',
   'capture',
+  'docs',
   'lint',
   'new',
   'help',

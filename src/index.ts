@@ -11,6 +11,7 @@ import type { AdoptCommandOptions } from './commands/adopt.js';
 import { type BootstrapCommandOptions, bootstrapCommand } from './commands/bootstrap.js';
 import { type CheckOptions, checkCommand } from './commands/check.js';
 import { type Answer, type CommandContext, execute, type GlobalOptions } from './commands/command.js';
+import type { DocsOptions } from './commands/docs.js';
 import type { LintOptions } from './commands/lint.js';
 import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
 import { type PlanOptions, planCommand } from './commands/plan.js';
@@ -26,6 +27,7 @@ export type { AdoptCommandOptions } from './commands/adopt.js';
 export type { BootstrapCommandOptions } from './commands/bootstrap.js';
 export type { CheckOptions } from './commands/check.js';
 export type { GlobalOptions } from './commands/command.js';
+export type { DocsOptions } from './commands/docs.js';
 export type { LintOptions } from './commands/lint.js';
 export type { MigrateOptions } from './commands/migrate.js';
 export type { PlanOptions } from './commands/plan.js';
@@ -91,6 +93,11 @@ export function repair(options: CallOptions & RepairCommandOptions = {}): Promis
 /** Writes default rows and the credentials from Secrets. */
 export function seed(options: CallOptions & SeedCommandOptions = {}): Promise<Result> {
   return call('seed', options, true, async (ctx) => (await import('./commands/seed.js')).seedCommand(ctx, options));
+}
+
+/** The schema for people, as `page` or into a file. */
+export function docs(options: CallOptions & DocsOptions = {}): Promise<Result> {
+  return call('docs', options, false, async (ctx) => (await import('./commands/docs.js')).docsCommand(ctx, options));
 }
 
 /** What is unsafe in migrations; needs no database. `outcome` is integrity when there is a finding. */

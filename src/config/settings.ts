@@ -6,6 +6,9 @@ import { parseDuration } from './duration.js';
 import { readService } from './service-file.js';
 import { parseConnectionUrl } from './url.js';
 
+/** The message where nothing names a database. */
+export const NO_DATABASE = 'no database is given';
+
 export const SSL_MODES = ['disable', 'allow', 'prefer', 'require', 'verify-ca', 'verify-full'] as const;
 export type SslMode = (typeof SSL_MODES)[number];
 
@@ -165,7 +168,7 @@ export function resolveSettings(
   const dbname = get('dbname');
   const user = get('user');
   if (host === undefined && dbname === undefined && user === undefined) {
-    throw new KasmDbError('usage', 'no database is given', {
+    throw new KasmDbError('usage', NO_DATABASE, {
       hint: 'set KASM_DB_URL, or POSTGRES_HOST, POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD (each also as NAME_FILE), or use --host, --dbname and --user; --embedded starts a private PostgreSQL',
     });
   }

@@ -48,6 +48,8 @@ export interface Result {
     rewrite: 'no' | 'yes' | 'maybe';
     fresh?: true;
   }[];
+  /** Of `docs` without --out. */
+  page?: string;
   /** Of `plan --sql`. */
   sql?: { migration: string; file: string; sql: string }[];
   warnings?: string[];

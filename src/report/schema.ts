@@ -137,6 +137,7 @@ export const resultSchema = z.strictObject({
     )
     .optional(),
   sql: z.array(z.strictObject({ migration: z.string(), file: z.string(), sql: z.string() })).optional(),
+  page: z.string().optional(),
   warnings: z.array(z.string()).optional(),
   durationMs: z.number().int(),
   error: z

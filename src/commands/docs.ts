@@ -1,0 +1,86 @@
+import { writeFileSync } from 'node:fs';
+import { NO_DATABASE } from '../config/settings.js';
+import { areasOf } from '../docs/areas.js';
+import { htmlOf } from '../docs/html.js';
+import { markdownOf } from '../docs/markdown.js';
+import { mermaidOf } from '../docs/mermaid.js';
+import { isKasmDbError, KasmDbError, messageOf } from '../errors.js';
+import { connect } from '../postgres/connect.js';
+import { cancellable, disconnect } from '../postgres/query.js';
+import { introspect } from '../schema/introspect.js';
+import type { Schema } from '../schema/model.js';
+import { readSnapshot } from '../schema/snapshot.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+export interface DocsOptions {
+  /** html (default), mermaid or markdown. */
+  format?: string;
+  /** File to write; without it the page goes to stdout. */
+  out?: string;
+  /** Folder of migrations, with its schema.snapshot.json. */
+  migrations?: string;
+}
+
+const FORMATS = ['html', 'mermaid', 'markdown'];
+
+/** The schema for people: of the database that the settings name, else of the snapshot that ships with the migrations. */
+export async function docsCommand(
+  ctx: CommandContext,
+  { format = 'html', out, migrations }: DocsOptions,
+): Promise<Answer> {
+  if (!FORMATS.includes(format)) {
+    throw new KasmDbError('usage', `--format ${format} is not known`, { hint: `one of ${FORMATS.join(', ')}` });
+  }
+  const { schema, of, live } = await read(ctx, migrations);
+  const title = `Schema of ${of}`;
+  const areas = areasOf(userSchema(schema), await ctx.migrations());
+  const page =
+    format === 'html'
+      ? htmlOf(title, areas, await (await import('../docs/draw.js')).drawAll(areas))
+      : format === 'markdown'
+        ? markdownOf(title, areas)
+        : mermaidOf(areas);
+  const fields = live ? { database: describeDatabase(ctx.resolve()) } : {};
+  if (out === undefined) return { fields: { ...fields, page }, text: () => page.trimEnd() };
+  try {
+    writeFileSync(out, page);
+  } catch (error) {
+    throw new KasmDbError('usage', `cannot write ${out} (${messageOf(error)})`, { file: out, hint: 'correct --out' });
+  }
+  const count = areas.reduce((sum, { tables }) => sum + tables.length, 0);
+  const text = `${out}: ${count} tables in ${areas.length} areas, ${Math.round(Buffer.byteLength(page) / 1000)} kB.`;
+  return { fields, text: (s) => `${s.green('Wrote')} ${text}` };
+}
+
+async function read(
+  ctx: CommandContext,
+  folder: string | undefined,
+): Promise<{ schema: Schema; of: string; live: boolean }> {
+  if (hasDatabase(ctx)) {
+    const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
+    const schema = await cancellable(client, ctx.signal, () => introspect(client)).finally(() => disconnect(client));
+    return { schema, of: `database ${ctx.resolve().dbname}`, live: true };
+  }
+  const snapshot = await readSnapshot(folder);
+  if (!snapshot) {
+    throw new KasmDbError('usage', 'these migrations have no schema.snapshot.json, and no database is given', {
+      hint: 'write one with kasm-db capture, or name a database',
+    });
+  }
+  return { schema: snapshot.schema, of: folder ?? `Kasm Workspaces after ${snapshot.migration}`, live: false };
+}
+
+function hasDatabase(ctx: CommandContext): boolean {
+  try {
+    ctx.resolve();
+    return true;
+  } catch (error) {
+    if (isKasmDbError(error) && error.message === NO_DATABASE) return false;
+    throw error;
+  }
+}
+
+/** Our own history is no part of it. */
+function userSchema(schema: Schema): Schema {
+  return { ...schema, tables: schema.tables.filter((table) => table.schema !== 'kasm_db') };
+}

@@ -1,0 +1,125 @@
+import { readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { publishedSchema } from '../fixtures/kasm/catalog.js';
+import { migrate } from '../fixtures/kasm/observe.js';
+import { hasChromium, openPage } from '../support/chromium.js';
+import { cli, folder } from '../support/cli.js';
+import { createDatabase } from '../support/database.js';
+
+const published = [...publishedSchema().tables];
+/** The published ones, alembic_version, and the placeholders logs and licenses. */
+const TABLES = 77;
+const MAX_BYTES = 1_500_000;
+
+let path: string;
+let html: string;
+beforeAll(async () => {
+  path = join(folder({ 'x.txt': '' }), 'schema.html');
+  const run = await cli(['docs', '--out', path]);
+  expect(run.code, run.stderr).toBe(0);
+  expect(run.stdout).toContain(`${TABLES} tables`);
+  html = readFileSync(path, 'utf8');
+});
+
+describe('docs', () => {
+  it('HTML: one file below 1.5 MB that names nothing outside of it, with every published table and column', () => {
+    expect(statSync(path).size).toBeLessThan(MAX_BYTES);
+    expect(
+      html.replaceAll('http://www.w3.org/2000/svg', '').replaceAll('http://www.w3.org/1999/xlink', ''),
+    ).not.toMatch(/https?:\/\//);
+    for (const [table, columns] of published) {
+      expect(html).toContain(`id="table-${table}"`);
+      for (const column of columns.keys()) expect(html).toContain(`id="column-${table}.${column}"`);
+    }
+  });
+
+  it('Mermaid and Markdown: every table, and links by foreign key', async () => {
+    const mermaid = await cli(['docs', '--format', 'mermaid']);
+    expect(mermaid.stdout).toMatch(/"companies" \|o--o\{ "users" : company_id/);
+    const markdown = await cli(['docs', '--format', 'markdown', '--json']);
+    for (const [table] of published) {
+      expect(mermaid.stdout).toContain(`"${table}"`);
+      expect(markdown.json().page).toContain(`### ${table}\n`);
+    }
+    expect(markdown.json().page).toMatch(/\| `company_id` \| uuid \|.*→ `companies.company_id`/);
+  });
+
+  it('a database that is named is read instead; text from it cannot become markup', async () => {
+    const db = await createDatabase();
+    await migrate(
+      db,
+      folder({
+        '0001_a.sql':
+          'CREATE TABLE "<b>" ("x""y" int PRIMARY KEY, note text DEFAULT \'</script>\');\nCOMMENT ON TABLE "<b>" IS \'<img src=x onerror=alert(1)>\';\nCREATE TABLE c (b int REFERENCES "<b>");\n',
+      }),
+    );
+    const out = join(folder({ 'x.txt': '' }), 'live.html');
+    const run = await cli(['docs', '--out', out], db.env);
+    expect(run.code, run.stderr).toBe(0);
+    const page = readFileSync(out, 'utf8');
+    expect(page).toContain(`database ${db.name}`);
+    expect(page).not.toContain('kasm_db.migrations');
+    expect(page).not.toContain('<img');
+    expect(page.match(/<\/script>/g)).toHaveLength(1);
+    expect(page).toContain('Referenced by');
+  });
+
+  it('an unknown format, a folder without a snapshot, a file that cannot be written: exit 2', async () => {
+    expect((await cli(['docs', '--format', 'pdf'])).code).toBe(2);
+    expect((await cli(['docs', '--migrations', folder({ '0001_a.sql': 'SELECT 1;' })])).code).toBe(2);
+    expect((await cli(['docs', '--out', '/nowhere/at/all.html'])).code).toBe(2);
+  });
+});
+
+describe.skipIf(!hasChromium())('docs › in a real browser', () => {
+  it('search finds users; 74 tables and 1,028 columns are there; diagrams, links and the theme work; no complaint', async () => {
+    const page = await openPage(pathToFileURL(path).href);
+    try {
+      const names = await page.run<string[]>(
+        "[...document.querySelectorAll('article.table')].map((a) => a.id.slice(6))",
+      );
+      expect(names).toHaveLength(TABLES);
+      expect(published.filter(([table]) => !names.includes(table))).toEqual([]);
+      const rows = new Set(
+        await page.run<string[]>("[...document.querySelectorAll('tbody tr')].map((row) => row.id.slice(7))"),
+      );
+      const columns = published.flatMap(([table, own]) => [...own.keys()].map((column) => `${table}.${column}`));
+      expect(columns).toHaveLength(1028);
+      expect(columns.filter((column) => !rows.has(column))).toEqual([]);
+
+      const search = (text: string) =>
+        page.run<
+          string[]
+        >(`(() => { const s = document.getElementById('search'); s.value = ${JSON.stringify(text)}; s.dispatchEvent(new Event('input'));
+          return [...document.querySelectorAll('#found a')].map((a) => a.textContent); })()`);
+      expect((await search('users'))[0]).toBe('users');
+      expect(await search('company_id')).toContain('users.company_id');
+      expect(await search('no such thing')).toEqual([]);
+      expect(await search('')).toEqual([]);
+
+      const dead =
+        "[...document.querySelectorAll('a')].filter((a) => !document.getElementById(decodeURIComponent((a.getAttribute('href') ?? '').slice(1)))).length";
+      expect(await page.run(dead)).toBe(0);
+      expect(
+        await page.run(
+          "[...document.querySelectorAll('.diagram')].filter((d) => !d.querySelector('svg .node')).length",
+        ),
+      ).toBe(0);
+      // No text leaves its box.
+      const outside = `[...document.querySelectorAll('.diagram .node')].flatMap((node) => {
+        const right = Math.max(...[...node.querySelectorAll('polygon, path')].map((box) => box.getBoundingClientRect().right));
+        return [...node.querySelectorAll('text')].filter((text) => text.getBoundingClientRect().right > right + 1).map((text) => text.textContent);
+      })`;
+      expect(await page.run(outside)).toEqual([]);
+      const background = 'getComputedStyle(document.body).backgroundColor';
+      const before = await page.run(background);
+      await page.run("document.getElementById('theme').click()");
+      expect(await page.run(background)).not.toBe(before);
+      expect(page.complaints).toEqual([]);
+    } finally {
+      await page.close();
+    }
+  });
+});
