@@ -148,7 +148,7 @@ describe('output › text', () => {
   it('plan and --dry-run: what would be done, in order', async () => {
     const plan = await cli(['plan', ...MINE], empty.env);
     expect(plan.stdout).toBe(
-      'MIGRATION   RUNS IN\n0001_users  one transaction\n0002_zones  one transaction\n\n2 to apply. Next: kasm-db migrate\n',
+      'MIGRATION   RUNS IN          LOCKS TABLES\n0001_users  one transaction  none that others use\n0002_zones  one transaction  none that others use\n\n2 to apply. Next: kasm-db migrate\n',
     );
     const dry = await cli(['migrate', '--dry-run', ...MINE], empty.env);
     expect(dry.stdout).toBe('Would apply, in this order:\n  0001_users\n  0002_zones\n');
