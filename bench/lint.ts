@@ -11,7 +11,7 @@ const SQUAWK = [join(process.cwd(), 'bench/node_modules/.bin/squawk'), 'squawk']
 });
 /** Style rules of squawk's that say nothing of safety; our migrations have their own conventions. */
 const STYLE =
-  'prefer-text-field,prefer-bigint-over-int,prefer-bigint-over-smallint,prefer-identity,prefer-timestamptz,prefer-robust-stmts,require-timeout-settings,require-table-schema,prefer-repack';
+  'prefer-text-field,prefer-bigint-over-int,prefer-bigint-over-smallint,prefer-identity,prefer-timestamptz,prefer-robust-stmts,require-timeout-settings,require-table-schema';
 
 const scratch = mkdtempSync(join(tmpdir(), 'kasm-db-lint-'));
 process.on('exit', () => rmSync(scratch, { recursive: true, force: true }));
