@@ -37,6 +37,17 @@ async function died(db: TestDatabase): Promise<void> {
   await db.superQuery(
     'SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
   );
+  await waitFor(
+    async () =>
+      (
+        await db.superQuery(
+          'SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()',
+        )
+      ).length === 0
+        ? [1]
+        : [],
+    'the backend to be gone',
+  );
 }
 
 describe('gate › says what it waits for', () => {
