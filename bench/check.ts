@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { benchServer, bundle, KASM_DB, measure, print, psql, ROOT } from './support.js';
+import { benchServer, bundle, EXECUTABLE, KASM_DB, measure, print, psql, ROOT } from './support.js';
 
 const RUNS = Number(process.env.BENCH_RUNS ?? 30);
 const server = await benchServer();
@@ -25,12 +25,11 @@ try {
     RUNS,
   );
   print('check on an up-to-date database', rows);
-  const executable = join(ROOT, 'dist-exe/kasm-db');
-  if (path && existsSync(executable)) {
+  if (path && existsSync(EXECUTABLE)) {
     const pairs = await measure(
       [
         { name: "psql -X -c 'select 1'", command: [path, '-X', '-c', 'select 1'], env },
-        { name: 'kasm-db --check, the executable', command: [executable, '--check'], env },
+        { name: 'kasm-db --check, the executable', command: [EXECUTABLE, '--check'], env },
       ],
       RUNS * 2,
     );

@@ -2,10 +2,10 @@
 
 import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { benchServer, KASM_DB, measure, print, psql } from './support.js';
+import { benchServer, EXECUTABLE, KASM_DB, measure, print, psql } from './support.js';
 
 const RUNS = Number(process.env.BENCH_RUNS ?? 15);
 const path = psql();
@@ -69,7 +69,7 @@ try {
   execFileSync(KASM_DB[0] as string, [...KASM_DB.slice(1), 'migrate', '--quiet'], {
     env: { ...process.env, ...server.env(template) },
   });
-  const envs: Record<string, string>[] = [{}, {}];
+  const envs: Record<string, string>[] = [{}, {}, {}];
   const fresh = (env: Record<string, string>) => async () => {
     Object.assign(env, server.env(await server.newDatabase(template)));
   };
@@ -87,6 +87,16 @@ try {
         env: envs[1],
         before: fresh(envs[1] as never),
       },
+      ...(existsSync(EXECUTABLE)
+        ? [
+            {
+              name: 'kasm-db seed, the executable',
+              command: [EXECUTABLE, 'seed', '--quiet', '--seeds', document],
+              env: envs[2] as never,
+              before: fresh(envs[2] as never),
+            },
+          ]
+        : []),
     ],
     RUNS,
   );

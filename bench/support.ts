@@ -33,6 +33,8 @@ export interface BenchServer {
 }
 
 export const ROOT = resolve(import.meta.dirname, '..');
+/** What `npm run build:exe` makes; not there before. */
+export const EXECUTABLE = join(ROOT, 'dist-exe/kasm-db');
 export const KASM_DB = [process.execPath, join(ROOT, 'dist/kasm-db.cjs')];
 
 /** psql's own binary: Debian's wrapper script costs 15 ms more. */

@@ -19,6 +19,7 @@ const APART = {
   schema: 'src/commands/schema.ts',
   lint: 'src/lint/index.ts',
   docs: 'src/commands/docs.ts',
+  certificate: 'src/seed/certificate.ts',
   drive: 'src/migrate/drive.ts',
   'libpg-query': 'src/postgres/libpg-query.ts',
   'migration-sql': 'kasm-db:migration-sql',
@@ -55,8 +56,8 @@ await Promise.all([
       entryPoints: [file],
       outfile: `${out}/${name}.cjs`,
       ...cjs,
-      // It reads the parser as the bundle does.
-      ...(name === 'lint' ? { plugins: [apart, ...common.plugins] } : {}),
+      // The parser and what signs certificates: read as the bundle reads them.
+      ...(['lint', 'seed'].includes(name) ? { plugins: [apart, ...common.plugins] } : {}),
     }),
   ),
   build({

@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import { EXIT_CODES, type Outcome } from '../errors.js';
 import type { Result } from './result.js';
 

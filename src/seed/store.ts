@@ -1,4 +1,4 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash, hash, randomUUID } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { escapeIdentifier, escapeLiteral } from 'pg';
@@ -68,9 +68,7 @@ export async function readRemembered(client: Client): Promise<Remembered[]> {
 
 /** Salted, so that equal values in two rows don't show, and none can be looked up in a table of hashes. */
 export function fingerprint(salt: string, value: string | null): string {
-  return createHash('sha256')
-    .update(value === null ? `${salt}n` : `${salt}v${value}`)
-    .digest('hex');
+  return hash('sha256', value === null ? `${salt}n` : `${salt}v${value}`);
 }
 
 /** 122 random bits as hex; node:crypto makes UUIDs from a pool, ten times as fast as single random bytes. */
@@ -278,8 +276,9 @@ export async function remember(client: Client, rows: readonly Remembered[], appV
     client,
     'remembering the rows',
     `INSERT INTO kasm_db.seeds (table_name, row_key, doc_key, salt, columns, app_version)
-  SELECT d ->> 'table', d ->> 'rowKey', d ->> 'docKey', d ->> 'salt', (d -> 'columns')::jsonb, ${escapeLiteral(appVersion)}
-  FROM pg_temp.kasm_db_remember i, LATERAL (SELECT ${decoded('i.doc')}::json AS d) x
+  SELECT d."table", d."rowKey", d."docKey", d.salt, d.columns, ${escapeLiteral(appVersion)}
+  FROM pg_temp.kasm_db_remember i,
+    json_to_record(${decoded('i.doc')}::json) AS d("table" text, "rowKey" text, "docKey" text, salt text, columns jsonb)
   ON CONFLICT (table_name, doc_key) DO UPDATE SET row_key = excluded.row_key, salt = excluded.salt, columns = excluded.columns,
     app_version = excluded.app_version, seeded_at = now();`,
   );

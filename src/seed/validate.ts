@@ -1,4 +1,4 @@
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Column, Table } from './catalog.js';
 import { docKeyOf } from './decide.js';
 import type { Problem, SeedRow } from './documents.js';
