@@ -5,7 +5,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { common, version } from './bundle.mjs';
+import { common, lightCrypto, version } from './bundle.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const OUT = join(ROOT, 'dist-exe');
@@ -69,8 +69,11 @@ const lazyBuiltins = {
     }));
   },
 };
-/** Bun has Web Crypto at hand, and node:crypto is what it loads late: so pg keeps its own login. */
-const plugins = [...common.plugins.filter(({ name }) => name !== 'pg-without-web-crypto'), lazyBuiltins];
+const plugins = [
+  ...common.plugins.filter(({ name }) => name !== 'pg-without-web-crypto'),
+  lightCrypto('src/postgres/pg-crypto-bun.ts'),
+  lazyBuiltins,
+];
 
 const cpus = process.argv.slice(2).length > 0 ? process.argv.slice(2) : [process.arch];
 for (const cpu of cpus) if (!(cpu in CPUS)) throw new Error(`no executable for ${cpu}; there are ${Object.keys(CPUS)}`);
