@@ -9,8 +9,4 @@ import { join } from 'node:path';
 const base = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
 // Node 20 has no such cache.
 if (base.startsWith('/') && base !== '/.cache') nodeModule.enableCompileCache?.(join(base, 'kasm-db'));
-// A gate waits more than it computes: without V8's middle compiler its peak memory is 2 MB smaller.
-if (process.argv.some((argument) => argument.startsWith('--wait'))) {
-  (require('node:v8') as typeof import('node:v8')).setFlagsFromString('--no-maglev');
-}
 require('./main.cjs');
