@@ -1,6 +1,7 @@
 import { insertOrder, isRequired, type Table } from './catalog.js';
-import type { Problem, SeedRow } from './documents.js';
+import type { SeedRow } from './documents.js';
 import { NATURAL_KEYS } from './natural-keys.js';
+import type { Problem } from './problems.js';
 import { fingerprint, newSalt, type Remembered, type RememberedColumn, rowKeyOf, type Write } from './store.js';
 import { looksLikeToken, tokensIn } from './tokens.js';
 

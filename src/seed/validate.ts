@@ -1,8 +1,9 @@
 import * as z from 'zod';
 import type { Column, Table } from './catalog.js';
 import { docKeyOf } from './decide.js';
-import type { Problem, SeedRow } from './documents.js';
+import type { SeedRow } from './documents.js';
 import { NATURAL_KEYS } from './natural-keys.js';
+import type { Problem } from './problems.js';
 import { looksLikeToken, parseToken, tokensIn } from './tokens.js';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;

@@ -220,39 +220,41 @@ describe('parseToken', () => {
 
 describe('mergeOverlay', () => {
   const documentOf = (file: string, body: string) => parseSeed(file, body);
-  const merged = (base: string, custom: string) =>
-    mergeOverlay([documentOf('seeds/a.yaml', base), documentOf('x/custom_properties.yaml', custom)]).map(
+  const merged = async (base: string, custom: string) =>
+    mergeOverlay([await documentOf('seeds/a.yaml', base), await documentOf('x/custom_properties.yaml', custom)]).map(
       ({ table: name, cells }) => [name, Object.fromEntries([...cells].map(([key, { value }]) => [key, value]))],
     );
-  it('a list replaces a list; an empty one or none does not', () => {
+  it('a list replaces a list; an empty one or none does not', async () => {
     const base = 'zones: [{zone_name: a}, {zone_name: b}]\ngroups: [{name: g}]';
-    expect(merged(base, 'zones: [{zone_name: c}]')).toEqual([
+    expect(await merged(base, 'zones: [{zone_name: c}]')).toEqual([
       ['groups', { name: 'g' }],
       ['zones', { zone_name: 'c' }],
     ]);
-    expect(merged(base, 'zones: []\ngroups:')).toHaveLength(3);
+    expect(await merged(base, 'zones: []\ngroups:')).toHaveLength(3);
   });
-  it('settings by name and category: the values that are given, over the row that is there', () => {
+  it('settings by name and category: the values that are given, over the row that is there', async () => {
     const base =
       'settings: [{setting_id: 1, category: c, name: a, value: x, title: T}, {category: d, name: a, value: y}]';
-    expect(merged(base, 'settings: [{category: c, name: a, value: z}, {category: e, name: a, value: n}]')).toEqual([
+    expect(
+      await merged(base, 'settings: [{category: c, name: a, value: z}, {category: e, name: a, value: n}]'),
+    ).toEqual([
       ['settings', { setting_id: 1, category: 'c', name: 'a', value: 'z', title: 'T' }],
       ['settings', { category: 'd', name: 'a', value: 'y' }],
       ['settings', { category: 'e', name: 'a', value: 'n' }],
     ]);
   });
-  it('group settings: the defaults, and the custom rows', () => {
+  it('group settings: the defaults, and the custom rows', async () => {
     const base = 'group_settings: [{name: a, group_id: null}, {name: b}, {name: a, group_id: g}]';
-    expect(merged(base, 'group_settings: [{name: a, group_id: h}]').map(([, cells]) => cells)).toEqual([
+    expect((await merged(base, 'group_settings: [{name: a, group_id: h}]')).map(([, cells]) => cells)).toEqual([
       { name: 'a', group_id: null },
       { name: 'b' },
       { name: 'a', group_id: 'h' },
     ]);
   });
-  it('the place of a merged value is where it stands', () => {
+  it('the place of a merged value is where it stands', async () => {
     const [merged] = mergeOverlay([
-      documentOf('a.yaml', 'settings:\n  - category: c\n    name: a\n    title: t\n'),
-      documentOf('custom_properties.yaml', 'settings:\n  - category: c\n    name: a\n\n    value: 1\n'),
+      await documentOf('a.yaml', 'settings:\n  - category: c\n    name: a\n    title: t\n'),
+      await documentOf('custom_properties.yaml', 'settings:\n  - category: c\n    name: a\n\n    value: 1\n'),
     ]);
     expect([merged?.file, merged?.line, merged?.cells.get('value')?.line]).toEqual(['custom_properties.yaml', 2, 5]);
   });
