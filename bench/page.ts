@@ -1,0 +1,110 @@
+import { execFileSync } from 'node:child_process';
+import { writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { join } from 'node:path';
+import type { Bench, Findings, Show, Timing } from './bench.js';
+import { PEERS } from './peers/index.js';
+import { ratio } from './shows.js';
+import { stored } from './store.js';
+import { median, psql, ROOT } from './support.js';
+
+/** A bench's table for the terminal. */
+export function summary(bench: Bench, findings: Findings): string {
+  return [...tables(findings), ...showLines(bench.shows?.(findings) ?? [])].join('\n');
+}
+
+/** Writes docs/BENCHMARKS.md from everything that is stored. */
+export function writePage(benches: Bench[]): void {
+  const found = benches.flatMap((bench) => {
+    const of = stored(bench.name);
+    return of ? [{ bench, ...of }] : [];
+  });
+  const shows = found.flatMap(({ bench, findings }) => bench.shows?.(findings) ?? []);
+  const lines = [
+    '# Benchmarks',
+    '',
+    'Made by `npm run bench`; do not edit by hand.',
+    '',
+    `Measured on ${found.at(-1)?.date.slice(0, 10) ?? 'no day yet'} on one machine of ${cpus().length} cores (${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux), which is noisy: read the ratios, not the milliseconds.`,
+    'All take turns (A B C A B C …), so that a machine whose speed drifts is the same to all. Each time is that of a whole cold process, from its start to its end, beside a PostgreSQL 16 on the same machine (loopback, SCRAM login, no TLS, data in memory, fsync off). "× floor" is the median of the ratios round by round; the spread is the smallest and the largest time.',
+    '',
+    `Versions: ${versions().join(', ')}.`,
+    '',
+    '## What was to be shown',
+    '',
+    ...showLines(shows),
+    '',
+    ...found.flatMap(({ bench, findings, commit }) => [
+      `## ${bench.title}`,
+      '',
+      bench.about,
+      '',
+      ...tables(findings),
+      '',
+      ...(findings.absent?.length ? [`Not measured: ${findings.absent.join('; ')}.`, ''] : []),
+      `Repeat it: \`npm run bench -- --only ${bench.name}\` (measured at ${commit}).`,
+      '',
+    ]),
+    '## Repeat all of it',
+    '',
+    '```sh',
+    'bench/peers/install.sh              # the peers, each where its toolchain is there; minutes',
+    'npm run build:exe                   # the executable',
+    'npm run bench                       # all; --list names the benches, --peers NAME,... and --runs N shorten it',
+    '```',
+    '',
+    'Raw times are kept in the cache folder (`KASM_DB_BENCH_CACHE`, by default `~/.cache/kasm-db-bench/results`); `npm run bench -- --page` writes this page from them.',
+    '',
+  ];
+  writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), lines.join('\n'));
+}
+
+function showLines(shows: Show[]): string[] {
+  if (shows.length === 0) return [];
+  return [
+    '| | figure | limit | |',
+    '|---|---|---|---|',
+    ...shows.map(
+      ({ text, figure, limit, met }) =>
+        `| ${text} | ${figure} | ${limit} | ${met === undefined ? 'not measured' : met ? 'met' : '**not met**'} |`,
+    ),
+  ];
+}
+
+function tables({ timings = [], outcome }: Findings): string[] {
+  const lines: string[] = [];
+  if (timings.length > 0) {
+    lines.push('| | kind | median | spread | × floor | rounds |', '|---|---|---:|---:|---:|---:|');
+    for (const timing of [...timings].sort((a, b) => median(a.samples) - median(b.samples)))
+      lines.push(timingLine(timing));
+  }
+  if (outcome) {
+    if (lines.length > 0) lines.push('');
+    lines.push(`| ${outcome.head.join(' | ')} |`, `|${outcome.head.map(() => '---').join('|')}|`);
+    for (const row of outcome.rows) lines.push(`| ${row.join(' | ')} |`);
+  }
+  return lines;
+}
+
+function timingLine(timing: Timing): string {
+  const { name, family, samples } = timing;
+  const own = family === 'kasm-db' ? `**${name}**` : name;
+  return `| ${own} | ${family} | ${ms(median(samples))} | ${ms(Math.min(...samples))} to ${ms(Math.max(...samples))} | ${ratio(timing).toFixed(2)} | ${samples.length} |`;
+}
+
+function ms(value: number): string {
+  return value < 1000 ? `${value.toFixed(1)} ms` : `${(value / 1000).toFixed(2)} s`;
+}
+
+function versions(): string[] {
+  const path = psql();
+  const floor = path
+    ? [
+        execFileSync(path, ['--version'], { encoding: 'utf8' })
+          .trim()
+          .replace(/ \(.*\) /, ' '),
+      ]
+    : [];
+  const peers = PEERS.filter(({ installed }) => installed).map(({ name, version }) => `${name} ${version}`);
+  return [`Node ${process.version.slice(1)}`, ...floor, ...peers];
+}

@@ -1,0 +1,45 @@
+// npm run bench: measures kasm-db beside its peers and writes docs/BENCHMARKS.md from what is stored of this commit.
+//   --only NAME[,NAME]   these benches       --peers NAME[,NAME]  these peers; what was stored of the others stays
+//   --runs N             rounds              --json               findings on stdout        --list   the benches
+import { parseArgs } from 'node:util';
+import type { BenchOptions } from './bench.js';
+import { summary, writePage } from './page.js';
+import { merged, store, stored } from './store.js';
+import { BENCHES } from './works/index.js';
+
+const { values } = parseArgs({
+  options: {
+    only: { type: 'string' },
+    peers: { type: 'string' },
+    runs: { type: 'string' },
+    json: { type: 'boolean' },
+    list: { type: 'boolean' },
+    page: { type: 'boolean' },
+  },
+});
+if (values.list) {
+  for (const { name, title } of BENCHES) console.log(`${name.padEnd(12)} ${title}`);
+  process.exit();
+}
+const names = values.only?.split(',');
+for (const name of names ?? []) {
+  if (!BENCHES.some((bench) => bench.name === name)) {
+    console.error(`--only ${name}: no such bench; there are ${BENCHES.map((bench) => bench.name).join(', ')}`);
+    process.exit(2);
+  }
+}
+const peers = values.peers?.split(',');
+const options: BenchOptions = {
+  runs: values.runs === undefined ? undefined : Number(values.runs),
+  wanted: ({ name, family }) => !peers || peers.includes(name) || peers.includes(family),
+};
+if (!values.page) {
+  for (const bench of BENCHES.filter(({ name }) => !names || names.includes(name))) {
+    console.error(`${bench.name}: ${bench.title}`);
+    const found = await bench.run(options);
+    store(bench.name, merged(stored(bench.name)?.findings, found));
+    console.error(summary(bench, found));
+    if (values.json) console.log(JSON.stringify({ bench: bench.name, ...found }));
+  }
+}
+if (!values.json) writePage(BENCHES);

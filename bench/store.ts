@@ -1,0 +1,59 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Findings } from './bench.js';
+import { CACHE } from './peers/peer.js';
+import { ROOT } from './support.js';
+
+export interface Stored {
+  commit: string;
+  /** ISO, of the last run. */
+  date: string;
+  findings: Findings;
+}
+
+const fileOf = (bench: string) => join(CACHE, 'results', `${bench}.json`);
+const today = () => new Date().toISOString();
+
+/** @returns what was found today; a figure of another day was measured on something else */
+export function stored(bench: string): Stored | undefined {
+  const path = fileOf(bench);
+  if (!existsSync(path)) return undefined;
+  const found = JSON.parse(readFileSync(path, 'utf8')) as Stored;
+  return found.date.slice(0, 10) === today().slice(0, 10) ? found : undefined;
+}
+
+export function store(bench: string, findings: Findings): void {
+  mkdirSync(join(CACHE, 'results'), { recursive: true });
+  writeFileSync(fileOf(bench), JSON.stringify({ commit: commit(), date: today(), findings } satisfies Stored));
+}
+
+/** Puts new rows over the old ones of the same name. */
+export function merged(old: Findings | undefined, found: Findings): Findings {
+  if (!old) return found;
+  const timings = byName(old.timings, found.timings, ({ name }) => name);
+  const rows = byName(old.outcome?.rows, found.outcome?.rows, ([name]) => name as string);
+  const head = found.outcome?.head ?? old.outcome?.head;
+  const measured = new Set([...(found.timings ?? []).map(({ name }) => name), ...rows.map(([name]) => name)]);
+  return {
+    ...(timings.length > 0 ? { timings } : {}),
+    ...(head ? { outcome: { head, rows } } : {}),
+    absent: byName(old.absent, found.absent, (text) => text.split(' ')[0] as string).filter(
+      (text) => ![...measured].some((name) => name === text.split(' (')[0]),
+    ),
+  };
+}
+
+function byName<T>(old: T[] = [], found: T[] = [], name: (item: T) => string): T[] {
+  const all = new Map(old.map((item) => [name(item), item]));
+  for (const item of found) all.set(name(item), item);
+  return [...all.values()];
+}
+
+function commit(): string {
+  try {
+    return execFileSync('git', ['rev-parse', '--short', 'HEAD'], { cwd: ROOT, encoding: 'utf8' }).trim();
+  } catch {
+    return 'no git';
+  }
+}

@@ -1,0 +1,61 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { eachPeer, inArena, migrated, onFreshDatabase, psqlCommand, race, smallSteps, written } from '../arena.js';
+import type { Bench } from '../bench.js';
+import { PEERS } from '../peers/index.js';
+import { atMost, fasterThanAll, ratioTo } from '../shows.js';
+
+const COUNT = 500;
+const commitsEach = (name: string) => PEERS.find((peer) => peer.name === name)?.commits === 'each';
+
+/** Work 3. */
+export const many: Bench = {
+  name: 'many',
+  title: `${COUNT} small migrations`,
+  about: `${COUNT} migrations of a table and an index each, on a new database each time. The floor is psql running the same files, each in its own transaction, in one session; it keeps no history and takes no lock. drizzle-orm commits all of them at once, everybody else each.`,
+  run: (options) =>
+    inArena(options, async (arena) => {
+      const { server } = arena;
+      const steps = smallSteps(COUNT);
+      const script = join(arena.folder, 'all.sql');
+      writeFileSync(
+        script,
+        steps
+          .map(({ sql }, i) => {
+            const path = join(arena.folder, `${i}.sql`);
+            writeFileSync(path, `${sql}\n`);
+            return `BEGIN;\n\\i ${path}\nCOMMIT;\n`;
+          })
+          .join(''),
+      );
+      const floor = onFreshDatabase(arena, { name: 'psql, a transaction a file', family: 'floor' }, (database) =>
+        psqlCommand(arena, ['-f', script], database),
+      );
+      const entrants = await eachPeer(arena, [...arena.ours, ...arena.peers], async (peer) => {
+        const folder = written(arena, peer, steps);
+        await migrated(arena, peer, folder);
+        return onFreshDatabase(arena, peer, (database) => peer.up(folder, server.login(database)));
+      });
+      return await race(arena, [floor, ...entrants], options.runs ?? 5);
+    }),
+  shows: (findings) => [
+    atMost(`${COUNT} migrations: executable to psql`, ratioTo(findings, 'kasm-db (executable)'), 1.05),
+    atMost(`${COUNT} migrations: Node bundle to psql`, ratioTo(findings, 'kasm-db (Node)'), 1.05),
+    fasterThanAll(
+      `${COUNT} migrations: executable, to the fastest peer that commits each`,
+      findings,
+      'kasm-db (executable)',
+      ['Go', 'Rust', 'Node', 'Python', 'JVM'],
+      1,
+      commitsEach,
+    ),
+    fasterThanAll(
+      `${COUNT} migrations: Node bundle, to the fastest peer that commits each`,
+      findings,
+      'kasm-db (Node)',
+      ['Go', 'Rust', 'Node', 'Python', 'JVM'],
+      1,
+      commitsEach,
+    ),
+  ],
+};

@@ -1,0 +1,46 @@
+import {
+  eachPeer,
+  inArena,
+  kasmFiles,
+  kasmSteps,
+  migrated,
+  onFreshDatabase,
+  psqlCommand,
+  race,
+  written,
+} from '../arena.js';
+import type { Bench } from '../bench.js';
+import { atMost, ratioTo } from '../shows.js';
+
+/** Work 2. */
+export const schema: Bench = {
+  name: 'schema',
+  title: 'The whole Kasm schema on an empty database',
+  about:
+    "The migrations of Kasm 1.19.0, converted to each tool's format, on a new database each time. The floor is `psql -X -1 -f` of all files: one transaction, no history, no lock.",
+  run: (options) =>
+    inArena(options, async (arena) => {
+      const { server, ours } = arena;
+      const files = kasmFiles().flatMap((path) => ['-f', path]);
+      const steps = kasmSteps();
+      const peers = await eachPeer(arena, arena.peers, async (peer) => {
+        const folder = written(arena, peer, steps);
+        await migrated(arena, peer, folder);
+        return onFreshDatabase(arena, peer, (database) => peer.up(folder, server.login(database)));
+      });
+      const floor = onFreshDatabase(arena, { name: 'psql -X -1 -f', family: 'floor' }, (database) =>
+        psqlCommand(arena, ['-1', ...files], database),
+      );
+      const own = ours.map((peer) =>
+        onFreshDatabase(arena, peer, (database) => ({
+          command: [...peer.program, 'migrate', '--quiet'],
+          env: server.env(database),
+        })),
+      );
+      return await race(arena, [floor, ...own, ...peers], options.runs ?? 15);
+    }),
+  shows: (findings) => [
+    atMost('whole schema: executable to psql -X -1 -f', ratioTo(findings, 'kasm-db (executable)'), 1.1),
+    atMost('whole schema: Node bundle to psql -X -1 -f', ratioTo(findings, 'kasm-db (Node)'), 1.3),
+  ],
+};
