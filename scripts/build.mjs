@@ -19,6 +19,7 @@ const APART = {
   schema: 'src/commands/schema.ts',
   lint: 'src/lint/index.ts',
   docs: 'src/commands/docs.ts',
+  help: 'src/cli/help/index.ts',
   certificate: 'src/seed/certificate.ts',
   yaml: 'src/seed/yaml.ts',
   drive: 'src/migrate/drive.ts',

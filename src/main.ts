@@ -1,6 +1,6 @@
-import { calledCommand, parse } from './cli.js';
+import { calledCommand, parse } from './cli/parse.js';
 import { execute } from './commands/command.js';
-import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from './errors.js';
+import { isKasmDbError, KasmDbError, messageOf } from './errors.js';
 import { reporter } from './report/reporter.js';
 import type { Result } from './report/result.js';
 import { abortOnSignals } from './signals.js';
@@ -13,7 +13,6 @@ const signal = abortOnSignals();
 
 async function main(): Promise<number> {
   const call = parse(argv);
-  if (!call) return EXIT_CODES.ok;
   const report = reporter(call.options);
   const { result, text } = await execute(
     {

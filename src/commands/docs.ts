@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { NO_DATABASE } from '../config/settings.js';
 import { areasOf } from '../docs/areas.js';
+import { FORMATS } from '../docs/formats.js';
 import { htmlOf } from '../docs/html.js';
 import { markdownOf } from '../docs/markdown.js';
 import { mermaidOf } from '../docs/mermaid.js';
@@ -21,14 +22,12 @@ export interface DocsOptions {
   migrations?: string;
 }
 
-const FORMATS = ['html', 'mermaid', 'markdown'];
-
 /** The schema for people: of the database that the settings name, else of the snapshot that ships with the migrations. */
 export async function docsCommand(
   ctx: CommandContext,
   { format = 'html', out, migrations }: DocsOptions,
 ): Promise<Answer> {
-  if (!FORMATS.includes(format)) {
+  if (!FORMATS.some((known) => known === format)) {
     throw new KasmDbError('usage', `--format ${format} is not known`, { hint: `one of ${FORMATS.join(', ')}` });
   }
   const { schema, of, live } = await read(ctx, migrations);

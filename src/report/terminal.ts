@@ -21,9 +21,11 @@ export function style(colored: boolean): Style {
     : { colored, bold: plain, dim: plain, red: plain, green: plain, yellow: plain };
 }
 
-/** Colours only on a terminal, and never against NO_COLOR (no-color.org) or --no-color. */
+/** Colours only on a terminal or with FORCE_COLOR (as in CI logs), and never against NO_COLOR (no-color.org) or --no-color. */
 export function wantsColor(stream: Pick<Sink, 'isTTY'>, flag: boolean): boolean {
-  return flag && stream.isTTY && !process.env.NO_COLOR && process.env.TERM !== 'dumb';
+  const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
+  if (!flag || NO_COLOR) return false;
+  return FORCE_COLOR ? !['0', 'false'].includes(FORCE_COLOR) : stream.isTTY && TERM !== 'dumb';
 }
 
 /** Text from a server or a file, safe to print: no control characters that a terminal would obey, none that turn its direction. */

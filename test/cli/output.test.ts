@@ -7,6 +7,7 @@ import type { Result } from '../../src/report/result.js';
 import { resultSchema } from '../../src/report/schema.js';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { hasTerminal, onTerminal } from '../support/terminal.js';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 const ESC = '\u001b';
@@ -214,22 +215,7 @@ describe('output › text', () => {
   });
 });
 
-describe.skipIf(!existsSync('/usr/bin/script'))('output › on a terminal', () => {
-  /** script(1) gives the command a terminal. */
-  const onTerminal = (args: string[], env: Record<string, string>) =>
-    new Promise<string>((resolve) => {
-      const command = [process.execPath, join(ROOT, 'dist/kasm-db.cjs'), ...args].map((arg) => `'${arg}'`).join(' ');
-      const child = spawn('/usr/bin/script', ['-qec', command, '/dev/null'], {
-        env: { PATH: process.env.PATH ?? '', TERM: 'xterm', ...env },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      let text = '';
-      child.stdout.on('data', (chunk) => {
-        text += chunk;
-      });
-      child.once('close', () => resolve(text.replaceAll('\r\n', '\n')));
-    });
-
+describe.skipIf(!hasTerminal)('output › on a terminal', () => {
   it('a line names the migration that is being run and its time, and is written over', async () => {
     const text = await onTerminal(['migrate', ...MINE], (await createDatabase()).env);
     expect(text).toContain(`\r${ESC}[K0002_zones (2 of 2) ${ESC}[2m1`);

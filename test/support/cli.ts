@@ -25,7 +25,7 @@ export interface RunningCli {
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** KASM_DB_EXECUTABLE runs the same tests on the standalone executable. */
-const COMMAND = process.env.KASM_DB_EXECUTABLE
+export const COMMAND = process.env.KASM_DB_EXECUTABLE
   ? [process.env.KASM_DB_EXECUTABLE]
   : [process.execPath, join(ROOT, 'dist/kasm-db.cjs')];
 

@@ -44,8 +44,13 @@ describe('wantsColor', () => {
     ['not with NO_COLOR', true, true, { NO_COLOR: '1' }, false],
     ['with an empty NO_COLOR, as no-color.org says', true, true, { NO_COLOR: '' }, true],
     ['not on a dumb terminal', true, true, { TERM: 'dumb' }, false],
+    ['with FORCE_COLOR, in a pipe too', false, true, { FORCE_COLOR: '1' }, true],
+    ['not with FORCE_COLOR=0', true, true, { FORCE_COLOR: '0' }, false],
+    ['not with FORCE_COLOR and --no-color', false, false, { FORCE_COLOR: '1' }, false],
+    ['not with FORCE_COLOR and NO_COLOR', true, true, { FORCE_COLOR: '1', NO_COLOR: '1' }, false],
   ])('%s', (_, tty, flag, env, wanted) => {
     vi.stubEnv('NO_COLOR', '');
+    vi.stubEnv('FORCE_COLOR', '');
     vi.stubEnv('TERM', 'xterm');
     for (const [key, value] of Object.entries(env)) vi.stubEnv(key, value);
     expect(wantsColor(stream(tty), flag)).toBe(wanted);

@@ -1,0 +1,34 @@
+import { Help } from 'commander';
+import type { Answer } from '../commands/command.js';
+import { WORK } from './commands.js';
+import { GLOBAL_OPTIONS } from './global-options.js';
+import type { CommandLine, CommandSpec } from './spec.js';
+
+/** What `help` explains: the commands, and what each exit code means. */
+const TOPICS = [...WORK.map(({ name }) => name), 'exit-codes'];
+
+const HELP: CommandSpec = {
+  name: 'help',
+  group: 'Commands that explain',
+  text: 'a command and its options, with examples; or what each exit code means',
+  argument: ['[topic]', 'a command, or exit-codes', TOPICS],
+  offline: true,
+  run: (_, __, [topic]) => helpAnswer(topic as string | undefined),
+};
+
+/** Every command, in the order of the help. */
+export const COMMANDS: readonly CommandSpec[] = [...WORK, HELP];
+
+/** The help's text, which is read only when somebody asks for it. @param topic one of TOPICS; undefined: all of it */
+export async function helpAnswer(topic: string | undefined): Promise<Answer> {
+  return (await import('./help/index.js')).helpAnswer(topic, commandLine());
+}
+
+/** @returns what `--version` prints; with `verbose` also what a bug report needs */
+export async function versionAnswer(verbose: boolean): Promise<Answer> {
+  return (await import('./help/index.js')).versionAnswer(verbose);
+}
+
+function commandLine(): CommandLine {
+  return { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() };
+}

@@ -1,0 +1,36 @@
+// The help, in a file of its own beside the bundle: a check has no use for it.
+
+import { headers } from 'kasm-db:migrations';
+import type { Answer } from '../../commands/command.js';
+import { type Style, style } from '../../report/terminal.js';
+import { VERSION } from '../../version.js';
+import type { CommandLine } from '../spec.js';
+import { commandHelp, overview, WIDTH } from './render.js';
+
+/** @param topic a command or `exit-codes`; undefined: all of the command line */
+export function helpAnswer(topic: string | undefined, line: CommandLine): Answer {
+  line.layout.helpWidth = WIDTH;
+  line.layout.minWidthToWrap = 20;
+  const spec = line.commands.find(({ name }) => name === topic);
+  return page((s) => (spec ? commandHelp(spec, line, s) : overview(line, s)));
+}
+
+/** @param verbose also what a bug report needs */
+export function versionAnswer(verbose: boolean): Answer {
+  if (!verbose) return page(() => VERSION);
+  const { bun, node } = process.versions;
+  const kasm = headers.findLast(({ vendorVersion }) => vendorVersion)?.vendorVersion;
+  const rows = [
+    ['migrations', `${headers.length}, the newest is ${headers.at(-1)?.name} (alembic_version ${kasm})`],
+    ['runtime', bun ? `Bun ${bun}, in one file` : `Node ${node}`],
+    ['platform', `${process.platform} ${process.arch}`],
+  ];
+  return page((s) =>
+    [s.bold(`kasm-db ${VERSION}`), ...rows.map(([what, value]) => `${what?.padEnd(11)}${value}`)].join('\n'),
+  );
+}
+
+/** A text that is the whole answer; for a program it stands in the result. */
+function page(text: (s: Style) => string): Answer {
+  return { fields: { page: text(style(false)) }, text };
+}

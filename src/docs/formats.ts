@@ -1,0 +1,2 @@
+/** What `docs` can make. */
+export const FORMATS = ['html', 'mermaid', 'markdown'] as const;

@@ -1,0 +1,99 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Help } from 'commander';
+import { describe, expect, it } from 'vitest';
+import { COMMANDS } from '../../src/cli/command-line.js';
+import { GLOBAL_OPTIONS } from '../../src/cli/global-options.js';
+import { EXAMPLES, FIRST_STEPS } from '../../src/cli/help/examples.js';
+import { helpAnswer } from '../../src/cli/help/index.js';
+import { parse } from '../../src/cli/parse.js';
+import { style } from '../../src/report/terminal.js';
+
+const ROOT = join(import.meta.dirname, '../..');
+const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
+const help = (topic?: string) =>
+  helpAnswer(topic, { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() }).text(style(false));
+const flagsOf = (options: readonly (readonly [string, ...unknown[]])[]) =>
+  options.map(([flags]) => flags.split(' ')[0] as string);
+const GLOBAL = GLOBAL_OPTIONS.flatMap(({ options }) => flagsOf(options));
+
+describe('help › fits a terminal of 80 columns', () => {
+  it.each([undefined, ...COMMANDS.map(({ name }) => name)])('%s', (topic) => {
+    expect(
+      help(topic)
+        .split('\n')
+        .filter((line) => line.length >= 80 || /\s$/.test(line)),
+    ).toEqual([]);
+  });
+});
+
+describe('help › tells everything', () => {
+  it('every command and every option that all take', () => {
+    const text = help();
+    for (const { name } of COMMANDS) expect(text).toMatch(new RegExp(`^  ${name} +\\S`, 'm'));
+    for (const flag of GLOBAL) expect(text).toMatch(new RegExp(`^  ${flag} .*\\S`, 'm'));
+  });
+
+  it.each(COMMANDS.map((spec) => [spec.name, spec] as const))('%s: its options, below its examples', (name, spec) => {
+    const text = help(name);
+    const flags = flagsOf(spec.options ?? []);
+    for (const flag of flags) expect(text).toMatch(new RegExp(`^  ${flag} .*\\S`, 'm'));
+    for (const flag of GLOBAL) expect(text).toContain(flag);
+    const [examples, options] = [text.indexOf('\nExamples:'), text.indexOf('\nOptions:')];
+    if (EXAMPLES[name]) expect(examples).toBeGreaterThan(0);
+    if (flags.length > 0) expect(options).toBeGreaterThan(examples);
+  });
+
+  it('every command has examples, and nothing else has', () => {
+    expect(Object.keys(EXAMPLES).sort()).toEqual(COMMANDS.map(({ name }) => name).sort());
+  });
+});
+
+describe('help › its examples are calls that work', () => {
+  it.each([
+    ...FIRST_STEPS.map(([call]) => [call, undefined] as const),
+    ...Object.entries(EXAMPLES).flatMap(([name, calls]) => calls.map(([call]) => [call, name] as const)),
+  ])('%s', (call, name) => {
+    const [program, ...args] = call.split(' ');
+    expect(program).toBe('kasm-db');
+    expect(parse(args).command).toBe(name ?? (args[0] === '--check' ? 'check' : args[0]));
+  });
+
+  it('they name migrations that there are', () => {
+    const names = readdirSync(join(ROOT, 'migrations')).map((file) => file.slice(0, -4));
+    const used = JSON.stringify(EXAMPLES)
+      .match(/--to \w+/g)
+      ?.map((to) => to.slice(5));
+    expect(used?.length).toBeGreaterThan(1);
+    for (const name of used ?? []) expect(names).toContain(name);
+  });
+});
+
+describe('docs › what they say of the command line', () => {
+  const pages = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((file) => `docs/${file}`)].filter((page) =>
+    page.endsWith('.md'),
+  );
+
+  it('README has a row for every command', () => {
+    const readme = read('README.md');
+    for (const { name } of COMMANDS) expect(readme).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'));
+  });
+
+  it('README names every option that all take', () => {
+    const readme = read('README.md');
+    for (const flag of GLOBAL) expect(readme).toContain(flag);
+  });
+
+  it.each(pages)('%s calls no command and no option that is not there', (page) => {
+    const wrong: string[] = [];
+    for (const [call] of read(page).matchAll(/\bkasm-db (?:--check|[a-z]+)(?: [^\s`|#(]+)*/g)) {
+      const [, first, ...rest] = call.split(' ');
+      const spec = COMMANDS.find(({ name }) => name === (first === '--check' ? 'check' : first));
+      if (!spec) continue;
+      const known = [...flagsOf(spec.options ?? []), ...GLOBAL, '--check', '--help', '--version'];
+      const flags = rest.filter((word) => word.startsWith('--')).map((word) => word.replace(/[.,:;=)].*$/, ''));
+      wrong.push(...flags.filter((flag) => !known.includes(flag)).map((flag) => `${call}: ${flag}`));
+    }
+    expect(wrong).toEqual([]);
+  });
+});
