@@ -1,0 +1,90 @@
+import { describe, expect, it } from 'vitest';
+import { parse as parseYaml } from 'yaml';
+import { parse } from '../../src/cli.js';
+import { messageOf } from '../../src/errors.js';
+import { fences, PAGES, prose, shellCommands, textOf } from '../support/markdown.js';
+
+/** Arguments of kasm-db in a simple command: called by its name, or as an image. */
+function argumentsIn(words: string[]): string[] | undefined {
+  if (words[0] === 'kasm-db') return words.slice(1);
+  if (words[0] === 'docker' && words[1] === 'run') return words.slice(words.indexOf('kasm-db') + 1);
+  return undefined;
+}
+
+/** What the command line itself says to these arguments. Nothing is run. */
+function refusal(args: string[]): string | undefined {
+  if (args.includes('--help') || args.includes('--version')) return undefined;
+  try {
+    return parse(args) ? undefined : 'no command';
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+/** Every call of kasm-db on a page: in fenced blocks, as arguments of a container, and in running text. */
+function calls(page: string): { args: string[]; where: string }[] {
+  const text = textOf(page);
+  const blocks = fences(page, text);
+  const inShell = blocks
+    .filter(({ language }) => language === 'sh')
+    .flatMap(({ text, line }) => shellCommands(text).map(({ words }) => ({ words, where: `${page}:${line}` })))
+    .flatMap(({ words, where }) => {
+      const args = argumentsIn(words);
+      return args ? [{ args, where }] : [];
+    });
+  const inYaml = blocks
+    .filter(({ language, text }) => language === 'yaml' && /image: kasm-db/.test(text))
+    .flatMap(({ text, line }) =>
+      [...text.matchAll(/^\s*args: (\[.*\])$/gm)].map(([, list = '']) => ({
+        args: parseYaml(list) as string[],
+        where: `${page}:${line}`,
+      })),
+    );
+  const inText = prose(text)
+    .split('\n')
+    .flatMap((line, i) =>
+      [...line.matchAll(/`(?:npx )?kasm-db ([a-z-][^`]*)`/g)]
+        .map(([, rest]) => rest as string)
+        // Shapes of calls, not calls.
+        .filter((rest) => !/[…[\]|]/.test(rest))
+        .map((rest) => ({ args: shellCommands(rest)[0]?.words ?? [], where: `${page}:${i + 1}` })),
+    );
+  return [...inShell, ...inYaml, ...inText];
+}
+
+describe('calls of kasm-db in the documentation', () => {
+  it.each(PAGES.filter((page) => calls(page).length > 0))('%s has none that the command line refuses', (page) => {
+    const refused = calls(page).flatMap(({ args, where }) => {
+      const why = refusal(args);
+      return why ? [`${where}: kasm-db ${args.join(' ')}: ${why}`] : [];
+    });
+    expect(refused).toEqual([]);
+  });
+
+  it('are found where they stand', () => {
+    const all = PAGES.flatMap(calls);
+    expect(all.length).toBeGreaterThan(60);
+    for (const command of ['migrate', 'check', 'plan', 'seed', 'adopt', 'verify', 'lint', 'new', 'rollback', 'doctor'])
+      expect(
+        all.map(({ args }) => args[0]),
+        command,
+      ).toContain(command);
+  });
+
+  it('a command or an option that does not exist is found', () => {
+    expect(refusal(['migrat'])).toMatch(/unknown command/);
+    expect(refusal(['migrate', '--sed'])).toMatch(/unknown option/);
+    expect(refusal(['rollback', '--steps', '1', '--dry-run'])).toBeUndefined();
+  });
+
+  it('shell text is read as the shell reads it', () => {
+    const text =
+      'export A=b\nX=1 npx kasm-db plan --sql # what\nfoo > out && kasm-db new \\\n  a\ncat <<EOF\nkasm-db x\nEOF\n';
+    expect(shellCommands(text).map(({ words }) => words.join(' '))).toEqual([
+      'kasm-db plan --sql',
+      'foo',
+      'kasm-db new a',
+      'cat',
+    ]);
+  });
+});
