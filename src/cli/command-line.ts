@@ -1,17 +1,18 @@
 import { Help } from 'commander';
 import type { Answer } from '../commands/command.js';
+import { EXIT_CODES } from '../errors.js';
 import { WORK } from './commands.js';
 import { GLOBAL_OPTIONS } from './global-options.js';
 import type { CommandLine, CommandSpec } from './spec.js';
 
 /** What `help` explains: the commands, and what each exit code means. */
-const TOPICS = [...WORK.map(({ name }) => name), 'exit-codes'];
+const TOPICS = [...WORK.map(({ name }) => name), 'exit-codes', ...Object.values(EXIT_CODES).map(String), '130'];
 
 const HELP: CommandSpec = {
   name: 'help',
   group: 'Commands that explain',
   text: 'a command and its options, with examples; or what each exit code means',
-  argument: ['[topic]', 'a command, or exit-codes', TOPICS],
+  argument: ['[topic]', 'a command, exit-codes, or one of them by its number', TOPICS],
   offline: true,
   run: (_, __, [topic]) => helpAnswer(topic as string | undefined),
 };

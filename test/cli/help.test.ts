@@ -44,6 +44,13 @@ describe('help', () => {
     expect(run.json().database).toBeUndefined();
   });
 
+  it('exit-codes: what is seen, why, and what to do; a number: that one', async () => {
+    const [all, one] = await Promise.all([cli(['help', 'exit-codes']), cli(['help', '4'])]);
+    expect(all.stdout).toContain(one.stdout.trimEnd());
+    expect(one.stdout).toMatch(/^4 unreachable\n(.*\n)* {2}refuses connections\n {4}why {2}.*\n {4}do {3}/);
+    expect(one.stdout).not.toContain('5 locked');
+  });
+
   it('of what is not there is refused, with what was meant', async () => {
     const run = await cli(['help', 'stauts', '--json']);
     expect(run.code).toBe(2);

@@ -18,7 +18,7 @@ const flagsOf = (options: readonly (readonly [string, ...unknown[]])[]) =>
 const GLOBAL = GLOBAL_OPTIONS.flatMap(({ options }) => flagsOf(options));
 
 describe('help › fits a terminal of 80 columns', () => {
-  it.each([undefined, ...COMMANDS.map(({ name }) => name)])('%s', (topic) => {
+  it.each([undefined, 'exit-codes', ...COMMANDS.map(({ name }) => name)])('%s', (topic) => {
     expect(
       help(topic)
         .split('\n')

@@ -87,5 +87,6 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   help: [
     ['kasm-db help migrate', 'the same as kasm-db migrate --help'],
     ['kasm-db help exit-codes', 'what each means, why, and what to do'],
+    ['kasm-db help 4', 'one of them'],
   ],
 };

@@ -5,12 +5,16 @@ import type { Answer } from '../../commands/command.js';
 import { type Style, style } from '../../report/terminal.js';
 import { VERSION } from '../../version.js';
 import type { CommandLine } from '../spec.js';
+import { EXIT_CODE_HELP } from './exit-codes.js';
+import { exitCodesText } from './exit-codes-text.js';
 import { commandHelp, overview, WIDTH } from './render.js';
 
-/** @param topic a command or `exit-codes`; undefined: all of the command line */
+/** @param topic a command, `exit-codes` or one of them; undefined: all of the command line */
 export function helpAnswer(topic: string | undefined, line: CommandLine): Answer {
   line.layout.helpWidth = WIDTH;
   line.layout.minWidthToWrap = 20;
+  const codes = EXIT_CODE_HELP.filter(({ code }) => topic === 'exit-codes' || code.split(', ').includes(topic ?? ''));
+  if (codes.length > 0) return page((s) => exitCodesText(codes, line.layout, s));
   const spec = line.commands.find(({ name }) => name === topic);
   return page((s) => (spec ? commandHelp(spec, line, s) : overview(line, s)));
 }

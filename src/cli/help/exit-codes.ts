@@ -1,0 +1,279 @@
+/** What one exit code means. Texts are Markdown: docs/TROUBLESHOOTING.md has them as they are. */
+export interface ExitCode {
+  code: string;
+  name: string;
+  /** May the same call, made again, succeed without anybody doing something? */
+  retryHelps: boolean;
+  about: string;
+  cases: readonly Case[];
+}
+
+/** What is seen (… stands for what differs), why, and what to do. */
+export type Case = readonly [see: string, why: string, what: string];
+
+/** The one text about exit codes: of `kasm-db help exit-codes` and of docs/TROUBLESHOOTING.md. */
+export const EXIT_CODE_HELP: readonly ExitCode[] = [
+  {
+    code: '0',
+    name: 'ok',
+    retryHelps: false,
+    about: 'Done, or nothing to do.',
+    cases: [],
+  },
+  {
+    code: '1',
+    name: 'internal',
+    retryHelps: false,
+    about: 'A bug in kasm-db. Nothing half-done is left: a migration that was not recorded was not applied.',
+    cases: [['a stack on stderr', 'kasm-db met what it was not made for', 'report it with the stack']],
+  },
+  {
+    code: '2',
+    name: 'usage',
+    retryHelps: false,
+    about:
+      'A flag, a setting or a file is wrong; nothing was done. The message names it, and the line where there is one.',
+    cases: [
+      [
+        '`no database is given`',
+        'none of `KASM_DB_URL`, `POSTGRES_HOST`, `POSTGRES_DB`, `POSTGRES_USER`, `PGHOST` and so on is set, or only as a Kubernetes service link (`POSTGRES_PORT=tcp://…`), which is ignored',
+        'set them; `kasm-db doctor` shows what is read from where',
+      ],
+      [
+        '`holds a password; process arguments are visible to other users`',
+        'a password stands in `--url`',
+        'take it out; set `POSTGRES_PASSWORD_FILE`',
+      ],
+      ['`both … and …_FILE are set`', 'a value is given twice', 'unset one of them'],
+      ['`needs a root certificate`', '`sslmode=verify-full` or `verify-ca` without a CA', 'set `PGSSLROOTCERT`'],
+      [
+        '`inside a migration`',
+        'a migration has a COMMIT or the like; kasm-db runs each file in a transaction of its own',
+        'take it out',
+      ],
+      ['`unknown directive`', 'a comment `-- kasm-db: …` is misspelled', 'correct it ([MIGRATIONS.md](MIGRATIONS.md))'],
+      [
+        '`unknown option`, `unknown command`',
+        'a slip on the command line',
+        'the message has the nearest one; `kasm-db --help`',
+      ],
+    ],
+  },
+  {
+    code: '3',
+    name: 'pending',
+    retryHelps: true,
+    about: 'The schema (or the seed) is not there yet, or not all of it. With `--wait`, `check` looks until it is.',
+    cases: [
+      [
+        '`is next`',
+        'migrations are missing, and nobody is applying them',
+        'run `kasm-db migrate`, or find out why the Job does not: `kasm-db status` shows the last run and its error',
+      ],
+      ['`the last run failed`', 'a migration or the seed failed', 'correct the cause, then `kasm-db migrate`'],
+      ['`the migrator has died`', 'its pod or node went', 'its Job starts it again; it goes on where it stopped'],
+      ['`but it is not seeded yet`', '`--seed` was asked for', 'run `kasm-db migrate --seed`'],
+    ],
+  },
+  {
+    code: '4',
+    name: 'unreachable',
+    retryHelps: true,
+    about:
+      'No connection, no login, or the connection was lost. What was not committed is rolled back; the same call goes on where it stopped.',
+    cases: [
+      ['`is not found in DNS`', "the name is wrong, or its Service doesn't exist yet", 'correct `POSTGRES_HOST`'],
+      ['`refuses connections`', 'nothing listens there', 'is PostgreSQL running? is the port right?'],
+      [
+        '`did not answer in time`',
+        'a firewall or NetworkPolicy drops packets',
+        'allow the way; `--connect-timeout` gives more time',
+      ],
+      [
+        '`refuses the login`',
+        'user, password or pg_hba.conf',
+        'compare the Secret with the role; a Secret that is corrected heals by itself, the file is read on each attempt',
+      ],
+      ['`has no database`', '`POSTGRES_DB` is wrong, or it was not made', '`CREATE DATABASE kasm OWNER kasmapp`'],
+      [
+        '`TLS with … failed`',
+        "sslmode, CA or name don't fit",
+        '`sslmode=verify-full` needs the CA (`PGSSLROOTCERT`) and the name that is in the certificate',
+      ],
+      ['`is starting up or shutting down`', 'PostgreSQL recovers, or restarts', 'wait'],
+      ['`has no connection left`', 'max_connections is used up', 'end idle sessions, raise it'],
+      [
+        '`hosts will do`',
+        'of several hosts none is what `target_session_attrs` asks for; a failover may be going on',
+        'wait; list all hosts of the cluster',
+      ],
+      ['`the connection was lost`', 'the server, a proxy or the network ended it', 'run it again'],
+    ],
+  },
+  {
+    code: '5',
+    name: 'locked',
+    retryHelps: true,
+    about: 'For all of `--lock-timeout` somebody else was in the way. The message names the process.',
+    cases: [
+      [
+        '`another migrator held the migration lock`',
+        'a run goes on elsewhere',
+        '`kasm-db status` shows what it is doing; when it hangs, end it: `SELECT pg_terminate_backend(PID)`. What it did not commit is rolled back',
+      ],
+      [
+        '`gives way and tries again`, then SQLSTATE 55P03',
+        'sessions keep a table that a migration has to change',
+        'end them or wait. The message, the log and the JSON (`lock.blockers`) have PID, application, state, age, relation and lock modes, never their query; what the role may not see of others is left out: `GRANT pg_monitor` shows it',
+      ],
+      ['`is used by another kasm-db`', '`--embedded` runs in that folder already', 'wait until it has ended'],
+    ],
+  },
+  {
+    code: '6',
+    name: 'integrity',
+    retryHelps: false,
+    about:
+      'Going on could do harm, so nothing was done: database and files do not fit each other, or a look found something.',
+    cases: [
+      [
+        '`was changed after it was applied`',
+        "the file's text differs from what was run",
+        'restore it and put the change into a new migration; or accept it as it is: `kasm-db repair --checksums`',
+      ],
+      ['`but its file is missing`', 'a migration in the history has no file in this build', 'restore it'],
+      [
+        '`is out of order`',
+        'an older number came later than a newer one was applied',
+        'renumber it, or write `-- kasm-db: out-of-order`',
+      ],
+      [
+        '`which builds older than … cannot work with`',
+        'the database was migrated by a newer kasm-db that says so',
+        'use that build',
+      ],
+      [
+        '`already has tables of Kasm`',
+        'the API container or someone else made this schema',
+        '`kasm-db adopt` ([ADOPT.md](ADOPT.md)), or an empty database',
+      ],
+      [
+        "`Kasm's own upgrade has changed this database`",
+        'it runs another Kasm release',
+        'use the kasm-db for that release',
+      ],
+      [
+        '`nobody knows whether statement … was completed`',
+        'a run died in a no-transaction file',
+        'look at the database, then the `kasm-db repair` call that the message names',
+      ],
+      [
+        "`is not kasm-db's table`",
+        'someone changed schema `kasm_db`',
+        "compare it with the history's definition in docs/TROUBLESHOOTING.md",
+      ],
+      [
+        '`would lose data`',
+        'a rollback would drop tables or columns that hold something',
+        'save it; then `--allow-data-loss` ([ROLLBACK.md](ROLLBACK.md))',
+      ],
+      [
+        '`missing, so nothing was rolled back`',
+        'a migration has no down script',
+        'write it; a file of comments alone says that nothing has to be undone',
+      ],
+      [
+        'a list of differences',
+        '`verify` or `adopt` found drift',
+        '`kasm-db verify --fix-sql` shows the way back ([SCHEMA.md](SCHEMA.md))',
+      ],
+      ['a list of findings', '`lint` found unsafe SQL', 'each has its safe way ([LINT.md](LINT.md))'],
+    ],
+  },
+  {
+    code: '7',
+    name: 'failed',
+    retryHelps: false,
+    about:
+      "A migration's SQL failed. The message has file, line, statement and SQLSTATE; the migrations before it are kept.",
+    cases: [
+      [
+        '`nothing of it was kept`',
+        'the server refused a statement of a migration',
+        'correct the cause and run `kasm-db migrate` again',
+      ],
+      [
+        'a statement of a no-transaction file',
+        'the statements before it are kept and recorded',
+        'correct the cause; the next run goes on there',
+      ],
+    ],
+  },
+  {
+    code: '8',
+    name: 'seed',
+    retryHelps: false,
+    about: 'A seed document is wrong, or a Secret lacks something. Nothing of the seed was written.',
+    cases: [
+      [
+        '`in the seed documents`',
+        'a table, column, token, type, length, required value or reference is wrong; each with file and line',
+        'correct them',
+      ],
+      [
+        '`missing, nothing was written`',
+        'a row has to be made and its key is in no Secret',
+        'add the keys that are listed to the Secret',
+      ],
+      [
+        '`is for alembic_version`',
+        'the document belongs to another Kasm release',
+        'use documents of the release that this kasm-db makes',
+      ],
+      [
+        '`was not written by kasm-db, so it may be encrypted`',
+        '`--rotate` of a setting that someone else wrote',
+        "change it in Kasm's admin interface, or `--force`",
+      ],
+      [
+        '`the database refused a row`',
+        "the database demands more than Kasm's schema (a constraint or trigger of your own)",
+        'the message names table, column or constraint',
+      ],
+    ],
+  },
+  {
+    code: '9',
+    name: 'environment',
+    retryHelps: false,
+    about: 'The server or the role cannot do what is needed. `kasm-db doctor` has a line for each, with the fix.',
+    cases: [
+      [
+        '`this server is a standby`',
+        'it takes no writes',
+        'connect to the primary, or list all hosts (`POSTGRES_HOST=a,b`): then it is found',
+      ],
+      [
+        '`and a connection pooler stands before the server`',
+        'a no-transaction migration cannot run behind a connection pooler',
+        'set `KASM_DB_DIRECT_URL` ([POOLERS.md](POOLERS.md))',
+      ],
+      ['`is too old`', 'PostgreSQL before 13', 'upgrade it; Kasm 1.19 wants 16'],
+      ['SQLSTATE 42501', 'a privilege is missing', 'the message has the statement that an admin has to run'],
+      [
+        '`uuid-ossp`',
+        'the extension is missing, or may not be made',
+        'the message has the statement that an admin has to run',
+      ],
+    ],
+  },
+  {
+    code: '130, 143',
+    name: 'interrupted',
+    retryHelps: true,
+    about: 'SIGINT (130) or SIGTERM (143): the statement was cancelled and rolled back, the lock is free.',
+    cases: [
+      ['`interrupted by`', 'Ctrl-C, or the pod was ended', 'run the same command again; it goes on where it stopped'],
+    ],
+  },
+];

@@ -1,0 +1,44 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { EXIT_CODE_HELP } from '../../src/cli/help/exit-codes.js';
+import { exitCodesMarkdown } from '../../src/cli/help/exit-codes-text.js';
+import { EXIT_CODES } from '../../src/errors.js';
+
+const ROOT = join(import.meta.dirname, '../..');
+const SOURCE = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+  .filter((file) => file.endsWith('.ts') && !file.includes('exit-codes'))
+  .map((file) => readFileSync(join(ROOT, 'src', file), 'utf8'))
+  .concat(readFileSync(join(ROOT, 'node_modules/commander/lib/command.js'), 'utf8'))
+  .join('\n');
+
+describe('exit codes', () => {
+  it('docs/TROUBLESHOOTING.md has the same text as kasm-db help exit-codes (npm run docs:exit-codes)', () => {
+    const page = readFileSync(join(ROOT, 'docs/TROUBLESHOOTING.md'), 'utf8');
+    expect(page).toContain(`\n${exitCodesMarkdown(EXIT_CODE_HELP)}\n\n## The history's definition`);
+    // Nothing else claims to be about a code.
+    expect(page.match(/^## \d.*/gm)).toEqual(EXIT_CODE_HELP.map(({ code, name }) => `## ${code} ${name}`));
+  });
+
+  it('all are explained, under their names', () => {
+    expect(EXIT_CODE_HELP.map(({ code, name }) => [name, Number(code.split(', ').at(-1))])).toEqual(
+      Object.entries(EXIT_CODES),
+    );
+    for (const { code, cases } of EXIT_CODE_HELP) if (code !== '0') expect(cases.length).toBeGreaterThan(0);
+  });
+
+  it.each(
+    EXIT_CODE_HELP.flatMap(({ code, cases }) =>
+      cases.flatMap(([see]) => [...see.matchAll(/`([^`]+)`/g)].map(([, quoted]) => [code, quoted as string] as const)),
+    ),
+  )('%s: kasm-db does say “%s”', (_, quoted) => {
+    for (const piece of quoted.split(/\s*…\s*/)) expect(SOURCE.replaceAll("\\'", "'")).toContain(piece);
+  });
+
+  it('links lead to pages that there are', () => {
+    const pages = readdirSync(join(ROOT, 'docs'));
+    const links = [...exitCodesMarkdown(EXIT_CODE_HELP).matchAll(/\]\(([^)]+)\)/g)].map(([, page]) => page);
+    expect(links.filter((page) => !pages.includes(page as string))).toEqual([]);
+    expect(links.length).toBeGreaterThan(3);
+  });
+});
