@@ -69,11 +69,7 @@ describe('help › its examples are calls that work', () => {
   });
 });
 
-describe('docs › what they say of the command line', () => {
-  const pages = ['README.md', ...readdirSync(join(ROOT, 'docs')).map((file) => `docs/${file}`)].filter((page) =>
-    page.endsWith('.md'),
-  );
-
+describe('README › what it says of the command line', () => {
   it('README has a row for every command', () => {
     const readme = read('README.md');
     for (const { name } of COMMANDS) expect(readme).toMatch(new RegExp(`^\\| \`${name}\\b`, 'm'));
@@ -82,18 +78,5 @@ describe('docs › what they say of the command line', () => {
   it('README names every option that all take', () => {
     const readme = read('README.md');
     for (const flag of GLOBAL) expect(readme).toContain(flag);
-  });
-
-  it.each(pages)('%s calls no command and no option that is not there', (page) => {
-    const wrong: string[] = [];
-    for (const [call] of read(page).matchAll(/\bkasm-db (?:--check|[a-z]+)(?: [^\s`|#(]+)*/g)) {
-      const [, first, ...rest] = call.split(' ');
-      const spec = COMMANDS.find(({ name }) => name === (first === '--check' ? 'check' : first));
-      if (!spec) continue;
-      const known = [...flagsOf(spec.options ?? []), ...GLOBAL, '--check', '--help', '--version'];
-      const flags = rest.filter((word) => word.startsWith('--')).map((word) => word.replace(/[.,:;=)].*$/, ''));
-      wrong.push(...flags.filter((flag) => !known.includes(flag)).map((flag) => `${call}: ${flag}`));
-    }
-    expect(wrong).toEqual([]);
   });
 });
