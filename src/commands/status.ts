@@ -97,6 +97,9 @@ function report(
   }
   parts.push(printable(holder ? `Migration lock: held by ${describeHolder(holder)}.` : 'Migration lock: free.'));
   for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${printable(warning)}`);
-  if (planned.pending.length > 0) parts.push('Next: kasm-db migrate');
+  // Where migrate would stop, what it would say.
+  const [problem] = planned.problems;
+  if (problem) parts.push(`Next: ${printable(problem.hint)}`);
+  else if (planned.pending.length > 0) parts.push('Next: kasm-db migrate');
   return parts.join('\n');
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parse as parseYaml } from 'yaml';
+import { WORK } from '../../src/cli/commands.js';
 import { parse } from '../../src/cli/parse.js';
 import { messageOf } from '../../src/errors.js';
 import { fences, PAGES, prose, shellCommands, textOf } from '../support/markdown.js';
@@ -59,6 +60,11 @@ describe('calls of kasm-db in the documentation', () => {
       return why ? [`${where}: kasm-db ${args.join(' ')}: ${why}`] : [];
     });
     expect(refused).toEqual([]);
+  });
+
+  it("README's table has every command", () => {
+    const rows = [...textOf('README.md').matchAll(/^\| `([a-z]+)/gm)].map(([, name]) => name);
+    expect(WORK.map(({ name }) => name).filter((name) => !rows.includes(name))).toEqual([]);
   });
 
   it('are found where they stand', () => {
