@@ -36,11 +36,16 @@ const CATALOG_SQL = `SELECT c.relname AS name,
    JOIN pg_catalog.pg_attribute b ON b.attrelid = p.confrelid AND b.attnum = p.confkey[1]
    WHERE p.conrelid = c.oid AND p.contype = 'f' AND cardinality(p.conkey) = 1) AS "foreignKeys"
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p')`;
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND (c.relname = ANY ($1)
+  OR c.oid IN (SELECT p.confrelid FROM pg_catalog.pg_constraint p JOIN pg_catalog.pg_class s ON s.oid = p.conrelid
+    WHERE p.contype = 'f' AND s.relnamespace = n.oid AND s.relname = ANY ($1)))`;
 
-/** Tables of schema public as they are now, not as the migrations made them: a customer may have changed them. */
-export async function readCatalog(client: Client): Promise<Map<string, Table>> {
-  const { rows } = await client.query(CATALOG_SQL);
+/**
+ * Tables of schema public as they are now, not as the migrations made them: a customer may have changed them.
+ * @param names tables that are asked for; those they refer to come too
+ */
+export async function readCatalog(client: Client, names: Iterable<string>): Promise<Map<string, Table>> {
+  const { rows } = await client.query(CATALOG_SQL, [[...names]]);
   return new Map(
     rows.map((row) => [
       row.name,

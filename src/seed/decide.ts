@@ -9,6 +9,8 @@ export type Texts = Record<string, string | null>;
 
 /** A row of the documents with its tokens resolved, and what the database knows of it. */
 export interface ResolvedRow {
+  /** Its place among all rows of the documents. */
+  n: number;
   row: SeedRow;
   table: Table;
   docKey: string;
@@ -329,7 +331,8 @@ function insert(draft: Draft, position: ReadonlyMap<string, number>, references:
     delete values[key.column];
   }
   const rowKey = keyOf(table, texts);
-  result.writes.push({ kind: 'insert', table: table.name, values });
+  const asSent = isSame(values, resolved.values);
+  result.writes.push({ kind: 'insert', table: table.name, values, ...(asSent ? { sent: resolved.n } : {}) });
   if (Object.keys(late).length > 0) {
     const inserted = keyOf(table, {
       ...texts,
@@ -342,6 +345,11 @@ function insert(draft: Draft, position: ReadonlyMap<string, number>, references:
   result.remember.push(memory);
   result.located.set(resolved, { rowKey, inserted: true, texts: undefined, memory });
   result.counts.inserted++;
+}
+
+function isSame(a: Record<string, unknown>, b: Record<string, unknown>): boolean {
+  const columns = Object.keys(a);
+  return columns.length === Object.keys(b).length && columns.every((column) => a[column] === b[column]);
 }
 
 /** @param stored the value that a seed has written; undefined: someone else's */

@@ -26,7 +26,7 @@ import { Material } from './material.js';
 import { mergeOverlay } from './overlay.js';
 import { refuse } from './problems.js';
 import { applyCredentials, type CredentialReport } from './rotate.js';
-import { canonical, ensureSeeds, readRemembered, remember, sendRows, writeRows } from './store.js';
+import { canonical, DOCUMENTS, ensureSeeds, readRemembered, remember, sendRows, writeRows } from './store.js';
 import { looksLikeToken } from './tokens.js';
 import { danglingReferences, validateRows } from './validate.js';
 
@@ -208,10 +208,10 @@ function skipped(state: Look): SeedResult {
 }
 
 async function write(client: Client, rows: SeedRow[], options: SeedOptions, state: Look) {
-  const catalog = await readCatalog(client);
   const { rows: found } = await client.query("SELECT to_regclass('kasm_db.seeds') IS NOT NULL AS there");
   // A dry run on a database that was never seeded.
   const remembered = found[0].there ? await readRemembered(client) : [];
+  const catalog = await readCatalog(client, new Set([...rows, ...remembered].map(({ table }) => table)));
   const current = await readCurrent(client, rows, catalog);
   const known = knownTokens(remembered, current, catalog);
   refuse([
@@ -254,7 +254,7 @@ async function resolveRows(
 ): Promise<ResolvedRow[]> {
   const material = new Material(known, (key) => credentials.get(key));
   const resolved: ResolvedRow[] = [];
-  for (const row of rows) {
+  for (const [n, row] of rows.entries()) {
     const table = catalog.get(row.table) as Table;
     const values: Record<string, unknown> = {};
     for (const [name, { value }] of row.cells) {
@@ -277,7 +277,7 @@ async function resolveRows(
       values[id] = randomUUID();
     const credentialColumns = new Set(Object.keys(given));
     if (assignment?.columns.hash) credentialColumns.add(assignment.columns.hash).add(assignment.columns.salt as string);
-    resolved.push({ row, table, docKey: docKeyOf(row, table), values, credentialColumns });
+    resolved.push({ n, row, table, docKey: docKeyOf(row, table), values, credentialColumns });
   }
   return resolved;
 }
@@ -298,8 +298,8 @@ async function resolveTokens(value: unknown, material: Material): Promise<unknow
 async function canonicalTexts(client: Client, rows: readonly ResolvedRow[]): Promise<Map<ResolvedRow, Texts>> {
   await sendRows(
     client,
-    'kasm_db_documents',
-    rows.map(({ table, values }, n) => ({ n, target: table.name, values })),
+    DOCUMENTS,
+    rows.map(({ n, table, values }) => ({ n, target: table.name, values })),
   );
   const columns = new Map<Table, Set<string>>();
   for (const { table, values } of rows) {
@@ -310,10 +310,10 @@ async function canonicalTexts(client: Client, rows: readonly ResolvedRow[]): Pro
   }
   const texts = await canonical(
     client,
-    'kasm_db_documents',
+    DOCUMENTS,
     [...columns].map(([table, names]) => ({ table, columns: [...names] })),
   );
-  return new Map(rows.map((row, n) => [row, texts.get(n) ?? {}]));
+  return new Map(rows.map((row) => [row, texts.get(row.n) ?? {}]));
 }
 
 /** A row that has to be made and whose credential nobody gives. */

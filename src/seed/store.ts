@@ -81,7 +81,12 @@ export interface Write {
   /** Of the row to update. */
   rowKey?: string;
   values: Record<string, unknown>;
+  /** Number of the documents' row that says exactly this, and was sent already. */
+  sent?: number;
 }
+
+/** Where the rows of the documents are sent. */
+export const DOCUMENTS = 'kasm_db_documents';
 
 /**
  * Sends rows to temporary tables by COPY, which no log_statement setting shows; base64, so that COPY itself can't fail on a value
@@ -222,46 +227,67 @@ export async function writeRows(
   catalog: ReadonlyMap<string, Table>,
 ): Promise<void> {
   if (writes.length === 0) return;
-  await sendRows(
-    client,
-    'kasm_db_write',
-    writes.map(({ table, rowKey, values }, n) => ({
-      n,
-      target: table,
-      ...(rowKey === undefined ? {} : { rowKey }),
-      values,
-    })),
-  );
+  const unsent = writes.filter(({ sent }) => sent === undefined);
+  const numbers = new Map(unsent.map((write, n) => [write, n]));
+  if (unsent.length > 0) {
+    await sendRows(
+      client,
+      CHANGES,
+      unsent.map(({ table, rowKey, values }, n) => ({
+        n,
+        target: table,
+        ...(rowKey === undefined ? {} : { rowKey }),
+        values,
+      })),
+    );
+  }
   // An export's rows differ in the columns they give, so that there may be a statement for each.
-  await client.query('CREATE INDEX ON pg_temp.kasm_db_write (n)');
+  for (const source of [...(unsent.length > 0 ? [CHANGES] : []), ...(unsent.length < writes.length ? [DOCUMENTS] : [])])
+    await client.query(`CREATE INDEX ON pg_temp.${source} (n)`);
   const statements: string[] = [];
   for (let from = 0; from < writes.length; ) {
     const first = writes[from] as Write;
     const columns = Object.keys(first.values);
-    let to = from + 1;
-    const same = (write: Write) =>
-      write.kind === first.kind && write.table === first.table && Object.keys(write.values).join() === columns.join();
-    while (to < writes.length && same(writes[to] as Write)) to++;
-    statements.push(statement(first, columns, from, to, catalog));
+    const source = sourceOf(first);
+    const rows: number[] = [];
+    let to = from;
+    for (; to < writes.length; to++) {
+      const write = writes[to] as Write;
+      const same = write.kind === first.kind && write.table === first.table && sourceOf(write) === source;
+      if (!same || Object.keys(write.values).join() !== columns.join()) break;
+      rows.push(write.sent ?? (numbers.get(write) as number));
+    }
+    statements.push(statement(first, columns, source, rows, catalog));
     from = to;
   }
   await guarded(client, 'writing the rows', statements.join('\n  '));
 }
 
+const CHANGES = 'kasm_db_write';
+const sourceOf = ({ sent }: Write) => (sent === undefined ? CHANGES : DOCUMENTS);
+
 function statement(
   { kind, table }: Write,
   columns: string[],
-  from: number,
-  to: number,
+  from: string,
+  rows: readonly number[],
   catalog: ReadonlyMap<string, Table>,
 ): string {
   const name = `public.${escapeIdentifier(table)}`;
-  const source = `pg_temp.kasm_db_write i, json_populate_record(NULL::${name}, ${decoded('i.doc')}::json) r WHERE i.n >= ${from} AND i.n < ${to}`;
+  const source = `pg_temp.${from} i, json_populate_record(NULL::${name}, ${decoded('i.doc')}::json) r WHERE ${among(rows)}`;
   const list = columns.map((column) => escapeIdentifier(column));
   if (kind === 'insert') {
     return `INSERT INTO ${name} (${list.join(', ')}) SELECT ${list.map((column) => `r.${column}`).join(', ')} FROM ${source} ORDER BY i.n;`;
   }
   return `UPDATE ${name} t SET ${list.map((column) => `${column} = r.${column}`).join(', ')} FROM ${source} AND ${rowKeySql(catalog.get(table) as Table, 't')} = ${decoded('i.row_key')};`;
+}
+
+/** Rows come in ascending order, nearly always without gaps. */
+function among(rows: readonly number[]): string {
+  const [first = 0, last = 0] = [rows[0], rows.at(-1)];
+  return last - first === rows.length - 1
+    ? `i.n BETWEEN ${first} AND ${last}`
+    : `i.n = ANY ('{${rows.join(',')}}'::int[])`;
 }
 
 /** Remembers rows as they now are. */

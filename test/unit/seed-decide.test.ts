@@ -18,7 +18,14 @@ const PAIRS = table('user_server_assignments', { user_id: 'uuid!', note: 'varcha
 function resolved(of: Table, values: Texts, cells: Record<string, unknown> = values): [ResolvedRow, Texts] {
   const document = row(of.name, cells);
   return [
-    { row: document, table: of, docKey: docKeyOf(document, of), values: { ...values }, credentialColumns: new Set() },
+    {
+      n: 0,
+      row: document,
+      table: of,
+      docKey: docKeyOf(document, of),
+      values: { ...values },
+      credentialColumns: new Set(),
+    },
     values,
   ];
 }
@@ -58,7 +65,9 @@ function run(
 describe('decide › a row that nobody knows', () => {
   it('is inserted, and remembered with the fingerprint of every value', () => {
     const result = run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one' })]);
-    expect(result.writes).toEqual([{ kind: 'insert', table: 'zones', values: { zone_id: 'z1', zone_name: 'one' } }]);
+    expect(result.writes).toEqual([
+      { kind: 'insert', table: 'zones', values: { zone_id: 'z1', zone_name: 'one' }, sent: 0 },
+    ]);
     expect(result.counts).toEqual({ inserted: 1, updated: 0, unchanged: 0, kept: 0 });
     const [entry] = result.remember as [Remembered];
     expect(entry).toMatchObject({ table: 'zones', rowKey: 'z1', docKey: '["one"]' });
