@@ -45,6 +45,7 @@ const LAZY = {
   'util/types': ['isDate'],
   crypto: ['createHash', 'randomUUID', 'X509Certificate'],
   dns: ['lookup'],
+  net: ['isIP'],
 };
 const late = (path, name) => `(...args) => process.getBuiltinModule('node:${path}').${name}(...args)`;
 /** Not plain functions: one is called while its importer loads and matters only later, one is a class. */
@@ -57,8 +58,11 @@ const LATE = {
 const lazyBuiltins = {
   name: 'lazy-builtins',
   setup(build) {
-    build.onResolve({ filter: /^(node:)?(util|util\/types|crypto|dns)$/ }, ({ importer, path }) =>
-      /\/node_modules\/(pg|commander)\/|\/src\/(migrate\/|config\/tls-name)/.test(importer)
+    build.onResolve({ filter: /^(node:)?(util|util\/types|crypto|dns|net)$/ }, ({ importer, path }) =>
+      (path.endsWith('net')
+        ? /\/src\/config\/tls-name/
+        : /\/node_modules\/(pg|commander)\/|\/src\/(migrate\/|config\/tls-name)/
+      ).test(importer)
         ? { path: path.replace('node:', ''), namespace: 'lazy' }
         : undefined,
     );
@@ -69,9 +73,16 @@ const lazyBuiltins = {
     }));
   },
 };
+const bunSocket = {
+  name: 'bun-socket',
+  setup(build) {
+    build.onResolve({ filter: /^\.\/socket\.js$/ }, () => ({ path: join(ROOT, 'src/postgres/socket-bun.ts') }));
+  },
+};
 const plugins = [
   ...common.plugins.filter(({ name }) => name !== 'pg-without-web-crypto'),
   lightCrypto('src/postgres/pg-crypto-bun.ts'),
+  bunSocket,
   lazyBuiltins,
 ];
 

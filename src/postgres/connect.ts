@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import type { ConnectionSettings } from '../config/settings.js';
@@ -10,6 +11,7 @@ import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
 import { asUnreachable, combine, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
 import { type Announced, mismatch } from './session-attrs.js';
+import { shortSocket } from './socket.js';
 import { isServerError } from './sqlstate.js';
 
 export type Client = pg.Client & {
@@ -26,6 +28,8 @@ export interface ConnectOptions {
   onRetry?: ((reason: KasmDbError) => void) | undefined;
   /** One attempt only, without retry (the gate has its own rhythm). */
   once?: boolean | undefined;
+  /** Only a question or two will be asked. */
+  short?: boolean | undefined;
 }
 
 /** A single attempt never waits longer than this for a host that answers nothing. */
@@ -51,7 +55,7 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
     const settings = resolve();
     const left = settings.connectTimeoutMs - (now() - started);
     const atLeast = Math.min(settings.connectTimeoutMs, LAST_ATTEMPT_MS);
-    const result = await tryHosts(settings, now() + Math.max(left, atLeast), options.signal);
+    const result = await tryHosts(settings, now() + Math.max(left, atLeast), options);
     if (!('error' in result)) return result;
     const pause = jittered(Math.min(100 * 2 ** tries, 2000));
     if (options.once) throw asUnreachable(result.error);
@@ -67,24 +71,24 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
 async function tryHosts(
   settings: ConnectionSettings,
   deadline: number,
-  signal?: AbortSignal,
+  options: ConnectOptions,
 ): Promise<Client | Refusal> {
-  if (settings.targetSessionAttrs !== 'prefer-standby') return tryEach(settings, deadline, signal);
-  const standby = await tryEach({ ...settings, targetSessionAttrs: 'standby' }, deadline, signal);
+  if (settings.targetSessionAttrs !== 'prefer-standby') return tryEach(settings, deadline, options);
+  const standby = await tryEach({ ...settings, targetSessionAttrs: 'standby' }, deadline, options);
   if (!('error' in standby)) return standby;
-  return tryEach({ ...settings, targetSessionAttrs: 'any' }, deadline, signal);
+  return tryEach({ ...settings, targetSessionAttrs: 'any' }, deadline, options);
 }
 
 async function tryEach(
   settings: ConnectionSettings,
   deadline: number,
-  signal?: AbortSignal,
+  options: ConnectOptions,
 ): Promise<Client | Refusal> {
   const refusals: Refusal[] = [];
   for (const [i, { host, port }] of settings.hosts.entries()) {
     // A host that answers nothing must leave time for those after it.
     const share = Math.max((deadline - now()) / (settings.hosts.length - i), LEAST_ATTEMPT_MS);
-    const result = await tryHost(settings, host, port, share, signal);
+    const result = await tryHost(settings, host, port, share, options);
     if (!('error' in result)) return result;
     refusals.push(result);
   }
@@ -96,7 +100,7 @@ async function tryHost(
   host: string,
   port: number,
   left: number,
-  signal?: AbortSignal,
+  { signal, short }: ConnectOptions,
 ): Promise<Client | Refusal> {
   let first: unknown;
   let unusable: unknown;
@@ -104,7 +108,8 @@ async function tryHost(
     const progress = { handshake: false };
     try {
       const options = tls === false ? false : tls();
-      const client = await attempt(settings, host, port, options, Math.min(left, ATTEMPT_MS), progress, signal);
+      const stream = short && !options ? shortSocket() : undefined;
+      const client = await attempt(settings, host, port, options, Math.min(left, ATTEMPT_MS), progress, signal, stream);
       const wrong = await isWrongKind(client, settings, signal);
       return wrong === undefined ? client : wrongKind(settings, host, port, wrong);
     } catch (error) {
@@ -149,6 +154,7 @@ function attempt(
   timeoutMs: number,
   progress: { handshake: boolean },
   signal?: AbortSignal,
+  stream?: Duplex,
 ): Promise<Client> {
   const binding = new ChannelBindingGuard(settings, host, port, tls !== false);
   const client = new pg.Client({
@@ -160,6 +166,7 @@ function attempt(
       binding.beforePassword();
       return passwordFor(settings, host, port);
     },
+    ...(stream ? { stream: () => stream } : {}),
     ssl: tls,
     sslnegotiation: 'postgres',
     // pg then takes SCRAM-SHA-256-PLUS where it is offered, and says so where it is not, as libpq does: nobody can talk us down.

@@ -41,10 +41,14 @@ class Descriptor implements Sink {
 export const stdout: Sink = new Descriptor(1);
 export const stderr: Sink = new Descriptor(2);
 
+/** /dev/null: major number 1, minor 3 (Linux, admin-guide/devices.txt). */
+const LINUX_NULL = 0x103;
+
 function isTerminal(fd: number): boolean {
   try {
-    // The cheap question first: node:tty loads node:net.
-    return fstatSync(fd).isCharacterDevice() && process.getBuiltinModule('node:tty').isatty(fd);
+    // The cheap questions first: node:tty loads node:net.
+    const status = fstatSync(fd);
+    return status.isCharacterDevice() && status.rdev !== LINUX_NULL && process.getBuiltinModule('node:tty').isatty(fd);
   } catch {
     return false;
   }
