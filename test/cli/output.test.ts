@@ -178,6 +178,14 @@ describe('output › text', () => {
     ]);
   });
 
+  it('status: where migrate would stop, what it would say to do', async () => {
+    const foreign = await createDatabase();
+    await foreign.query('CREATE TABLE users (id integer)');
+    const { stdout } = await cli(['status', ...MINE], foreign.env);
+    expect(stdout).toMatch(/\nwarning: schema public already has tables of Kasm \(users\)/);
+    expect(stdout).toMatch(/\nNext: if Kasm made this database: kasm-db adopt; else use an empty database\n$/);
+  });
+
   it('check: one line', async () => {
     expect((await cli(['check', ...MINE], done.env)).stdout).toBe(
       'Ready. All 2 migrations that this build needs are applied.\n',
