@@ -13,11 +13,19 @@ export function channelOf(database: string): string {
   return `kasm-db:${database}`;
 }
 
+/** What a ring says. */
+export interface Ring {
+  /** How many heard it, so that they can look one after the other; undefined: not known. */
+  listeners: number | undefined;
+}
+
 export interface Bell {
   /** Subscribed, so that a ring would be heard. */
   readonly listening: boolean;
-  /** Resolves at the next ring, or when `ms` are over. */
-  wait(ms: number, signal: AbortSignal): Promise<'rung' | 'timeout'>;
+  /** Resolves when it listens, when it is known that it can't, or when `ms` are over. */
+  opened(ms: number): Promise<void>;
+  /** Resolves at the next ring, or with undefined when `ms` are over. */
+  wait(ms: number, signal: AbortSignal): Promise<Ring | undefined>;
   close(): void;
 }
 
@@ -27,37 +35,43 @@ export interface Bell {
  */
 export function listen(env: Environment, database: string, warn: (text: string) => void): Bell {
   let warned = false;
+  let settle = () => {};
+  const settled = new Promise<void>((resolve) => {
+    settle = resolve;
+  });
   const complain = (error: unknown) => {
     if (!warned) warn(`Redis is of no use as a bell, so the gate looks by itself: ${reason(error)}`);
     warned = true;
+    settle();
   };
-  let heard: (() => void) | undefined;
-  let missed = false;
-  const rung = () => {
+  let heard: ((ring: Ring) => void) | undefined;
+  let missed: Ring | undefined;
+  const rung = (ring: Ring) => {
     // A ring during a look is kept: that look may have begun before the commit.
-    if (heard) heard();
-    else missed = true;
+    if (heard) heard(ring);
+    else missed = ring;
   };
   let listening = false;
+  let subscribed = 0;
   let client: Redis | Cluster | undefined;
   try {
     client = open(env);
     client.on('error', complain);
-    client.on('close', () => {
-      listening = false;
-    });
-    client.on('end', () => {
-      listening = false;
-    });
+    for (const name of ['close', 'end']) {
+      client.on(name, () => {
+        listening = false;
+      });
+    }
     // Every time, since a reconnect subscribes anew.
     client.on('ready', () => {
       client?.subscribe(channelOf(database)).then(() => {
         listening = true;
-        // Something may have been rung while nobody listened.
-        heard?.();
+        settle();
+        // While the connection was lost, a ring may have been too.
+        if (++subscribed > 1) rung({ listeners: undefined });
       }, complain);
     });
-    client.on('message', rung);
+    client.on('message', (_, message) => rung({ listeners: listenersOf(message) }));
   } catch (error) {
     complain(error);
   }
@@ -65,29 +79,49 @@ export function listen(env: Environment, database: string, warn: (text: string) 
     get listening() {
       return listening;
     },
+    opened: async (ms) => {
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([
+        settled,
+        new Promise<void>((resolve) => {
+          timer = setTimeout(resolve, ms);
+        }),
+      ]);
+      clearTimeout(timer);
+    },
     wait: (ms, signal) =>
       new Promise((resolve, reject) => {
         if (missed) {
-          missed = false;
-          resolve('rung');
+          resolve(missed);
+          missed = undefined;
           return;
         }
-        const end = (how: 'rung' | 'timeout') => {
+        const end = (ring: Ring | undefined) => {
           clearTimeout(timer);
           heard = undefined;
           signal.removeEventListener('abort', abort);
-          resolve(how);
+          resolve(ring);
         };
         const abort = () => {
           clearTimeout(timer);
           reject(signal.reason);
         };
-        const timer = setTimeout(() => end('timeout'), ms);
-        heard = () => end('rung');
+        const timer = setTimeout(() => end(undefined), ms);
+        heard = end;
         signal.addEventListener('abort', abort, { once: true });
       }),
     close: () => client?.disconnect(),
   };
+}
+
+/** Anybody may publish; what is no count is none. */
+function listenersOf(message: string): number | undefined {
+  try {
+    const { listeners } = JSON.parse(message);
+    return Number.isSafeInteger(listeners) && listeners >= 0 ? listeners : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 /**
@@ -105,7 +139,13 @@ export async function ring(env: Environment, database: string): Promise<string |
     const late = new Promise<never>((_, reject) =>
       setTimeout(() => reject(last ?? new Error(`no answer within ${RING_MS} ms`)), RING_MS),
     );
-    await Promise.race([client.publish(channelOf(database), JSON.stringify({ version: VERSION })), late]);
+    const channel = channelOf(database);
+    const work = async (to: Redis | Cluster) => {
+      // A user who may only publish is not told; the gates then don't know how many they are.
+      const [, listeners] = await to.pubsub('NUMSUB', channel).catch(() => []);
+      await to.publish(channel, JSON.stringify({ version: VERSION, listeners: Number(listeners ?? Number.NaN) }));
+    };
+    await Promise.race([work(client), late]);
     return undefined;
   } catch (error) {
     return `Redis could not be told that the database is ready, so gates find out by looking: ${reason(last ?? error)}`;

@@ -14,6 +14,8 @@ export interface Moment {
   nearEnd: boolean;
   /** The bell will ring: looking is only a precaution. */
   bell: boolean;
+  /** It listens only since the last look, which found a run at work or could not tell: that one may have rung before. */
+  unheard: boolean;
   /** It has rung, and no look has got through since. */
   rung: boolean;
   /** Sessions a second that the server has served since the last look; undefined: not known. */
@@ -34,17 +36,19 @@ const SESSION_RATE = 40;
 const REST = 25;
 
 /** After a ring all gates want in at once; who finds the door full comes again soon. */
-const RUNG_MS = 400;
+const RUNG_MS = 600;
+/** After a ring that may have been missed. */
+const UNHEARD_MS = 1000;
 
 /** The pause before the next look in milliseconds, without jitter. Pure. */
 export function nextPause(moment: Moment): number {
-  const { looks, lastPauseMs, lookMs, unreachable, crowded, nearEnd, bell, rung, sessionRate } = moment;
+  const { looks, lastPauseMs, lookMs, unreachable, crowded, nearEnd, bell, unheard, rung, sessionRate } = moment;
   if (rung && crowded) return RUNG_MS;
   const grown = Math.min(lastPauseMs === 0 ? FIRST_MS : lastPauseMs * 1.5, USUAL_MS);
   if (unreachable) return Math.min(FIRST_MS * 1.6 ** looks, SLOW_MS);
-  if (bell) return BELL_MS;
-  if (crowded) return Math.min(Math.max(lastPauseMs * 2, USUAL_MS), SLOW_MS);
+  if (bell && !(unheard && crowded)) return unheard ? UNHEARD_MS : BELL_MS;
   const rest = Math.min(lookMs * REST, SLOW_MS);
+  if (crowded) return Math.min(Math.max(lastPauseMs * 2, USUAL_MS, rest), SLOW_MS);
   const share =
     sessionRate === undefined || sessionRate <= SESSION_RATE
       ? 0

@@ -19,8 +19,14 @@ export interface WaitOptions {
   env: Environment;
 }
 
-/** After a ring hundreds of gates want to look; this is the window they spread over. */
-const WINDOW_MS = 400;
+/** After a ring hundreds of gates want to look, and a server of two cores answers some 130 a second: each of them gets its time. */
+const LOOK_MS = 3;
+/** Where the ring doesn't say how many there are. */
+const FEW = 50;
+/** What a ring says is never believed further than this, in milliseconds. */
+const LONGEST_WINDOW_MS = 14_000;
+/** Redis gets this long to take the subscription before the gate goes on without it. */
+const SUBSCRIBE_MS = 1000;
 
 /**
  * Looks again and again until the answer is yes or the time is up. Each look is a connection of its own; nothing is held in between.
@@ -35,6 +41,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
   let rung = false;
   let wasDead = false;
   let absent = false;
+  let unheard = false;
   try {
     for (let looks = 1; ; looks++) {
       const began = now();
@@ -45,6 +52,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
         if (!isKasmDbError(caught) || !waitingHelps(caught)) throw caught;
         error = caught;
       }
+      const lookMs = now() - began;
       if (options.failFast && error instanceof PendingError && error.look.run?.phase === 'failed') throw error;
       const text = `${error.message} (${error.details.hint})`;
       // Behind a pooler the lock is free for a moment between two migrations: only who is dead twice is dead.
@@ -54,14 +62,16 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
         said = text;
       }
       wasDead = dead;
+      const opening = bell === undefined;
       bell ??= await openBell(ctx, options.env);
+      // A ring between that look and the subscription was not heard; it can only have come from a run that was at work, or not seen.
+      if (opening) unheard = isWorking(error) || !(error instanceof PendingError);
+      else if (error instanceof PendingError) unheard = false;
       if (error instanceof PendingError) {
         rung = false;
         absent = error.look.history === undefined;
       }
-      pause = nextPause(
-        momentOf(error, { looks, pause, lookMs: now() - began, bell: bell?.listening ?? false, rung, rate }),
-      );
+      pause = nextPause(momentOf(error, { looks, pause, lookMs, bell: bell?.listening ?? false, unheard, rung, rate }));
       const left = options.waitMs - (now() - started);
       if (left <= 0) {
         throw new KasmDbError(error.outcome, `${error.message}; gave up after ${formatMs(options.waitMs)}`, {
@@ -78,38 +88,48 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
 
 /** @returns true when the bell rang meanwhile */
 async function rest(ms: number, bell: Bell | undefined, signal: AbortSignal): Promise<boolean> {
-  const rung = bell !== undefined && (await bell.wait(ms, signal)) === 'rung';
-  if (rung) await sleep(Math.random() * WINDOW_MS, signal);
-  else if (!bell) await sleep(ms, signal);
-  return rung;
+  if (!bell) {
+    await sleep(ms, signal);
+    return false;
+  }
+  const ring = await bell.wait(ms, signal);
+  if (ring) await sleep(Math.random() * Math.min((ring.listeners ?? FEW) * LOOK_MS, LONGEST_WINDOW_MS), signal);
+  return ring !== undefined;
 }
 
 /** ioredis is loaded only where Redis is configured, and only once there is something to wait for. */
 async function openBell(ctx: Context, env: Environment): Promise<Bell | undefined> {
   if (!wantsRedis(env)) return undefined;
   const { listen } = await import('./bell.js');
-  return listen(env, ctx.resolve().dbname, (text) => ctx.events.warning?.(text));
+  const bell = listen(env, ctx.resolve().dbname, (text) => ctx.events.warning?.(text));
+  await bell.opened(SUBSCRIBE_MS);
+  return bell;
 }
 
 function momentOf(
   error: KasmDbError,
-  wait: Pick<Moment, 'looks' | 'lookMs' | 'bell' | 'rung'> & { pause: number; rate: SessionRate },
+  wait: Pick<Moment, 'looks' | 'lookMs' | 'bell' | 'unheard' | 'rung'> & { pause: number; rate: SessionRate },
 ): Moment {
   const pending = error instanceof PendingError ? error : undefined;
   const crowded = error.details.sqlstate === '53300';
   const { run } = pending?.look ?? {};
-  const working = pending !== undefined && ['migrating', 'seeding'].includes(pendingState(pending.look, pending.plan));
   return {
     looks: wait.looks,
     lastPauseMs: wait.pause,
     lookMs: wait.lookMs,
     unreachable: error.outcome === 'unreachable' && !crowded,
     crowded,
-    nearEnd: working && run !== undefined && (run.phase === 'seed' || run.done * 2 >= run.total),
+    nearEnd: isWorking(error) && run !== undefined && (run.phase === 'seed' || run.done * 2 >= run.total),
     bell: wait.bell,
+    unheard: wait.unheard,
     rung: wait.rung,
     sessionRate: wait.rate.next(pending?.look.sessions),
   };
+}
+
+/** A run is at work, as far as the last look could tell. */
+function isWorking(error: KasmDbError): boolean {
+  return error instanceof PendingError && ['migrating', 'seeding'].includes(pendingState(error.look, error.plan));
 }
 
 /** Sessions a second between two looks. */

@@ -1,3 +1,5 @@
+import { remembering } from './derived-key.js';
+
 /** What Bun has built in, without loading node:crypto. */
 declare const Bun: {
   CryptoHasher: new (
@@ -10,12 +12,12 @@ declare const Bun: {
  * Stands in for pg's own lib/crypto/utils in the executable. Web Crypto hands each of a login's eight steps to another thread; in Bun only
  * the long one, the key's derivation, is worth that.
  */
-export async function deriveKey(password: string, salt: Uint8Array, iterations: number): Promise<Buffer> {
+export const deriveKey = remembering(async (password, salt, iterations) => {
   const secret = new TextEncoder().encode(password);
   const key = await crypto.subtle.importKey('raw', secret, 'PBKDF2', false, ['deriveBits']);
   const how = { name: 'PBKDF2', hash: 'SHA-256', salt: new Uint8Array(salt), iterations };
   return Buffer.from(await crypto.subtle.deriveBits(how, key, 256));
-}
+});
 
 /** @param name as Web Crypto writes it: SHA-256, SHA-384, SHA-512 */
 export async function hashByName(name: string, data: Uint8Array): Promise<Buffer> {

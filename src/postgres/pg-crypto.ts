@@ -1,14 +1,15 @@
 import { createHash, createHmac, randomBytes as nodeRandomBytes, pbkdf2 } from 'node:crypto';
 import { promisify } from 'node:util';
+import { remembering } from './derived-key.js';
 
 /**
  * Stands in for pg's own lib/crypto/utils in the bundles: the same functions on node:crypto. Loading Web Crypto for a login costs a cold
  * start some 8 ms and 0.5 MB.
  */
-export async function deriveKey(password: string, salt: Uint8Array, iterations: number): Promise<Buffer> {
+export const deriveKey = remembering((password, salt, iterations) =>
   // Not the synchronous form: the server chooses the number of iterations.
-  return promisify(pbkdf2)(password, salt, iterations, 32, 'sha256');
-}
+  promisify(pbkdf2)(password, salt, iterations, 32, 'sha256'),
+);
 
 /** @param name as Web Crypto writes it: SHA-256, SHA-384, SHA-512 */
 export async function hashByName(name: string, data: Uint8Array): Promise<Buffer> {

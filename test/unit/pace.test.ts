@@ -10,6 +10,7 @@ const calm: Moment = {
   crowded: false,
   nearEnd: false,
   bell: false,
+  unheard: false,
   rung: false,
   sessionRate: undefined,
 };
@@ -40,6 +41,8 @@ describe('gate › pace', () => {
 
   it('with a bell it hardly looks; after a ring it comes again soon when the house is full', () => {
     expect(pause({ bell: true })).toBeGreaterThan(25_000);
+    expect(pause({ bell: true, unheard: true })).toBeLessThanOrEqual(1000);
+    expect(pause({ bell: true, unheard: true, crowded: true })).toBe(pause({ crowded: true }));
     expect(pause({ bell: true, rung: true, crowded: true })).toBeLessThan(1000);
   });
 
@@ -54,6 +57,7 @@ describe('gate › pace', () => {
           crowded: fc.boolean(),
           nearEnd: fc.boolean(),
           bell: fc.constant(false),
+          unheard: fc.boolean(),
           rung: fc.boolean(),
           sessionRate: fc.option(fc.integer({ min: 0, max: 100_000 }), { nil: undefined }),
         }),
