@@ -6,11 +6,29 @@ import { GLOBAL_OPTIONS } from './global-options.js';
 import type { CommandLine, CommandSpec } from './spec.js';
 
 /** What `help` explains: the commands, and what each exit code means. */
-const TOPICS = [...WORK.map(({ name }) => name), 'exit-codes', ...Object.values(EXIT_CODES).map(String), '130'];
+const TOPICS = [
+  ...WORK.map(({ name }) => name),
+  'completion',
+  'exit-codes',
+  ...Object.values(EXIT_CODES).map(String),
+  '130',
+];
+
+const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+const COMPLETION: CommandSpec = {
+  name: 'completion',
+  group: 'Other commands',
+  text: 'a script that completes commands, options and values in your shell',
+  argument: ['<shell>', 'bash, zsh or fish', SHELLS],
+  offline: true,
+  run: async (_, __, [shell]) =>
+    (await import('./help/index.js')).completionAnswer(shell as (typeof SHELLS)[number], commandLine()),
+};
 
 const HELP: CommandSpec = {
   name: 'help',
-  group: 'Commands that explain',
+  group: 'Other commands',
   text: 'a command and its options, with examples; or what each exit code means',
   argument: ['[topic]', 'a command, exit-codes, or one of them by its number', TOPICS],
   offline: true,
@@ -18,7 +36,7 @@ const HELP: CommandSpec = {
 };
 
 /** Every command, in the order of the help. */
-export const COMMANDS: readonly CommandSpec[] = [...WORK, HELP];
+export const COMMANDS: readonly CommandSpec[] = [...WORK, COMPLETION, HELP];
 
 /** The help's text, which is read only when somebody asks for it. @param topic one of TOPICS; undefined: all of it */
 export async function helpAnswer(topic: string | undefined): Promise<Answer> {

@@ -54,7 +54,7 @@ describe('help › its examples are calls that work', () => {
     ...FIRST_STEPS.map(([call]) => [call, undefined] as const),
     ...Object.entries(EXAMPLES).flatMap(([name, calls]) => calls.map(([call]) => [call, name] as const)),
   ])('%s', (call, name) => {
-    const [program, ...args] = call.split(' ');
+    const [program, ...args] = call.replace(/ > .*/, '').split(' ');
     expect(program).toBe('kasm-db');
     expect(parse(args).command).toBe(name ?? (args[0] === '--check' ? 'check' : args[0]));
   });

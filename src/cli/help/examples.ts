@@ -84,6 +84,11 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['kasm-db capture --out migrations/0001_baseline.sql', "a migration of the database's schema"],
     ['kasm-db capture --out schema.json', 'a snapshot for verify'],
   ],
+  completion: [
+    ['kasm-db completion bash > ~/.local/share/bash-completion/completions/kasm-db', 'for the next bash'],
+    ['kasm-db completion zsh > "${fpath[1]}/_kasm-db"', 'for the next zsh'],
+    ['kasm-db completion fish > ~/.config/fish/completions/kasm-db.fish', 'for the next fish'],
+  ],
   help: [
     ['kasm-db help migrate', 'the same as kasm-db migrate --help'],
     ['kasm-db help exit-codes', 'what each means, why, and what to do'],

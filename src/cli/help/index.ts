@@ -1,9 +1,13 @@
-// The help, in a file of its own beside the bundle: a check has no use for it.
+// Help and completion, in a file of their own beside the bundle: a check has no use for them.
 
 import { headers } from 'kasm-db:migrations';
 import type { Answer } from '../../commands/command.js';
 import { type Style, style } from '../../report/terminal.js';
 import { VERSION } from '../../version.js';
+import { bashCompletion } from '../completion/bash.js';
+import { fishCompletion } from '../completion/fish.js';
+import { modelOf } from '../completion/model.js';
+import { zshCompletion } from '../completion/zsh.js';
 import type { CommandLine } from '../spec.js';
 import { EXIT_CODE_HELP } from './exit-codes.js';
 import { exitCodesText } from './exit-codes-text.js';
@@ -32,6 +36,13 @@ export function versionAnswer(verbose: boolean): Answer {
   return page((s) =>
     [s.bold(`kasm-db ${VERSION}`), ...rows.map(([what, value]) => `${what?.padEnd(11)}${value}`)].join('\n'),
   );
+}
+
+const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion };
+
+/** @returns the script that a shell reads to complete kasm-db's command line */
+export function completionAnswer(shell: keyof typeof SCRIPTS, line: CommandLine): Answer {
+  return page(() => SCRIPTS[shell](modelOf(line)));
 }
 
 /** A text that is the whole answer; for a program it stands in the result. */

@@ -1,0 +1,54 @@
+import { headers } from 'kasm-db:migrations';
+import type { CommandLine, OptionSpec, Values } from '../spec.js';
+
+/** What can follow: some words, names of files or of folders, or something that only the user knows. */
+export type Choice = { words: readonly string[] } | 'file' | 'folder' | undefined;
+
+export interface Flag {
+  /** With its dashes. */
+  name: string;
+  text: string;
+  /** Does a value follow? */
+  value: 'none' | 'required' | 'optional';
+  choice: Choice;
+}
+
+export interface Completed {
+  name: string;
+  text: string;
+  flags: readonly Flag[];
+  argument: Choice;
+}
+
+/** The command line as the three shells need it. */
+export interface Model {
+  commands: readonly Completed[];
+  /** What every command takes. */
+  globals: readonly Flag[];
+}
+
+const HELP: readonly OptionSpec[] = [['--help', 'print the help']];
+
+export function modelOf({ commands, globals }: CommandLine): Model {
+  return {
+    commands: commands.map(({ name, text, options = [], argument }) => ({
+      name,
+      text,
+      flags: options.map(flagOf),
+      argument: choiceOf(argument?.[2]),
+    })),
+    globals: [...globals.flatMap(({ options }) => options), ...HELP].map(flagOf),
+  };
+}
+
+function flagOf([flags, text, values]: OptionSpec): Flag {
+  const [name = '', syntax = ''] = flags.split(' ');
+  const value = syntax.startsWith('<') ? 'required' : syntax.startsWith('[') ? 'optional' : 'none';
+  return { name, text, value, choice: choiceOf(values) };
+}
+
+function choiceOf(values: Values | undefined): Choice {
+  if (values === 'migration') return { words: headers.map(({ name }) => name) };
+  if (values === 'path') return 'file';
+  return values === undefined || values === 'file' || values === 'folder' ? values : { words: values };
+}
