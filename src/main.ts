@@ -1,4 +1,5 @@
-import { calledCommand, parse } from './cli/parse.js';
+import { calledCommand } from './cli/arguments.js';
+import { plainCall } from './cli/plain-call.js';
 import { execute } from './commands/command.js';
 import { isKasmDbError, KasmDbError, messageOf } from './errors.js';
 import { reporter } from './report/reporter.js';
@@ -12,7 +13,7 @@ const started = now();
 const signal = abortOnSignals();
 
 async function main(): Promise<number> {
-  const call = parse(argv);
+  const call = plainCall(argv) ?? (await import('./cli/parse.js')).parse(argv);
   const report = reporter(call.options);
   const { result, text } = await execute(
     {

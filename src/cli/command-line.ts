@@ -1,9 +1,8 @@
-import { Help } from 'commander';
 import type { Answer } from '../commands/command.js';
 import { EXIT_CODES } from '../errors.js';
 import { WORK } from './commands.js';
 import { GLOBAL_OPTIONS } from './global-options.js';
-import type { CommandLine, CommandSpec } from './spec.js';
+import type { CommandSpec } from './spec.js';
 
 /** What `help` explains: the commands, and what each exit code means. */
 const TOPICS = [
@@ -40,14 +39,11 @@ export const COMMANDS: readonly CommandSpec[] = [...WORK, COMPLETION, HELP];
 
 /** The help's text, which is read only when somebody asks for it. @param topic one of TOPICS; undefined: all of it */
 export async function helpAnswer(topic: string | undefined): Promise<Answer> {
-  return (await import('./help/index.js')).helpAnswer(topic, commandLine());
+  const [help, { Help }] = await Promise.all([import('./help/index.js'), import('commander')]);
+  return help.helpAnswer(topic, { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() });
 }
 
 /** @returns what `--version` prints; with `verbose` also what a bug report needs */
 export async function versionAnswer(verbose: boolean): Promise<Answer> {
   return (await import('./help/index.js')).versionAnswer(verbose);
-}
-
-function commandLine(): CommandLine {
-  return { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() };
 }

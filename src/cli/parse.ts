@@ -1,30 +1,14 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
-import type { Answer, CommandContext, GlobalOptions } from '../commands/command.js';
 import { VERSION } from '../version.js';
+import { calledCommand, onlyCommand, withCheckCommand } from './arguments.js';
+import { type Call, callOf } from './call.js';
 import { COMMANDS, helpAnswer, versionAnswer } from './command-line.js';
 import { GLOBAL_OPTIONS } from './global-options.js';
 import { refusal, unknownValue } from './refusal.js';
 import type { CommandSpec } from './spec.js';
 
-/** What the command line asked for. */
-export interface Call {
-  command: string;
-  options: GlobalOptions & OutputOptions;
-  writes: boolean;
-  /** Needs no database. */
-  offline: boolean;
-  work: (ctx: CommandContext) => Promise<Answer>;
-}
-
-export interface OutputOptions {
-  json?: boolean;
-  quiet?: boolean;
-  verbose?: boolean;
-  color?: boolean;
-}
-
 /**
- * Reads the arguments. Commands are imported only when they are called, and so is the help.
+ * Reads any arguments. Commands are imported only when they are called, and so is the help.
  * @throws KasmDbError usage
  */
 export function parse(argv: readonly string[]): Call {
@@ -48,13 +32,7 @@ export function parse(argv: readonly string[]): Call {
     command.action((...args: unknown[]) => {
       const options = command.optsWithGlobals<Call['options']>();
       checkArgument(spec, args[0]);
-      call = {
-        command: spec.name,
-        options,
-        writes: spec.writes ?? false,
-        offline: spec.offline ?? false,
-        work: (ctx) => spec.run(ctx, options, args),
-      };
+      call = callOf(spec, options, args);
     });
   }
 
@@ -88,36 +66,4 @@ function checkArgument({ argument }: CommandSpec, value: unknown): void {
 function information(command: string, argv: readonly string[], work: Call['work']): Call {
   const options = { json: argv.includes('--json'), color: !argv.includes('--no-color') };
   return { command, options, writes: false, offline: true, work };
-}
-
-/**
- * The one command that these arguments can mean: the others need not be set up, which takes longer than all else here.
- * @returns undefined when they may mean any, or ask for help
- */
-function onlyCommand(argv: readonly string[]): CommandSpec | undefined {
-  const args = withCheckCommand(argv);
-  const named = COMMANDS.filter(({ name }) => args.includes(name));
-  return named.length === 1 && args[0] === named[0]?.name ? named[0] : undefined;
-}
-
-/** The command in the arguments, as far as it is one: for the result of a call that was refused. */
-export function calledCommand(argv: readonly string[]): string {
-  if (argv.includes('--check')) return 'check';
-  const isCommand = (arg: string) => COMMANDS.some(({ name }) => name === arg);
-  return argv.find((arg, i) => isCommand(arg) && !TAKES_VALUE.has(argv[i - 1] ?? '')) ?? '';
-}
-
-const TAKES_VALUE = new Set(
-  GLOBAL_OPTIONS.flatMap(({ options }) => options.map(([flags]) => flags.split(' '))).flatMap(([long, value]) =>
-    value?.startsWith('<') ? [long] : [],
-  ),
-);
-
-/** `kasm-db --check …` and `kasm-db migrate --check …` are the command check. */
-function withCheckCommand(argv: readonly string[]): string[] {
-  if (!argv.includes('--check')) return [...argv];
-  const rest = argv.filter((arg) => arg !== '--check');
-  const at = rest.findIndex((arg, i) => arg === 'migrate' && !TAKES_VALUE.has(rest[i - 1] ?? ''));
-  if (at >= 0) rest.splice(at, 1);
-  return rest.includes('check') ? rest : ['check', ...rest];
 }
