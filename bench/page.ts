@@ -4,6 +4,7 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { Bench, Findings, Show, Timing } from './bench.js';
 import { PEERS } from './peers/index.js';
+import { writeReadme } from './readme.js';
 import { ratio } from './shows.js';
 import { stored } from './store.js';
 import { median, psql, ROOT } from './support.js';
@@ -13,7 +14,7 @@ export function summary(bench: Bench, findings: Findings): string {
   return [...tables(findings), ...showLines(bench.shows?.(findings) ?? [])].join('\n');
 }
 
-/** Writes docs/BENCHMARKS.md from everything that is stored. */
+/** Writes docs/BENCHMARKS.md, and README's table, from everything that is stored. */
 export function writePage(benches: Bench[]): void {
   const found = benches.flatMap((bench) => {
     const of = stored(bench.name);
@@ -57,6 +58,7 @@ export function writePage(benches: Bench[]): void {
     '',
   ];
   writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), lines.join('\n'));
+  writeReadme(ROOT);
 }
 
 function showLines(shows: Show[]): string[] {

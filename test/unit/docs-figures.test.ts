@@ -1,5 +1,8 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { textOf } from '../support/markdown.js';
+import { comparison, withComparison } from '../../bench/readme.js';
+import { ROOT, textOf } from '../support/markdown.js';
 
 /** Rows of the tables in a text, by cell. */
 const rows = (text: string): string[][] =>
@@ -36,5 +39,36 @@ describe("README's comparison", () => {
     }
     // README says so below the table.
     for (const [title, ...cells] of measured) for (const cell of cells) expect(cell, title).toContain('applied once');
+  });
+
+  it('has the figures of docs/BENCHMARKS.md (npm run bench -- --page)', () => {
+    const page = existsSync(join(ROOT, 'docs/BENCHMARKS.md')) ? textOf('docs/BENCHMARKS.md') : '';
+    expect(withComparison(textOf('README.md'), page)).toBe(textOf('README.md'));
+  });
+
+  it('leaves a cell out rather than guess, and floors too', () => {
+    const page = `## Check when nothing is pending
+
+| | kind | median | × floor |
+|---|---|---:|---:|
+| tern | Go | 1 ms | 0.76 |
+| psql | floor | 2 ms | 1.00 |
+| **kasm-db (Node)** | kasm-db | 3 ms | 3.18 |
+
+## Concurrent migrators
+
+| | 16: exit 0 | migrations | wall | 32: exit 0 | migrations | wall |
+|---|---|---|---|---|---|---|
+| kasm-db (Node) 0.1.0 | 16 of 16 | each once | 1 s | 32 of 32 | each once | 2 s |
+| goose 3.29.0 | 16 of 16 | **10 applied more than once** | 1 s | 26 of 32 | each once | 2 s |
+`;
+    expect(comparison(page).split('\n').slice(3)).toEqual([
+      '| | check, nothing pending | 16 migrators at once |',
+      '|---|---|---|',
+      '| kasm-db (Node) | 3.18 | 16 of 16, each once |',
+      '| tern | 0.76 |  |',
+      '| goose |  | 16 of 16, **10 applied more than once** |',
+    ]);
+    expect(comparison('')).toBe('');
   });
 });
