@@ -2,7 +2,7 @@ import type { Answer } from '../commands/command.js';
 import { EXIT_CODES } from '../errors.js';
 import { WORK } from './commands.js';
 import { GLOBAL_OPTIONS } from './global-options.js';
-import type { CommandSpec } from './spec.js';
+import type { CommandLine, CommandSpec } from './spec.js';
 
 /** What `help` explains: the commands, and what each exit code means. */
 const TOPICS = [
@@ -22,7 +22,7 @@ const COMPLETION: CommandSpec = {
   argument: ['<shell>', 'bash, zsh or fish', SHELLS],
   offline: true,
   run: async (_, __, [shell]) =>
-    (await import('./help/index.js')).completionAnswer(shell as (typeof SHELLS)[number], commandLine()),
+    (await import('./help/index.js')).completionAnswer(shell as (typeof SHELLS)[number], await commandLine()),
 };
 
 const HELP: CommandSpec = {
@@ -39,11 +39,16 @@ export const COMMANDS: readonly CommandSpec[] = [...WORK, COMPLETION, HELP];
 
 /** The help's text, which is read only when somebody asks for it. @param topic one of TOPICS; undefined: all of it */
 export async function helpAnswer(topic: string | undefined): Promise<Answer> {
-  const [help, { Help }] = await Promise.all([import('./help/index.js'), import('commander')]);
-  return help.helpAnswer(topic, { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() });
+  return (await import('./help/index.js')).helpAnswer(topic, await commandLine());
 }
 
 /** @returns what `--version` prints; with `verbose` also what a bug report needs */
 export async function versionAnswer(verbose: boolean): Promise<Answer> {
   return (await import('./help/index.js')).versionAnswer(verbose);
+}
+
+/** commander is loaded for it, which a call like the gate's is read without. */
+async function commandLine(): Promise<CommandLine> {
+  const { Help } = await import('commander');
+  return { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() };
 }
