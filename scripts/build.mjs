@@ -1,11 +1,11 @@
 // Builds dist/: the command line (one file), the library, the parser's WASM, the JSON Schema of the result.
 
-import { execFileSync } from 'node:child_process';
 import { chmodSync, copyFileSync, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { build } from 'esbuild';
 import { common } from './bundle.mjs';
+import { writeTypes } from './types.mjs';
 
 const require = createRequire(import.meta.url);
 
@@ -93,21 +93,7 @@ const { resultJsonSchema } = await import(
 writeFileSync(`${out}/result.schema.json`, `${JSON.stringify(resultJsonSchema(), null, 2)}\n`);
 
 // The tests build often, and need no declarations.
-if (!process.argv.includes('--no-types')) {
-  execFileSync(
-    process.execPath,
-    [
-      join(dirname(require.resolve('typescript/package.json')), 'bin/tsc'),
-      '-p',
-      'tsconfig.types.json',
-      '--outDir',
-      `${out}/types`,
-    ],
-    {
-      stdio: 'inherit',
-    },
-  );
-}
+if (!process.argv.includes('--no-types')) writeTypes(`${out}/types`);
 
 const old = `${out}.old`;
 if (existsSync('dist')) renameSync('dist', old);
