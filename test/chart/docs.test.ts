@@ -17,7 +17,9 @@ const lines = PAGES.flatMap((page) =>
       shellCommands(text)
         .filter(
           ({ words }) =>
-            words[0] === 'helm' && /^(install|upgrade)$/.test(words[1] ?? '') && words.includes('chart/kasm-db'),
+            words[0] === 'helm' &&
+            /^(install|upgrade|template)$/.test(words[1] ?? '') &&
+            words.includes('chart/kasm-db'),
         )
         .map(({ words, input }) => ({ words: words.slice(2), input, where: `${page}:${line}` })),
     ),

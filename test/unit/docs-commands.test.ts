@@ -1,9 +1,13 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse as parseYaml } from 'yaml';
-import { WORK } from '../../src/cli/commands.js';
+import { COMMANDS } from '../../src/cli/command-line.js';
+import { GLOBAL_OPTIONS } from '../../src/cli/global-options.js';
 import { parse } from '../../src/cli/parse.js';
+import type { OptionSpec } from '../../src/cli/spec.js';
 import { messageOf } from '../../src/errors.js';
-import { fences, PAGES, prose, shellCommands, textOf } from '../support/markdown.js';
+import { fences, PAGES, prose, ROOT, shellCommands, textOf } from '../support/markdown.js';
 
 /** Arguments of kasm-db in a simple command: called by its name, or as an image. */
 function argumentsIn(words: string[]): string[] | undefined {
@@ -64,7 +68,38 @@ describe('calls of kasm-db in the documentation', () => {
 
   it("README's table has every command", () => {
     const rows = [...textOf('README.md').matchAll(/^\| `([a-z]+)/gm)].map(([, name]) => name);
-    expect(WORK.map(({ name }) => name).filter((name) => !rows.includes(name))).toEqual([]);
+    expect(COMMANDS.map(({ name }) => name).filter((name) => !rows.includes(name))).toEqual([]);
+  });
+
+  it("README's table gives each command options that it has", () => {
+    const flags = (options: readonly OptionSpec[] = []): string[] =>
+      options.flatMap(([text]) => text.match(/--[\w-]+/g) ?? []);
+    const everywhere = GLOBAL_OPTIONS.flatMap(({ options }) => flags(options));
+    const wrong = [...textOf('README.md').matchAll(/^\| `([a-z]+)[^|]*\|(.*)$/gm)].flatMap(([, name, rest = '']) => {
+      const spec = COMMANDS.find((command) => command.name === name);
+      const known = [...everywhere, ...flags(spec?.options)];
+      return (rest.match(/--[a-z][\w-]*/g) ?? [])
+        .filter((flag) => spec && !known.includes(flag))
+        .map((flag) => `${name} ${flag}`);
+    });
+    expect(wrong).toEqual([]);
+    const [, listed = ''] = /^Every command takes (.*?--help)/ms.exec(textOf('README.md')) ?? [];
+    const all: string[] = listed.match(/--[a-z][\w-]*/g) ?? [];
+    expect(all.length).toBeGreaterThan(15);
+    expect(all.filter((flag) => !everywhere.includes(flag) && flag !== '--help')).toEqual([]);
+    expect(everywhere.filter((flag) => !all.includes(flag) && flag !== '--version')).toEqual([]);
+  });
+
+  it('docs/SETTINGS.md names variables that the program reads', () => {
+    const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts'))
+      .map((file) => readFileSync(join(ROOT, 'src', file), 'utf8'))
+      .join('\n');
+    const named = [...textOf('docs/SETTINGS.md').matchAll(/`((?:KASM_DB|PG|POSTGRES|DATABASE)_?[A-Z_]*)`/g)].map(
+      ([, name]) => name as string,
+    );
+    expect(named.length).toBeGreaterThan(25);
+    expect(named.filter((name) => !sources.includes(`'${name}'`) && !sources.includes(`env.${name}`))).toEqual([]);
   });
 
   it('are found where they stand', () => {
