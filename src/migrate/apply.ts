@@ -2,7 +2,7 @@ import { KasmDbError } from '../errors.js';
 import type { Client } from '../postgres/connect.js';
 import { tryTransactionLock } from '../postgres/lock.js';
 import type { LockHolder } from '../postgres/lock-holder.js';
-import { cancellable, runScript } from '../postgres/query.js';
+import { cancellable, pipelined, runScript } from '../postgres/query.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { splitStatements } from '../postgres/statements.js';
 import { beginSql, RESET_SQL, type SessionOptions } from '../postgres/transaction.js';
@@ -30,10 +30,14 @@ export interface ApplyOptions {
   after?: () => Promise<void>;
   /** SQL that goes into the migration's own transaction: its history row and the run row. */
   record: (ms: number) => string;
+  /** The transaction is begun already, along with the commit before it. */
+  begun?: boolean;
+  /** Settings of the next migration's transaction, if it shall be begun along with this one's commit. */
+  next?: SessionOptions | undefined;
 }
 
 export type Applied =
-  | { outcome: 'applied'; ms: number }
+  | { outcome: 'applied'; ms: number /** The transaction of `next` is begun. */; begun: boolean }
   | { outcome: 'elsewhere' }
   | { outcome: 'busy'; holder: LockHolder | undefined };
 
@@ -54,7 +58,7 @@ export async function applyInTransaction(
   for (let tries = 0; ; tries++) {
     const started = now();
     try {
-      return await attempt(ctx, client, migration, sql, options);
+      return await attempt(ctx, client, migration, sql, { ...options, begun: options.begun === true && tries === 0 });
     } catch (error) {
       await rollback(client);
       const retryable = RETRYABLE.has(sqlstateOf(error) ?? '');
@@ -84,7 +88,7 @@ async function attempt(
 ): Promise<Applied> {
   const started = now();
   const lockTimeoutMs = migration.lockTimeoutMs ?? options.session.lockTimeoutMs;
-  await begin(client, { ...options.session, lockTimeoutMs });
+  if (!options.begun) await begin(client, { ...options.session, lockTimeoutMs });
   let pid = client.processID as number;
   if (options.perTransaction) {
     const lock = await tryTransactionLock(client);
@@ -119,8 +123,9 @@ async function attempt(
   }
   await options.after?.();
   const ms = now() - started;
+  let begun = false;
   try {
-    await commit(ctx, client, options, ms);
+    begun = await commit(ctx, client, options, ms);
   } catch (error) {
     if (ctx.signal.aborted) throw error;
     throw toKasmDbError(error, `${migration.name} failed at COMMIT, nothing of it was kept`, {
@@ -128,18 +133,31 @@ async function attempt(
       file: migration.path,
     });
   }
-  return { outcome: 'applied', ms };
+  return { outcome: 'applied', ms, begun };
 }
 
-/** One message: forget the migration's settings, record it, commit. */
-async function commit(ctx: Context, client: Client, { session, record }: ApplyOptions, ms: number): Promise<void> {
+/**
+ * One message: forget the migration's settings, record it, commit. In the same round trip the next transaction is begun. The file itself
+ * goes ahead of this, in a round trip of its own: of a run that was killed in it, nothing may be committed later.
+ * @returns whether the next transaction is begun
+ */
+async function commit(
+  ctx: Context,
+  client: Client,
+  { session, record, next }: ApplyOptions,
+  ms: number,
+): Promise<boolean> {
   const role = session.role ? `SET LOCAL ROLE "${session.role.replaceAll('"', '""')}"; ` : '';
-  const results = await cancellable(client, ctx.signal, () =>
-    client.query(`${RESET_SQL}; ${role}${record(ms)}; COMMIT`),
-  );
+  const sql = [`${RESET_SQL}; ${role}${record(ms)}; COMMIT`, ...(next ? [beginSql(next)] : [])];
+  const [committed, begun] = await cancellable(client, ctx.signal, () => pipelined(client, sql));
+  if (committed?.status === 'rejected') throw committed.reason;
   // A transaction that had failed unnoticed answers COMMIT with ROLLBACK (TRAPS 9).
-  const last = (results as unknown as { command: string }[]).at(-1);
+  const last = (committed?.value as unknown as { command: string }[]).at(-1);
   if (last?.command !== 'COMMIT') throw new KasmDbError('failed', 'the server rolled back instead of committing');
+  if (begun?.status !== 'rejected') return begun !== undefined;
+  // Whatever it was, it shows again where the next one begins by itself.
+  await rollback(client);
+  return false;
 }
 
 export async function begin(client: Client, session: SessionOptions): Promise<void> {

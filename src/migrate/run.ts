@@ -153,6 +153,8 @@ interface Run {
   pending: Migration[];
   applied: RunResult['applied'];
   tables: TableWaits;
+  /** The next migration's transaction is begun. */
+  begun: boolean;
 }
 
 /** Looks and plans again: what was read before the lock may be old (TRAPS 12). */
@@ -178,6 +180,7 @@ async function planUnderLock(
     pending: planned.pending,
     applied: [],
     tables: { ms: 0, blockers: [] },
+    begun: false,
   };
 }
 
@@ -276,13 +279,20 @@ export class PartialError extends KasmDbError {
 }
 
 async function applyWrapped(run: Run, migration: Migration, index: number): Promise<number> {
+  const { begun, session } = run;
+  const next = run.pending[index + 1];
+  run.begun = false;
   const result = await applyInTransaction(run.ctx, run.client, migration, {
-    session: run.session,
+    session,
     deadline: run.deadline,
     waits: run.tables,
     record: (ms) => recordAndGoOn(run, migration, index, ms),
+    begun,
+    next: next?.transaction ? { ...session, lockTimeoutMs: next.lockTimeoutMs ?? session.lockTimeoutMs } : undefined,
   });
-  return result.outcome === 'applied' ? result.ms : 0;
+  if (result.outcome !== 'applied') return 0;
+  run.begun = result.begun;
+  return result.ms;
 }
 
 async function applyPooled(run: Run, migration: Migration, index: number): Promise<number | undefined> {

@@ -37,6 +37,21 @@ export async function runScript(client: Client, sql: string, run: ScriptRun, sig
   );
 }
 
+/**
+ * Sends several messages in one go and waits for all answers: one round trip. The server goes on to the next message when one has
+ * failed, so each must do no harm after a failure of one before it.
+ */
+export async function pipelined(client: Client, messages: string[]): Promise<PromiseSettledResult<pg.QueryResult>[]> {
+  const pipe = client as unknown as { pipeline: boolean; connection: { stream: { cork(): void; uncork(): void } } };
+  pipe.pipeline = true;
+  pipe.connection.stream.cork();
+  const answers = messages.map((sql) => client.query(sql));
+  pipe.connection.stream.uncork();
+  const settled = await Promise.allSettled(answers);
+  pipe.pipeline = false;
+  return settled;
+}
+
 /** Runs `work`; when the signal comes, cancels what the server is doing for this client. */
 export async function cancellable<T>(
   client: Client,
