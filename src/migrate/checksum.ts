@@ -6,8 +6,7 @@ export function checksum(text: string): string {
 }
 
 export function normalize(text: string): string {
-  return text
-    .replace(/^\ufeff/, '')
-    .replace(/\r\n?/g, '\n')
-    .trimEnd();
+  // A folder may have thousands of files; most need no new copy.
+  const plain = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text;
+  return (plain.includes('\r') ? plain.replace(/\r\n?/g, '\n') : plain).trimEnd();
 }

@@ -88,6 +88,8 @@ export function readMigrations(folder: string): Migration[] {
   return migrations;
 }
 
+let utf8: InstanceType<typeof TextDecoder> | undefined;
+
 /**
  * Reads a file of SQL.
  * @throws KasmDbError usage when it is unreadable, empty, no UTF-8 or holds a NUL
@@ -105,7 +107,8 @@ export function readSql(path: string): string {
   }
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    utf8 ??= new TextDecoder('utf-8', { fatal: true });
+    text = utf8.decode(bytes);
   } catch {
     throw new KasmDbError('usage', `${path} is not UTF-8`, { file: path, hint: 'convert it, for example with iconv' });
   }
