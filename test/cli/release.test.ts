@@ -1,0 +1,173 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { scratchFolder } from '../support/package.js';
+
+const ROOT = join(import.meta.dirname, '../..');
+const VERSION = '98.7.6';
+const git = (cwd: string, ...args: string[]) => execFileSync('git', args, { cwd, encoding: 'utf8' }).trim();
+const isRepository = spawnSync('git', ['rev-parse', '--git-dir'], { cwd: ROOT }).status === 0;
+if (!isRepository) console.warn('this is no git repository: the release script is not tested');
+const hasHelm = spawnSync('helm', ['version']).status === 0;
+const stress = process.env.KASM_DB_STRESS !== undefined;
+
+/** A clone with what is not committed yet, and a remote that nobody may push to. */
+function clone(): string {
+  const folder = join(scratchFolder(), 'clone');
+  git(ROOT, 'clone', '--quiet', ROOT, folder);
+  for (const file of git(ROOT, 'ls-files', '-mo', '--exclude-standard').split('\n').filter(Boolean))
+    if (existsSync(join(ROOT, file))) cpSync(join(ROOT, file), join(folder, file));
+    else rmSync(join(folder, file), { force: true });
+  git(folder, 'config', 'user.name', 'A Tester');
+  git(folder, 'config', 'user.email', 'tester@example.com');
+  git(folder, 'switch', '--quiet', '-C', 'main');
+  git(folder, 'add', '-A');
+  git(folder, 'commit', '--quiet', '--allow-empty', '--message', 'As it is');
+  git(folder, 'tag', '--annotate', 'v0.0.1', '--message', 'an older one');
+  symlinkSync(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  appendFileSync(join(folder, '.git/info/exclude'), 'node_modules\n');
+  for (const name of readdirSync(join(ROOT, 'scripts/exe')).filter((name) => name.startsWith('bun-')))
+    cpSync(join(ROOT, 'scripts/exe', name), join(folder, 'scripts/exe', name), { recursive: true });
+  return folder;
+}
+
+const release = (cwd: string, args: string[], env: Record<string, string> = {}) =>
+  spawnSync(process.execPath, ['scripts/release.mjs', ...args], {
+    cwd,
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+  });
+const CHEAP = ['--without', 'executables,image,charts'];
+/** Everything that a release may change. */
+const stateOf = (folder: string) => [
+  git(folder, 'rev-parse', 'HEAD'),
+  git(folder, 'status', '--porcelain', '--branch'),
+  git(folder, 'tag', '--list'),
+  git(folder, 'worktree', 'list').split('\n').length,
+];
+
+describe.skipIf(!isRepository)('npm run release', () => {
+  let folder: string;
+  beforeAll(() => {
+    folder = clone();
+  });
+
+  it.each<[string, (folder: string) => void, string[], RegExp]>([
+    ['no version', () => {}, [], /usage: npm run release/],
+    ['a version that is out', () => {}, ['0.0.1'], /not newer than 0\.0\.1/],
+    ['an unknown part', () => {}, [VERSION, '--without', 'charms'], /there are executables, image, charts/],
+    ['a changed tree', (folder) => appendFileSync(join(folder, 'README.md'), '\n'), [VERSION], /commit them first/],
+    [
+      'a changelog without news',
+      (folder) => {
+        const path = join(folder, 'CHANGELOG.md');
+        writeFileSync(path, readFileSync(path, 'utf8').replace('(unreleased)', '(2030-01-01)'));
+        git(folder, 'commit', '--quiet', '--all', '--message', 'No news');
+      },
+      [VERSION, ...CHEAP],
+      /CHANGELOG\.md has no section "\(unreleased\)"/,
+    ],
+    ['no helm', () => {}, [VERSION, '--without', 'executables,image'], /helm is not on the PATH/],
+  ])('%s is refused, and changes nothing', (_, prepare, args, message) => {
+    const start = git(folder, 'rev-parse', 'HEAD');
+    prepare(folder);
+    const before = stateOf(folder);
+    const env: Record<string, string> = message.source.startsWith('helm') ? { PATH: withoutHelm() } : {};
+    const run = release(folder, args, env);
+    expect(run.stderr).toMatch(message);
+    expect(run.status).toBe(1);
+    expect(stateOf(folder)).toEqual(before);
+    expect(existsSync(join(folder, 'dist-release', VERSION))).toBe(false);
+    git(folder, 'reset', '--quiet', '--hard', start);
+  });
+
+  it('--dry-run builds, and leaves the tree as it was', () => {
+    const before = stateOf(folder);
+    const out = join(scratchFolder(), 'out');
+    const run = release(folder, [VERSION, ...CHEAP, '--dry-run', '--out', out]);
+    expect(run).toMatchObject({ status: 0, stdout: expect.stringContaining('nothing was committed or tagged') });
+    expect(stateOf(folder)).toEqual(before);
+    expect(readdirSync(out).sort()).toEqual(['SHA256SUMS', 'npm', 'sbom.cdx.json']);
+  });
+
+  it('commits, tags and builds; pushes nothing', () => {
+    const start = git(folder, 'rev-parse', 'HEAD');
+    const remote = git(folder, 'ls-remote', 'origin');
+    const out = join(scratchFolder(), 'out');
+    const parts = stress ? (hasHelm ? [] : ['--without', 'charts']) : CHEAP;
+    const run = release(folder, [VERSION, ...parts, '--out', out]);
+    expect(run.stderr.replace(/^WARNING: no Docker engine answers.*\n/m, '')).toBe('');
+    expect(run.status).toBe(0);
+
+    expect(git(folder, 'rev-parse', `v${VERSION}^{commit}`)).toBe(git(folder, 'rev-parse', 'HEAD'));
+    expect(git(folder, 'rev-parse', 'HEAD^')).toBe(start);
+    expect(git(folder, 'log', '-1', '--format=%s')).toBe(`Release ${VERSION}`);
+    expect(git(folder, 'status', '--porcelain')).toBe('');
+    expect(git(folder, 'worktree', 'list').split('\n')).toHaveLength(1);
+    expect(git(folder, 'ls-remote', 'origin')).toBe(remote);
+    expect(git(folder, 'diff', '--name-only', 'HEAD^').split('\n').sort()).toEqual([
+      'CHANGELOG.md',
+      'chart/kasm-db/Chart.yaml',
+      'chart/kasm-single-zone/Chart.yaml',
+      'package-lock.json',
+      'package.json',
+    ]);
+    expect(readFileSync(join(folder, 'CHANGELOG.md'), 'utf8')).toMatch(/^## 98\.7\.6 \(20\d\d-\d\d-\d\d\)$/m);
+
+    expect(execFileSync('sha256sum', ['--check', 'SHA256SUMS'], { cwd: out, encoding: 'utf8' })).not.toMatch(/FAILED/);
+    const unpacked = scratchFolder();
+    execFileSync('tar', ['xzf', join(out, `npm/kasm-db-${VERSION}.tgz`), '-C', unpacked]);
+    const program = join(unpacked, 'package/dist/kasm-db.cjs');
+    expect(execFileSync(process.execPath, [program, '--version'], { encoding: 'utf8' })).toBe(`${VERSION}\n`);
+    expect(existsSync(join(unpacked, 'package/dist/types/index.d.ts'))).toBe(true);
+
+    const bom = JSON.parse(readFileSync(join(out, 'sbom.cdx.json'), 'utf8'));
+    expect(bom).toMatchObject({
+      bomFormat: 'CycloneDX',
+      metadata: { component: { name: 'kasm-db', version: VERSION } },
+    });
+    const names = bom.components.map(({ name }: { name: string }) => name);
+    expect(names).toEqual(
+      expect.arrayContaining(['pg', 'pg-protocol', 'umzug', 'commander', 'zod', 'yaml', 'ioredis', 'libpg-query']),
+    );
+    for (const name of ['@biomejs/biome', 'vitest', 'esbuild', 'typescript', 'fast-check'])
+      expect(names).not.toContain(name);
+    expect(names.includes('bun')).toBe(stress);
+    for (const { name, version, purl, hashes } of bom.components) {
+      expect(purl, name).toContain(version);
+      expect(hashes, name).toHaveLength(1);
+    }
+
+    if (!stress) return;
+    for (const cpu of ['x64', 'arm64']) expect(existsSync(join(out, `bin/kasm-db-${VERSION}-linux-${cpu}`))).toBe(true);
+    const executable = join(out, `bin/kasm-db-${VERSION}-linux-${process.arch}`);
+    expect(execFileSync(executable, ['--version'], { encoding: 'utf8' })).toBe(`${VERSION}\n`);
+    if (!hasHelm) return console.warn('helm is not installed: the chart packages are not tested');
+    const chart = execFileSync('helm', ['show', 'chart', join(out, `charts/kasm-single-zone-${VERSION}.tgz`)], {
+      encoding: 'utf8',
+    });
+    expect(chart).toMatch(/^appVersion: 1\.19\.0$/m);
+    const inside = execFileSync('tar', ['tzf', join(out, `charts/kasm-single-zone-${VERSION}.tgz`)], {
+      encoding: 'utf8',
+    });
+    expect(inside).toMatch(/^kasm-single-zone\/charts\/kasm-db\/Chart\.yaml$/m);
+  }, 600_000);
+});
+
+/** The PATH, without the folders in which there is a helm. */
+function withoutHelm(): string {
+  return (process.env.PATH ?? '')
+    .split(':')
+    .filter((folder) => !existsSync(join(folder, 'helm')))
+    .join(':');
+}

@@ -1,0 +1,67 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+// @ts-expect-error plain JavaScript, shared with the release script
+import { checkVersion, compare, FILES } from '../../scripts/release/version.mjs';
+
+const ROOT = join(import.meta.dirname, '../..');
+const read = (file: string) => readFileSync(join(ROOT, file), 'utf8');
+
+describe('release › its version', () => {
+  it('order of semver.org, section 11', () => {
+    const order = [
+      '1.0.0-alpha',
+      '1.0.0-alpha.1',
+      '1.0.0-alpha.beta',
+      '1.0.0-beta',
+      '1.0.0-beta.2',
+      '1.0.0-beta.11',
+      '1.0.0-rc.1',
+    ].concat(['1.0.0', '1.0.1', '1.2.0', '1.10.0', '2.0.0']);
+    fc.assert(
+      fc.property(fc.nat(order.length - 1), fc.nat(order.length - 1), (a, b) => {
+        expect(Math.sign(compare(order[a], order[b]))).toBe(Math.sign(a - b));
+      }),
+    );
+  });
+
+  const state = { current: '0.2.0', tags: ['v0.1.0', 'v0.1.1', 'nightly', 'v-old'] };
+  it.each(['0.2.0', '0.2.1', '1.0.0-rc.1', '1.0.0'])('%s is accepted', (version) => {
+    expect(() => checkVersion(version, state)).not.toThrow();
+  });
+
+  it.each([
+    ['v1.0.0', /write it as 1\.2\.3/],
+    ['1.0', /write it as 1\.2\.3/],
+    ['0.1.1', /not newer than 0\.1\.1/],
+    ['0.1.5', /older than 0\.2\.0, which package\.json has/],
+    ['0.2.0-rc.1', /older than 0\.2\.0/],
+  ])('%s is refused', (version, message) => {
+    expect(() => checkVersion(version, state)).toThrow(message);
+  });
+});
+
+describe('release › the files that name the version', () => {
+  it.each(Object.keys(FILES))('%s: the version and nothing else changes', (file) => {
+    const before = read(file);
+    const after = FILES[file](before, '98.7.6', '2031-02-03') as string;
+    const changed = after.split('\n').filter((line, i) => line !== before.split('\n')[i]);
+    expect(after.split('\n')).toHaveLength(before.split('\n').length);
+    expect(changed.length).toBe({ 'package.json': 1, 'CHANGELOG.md': 1 }[file] ?? 2);
+    for (const line of changed) expect(line).toContain('98.7.6');
+  });
+
+  it("kasm-single-zone keeps Kasm's release as its appVersion", () => {
+    const file = 'chart/kasm-single-zone/Chart.yaml';
+    const [appVersion] = /^appVersion: .*$/m.exec(read(file)) as RegExpExecArray;
+    expect(FILES[file](read(file), '98.7.6')).toContain(appVersion);
+  });
+
+  it('a changelog without news is refused', () => {
+    const change = FILES['CHANGELOG.md'];
+    expect(() => change('# Changelog\n\n## 1.0.0 (2030-01-01)\n\n- x\n', '1.1.0', '')).toThrow(/write what changed/);
+    expect(() => change('## 1.1.0 (unreleased)\n\n## 1.0.0 (2030-01-01)\n\n- x\n', '1.1.0', '')).toThrow(/is empty/);
+    expect(change('## 1.1.0 (unreleased)\n\n- y\n', '1.1.0', '2031-02-03')).toBe('## 1.1.0 (2031-02-03)\n\n- y\n');
+  });
+});
