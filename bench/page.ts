@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { SERVERS } from '../test/support/server.js';
 import type { Bench, Findings, Show, Timing } from './bench.js';
 import { PEERS } from './peers/index.js';
 import { writeReadme } from './readme.js';
@@ -108,5 +109,5 @@ function versions(): string[] {
       ]
     : [];
   const peers = PEERS.filter(({ installed }) => installed).map(({ name, version }) => `${name} ${version}`);
-  return [`Node ${process.version.slice(1)}`, ...floor, ...peers];
+  return [`PostgreSQL ${SERVERS[16].split('-')[0]}`, `Node ${process.version.slice(1)}`, ...floor, ...peers];
 }

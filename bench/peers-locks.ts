@@ -1,5 +1,5 @@
 // Issue 5, Show 7: the lock cases that migrators are known for, side by side with node-pg-migrate and graphile-migrate, each as it comes:
-// default options, SQL of the same effect. Install the peers with: npm install --prefix bench --no-package-lock
+// default options, SQL of the same effect. Install the peers with: npm ci --prefix bench
 // --write puts the table into docs/RELIABILITY.md, between its markers.
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -259,7 +259,7 @@ const CASES: [name: string, run: (peer: Peer) => Promise<string>][] = [
 
 try {
   for (const peer of PEERS.filter(({ installed }) => !installed))
-    console.log(`SKIPPED: ${peer.name} is not installed; npm install --prefix bench --no-package-lock`);
+    console.log(`SKIPPED: ${peer.name} is not installed; npm ci --prefix bench`);
   const peers = PEERS.filter(({ installed }) => installed);
   const lines = [
     `| case | ${peers.map(({ name }) => name).join(' | ')} |`,
