@@ -36,7 +36,7 @@ export function writePage(benches: Bench[]): void {
     '',
     ...showLines(shows),
     '',
-    ...found.flatMap(({ bench, findings, commit }) => [
+    ...found.flatMap(({ bench, findings, commits }) => [
       `## ${bench.title}`,
       '',
       bench.about,
@@ -44,7 +44,7 @@ export function writePage(benches: Bench[]): void {
       ...tables(findings),
       '',
       ...(findings.absent?.length ? [`Not measured: ${findings.absent.join('; ')}.`, ''] : []),
-      `Repeat it: \`npm run bench -- --only ${bench.name}\` (measured at ${commit}).`,
+      `Repeat it: \`npm run bench -- --only ${bench.name}\` (measured at ${commits.join(', ')}).`,
       '',
     ]),
     '## Repeat all of it',

@@ -4,7 +4,7 @@
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench.js';
 import { summary, writePage } from './page.js';
-import { merged, store, stored } from './store.js';
+import { store } from './store.js';
 import { BENCHES } from './works/index.js';
 
 const { values } = parseArgs({
@@ -37,7 +37,7 @@ if (!values.page) {
   for (const bench of BENCHES.filter(({ name }) => !names || names.includes(name))) {
     console.error(`${bench.name}: ${bench.title}`);
     const found = await bench.run(options);
-    store(bench.name, merged(stored(bench.name)?.findings, found));
+    store(bench.name, found, peers === undefined);
     console.error(summary(bench, found));
     if (values.json) console.log(JSON.stringify({ bench: bench.name, ...found }));
   }

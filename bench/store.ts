@@ -6,7 +6,8 @@ import { CACHE } from './peers/peer.js';
 import { ROOT } from './support.js';
 
 export interface Stored {
-  commit: string;
+  /** What was measured at; more than one where rows were put over older ones. */
+  commits: string[];
   /** ISO, of the last run. */
   date: string;
   findings: Findings;
@@ -23,9 +24,15 @@ export function stored(bench: string): Stored | undefined {
   return found.date.slice(0, 10) === today().slice(0, 10) ? found : undefined;
 }
 
-export function store(bench: string, findings: Findings): void {
+/** @param whole not only some of the peers: nothing older is left */
+export function store(bench: string, found: Findings, whole: boolean): void {
+  const old = whole ? undefined : stored(bench);
+  const commits = [...new Set([...(old?.commits ?? []), commit()])];
   mkdirSync(join(CACHE, 'results'), { recursive: true });
-  writeFileSync(fileOf(bench), JSON.stringify({ commit: commit(), date: today(), findings } satisfies Stored));
+  writeFileSync(
+    fileOf(bench),
+    JSON.stringify({ commits, date: today(), findings: merged(old?.findings, found) } satisfies Stored),
+  );
 }
 
 /** Puts new rows over the old ones of the same name. */
