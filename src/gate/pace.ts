@@ -23,6 +23,8 @@ export interface Moment {
 }
 
 const FIRST_MS = 250;
+/** Near the end each pause is shorter than the one before; not without end. */
+const LEAST_MS = 80;
 const USUAL_MS = 5000;
 /** An unreachable server is asked this seldom in the end, and one that many gates crowd. */
 const SLOW_MS = 14_000;
@@ -54,7 +56,7 @@ export function nextPause(moment: Moment): number {
       ? 0
       : Math.max(lastPauseMs, 1000) * (sessionRate / SESSION_RATE);
   const polite = Math.min(Math.max(rest, share), SLOW_MS);
-  return Math.max(nearEnd ? grown / 3 : grown, polite);
+  return Math.max(nearEnd ? grown / 3 : grown, polite, LEAST_MS);
 }
 
 /** Between three quarters and the whole of a pause: many gates spread, and none waits longer than it says. */

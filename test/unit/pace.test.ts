@@ -32,6 +32,12 @@ describe('gate › pace', () => {
     expect(pause({ lastPauseMs: 5000, nearEnd: true })).toBeLessThan(pause({ lastPauseMs: 5000 }));
   });
 
+  it('does not look without a pause when the end stays near', () => {
+    let last = 0;
+    for (let i = 0; i < 20; i++) last = pause({ lastPauseMs: last, lookMs: 1, nearEnd: true });
+    expect(last).toBe(80);
+  });
+
   it('is slower when looks are slow, when the server is crowded, and when it serves too many sessions', () => {
     expect(pause({ lastPauseMs: 1000, lookMs: 400 })).toBeGreaterThan(5000);
     expect(pause({ lastPauseMs: 1000, crowded: true })).toBeGreaterThanOrEqual(5000);
