@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { bases, docker, whyNot } from '../containers/docker.js';
 import { scratchFolder } from '../support/package.js';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -100,13 +101,28 @@ describe.skipIf(!isRepository)('npm run release', () => {
     expect(readdirSync(out).sort()).toEqual(['SHA256SUMS', 'npm', 'sbom.cdx.json']);
   });
 
+  it.skipIf(!stress)(
+    'without a Docker engine it says aloud that there is no image',
+    () => {
+      const out = join(scratchFolder(), 'out');
+      const args = [VERSION, '--without', 'charts', '--dry-run', '--out', out];
+      const run = release(folder, args, { DOCKER_HOST: 'unix:///nowhere/docker.sock' });
+      expect(run.stderr).toMatch(/^WARNING: no Docker engine answers, so this release has NO IMAGE$/m);
+      expect(existsSync(join(out, 'image'))).toBe(false);
+    },
+    600_000,
+  );
+
   it('commits, tags and builds; pushes nothing', () => {
     const start = git(folder, 'rev-parse', 'HEAD');
     const remote = git(folder, 'ls-remote', 'origin');
     const out = join(scratchFolder(), 'out');
-    const parts = stress ? (hasHelm ? [] : ['--without', 'charts']) : CHEAP;
-    const run = release(folder, [VERSION, ...parts, '--out', out]);
-    expect(run.stderr.replace(/^WARNING: no Docker engine answers.*\n/m, '')).toBe('');
+    const noImage = stress ? whyNot() : 'not asked for';
+    if (stress && noImage) console.warn(`the image of a release is not tested: ${noImage}`);
+    const without = [...(hasHelm ? [] : ['charts']), ...(noImage ? ['image'] : [])];
+    const parts = stress ? ['--without', without.join(',')] : CHEAP;
+    const run = release(folder, [VERSION, ...parts, '--out', out], noImage ? {} : bases());
+    expect(run.stderr).toBe('');
     expect(run.status).toBe(0);
 
     expect(git(folder, 'rev-parse', `v${VERSION}^{commit}`)).toBe(git(folder, 'rev-parse', 'HEAD'));
@@ -152,6 +168,14 @@ describe.skipIf(!isRepository)('npm run release', () => {
     for (const cpu of ['x64', 'arm64']) expect(existsSync(join(out, `bin/kasm-db-${VERSION}-linux-${cpu}`))).toBe(true);
     const executable = join(out, `bin/kasm-db-${VERSION}-linux-${process.arch}`);
     expect(execFileSync(executable, ['--version'], { encoding: 'utf8' })).toBe(`${VERSION}\n`);
+    if (!noImage) {
+      const tag = `kasm-db:${VERSION}`;
+      docker('image', 'rm', tag);
+      expect(docker('load', '--input', join(out, `image/kasm-db-${VERSION}-linux-${process.arch}.tar`))).toContain(tag);
+      expect(docker('image', 'inspect', '--format', '{{json .Config.Labels}}', tag)).toContain(`"${VERSION}"`);
+      expect(docker('run', '--rm', '--network', 'none', tag, '--version')).toBe(VERSION);
+      docker('image', 'rm', tag);
+    }
     if (!hasHelm) return console.warn('helm is not installed: the chart packages are not tested');
     const chart = execFileSync('helm', ['show', 'chart', join(out, `charts/kasm-single-zone-${VERSION}.tgz`)], {
       encoding: 'utf8',

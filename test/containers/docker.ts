@@ -51,18 +51,24 @@ function baseOf(): string | undefined {
   return base;
 }
 
+/** The Dockerfile's arguments for its bases, where `whyNot` has no objection. */
+export function bases(): { BUILD_BASE: string; RUNTIME_BASE: string } {
+  const runtime = baseOf() as string;
+  const shell = runtime === LOCAL_BASE ? LOCAL_BASE : (process.env.KASM_TEST_BUILD_BASE ?? 'debian:bookworm-slim');
+  return { BUILD_BASE: shell, RUNTIME_BASE: runtime };
+}
+
 /**
  * Builds the image with the executable of dist-exe (`npm run test:containers` builds it before).
  * @returns the base it was built on
  */
 export function buildImage(): string {
-  const runtime = baseOf() as string;
-  const shell = runtime === LOCAL_BASE ? LOCAL_BASE : (process.env.KASM_TEST_BUILD_BASE ?? 'debian:bookworm-slim');
+  const { BUILD_BASE, RUNTIME_BASE } = bases();
   docker(
-    ...['build', '--network', 'none', '--build-arg', 'PREBUILT=1', '--build-arg', `BUILD_BASE=${shell}`],
-    ...['--build-arg', `RUNTIME_BASE=${runtime}`, '--build-arg', 'VERSION=0.0.0-test', '--tag', IMAGE, '.'],
+    ...['build', '--network', 'none', '--build-arg', 'PREBUILT=1', '--build-arg', `BUILD_BASE=${BUILD_BASE}`],
+    ...['--build-arg', `RUNTIME_BASE=${RUNTIME_BASE}`, '--build-arg', 'VERSION=0.0.0-test', '--tag', IMAGE, '.'],
   );
-  return runtime;
+  return RUNTIME_BASE;
 }
 
 /** Every file of an image: path, without what Docker itself adds to each container. */
