@@ -6,6 +6,9 @@ public class FlywayMigrate {
         Flyway.configure()
             .dataSource(args[0], args[1], System.getenv("PGPASSWORD"))
             .locations("filesystem:" + args[2])
+            // Some benches put a table of their own into the database before.
+            .baselineOnMigrate(true)
+            .baselineVersion("0")
             .load()
             .migrate();
     }
