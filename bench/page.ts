@@ -21,6 +21,7 @@ export function writePage(benches: Bench[]): void {
     const of = stored(bench.name);
     return of ? [{ bench, ...of }] : [];
   });
+  const missing = benches.filter(({ name }) => !found.some(({ bench }) => bench.name === name)).map(({ name }) => name);
   const shows = found.flatMap(({ bench, findings }) => bench.shows?.(findings) ?? []);
   const lines = [
     '# Benchmarks',
@@ -34,15 +35,19 @@ export function writePage(benches: Bench[]): void {
     '',
     '## What was to be shown',
     '',
+    `${shows.filter(({ met }) => met).length} of ${shows.length} limits are met.`,
+    '',
     ...showLines(shows),
     '',
-    ...found.flatMap(({ bench, findings, commits }) => [
+    ...(missing.length > 0 ? [`Not measured on that day: ${missing.join(', ')}.`, ''] : []),
+    ...found.flatMap(({ bench, findings, commits, note }) => [
       `## ${bench.title}`,
       '',
       bench.about,
       '',
       ...tables(findings),
       '',
+      ...(note ? [note, ''] : []),
       ...(findings.absent?.length ? [`Not measured: ${findings.absent.join('; ')}.`, ''] : []),
       `Repeat it: \`npm run bench -- --only ${bench.name}\` (measured at ${commits.join(', ')}).`,
       '',

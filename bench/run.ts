@@ -1,6 +1,7 @@
 // npm run bench: measures kasm-db beside its peers and writes docs/BENCHMARKS.md from what is stored of this commit.
 //   --only NAME[,NAME]   these benches       --peers NAME[,NAME]  these peers; what was stored of the others stays
 //   --runs N             rounds              --json               findings on stdout        --list   the benches
+//   --note TEXT          stands with the figures            --page   only writes the page
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench.js';
 import { summary, writePage } from './page.js';
@@ -15,6 +16,7 @@ const { values } = parseArgs({
     json: { type: 'boolean' },
     list: { type: 'boolean' },
     page: { type: 'boolean' },
+    note: { type: 'string' },
   },
 });
 if (values.list) {
@@ -37,7 +39,7 @@ if (!values.page) {
   for (const bench of BENCHES.filter(({ name }) => !names || names.includes(name))) {
     console.error(`${bench.name}: ${bench.title}`);
     const found = await bench.run(options);
-    store(bench.name, found, peers === undefined);
+    store(bench.name, found, peers === undefined, values.note);
     console.error(summary(bench, found));
     if (values.json) console.log(JSON.stringify({ bench: bench.name, ...found }));
   }

@@ -11,6 +11,8 @@ export interface Stored {
   /** ISO, of the last run. */
   date: string;
   findings: Findings;
+  /** What a reader of the figures has to know. */
+  note?: string;
 }
 
 const fileOf = (bench: string) => join(CACHE, 'results', `${bench}.json`);
@@ -25,13 +27,16 @@ export function stored(bench: string): Stored | undefined {
 }
 
 /** @param whole not only some of the peers: nothing older is left */
-export function store(bench: string, found: Findings, whole: boolean): void {
+export function store(bench: string, found: Findings, whole: boolean, note?: string): void {
   const old = whole ? undefined : stored(bench);
   const commits = [...new Set([...(old?.commits ?? []), commit()])];
   mkdirSync(join(CACHE, 'results'), { recursive: true });
   writeFileSync(
     fileOf(bench),
-    JSON.stringify({ commits, date: today(), findings: merged(old?.findings, found) } satisfies Stored),
+    JSON.stringify({
+      ...{ commits, date: today(), findings: merged(old?.findings, found) },
+      ...(note ? { note } : {}),
+    } satisfies Stored),
   );
 }
 
@@ -46,7 +51,7 @@ export function merged(old: Findings | undefined, found: Findings): Findings {
     ...(timings.length > 0 ? { timings } : {}),
     ...(head ? { outcome: { head, rows } } : {}),
     absent: byName(old.absent, found.absent, (text) => text.split(' ')[0] as string).filter(
-      (text) => ![...measured].some((name) => name === text.split(' (')[0]),
+      (text) => ![...measured].some((name) => `${name} `.startsWith(`${text.split(' (')[0]} `)),
     ),
   };
 }
