@@ -31,11 +31,11 @@ const SLOW_MS = 14_000;
 /** With a bell a look is only the answer to "what if the bell is broken". */
 const BELL_MS = 32_000;
 /**
- * Looks a second that all gates together may cost; a look takes some 5 ms of the server (fork, SCRAM, catalogs), so that is a fifth of a core.
+ * Looks a second that all gates together may cost; a look takes some 6 ms of the server (fork, SCRAM, catalogs), so that is a sixth of a core.
  */
-const SESSION_RATE = 40;
+const SESSION_RATE = 28;
 /** A look that takes long tells of a tired server: it gets at least this many times its length as a pause. */
-const REST = 25;
+const REST = 30;
 
 /** After a ring all gates want in at once; who finds the door full comes again soon. */
 const RUNG_MS = 600;
