@@ -19,7 +19,7 @@ export interface WaitOptions {
   env: Environment;
 }
 
-/** After a ring hundreds of gates want to look, and a server of two cores answers some 130 a second: each of them gets its time. */
+/** After a ring hundreds of gates want to look, and a server of two cores answers some 330 a second: each of them gets its time. */
 const LOOK_MS = 3;
 /** Where the ring doesn't say how many there are. */
 const FEW = 50;
