@@ -1,8 +1,10 @@
+import { escapeIdentifier } from 'pg';
 import { KasmDbError } from '../errors.js';
 import type { Client } from '../postgres/connect.js';
 import { tryTransactionLock } from '../postgres/lock.js';
 import type { LockHolder } from '../postgres/lock-holder.js';
-import { cancellable, pipelined, runScript } from '../postgres/query.js';
+import { cancellable } from '../postgres/query.js';
+import { runScript, sendScript } from '../postgres/script.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { splitStatements } from '../postgres/statements.js';
 import { beginSql, RESET_SQL, type SessionOptions } from '../postgres/transaction.js';
@@ -10,6 +12,7 @@ import { now, sleep } from '../time.js';
 import type { Context } from './context.js';
 import { migrationFailure } from './failure.js';
 import type { Migration } from './files.js';
+import { isDistrusted, type OwnSession } from './own-session.js';
 import { addWait, retryPause, type TableWaits, watched, withBlockers } from './table-wait.js';
 
 /** A larger message is sent in pieces: the server needs some 25 times its size in memory to parse it. */
@@ -30,14 +33,12 @@ export interface ApplyOptions {
   after?: () => Promise<void>;
   /** SQL that goes into the migration's own transaction: its history row and the run row. */
   record: (ms: number) => string;
-  /** The transaction is begun already, along with the commit before it. */
-  begun?: boolean;
-  /** Settings of the next migration's transaction, if it shall be begun along with this one's commit. */
-  next?: SessionOptions | undefined;
+  /** The run's own session, and which of its migrations this is. */
+  own?: { session: OwnSession; index: number };
 }
 
 export type Applied =
-  | { outcome: 'applied'; ms: number /** The transaction of `next` is begun. */; begun: boolean }
+  | { outcome: 'applied'; ms: number }
   | { outcome: 'elsewhere' }
   | { outcome: 'busy'; holder: LockHolder | undefined };
 
@@ -58,9 +59,11 @@ export async function applyInTransaction(
   for (let tries = 0; ; tries++) {
     const started = now();
     try {
-      return await attempt(ctx, client, migration, sql, { ...options, begun: options.begun === true && tries === 0 });
+      return await attempt(ctx, client, migration, sql, options);
     } catch (error) {
       await rollback(client);
+      options.own?.session.unsettle();
+      if (isDistrusted(error) && options.own?.session.distrust(options.own.index)) continue;
       const retryable = RETRYABLE.has(sqlstateOf(error) ?? '');
       const pause = retryPause(tries, migration.lockTimeoutMs ?? options.session.lockTimeoutMs);
       // Work that came before the lock was asked for is no waiting either.
@@ -88,7 +91,13 @@ async function attempt(
 ): Promise<Applied> {
   const started = now();
   const lockTimeoutMs = migration.lockTimeoutMs ?? options.session.lockTimeoutMs;
-  if (!options.begun) await begin(client, { ...options.session, lockTimeoutMs });
+  const { own } = options;
+  if (!own) await begin(client, { ...options.session, lockTimeoutMs });
+  else if (!own.session.isBegun(own.index)) {
+    await own.session.begin(own.index).catch((error) => {
+      throw beginError(error, options.session);
+    });
+  }
   let pid = client.processID as number;
   if (options.perTransaction) {
     const lock = await tryTransactionLock(client);
@@ -102,7 +111,12 @@ async function attempt(
       return { outcome: 'elsewhere' };
     }
   }
-  await watched(ctx, client, { migration: migration.name, pid, lockTimeoutMs, waits: options.waits }, async () => {
+  const watch = { migration: migration.name, pid, lockTimeoutMs, waits: options.waits };
+  if (own && (await own.session.quick(own.index)) !== undefined) {
+    await watched(ctx, client, watch, () => applyQuick(ctx, client, migration, sql, own));
+    return { outcome: 'applied', ms: now() - started };
+  }
+  await watched(ctx, client, watch, async () => {
     await options.before?.();
     for (const piece of pieces(sql)) {
       const run = { completed: 0 };
@@ -123,41 +137,61 @@ async function attempt(
   }
   await options.after?.();
   const ms = now() - started;
-  let begun = false;
-  try {
-    begun = await commit(ctx, client, options, ms);
-  } catch (error) {
-    if (ctx.signal.aborted) throw error;
-    throw toKasmDbError(error, `${migration.name} failed at COMMIT, nothing of it was kept`, {
-      migration: migration.name,
-      file: migration.path,
-    });
-  }
-  return { outcome: 'applied', ms, begun };
+  await commit(ctx, client, migration, options, ms);
+  return { outcome: 'applied', ms };
 }
 
 /**
- * One message: forget the migration's settings, record it, commit. In the same round trip the next transaction is begun. The file itself
- * goes ahead of this, in a round trip of its own: of a run that was killed in it, nothing may be committed later.
- * @returns whether the next transaction is begun
+ * One message: forget the migration's settings, record it, commit, begin the next one's transaction. The file itself went ahead of this, in a
+ * round trip of its own: of a run that was killed in it, nothing may be committed later.
  */
 async function commit(
   ctx: Context,
   client: Client,
-  { session, record, next }: ApplyOptions,
+  migration: Migration,
+  { session, record, own }: ApplyOptions,
   ms: number,
-): Promise<boolean> {
-  const role = session.role ? `SET LOCAL ROLE "${session.role.replaceAll('"', '""')}"; ` : '';
-  const sql = [`${RESET_SQL}; ${role}${record(ms)}; COMMIT`, ...(next ? [beginSql(next)] : [])];
-  const [committed, begun] = await cancellable(client, ctx.signal, () => pipelined(client, sql));
-  if (committed?.status === 'rejected') throw committed.reason;
+): Promise<void> {
+  const role = session.role ? `SET LOCAL ROLE ${escapeIdentifier(session.role)}; ` : '';
+  own?.session.unsettle();
+  const beginning = await own?.session.beginning(own.index + 1);
+  const run = { completed: 0, tags: [] };
+  const message = `${RESET_SQL}; ${role}${record(ms)}; COMMIT${beginning ? `; ${beginning}` : ''}`;
+  let failure: unknown;
+  await cancellable(client, ctx.signal, () =>
+    sendScript(client, message, run).catch((error) => {
+      failure = error;
+    }),
+  );
+  requireCommitted(failure, run.tags, migration);
+  if (failure !== undefined) await rollback(client);
+  else if (own) own.session.begun = beginning !== undefined;
+}
+
+async function applyQuick(
+  ctx: Context,
+  client: Client,
+  migration: Migration,
+  sql: string,
+  { session, index }: NonNullable<ApplyOptions['own']>,
+): Promise<void> {
+  const { run, statements, ended } = await session.send(index);
+  const { error } = await cancellable(client, ctx.signal, () => ended);
+  if (isDistrusted(error)) throw error;
+  if (error && run.completed < statements) throw migrationFailure(error, migration, sql, { sql, at: 0, ...run });
+  requireCommitted(error, run.tags, migration);
+  await session.committed(index, error);
+}
+
+/** What was sent behind COMMIT may fail without harm: it shows again when it is done by itself. */
+function requireCommitted(error: unknown, tags: string[], migration: Migration): void {
+  if (tags.includes('COMMIT')) return;
   // A transaction that had failed unnoticed answers COMMIT with ROLLBACK (TRAPS 9).
-  const last = (committed?.value as unknown as { command: string }[]).at(-1);
-  if (last?.command !== 'COMMIT') throw new KasmDbError('failed', 'the server rolled back instead of committing');
-  if (begun?.status !== 'rejected') return begun !== undefined;
-  // Whatever it was, it shows again where the next one begins by itself.
-  await rollback(client);
-  return false;
+  const reason = error ?? new KasmDbError('failed', 'the server rolled back instead of committing');
+  throw toKasmDbError(reason, `${migration.name} failed at COMMIT, nothing of it was kept`, {
+    migration: migration.name,
+    file: migration.path,
+  });
 }
 
 export async function begin(client: Client, session: SessionOptions): Promise<void> {

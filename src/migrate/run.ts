@@ -15,6 +15,7 @@ import { refuseTransactionControl } from './guard.js';
 import { ensureHistory, MIN_SERVER_VERSION, recordSql, unmarkSql } from './history.js';
 import { look } from './look.js';
 import { requireName } from './name.js';
+import { OwnSession } from './own-session.js';
 import { type Plan, plan } from './plan.js';
 import { newRun, type RunLog } from './run-row.js';
 import type { FullHistoryRow, Look } from './state.js';
@@ -153,8 +154,8 @@ interface Run {
   pending: Migration[];
   applied: RunResult['applied'];
   tables: TableWaits;
-  /** The next migration's transaction is begun. */
-  begun: boolean;
+  /** Where no pooler stands in between. */
+  own: OwnSession;
 }
 
 /** Looks and plans again: what was read before the lock may be old (TRAPS 12). */
@@ -168,19 +169,20 @@ async function planUnderLock(
 ): Promise<Run> {
   const state = await look(client, { vendor: writesVendorVersion(migrations) });
   const planned = planFor(migrations, state, options.to);
+  const log = newRun();
   return {
     ctx,
     client,
     session,
     deadline,
     patienceMs: options.lockTimeoutMs,
-    log: newRun(),
+    log,
     look: state,
     plan: planned,
     pending: planned.pending,
     applied: [],
     tables: { ms: 0, blockers: [] },
-    begun: false,
+    own: new OwnSession(session, client, log, planned.pending),
   };
 }
 
@@ -279,20 +281,15 @@ export class PartialError extends KasmDbError {
 }
 
 async function applyWrapped(run: Run, migration: Migration, index: number): Promise<number> {
-  const { begun, session } = run;
-  const next = run.pending[index + 1];
-  run.begun = false;
+  const { own, session } = run;
   const result = await applyInTransaction(run.ctx, run.client, migration, {
     session,
     deadline: run.deadline,
     waits: run.tables,
     record: (ms) => recordAndGoOn(run, migration, index, ms),
-    begun,
-    next: next?.transaction ? { ...session, lockTimeoutMs: next.lockTimeoutMs ?? session.lockTimeoutMs } : undefined,
+    own: { session: own, index },
   });
-  if (result.outcome !== 'applied') return 0;
-  run.begun = result.begun;
-  return result.ms;
+  return result.outcome === 'applied' ? result.ms : 0;
 }
 
 async function applyPooled(run: Run, migration: Migration, index: number): Promise<number | undefined> {
@@ -322,6 +319,7 @@ async function applyPooled(run: Run, migration: Migration, index: number): Promi
 async function applyUnwrapped(run: Run, migration: Migration, index: number): Promise<number> {
   const { ctx, client, session, deadline, log, look: state } = run;
   const started = now();
+  run.own.unsettle();
   const row = state.history?.find((entry) => entry.name === migration.name);
   const { applyNoTransaction } = await import('./apply-no-transaction.js');
   await applyNoTransaction(ctx, client, migration, {

@@ -4,54 +4,6 @@ import type { Client } from './connect.js';
 /** After a cancel request the server gets this long to answer before the connection is cut: SIGTERM has 2 s in all. */
 const CANCEL_GRACE_MS = 1000;
 
-export interface ScriptRun {
-  /** Statements that the server has completed, also when a later one failed. */
-  completed: number;
-}
-
-/**
- * Runs SQL text (one or many statements) as one simple-protocol message and drops its rows, so that memory stays bounded.
- * @param run told how far it came
- * @param signal cancels the statement on the server, waits for its end, then throws the signal's reason
- */
-export async function runScript(client: Client, sql: string, run: ScriptRun, signal?: AbortSignal): Promise<void> {
-  await cancellable(
-    client,
-    signal,
-    () =>
-      new Promise<void>((resolve, reject) => {
-        const query = new pg.Query(sql as never) as unknown as NodeJS.EventEmitter & {
-          handleCommandComplete: (...args: unknown[]) => void;
-        };
-        const complete = query.handleCommandComplete;
-        query.handleCommandComplete = function (...args) {
-          run.completed++;
-          complete.apply(this, args);
-        };
-        // A listener for rows is what keeps pg from collecting them.
-        query.on('row', () => {});
-        query.on('error', reject);
-        query.on('end', () => resolve());
-        client.query(query as never);
-      }),
-  );
-}
-
-/**
- * Sends several messages in one go and waits for all answers: one round trip. The server goes on to the next message when one has
- * failed, so each must do no harm after a failure of one before it.
- */
-export async function pipelined(client: Client, messages: string[]): Promise<PromiseSettledResult<pg.QueryResult>[]> {
-  const pipe = client as unknown as { pipeline: boolean; connection: { stream: { cork(): void; uncork(): void } } };
-  pipe.pipeline = true;
-  pipe.connection.stream.cork();
-  const answers = messages.map((sql) => client.query(sql));
-  pipe.connection.stream.uncork();
-  const settled = await Promise.allSettled(answers);
-  pipe.pipeline = false;
-  return settled;
-}
-
 /** Runs `work`; when the signal comes, cancels what the server is doing for this client. */
 export async function cancellable<T>(
   client: Client,

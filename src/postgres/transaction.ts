@@ -13,10 +13,13 @@ export interface SessionOptions {
 /** For statements of our own: nothing is looked for in a schema that others can write to (CVE-2018-1058). */
 export const OWN_PATH = 'pg_catalog, pg_temp';
 
+/** Of a migration. */
+export const SEARCH_PATH = 'public, pg_temp';
+
 /** Settings that a migration must not inherit from a role, a database or an earlier migration (TRAPS 10, 18, 38). */
 function settings({ lockTimeoutMs, serverVersion, path }: SessionOptions): [name: string, value: string][] {
   return [
-    ['search_path', path ?? 'public, pg_temp'],
+    ['search_path', path ?? SEARCH_PATH],
     // Behind a pooler RESET ALL gives its server connection the pooler's name; who waits has to see ours.
     ['application_name', applicationName()],
     ['statement_timeout', '0'],
@@ -42,10 +45,12 @@ function settings({ lockTimeoutMs, serverVersion, path }: SessionOptions): [name
 const quote = (value: string) => `'${value.replaceAll("'", "''")}'`;
 const listed = (name: string, value: string) => (name === 'search_path' ? value : quote(value));
 
+export const BEGIN_SQL = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
+
 /** Begins a migrator's transaction; everything is LOCAL, so that nothing outlives it behind a pooler (TRAPS 36). */
 export function beginSql(options: SessionOptions): string {
   return [
-    'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
+    BEGIN_SQL,
     ...settings(options).map(([name, value]) => `SET LOCAL ${name} = ${listed(name, value)}`),
     ...(options.role ? [`SET LOCAL ROLE ${escapeIdentifier(options.role)}`] : []),
   ].join('; ');
