@@ -43,7 +43,7 @@ function bunFor(os, cpu) {
 const LAZY = {
   util: ['deprecate', 'stripVTControlCharacters'],
   'util/types': ['isDate'],
-  crypto: ['createHash', 'randomUUID', 'X509Certificate'],
+  crypto: ['randomUUID', 'X509Certificate'],
   dns: ['lookup'],
   net: ['isIP'],
 };
@@ -73,16 +73,19 @@ const lazyBuiltins = {
     }));
   },
 };
-const bunSocket = {
-  name: 'bun-socket',
+/** Files that have a twin for the executable beside them, on what Bun has built in. */
+const onBun = {
+  name: 'on-bun',
   setup(build) {
-    build.onResolve({ filter: /^\.\/socket\.js$/ }, () => ({ path: join(ROOT, 'src/postgres/socket-bun.ts') }));
+    build.onResolve({ filter: /^\.\/(socket|sha256)\.js$/ }, ({ path, resolveDir }) =>
+      resolveDir.startsWith(join(ROOT, 'src')) ? { path: join(resolveDir, path.replace('.js', '-bun.ts')) } : undefined,
+    );
   },
 };
 const plugins = [
   ...common.plugins.filter(({ name }) => name !== 'pg-without-web-crypto'),
   lightCrypto('src/postgres/pg-crypto-bun.ts'),
-  bunSocket,
+  onBun,
   lazyBuiltins,
 ];
 

@@ -1,8 +1,8 @@
-import { createHash } from 'node:crypto';
+import { sha256 } from './sha256.js';
 
 /** SHA-256 (hex) of the text as editors may not change it: without BOM, with LF, without blank space at its end (TRAPS 16). */
 export function checksum(text: string): string {
-  return createHash('sha256').update(normalize(text)).digest('hex');
+  return sha256(normalize(text));
 }
 
 export function normalize(text: string): string {

@@ -1,5 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../errors.js';
 import { normalize } from './checksum.js';
 import { type MigrationHeader, parseMigration } from './header.js';
@@ -27,7 +27,9 @@ export async function downOf(migration: Migration): Promise<Migration | undefine
   return { ...migration, ...header, hasDown: true, path: migration.downPath, sql: async () => sql };
 }
 
-const FILE_NAME = /^(\d{4})_[A-Za-z0-9][A-Za-z0-9_-]*?(\.down)?\.sql$/;
+const FILE_NAME = /^\d{4}_[A-Za-z0-9][A-Za-z0-9_-]*(?:\.down)?\.sql$/;
+const DOWN = '.down.sql';
+const UP = '.sql';
 
 /** Does one of them write alembic_version, so that it is worth looking at? */
 export function writesVendorVersion(migrations: readonly MigrationHeader[]): boolean {
@@ -51,41 +53,38 @@ export async function shippedMigrations(): Promise<Migration[]> {
  * @throws KasmDbError usage, naming the file and line
  */
 export function readMigrations(folder: string): Migration[] {
-  const ups = new Map<string, string>();
-  const downs = new Map<string, string>();
+  const names: string[] = [];
+  const downs = new Set<string>();
   for (const file of listFolder(folder)) {
-    const match = FILE_NAME.exec(file);
-    if (!match) {
-      throw new KasmDbError('usage', `${join(folder, file)}: the name does not fit`, {
-        hint: 'a migration is called NNNN_name.sql, its way back NNNN_name.down.sql',
-        file: join(folder, file),
-      });
-    }
-    const name = basename(file, match[2] ? '.down.sql' : '.sql');
-    (match[2] ? downs : ups).set(name, join(folder, file));
+    if (file.endsWith(DOWN)) downs.add(file.slice(0, -DOWN.length));
+    else names.push(file.slice(0, -UP.length));
   }
-  if (ups.size === 0) {
+  if (names.length === 0) {
     throw new KasmDbError('usage', `${folder} holds no migration`, {
       hint: 'name a folder with files NNNN_name.sql, or leave --migrations out to use the ones that ship with kasm-db',
     });
   }
-  for (const [name, path] of downs) {
-    if (!ups.has(name)) throw new KasmDbError('usage', `${path} has no ${name}.sql beside it`, { file: path });
-  }
-  const migrations = [...ups].map(([name, path]) => {
-    const text = readSql(path);
-    const down = downs.get(name);
-    return {
-      ...parseMigration(name, path, text, down !== undefined),
-      path,
-      downPath: down ?? path.replace(/\.sql$/, '.down.sql'),
-      sql: async () => text,
-      downSql: async () => (down === undefined ? undefined : readSql(down)),
-    };
-  });
-  migrations.sort((a, b) => (a.name < b.name ? -1 : 1));
+  names.sort();
+  // What join() does to the folder's own name is the same for each of thousands of files.
+  const start = join(folder, '_').slice(0, -1);
+  refuseWithoutUp(start, downs, names);
+  const migrations = names.map((name) => readMigration(start + name, name, downs.has(name)));
   refuseSameNumber(migrations);
   return migrations;
+}
+
+/** @param start of its paths: all but the endings */
+function readMigration(start: string, name: string, hasDown: boolean): Migration {
+  const path = start + UP;
+  const downPath = start + DOWN;
+  const text = readSql(path);
+  return {
+    ...parseMigration(name, path, text, hasDown),
+    path,
+    downPath,
+    sql: async () => text,
+    downSql: async () => (hasDown ? readSql(downPath) : undefined),
+  };
 }
 
 let utf8: InstanceType<typeof TextDecoder> | undefined;
@@ -95,6 +94,25 @@ let utf8: InstanceType<typeof TextDecoder> | undefined;
  * @throws KasmDbError usage when it is unreadable, empty, no UTF-8 or holds a NUL
  */
 export function readSql(path: string): string {
+  return normalize(readPlainText(path) ?? readText(path));
+}
+
+/**
+ * Reads a file in the way that costs least: a folder may have thousands.
+ * @returns undefined when only its bytes can say what is wrong with it, or whether anything is
+ */
+function readPlainText(path: string): string | undefined {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return undefined;
+  }
+  // U+FFFD stands for what is no UTF-8, unless it stands in the file.
+  return text.startsWith('\ufeff') || /[\0\ufffd]/.test(text) || text.trim() === '' ? undefined : text;
+}
+
+function readText(path: string): string {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
@@ -113,7 +131,7 @@ export function readSql(path: string): string {
     throw new KasmDbError('usage', `${path} is not UTF-8`, { file: path, hint: 'convert it, for example with iconv' });
   }
   if (text.trim() === '') throw new KasmDbError('usage', `${path} is empty`, { file: path });
-  return normalize(text);
+  return text;
 }
 
 function lineOf(bytes: Buffer, offset: number): number {
@@ -122,25 +140,46 @@ function lineOf(bytes: Buffer, offset: number): number {
   return line;
 }
 
+/** @returns the files of migrations and of their ways back; others that end like them are refused */
 function listFolder(folder: string): string[] {
   let entries: string[];
   try {
-    // Kubernetes mounts ConfigMaps with hidden helper folders (..data) beside the files.
     entries = readdirSync(folder);
   } catch (error) {
     throw new KasmDbError('usage', `cannot read the migrations folder ${folder} (${messageOf(error)})`, {
       hint: 'correct --migrations',
     });
   }
-  const files = entries.filter((file) => /\.sql$/i.test(file) && !file.startsWith('.'));
-  const shouted = files.find((file) => !file.endsWith('.sql'));
+  const others: string[] = [];
+  const files = entries.filter((file) => FILE_NAME.test(file) || !others.push(file));
+  // Kubernetes mounts ConfigMaps with hidden helper folders (..data) beside the files.
+  const misnamed = others.filter((file) => /\.sql$/i.test(file) && !file.startsWith('.'));
+  const shouted = misnamed.find((file) => !file.endsWith('.sql'));
   if (shouted) {
     throw new KasmDbError('usage', `${join(folder, shouted)}: the ending is not .sql in small letters`, {
       file: join(folder, shouted),
       hint: 'rename it; a migration is called NNNN_name.sql',
     });
   }
+  const [first] = misnamed;
+  if (first) {
+    throw new KasmDbError('usage', `${join(folder, first)}: the name does not fit`, {
+      hint: 'a migration is called NNNN_name.sql, its way back NNNN_name.down.sql',
+      file: join(folder, first),
+    });
+  }
   return files;
+}
+
+function refuseWithoutUp(start: string, downs: ReadonlySet<string>, names: readonly string[]): void {
+  if (downs.size === 0) return;
+  const ups = new Set(names);
+  for (const name of downs) {
+    if (!ups.has(name)) {
+      const path = start + name + DOWN;
+      throw new KasmDbError('usage', `${path} has no ${name}.sql beside it`, { file: path });
+    }
+  }
 }
 
 function refuseSameNumber(migrations: Migration[]): void {

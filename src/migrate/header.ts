@@ -43,17 +43,20 @@ export function parseMigration(name: string, path: string, text: string, hasDown
     transaction: true,
     outOfOrder: false,
     hasDown,
-    creates: [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?"?(\w+)"?/gim)].map(
-      (m) => m[1] as string,
-    ),
+    creates: [],
   };
+  // One glance instead of four: a history may be long, and few of its files have any of these.
+  if (!/CREATE\s+TABLE|alembic_version|kasm/i.test(text)) return header;
+  header.creates = [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?"?(\w+)"?/gim)].map(
+    (m) => m[1] as string,
+  );
   const vendor = /^\s*(?:INSERT\s+INTO|UPDATE)\s+(?:public\.)?alembic_version\b[^;]*?'(\w+)'/im.exec(text);
   if (vendor) header.vendorVersion = vendor[1] as string;
 
   const fail = (line: number, message: string, hint: string): never => {
     throw new KasmDbError('usage', `${path}:${line}: ${message}`, { file: path, line, migration: name, hint });
   };
-  // Line by line is slow, and a history may be long.
+  // Line by line is slow.
   if (!/kasm/i.test(text)) return header;
   let top = true;
   for (const [i, line] of text.split('\n').entries()) {

@@ -1,7 +1,9 @@
-import { chmodSync, mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/errors.js';
+import { normalize } from '../../src/migrate/checksum.js';
 import { readMigrations, readSql, shippedMigrations } from '../../src/migrate/files.js';
 import { folder } from '../support/cli.js';
 
@@ -49,6 +51,14 @@ describe('files › a folder of migrations', () => {
     expect(readMigrations(dir).map((m) => m.name)).toEqual(['0001_a']);
   });
 
+  it('is sorted by the names, not by the files', () => {
+    const names = ['0001_a', '0002_b', '0002_b-c', '0002_bc'];
+    const error = refusal(() =>
+      readMigrations(folder(Object.fromEntries(names.map((n) => [`${n}.sql`, 'SELECT 1;'])))),
+    );
+    expect(error.message).toMatch(/0002_b\.sql and .*0002_b-c\.sql have the same number/);
+  });
+
   it('gives the same checksum with BOM and CRLF, and SQL without them', async () => {
     const [dos] = readMigrations(folder({ '0001_a.sql': '\ufeffSELECT 1;\r\nSELECT 2;\r\n' }));
     const [unix] = readMigrations(folder({ '0001_a.sql': 'SELECT 1;\nSELECT 2;\n' }));
@@ -71,6 +81,12 @@ describe('files › a folder that is refused, as a usage error that names the fi
     ['no name after the number', { '0001.sql': 'SELECT 1;' }, /the name does not fit/, '0001.sql'],
     ['nothing after the underscore', { '0001_.sql': 'SELECT 1;' }, /the name does not fit/, '0001_.sql'],
     ['a name with a blank', { '0001_a b.sql': 'SELECT 1;' }, /the name does not fit/, '0001_a b.sql'],
+    [
+      'an ending in capitals, before all else',
+      { '0001_a b.sql': 'SELECT 1;', '0002_b.SQL': 'SELECT 1;' },
+      /0002_b\.SQL: the ending is not \.sql in small letters/,
+      '0002_b.SQL',
+    ],
     ['a name with a dot', { '0001_a.up.sql': 'SELECT 1;' }, /the name does not fit/, '0001_a.up.sql'],
     [
       'a name with a letter of another script',
@@ -139,6 +155,43 @@ describe('files › a folder that is refused, as a usage error that names the fi
     expect(refusal(() => readMigrations(dir)).message).toMatch(/EACCES/);
     mkdirSync(join(dir, 'closed'), { mode: 0 });
     expect(refusal(() => readMigrations(join(dir, 'closed'))).message).toMatch(/EACCES/);
+  });
+});
+
+describe('files › a text is read by its bytes', () => {
+  const path = join(folder({}), '0001_a.sql');
+  /** What the bytes say, read as strictly as can be. */
+  const strictly = (bytes: Buffer) => {
+    if (bytes.includes(0)) return /NUL/;
+    try {
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+      return text.trim() === '' ? /is empty/ : normalize(text);
+    } catch {
+      return /is not UTF-8/;
+    }
+  };
+
+  it('whatever they are', () => {
+    const pieces = ['S', ' ', '\n', '\r\n', '\r', '\t', 'é', '€', '😀', '\u00a0', '\u0085', '\ufeff', '\ufffd', '\0'];
+    // Half a character, a surrogate, a character written too long, one beyond Unicode's end.
+    const noText = ['ff', 'c3', 'e282', '80', 'eda080', 'c0af', 'f4908080'];
+    const piece = fc.oneof(
+      { weight: 9, arbitrary: fc.constantFrom(...pieces).map((text) => Buffer.from(text)) },
+      { weight: 1, arbitrary: fc.constantFrom(...noText).map((hex) => Buffer.from(hex, 'hex')) },
+    );
+    const seen = new Set<string>();
+    fc.assert(
+      fc.property(fc.array(piece, { maxLength: 8 }), (list) => {
+        const bytes = Buffer.concat(list);
+        writeFileSync(path, bytes);
+        const expected = strictly(bytes);
+        seen.add(typeof expected === 'string' ? 'text' : expected.source);
+        if (typeof expected === 'string') expect(readSql(path)).toBe(expected);
+        else expect(refusal(() => readSql(path)).message).toMatch(expected);
+      }),
+      { numRuns: 2000, examples: [[[Buffer.from('\ufeff\ufeffS')]]] },
+    );
+    expect(seen).toEqual(new Set(['text', 'NUL', 'is empty', 'is not UTF-8']));
   });
 });
 

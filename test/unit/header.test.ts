@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { checksum } from '../../src/migrate/checksum.js';
 import { parseMigration } from '../../src/migrate/header.js';
@@ -102,5 +103,50 @@ describe('header › what a migration creates', () => {
     ["INSERT INTO other VALUES ('bfc22f00ad19');", undefined],
   ])("Kasm's release, from %s", (text, version) => {
     expect(parse(text).vendorVersion).toBe(version);
+  });
+});
+
+describe('header › a text without any of these', () => {
+  // A comment that is about kasm makes it look at every line.
+  it('says what it would say if it were looked at line by line', () => {
+    const pieces = [
+      'CREATE TABLE ',
+      'create\t',
+      'table ',
+      'IF NOT EXISTS ',
+      'users ',
+      'public.',
+      '"',
+      ' ',
+      '\n',
+      '\u00a0',
+      '--',
+      ';',
+    ];
+    const more = [
+      'INSERT INTO ',
+      'update ',
+      'alembic_version ',
+      'ALEMBIC_VERSION ',
+      "'abc1'",
+      '-- kasm-db: out-of-order',
+    ];
+    let found = 0;
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...pieces, ...more), { maxLength: 12 }), (list) => {
+        const [plain, looked] = ['', '\n-- kasm'].map((end) => {
+          try {
+            const { checksum: _, ...header } = parse(`${list.join('')}${end}`);
+            return header;
+          } catch (error) {
+            return (error as Error).message;
+          }
+        });
+        expect(plain).toEqual(looked);
+        if (typeof plain === 'object' && (plain.creates.length > 0 || plain.vendorVersion)) found++;
+      }),
+      { numRuns: 20_000 },
+    );
+    expect(found).toBeGreaterThan(20);
   });
 });
