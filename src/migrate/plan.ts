@@ -39,20 +39,34 @@ export function plan<M extends MigrationHeader>(
   state: DatabaseState,
   options: { to?: string | undefined; appVersion: string },
 ): Plan<M> {
-  const history = new Map((state.history ?? []).map((row) => [row.name, row]));
-  const known = new Map(files.map((file) => [file.name, file]));
   const newestFile = files.at(-1);
   const problems: Problem[] = [];
   const warnings: string[] = [];
 
-  const applied = files.filter((file) => isDone(history.get(file.name)));
-  const unknownRows = [...history.values()].filter((row) => !known.has(row.name)).sort(byName);
-  const newestDone = maxName([...applied.map((f) => f.name), ...unknownRows.map((r) => r.name)]);
-
+  // One walk along both: there may be thousands, and a gate asks often.
+  const rows = [...(state.history ?? [])].sort((a, b) => (a.name < b.name ? -1 : 1));
+  const applied: M[] = [];
+  const pending: M[] = [];
+  const started = new Set<M>();
+  const unknownRows: HistoryRow[] = [];
+  let next = 0;
   for (const file of files) {
-    const row = history.get(file.name);
-    if (row && row.checksum !== file.checksum) problems.push(changed(file.name));
+    let row = rows[next];
+    for (; row && row.name < file.name; row = rows[++next]) unknownRows.push(row);
+    if (row?.name === file.name) {
+      next++;
+      if (row.checksum !== file.checksum) problems.push(changed(file.name));
+      if (isDone(row)) {
+        applied.push(file);
+        continue;
+      }
+      started.add(file);
+    }
+    if (options.to === undefined || file.name <= options.to) pending.push(file);
   }
+  for (const row of rows.slice(next)) unknownRows.push(row);
+  const newestDone = newer(applied.at(-1)?.name, unknownRows.at(-1)?.name);
+
   for (const row of unknownRows) {
     if (newestFile && row.minCompatible && row.minCompatible > newestFile.number) {
       problems.push(incompatible(row, newestFile.name));
@@ -60,12 +74,8 @@ export function plan<M extends MigrationHeader>(
       problems.push(missing(row.name));
     }
   }
-  const pending = files.filter(
-    (file) => !isDone(history.get(file.name)) && (options.to === undefined || file.name <= options.to),
-  );
   for (const file of pending) {
-    const started = history.has(file.name);
-    if (!started && !file.outOfOrder && newestDone !== undefined && file.name < newestDone) {
+    if (!started.has(file) && !file.outOfOrder && newestDone !== undefined && file.name < newestDone) {
       problems.push(outOfOrder(file.name, newestDone));
     }
   }
@@ -82,7 +92,7 @@ export function plan<M extends MigrationHeader>(
     problems.push(vendorUpgraded(written, state.vendorVersion));
   }
   return {
-    target: maxName([...pending.map((f) => f.name), ...(newestDone === undefined ? [] : [newestDone])]),
+    target: newer(pending.at(-1)?.name, newestDone),
     current: newestDone,
     applied: applied.map((file) => file.name),
     pending,
@@ -93,16 +103,12 @@ export function plan<M extends MigrationHeader>(
   };
 }
 
-function isDone(row: HistoryRow | undefined): boolean {
-  return row !== undefined && (row.statementsTotal === null || row.statementsDone === row.statementsTotal);
+function isDone(row: HistoryRow): boolean {
+  return row.statementsTotal === null || row.statementsDone === row.statementsTotal;
 }
 
-function byName(a: { name: string }, b: { name: string }): number {
-  return a.name < b.name ? -1 : 1;
-}
-
-function maxName(names: string[]): string | undefined {
-  return names.reduce<string | undefined>((max, name) => (max === undefined || name > max ? name : max), undefined);
+function newer(a: string | undefined, b: string | undefined): string | undefined {
+  return a !== undefined && b !== undefined && a > b ? a : (b ?? a);
 }
 
 /** Compares release numbers; what is not of the form X.Y.Z is never newer. */
