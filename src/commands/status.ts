@@ -18,7 +18,7 @@ export async function statusCommand(ctx: CommandContext): Promise<Answer> {
   let state: Look;
   let holder: LockHolder | undefined;
   try {
-    state = await look(client, { vendor: writesVendorVersion(migrations) });
+    state = await look(client, { vendor: writesVendorVersion(migrations), times: true });
     holder = (await lockHolders(client))[0];
   } finally {
     await disconnect(client);
@@ -82,7 +82,7 @@ function report(
           : planned.applied.includes(name)
             ? 'applied'
             : `statement ${row.statementsDone} of ${row.statementsTotal}`;
-      return [name, state, row.appliedAt];
+      return [name, state, row.appliedAt ?? ''];
     });
   const parts = [lines.length > 0 ? table(['MIGRATION', 'STATE', 'APPLIED AT'], lines, s) : 'No migrations.'];
   parts.push(

@@ -73,6 +73,8 @@ export function readMigrations(folder: string): Migration[] {
   return migrations;
 }
 
+const noSql = async () => undefined;
+
 /** @param start of its paths: all but the endings */
 function readMigration(start: string, name: string, hasDown: boolean): Migration {
   const path = start + UP;
@@ -83,36 +85,27 @@ function readMigration(start: string, name: string, hasDown: boolean): Migration
     path,
     downPath,
     sql: async () => text,
-    downSql: async () => (hasDown ? readSql(downPath) : undefined),
+    downSql: hasDown ? async () => readSql(downPath) : noSql,
   };
 }
 
-let utf8: InstanceType<typeof TextDecoder> | undefined;
-
 /**
- * Reads a file of SQL.
+ * Reads a file of SQL, in the way that costs least: a folder may have thousands. Only bytes can say what is wrong with one, or whether
+ * anything is: U+FFFD stands for what is no UTF-8, unless it stands in the file.
  * @throws KasmDbError usage when it is unreadable, empty, no UTF-8 or holds a NUL
  */
 export function readSql(path: string): string {
-  return normalize(readPlainText(path) ?? readText(path));
-}
-
-/**
- * Reads a file in the way that costs least: a folder may have thousands.
- * @returns undefined when only its bytes can say what is wrong with it, or whether anything is
- */
-function readPlainText(path: string): string | undefined {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch {
-    return undefined;
+    return readStrictly(path);
   }
-  // U+FFFD stands for what is no UTF-8, unless it stands in the file.
-  return text.startsWith('\ufeff') || /[\0\ufffd]/.test(text) || text.trim() === '' ? undefined : text;
+  const plain = text.startsWith('\ufeff') || /[\0\ufffd]/.test(text) ? '' : normalize(text);
+  return plain === '' ? readStrictly(path) : plain;
 }
 
-function readText(path: string): string {
+function readStrictly(path: string): string {
   let bytes: Buffer;
   try {
     bytes = readFileSync(path);
@@ -125,13 +118,12 @@ function readText(path: string): string {
   }
   let text: string;
   try {
-    utf8 ??= new TextDecoder('utf-8', { fatal: true });
-    text = utf8.decode(bytes);
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
     throw new KasmDbError('usage', `${path} is not UTF-8`, { file: path, hint: 'convert it, for example with iconv' });
   }
   if (text.trim() === '') throw new KasmDbError('usage', `${path} is empty`, { file: path });
-  return text;
+  return normalize(text);
 }
 
 function lineOf(bytes: Buffer, offset: number): number {
@@ -182,14 +174,16 @@ function refuseWithoutUp(start: string, downs: ReadonlySet<string>, names: reado
   }
 }
 
-function refuseSameNumber(migrations: Migration[]): void {
-  for (let i = 1; i < migrations.length; i++) {
-    const [a, b] = [migrations[i - 1] as Migration, migrations[i] as Migration];
-    if (a.number === b.number) {
-      throw new KasmDbError('usage', `${a.path} and ${b.path} have the same number`, {
-        file: b.path,
+/** @param migrations in the order of their names */
+function refuseSameNumber(migrations: readonly Migration[]): void {
+  let before: Migration | undefined;
+  for (const migration of migrations) {
+    if (migration.number === before?.number) {
+      throw new KasmDbError('usage', `${before.path} and ${migration.path} have the same number`, {
+        file: migration.path,
         hint: 'give one of them the next free number',
       });
     }
+    before = migration;
   }
 }

@@ -20,10 +20,12 @@ export interface MigrationHeader {
   outOfOrder: boolean;
   hasDown: boolean;
   /** Tables that it creates, to recognise a database that someone else has set up. */
-  creates: string[];
+  creates: readonly string[];
   /** The alembic_version it writes: the release of Kasm that the database then is. */
   vendorVersion?: string;
 }
+
+const NONE: readonly string[] = [];
 
 /** What is written nearly as a directive would silently be a comment. */
 const NEARLY =
@@ -43,10 +45,14 @@ export function parseMigration(name: string, path: string, text: string, hasDown
     transaction: true,
     outOfOrder: false,
     hasDown,
-    creates: [],
+    creates: NONE,
   };
   // One glance instead of four: a history may be long, and few of its files have any of these.
-  if (!/CREATE\s+TABLE|alembic_version|kasm/i.test(text)) return header;
+  if (/CREATE\s+TABLE|alembic_version|kasm/i.test(text)) readHeader(header, path, text);
+  return header;
+}
+
+function readHeader(header: MigrationHeader, path: string, text: string): void {
   header.creates = [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?"?(\w+)"?/gim)].map(
     (m) => m[1] as string,
   );
@@ -54,10 +60,10 @@ export function parseMigration(name: string, path: string, text: string, hasDown
   if (vendor) header.vendorVersion = vendor[1] as string;
 
   const fail = (line: number, message: string, hint: string): never => {
-    throw new KasmDbError('usage', `${path}:${line}: ${message}`, { file: path, line, migration: name, hint });
+    throw new KasmDbError('usage', `${path}:${line}: ${message}`, { file: path, line, migration: header.name, hint });
   };
   // Line by line is slow.
-  if (!/kasm/i.test(text)) return header;
+  if (!/kasm/i.test(text)) return;
   let top = true;
   for (const [i, line] of text.split('\n').entries()) {
     const directive = DIRECTIVE.exec(line);
@@ -72,7 +78,6 @@ export function parseMigration(name: string, path: string, text: string, hasDown
       );
     } else if (line.trim() !== '' && !line.trimStart().startsWith('--')) top = false;
   }
-  return header;
 }
 
 function applyDirective(

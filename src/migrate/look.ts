@@ -3,6 +3,7 @@ import type { Client } from '../postgres/connect.js';
 import { LOCK_CLASSID, LOCK_OBJID } from '../postgres/lock-key.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { MIN_SERVER_VERSION } from './history.js';
+import { historyOf, historySql } from './history-columns.js';
 import type { Look } from './state.js';
 
 /**
@@ -50,13 +51,12 @@ const context = (
 const WORKING_LOCK_SQL = `CASE WHEN (SELECT phase FROM kasm_db.run WHERE id = 1) IN ('migrate', 'seed') THEN ${LOCK_SQL} END`;
 
 /**
- * The usual case, half as dear to the server as the careful one: plain columns, which cost it less to plan than JSON does. One message, one
+ * The usual case, half as dear to the server as the careful one, whose JSON of rows costs it more to plan than columns do. One message, one
  * snapshot: in a message of several statements SET TRANSACTION holds to its end. Fails where a table is not there, or not ours to read.
  */
 const usualSql = (options: Asked) => `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;
 SELECT ${context(options, '(SELECT pg_catalog.min(version_num) FROM public.alembic_version)', WORKING_LOCK_SQL)};
-SELECT name, checksum, kind, min_compatible AS "minCompatible", statements_done::int AS "statementsDone", statements_total::int AS "statementsTotal",
-  app_version AS "appVersion", pg_catalog.to_json(applied_at) AS "appliedAt", duration_ms::int AS "durationMs" FROM kasm_db.migrations;
+${historySql(options.times ?? false)};
 SELECT run_id AS "runId", pid::int, application_name AS "applicationName", client_addr AS "clientAddr", app_version AS "appVersion",
   pg_catalog.to_json(started_at) AS "startedAt", phase, current, done::int, total::int, error, seed_digest AS "seedDigest"
   FROM kasm_db.run WHERE id = 1`;
@@ -80,6 +80,8 @@ export interface LookOptions {
   vendor: boolean;
   /** Also look at the lock and the server's counters. */
   gate?: boolean;
+  /** Also read when each migration was applied. */
+  times?: boolean;
   /** The last look found no history. */
   absent?: boolean;
 }
@@ -99,9 +101,8 @@ export async function look(client: Client, request: LookOptions): Promise<Look> 
   // Inside a transaction an error would end it.
   if (client.getTransactionStatus() === 'I') {
     const [, asked, history, run] = (await ask(client, usualSql(options), NOT_THERE)) ?? [];
-    if (history?.rows.length > 0) {
-      return lookOf(client, { ...asked.rows[0], history: history.rows.sort(byName), run: run.rows[0] });
-    }
+    const rows = historyOf(history?.rows[0]);
+    if (rows) return lookOf(client, { ...asked.rows[0], history: rows, run: run.rows[0] });
   }
   const { rows } = await ask(client, carefulSql(options));
   const row = rows[0];
@@ -111,8 +112,6 @@ export async function look(client: Client, request: LookOptions): Promise<Look> 
 
 /** No such table, no such schema, not allowed. */
 const NOT_THERE = ['42P01', '3F000', '42501'];
-
-const byName = (a: { name: string }, b: { name: string }) => (a.name < b.name ? -1 : 1);
 
 // biome-ignore lint/suspicious/noExplicitAny: pg's result, or one for each statement.
 async function ask(client: Client, sql: string, tolerated: readonly string[] = []): Promise<any> {

@@ -40,7 +40,8 @@ export interface RunRow {
 
 /** A history row with what only a report needs. */
 export interface FullHistoryRow extends HistoryRow {
-  appliedAt: string;
+  /** Only where it was asked for. */
+  appliedAt?: string;
   /** Milliseconds; null while a statement of a no-transaction migration runs outside a transaction, or when a run died in it. */
   durationMs: number | null;
 }
