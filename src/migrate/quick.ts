@@ -2,9 +2,12 @@ import { splitStatements } from '../postgres/statements.js';
 
 const QUICK =
   /^(create table|create unlogged table|create index|create unique index|comment on|drop table|drop index)\b/;
-/** CREATE TABLE … AS runs a query. The others stand for a scanner that takes for a string or comment what the server does not. */
+/**
+ * CREATE TABLE … AS runs a query, and the bounds of a partition (FOR VALUES …) may call a function. The others stand for a scanner that takes
+ * for a string or comment what the server does not.
+ */
 const NOT_QUICK =
-  /\b(as|begin|call|commit|copy|deallocate|discard|do|end|execute|function|insert|load|prepare|reset|rollback|select|set|set_config|start)\b/i;
+  /\b(abort|as|begin|call|commit|copy|deallocate|discard|do|end|execute|function|insert|load|prepare|reset|rollback|select|set|set_config|start|values)\b/i;
 
 /**
  * Is the file nothing but simple DDL? It then runs no code of anybody's: it cannot change a setting, end its transaction or leave something in

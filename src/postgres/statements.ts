@@ -73,7 +73,7 @@ function endOfQuote(sql: string, at: number, open: string): number {
   mark.lastIndex = at;
   for (let match = mark.exec(sql); match; match = mark.exec(sql)) {
     if (match[0].length > 1) continue;
-    // A literal goes on after blank space with a line break in it, and stays of its kind.
+    // A literal goes on after blank space and line comments with a line break in them, and stays of its kind.
     const next = open === '"' ? undefined : CONTINUED.exec(sql.slice(mark.lastIndex, mark.lastIndex + MAX_GAP));
     if (!next) return mark.lastIndex;
     mark.lastIndex += next[0].length;
@@ -81,7 +81,7 @@ function endOfQuote(sql: string, at: number, open: string): number {
   return sql.length;
 }
 
-const CONTINUED = /^[ \t\f\v\r]*\n\s*'/;
+const CONTINUED = /^[ \t\f\v\r]*(?:--[^\n]*)?\n(?:\s|--[^\n]*\n)*'/;
 /** Longer blank space between two parts of one literal is not looked through. */
 const MAX_GAP = 10_000;
 

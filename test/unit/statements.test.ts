@@ -36,6 +36,7 @@ describe('splitStatements › not inside', () => {
     ['an E string with an escaped backslash', "SELECT E'a;\\\\'"],
     ['an E string with a doubled quote', "SELECT e'a'';b'"],
     ['a string that goes on in the next line, E as it began', "SELECT E'a'\n  'b\\'; c'"],
+    ['a string that goes on behind line comments', "SELECT E'a' -- x\n -- y; it's\n 'b\\'; c'"],
     ['bit, national and Unicode strings', "SELECT B'1', N'a;', U&'\\0061;'"],
     ['a dollar quote', 'SELECT $$a;b$$'],
     ['a tagged dollar quote', 'SELECT $a$ ; $b$ ; $$ ; $a$'],
