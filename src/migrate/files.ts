@@ -68,17 +68,17 @@ export function readMigrations(folder: string): Migration[] {
   // What join() does to the folder's own name is the same for each of thousands of files.
   const start = join(folder, '_').slice(0, -1);
   refuseWithoutUp(start, downs, names);
-  const migrations = names.map((name) => readMigration(start + name, name, downs.has(name)));
+  const migrations = names.map((name) => readMigration(start, name, downs.has(name)));
   refuseSameNumber(migrations);
   return migrations;
 }
 
 const noSql = async () => undefined;
 
-/** @param start of its paths: all but the endings */
+/** @param start of its paths */
 function readMigration(start: string, name: string, hasDown: boolean): Migration {
-  const path = start + UP;
-  const downPath = start + DOWN;
+  const path = `${start}${name}${UP}`;
+  const downPath = `${start}${name}${DOWN}`;
   const text = readSql(path);
   return {
     ...parseMigration(name, path, text, hasDown),

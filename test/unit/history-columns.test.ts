@@ -9,8 +9,8 @@ function columnsOf(rows: readonly FullHistoryRow[], times: boolean): HistoryColu
   return {
     name: text((row) => row.name),
     checksum: text((row) => row.checksum),
-    kind: text((row) => row.kind),
-    app_version: text((row) => row.appVersion),
+    kind: rows.map((row) => row.kind),
+    app_version: rows.map((row) => row.appVersion),
     min_compatible: rows.map((row) => row.minCompatible),
     statements_done: rows.map((row) => row.statementsDone),
     statements_total: rows.map((row) => row.statementsTotal),
@@ -51,7 +51,7 @@ describe('history in columns', () => {
     let refused = 0;
     fc.assert(
       fc.property(history(strange), (rows) => {
-        const broken = rows.some((r) => `${r.name}${r.checksum}${r.appVersion}`.includes('\n'));
+        const broken = rows.some((r) => `${r.name}${r.checksum}`.includes('\n'));
         expect(historyOf(columnsOf(rows, false)) === undefined).toBe(broken);
         if (broken) refused++;
       }),
