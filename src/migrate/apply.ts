@@ -12,7 +12,7 @@ import { now, sleep } from '../time.js';
 import type { Context } from './context.js';
 import { migrationFailure } from './failure.js';
 import type { Migration } from './files.js';
-import { isDistrusted, type OwnSession } from './own-session.js';
+import { Distrusted, isDistrusted, type OwnSession } from './own-session.js';
 import { addWait, retryPause, type TableWaits, watched, withBlockers } from './table-wait.js';
 
 /** A larger message is sent in pieces: the server needs some 25 times its size in memory to parse it. */
@@ -63,11 +63,14 @@ export async function applyInTransaction(
     } catch (error) {
       await rollback(client);
       options.own?.session.unsettle();
-      if (isDistrusted(error) && options.own?.session.distrust(options.own.index)) continue;
-      const retryable = RETRYABLE.has(sqlstateOf(error) ?? '');
-      const pause = retryPause(tries, migration.lockTimeoutMs ?? options.session.lockTimeoutMs);
       // Work that came before the lock was asked for is no waiting either.
       if (tries === 0) deadline = now() + patienceMs;
+      if (error instanceof Distrusted) {
+        options.own?.session.distrust(options.own.index);
+        continue;
+      }
+      const retryable = RETRYABLE.has(sqlstateOf(error) ?? '');
+      const pause = retryPause(tries, migration.lockTimeoutMs ?? options.session.lockTimeoutMs);
       if (!retryable || now() + pause > deadline) {
         if (retryable) addWait(options.waits, started);
         throw withBlockers(error, options.waits);
@@ -175,9 +178,10 @@ async function applyQuick(
   sql: string,
   { session, index }: NonNullable<ApplyOptions['own']>,
 ): Promise<void> {
-  const { run, statements, ended } = await session.send(index);
-  const { error } = await cancellable(client, ctx.signal, () => ended);
-  if (isDistrusted(error)) throw error;
+  const sent = await session.send(index);
+  const { run, statements } = sent;
+  const { error } = await cancellable(client, ctx.signal, () => sent.ended);
+  if (isDistrusted(error, sent)) throw new Distrusted();
   if (error && run.completed < statements) throw migrationFailure(error, migration, sql, { sql, at: 0, ...run });
   requireCommitted(error, run.tags, migration);
   await session.committed(index, error);

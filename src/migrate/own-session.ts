@@ -1,6 +1,7 @@
 import { escapeLiteral } from 'pg';
 import type { Client } from '../postgres/connect.js';
 import { pipeline, type ScriptRun, sendScript } from '../postgres/script.js';
+import { isConnectionLost, isServerError } from '../postgres/sqlstate.js';
 import {
   BEGIN_SQL,
   beginSql,
@@ -52,9 +53,7 @@ export class OwnSession {
     private readonly client: Client,
     private readonly log: RunLog,
     private readonly pending: readonly Migration[],
-  ) {
-    pipeline(client);
-  }
+  ) {}
 
   /** Is there nothing to be begun before this migration? */
   isBegun(index: number): boolean {
@@ -76,14 +75,9 @@ export class OwnSession {
     return this.#quick.get(index);
   }
 
-  /**
-   * From now on the migration is applied in the careful way.
-   * @returns was it quick before?
-   */
-  distrust(index: number): boolean {
-    const quick = this.#quick.get(index) !== undefined;
+  /** From now on the migration is applied in the careful way. */
+  distrust(index: number): void {
     this.#quick.set(index, undefined);
-    return quick;
   }
 
   /** SQL that begins a migration's transaction; undefined where it runs in none, or the session has to be settled before. */
@@ -93,9 +87,7 @@ export class OwnSession {
     const lockTimeoutMs = migration.lockTimeoutMs ?? this.options.lockTimeoutMs;
     if ((await this.quick(index)) === undefined) return beginSql({ ...this.options, lockTimeoutMs });
     if (!this.#settled) return undefined;
-    return lockTimeoutMs === this.options.lockTimeoutMs
-      ? BEGIN_SQL
-      : `${BEGIN_SQL}; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`;
+    return `${BEGIN_SQL}; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`;
   }
 
   /** Begins a migration's transaction. */
@@ -104,6 +96,7 @@ export class OwnSession {
       // Outside of a transaction, whose end could take it back.
       await this.client.query(`${RESET_SQL}; ${sessionSql(this.options)}; DEALLOCATE ALL; ${this.#prepareSql()}`);
       this.#settled = true;
+      pipeline(this.client);
     }
     await this.client.query((await this.beginning(index)) as string);
     this.begun = true;
@@ -163,21 +156,30 @@ export class OwnSession {
     return `EXECUTE kasm_db_record (${literals.join(', ')}, ${index + 1})`;
   }
 
-  /** Refused, by the column that may not be NULL, where the one before it isn't recorded or a setting is not as it was. */
+  /**
+   * Refused, by the column that may not be NULL, where the one before it isn't recorded or a setting is not as it was. Its times are those of
+   * its message: now() is when its transaction was begun, by the message before it.
+   */
   #prepareSql(): string {
     const role = escapeLiteral(this.options.role ?? 'none');
     return `PREPARE kasm_db_record (text, text, text, text, text, integer) AS WITH recorded AS (
-  INSERT INTO kasm_db.migrations (name, checksum, duration_ms, applied_by, app_version, kind, min_compatible)
+  INSERT INTO kasm_db.migrations (name, checksum, applied_at, duration_ms, applied_by, app_version, kind, min_compatible)
   VALUES ($1, CASE WHEN ($4 IS NULL OR EXISTS (SELECT FROM kasm_db.migrations WHERE name = $4))
       AND session_user = ${escapeLiteral(this.client.user as string)} AND pg_catalog.current_setting('role') = ${role}
       AND pg_catalog.current_setting('search_path') = '${SEARCH_PATH}' AND pg_catalog.current_setting('statement_timeout') = '0' THEN $2 END,
-    pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.now()) * 1000, session_user, ${escapeLiteral(VERSION)}, 'sql', $3))
+    pg_catalog.statement_timestamp(), pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp()) * 1000, session_user, ${escapeLiteral(VERSION)}, 'sql', $3))
 UPDATE kasm_db.run SET current = $5, done = $6 WHERE id = 1 AND run_id = '${this.log.id}'`;
   }
 }
 
-/** Was a record refused because a setting is not as it was, or anything because it isn't in a transaction of its own? */
-export function isDistrusted(error: unknown): boolean {
-  const { code, schema, column } = (error ?? {}) as { code?: string; schema?: string; column?: string };
-  return code === '25P02' || (code === '23502' && schema === 'kasm_db' && column === 'checksum');
+/** A quick migration was rolled back, and is to be applied in the careful way. */
+export class Distrusted extends Error {}
+
+/**
+ * May the failure of a quick migration be one of the way it was sent? It may where its record is refused or cannot even be asked for, and where
+ * it isn't in a transaction of its own. A syntax error is to be told of the file alone: an open string would go on in the record.
+ */
+export function isDistrusted(error: unknown, { run, statements }: Sent): boolean {
+  if (!isServerError(error) || isConnectionLost(error) || run.completed > statements) return false;
+  return run.completed === statements || error.code === '25P02' || error.code === '42601';
 }
