@@ -36,9 +36,9 @@ export interface Sent {
  * one; any other migration begins and ends with settings of its own, since nobody knows what it leaves behind (TRAPS 10).
  *
  * A quick migration is one message: its file, its record, COMMIT, and the next one's BEGIN. The message of the next is sent before the answer to
- * this one is there, which is safe because it has no effect where this one fails: within its failed transaction every statement is refused, and
- * where COMMIT itself failed, its record is, as it asks for the row of the one before it. A run that is killed may have both committed, each with
- * its record.
+ * this one is there, which is safe because it has no effect where this one fails: within its failed transaction every statement is refused. Where
+ * COMMIT itself failed, no transaction is begun; the message is one all the same (manual: "Multiple Statements in a Simple Query"), and its record
+ * is refused, as it asks for the row of the one before it. A run that is killed may have both committed, each with its record.
  */
 export class OwnSession {
   /** The next migration's transaction is begun. */
@@ -55,7 +55,7 @@ export class OwnSession {
     private readonly pending: readonly Migration[],
   ) {}
 
-  /** Is there nothing to be begun before this migration? */
+  /** Is this migration's transaction begun, or will it be by a message that is on its way? */
   isBegun(index: number): boolean {
     return this.begun || this.#sent.has(index);
   }

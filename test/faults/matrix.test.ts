@@ -11,7 +11,7 @@ const CASES = Number(process.env.KASM_DB_FAULT_CASES ?? rounds(24, 1500));
 const AT_ONCE = Number(process.env.KASM_DB_FAULT_AT_ONCE ?? 4);
 const VERSIONS: Version[] = rounds(0, 1) ? [13, 16, 18] : [16];
 
-describe('a run of 12 migrations, disturbed at each message of the protocol', () => {
+describe('a run of migrations, disturbed at each message of the protocol', () => {
   const { seed, next } = randomSource();
   const ways: { way: Way; messages: number; state: State }[] = [];
   let pooler: TestPooler | undefined;

@@ -35,9 +35,19 @@ CREATE TRIGGER people_nothing BEFORE UPDATE ON people FOR EACH ROW EXECUTE FUNCT
 INSERT INTO effects (name) VALUES ('0012');`,
 };
 
-/** Twelve migrations for a direct connection. */
+/** Simple DDL: several travel at once (`quick.ts`), between others that do not. */
+const QUICK = {
+  '0013_quick.sql': 'CREATE TABLE quick_13 (x int);\nCREATE INDEX ON quick_13 (x);',
+  '0014_quick.sql': "CREATE TABLE quick_14 (x int);\nCOMMENT ON TABLE quick_14 IS 'fourteen'",
+  '0015_quick.sql': '-- kasm-db: lock-timeout 3s\nDROP TABLE quick_13;\nCREATE TABLE quick_15 (x int);',
+  '0016_quick.sql': 'CREATE UNLOGGED TABLE quick_16 (x int); -- the last of them',
+  '0017_last.sql': `INSERT INTO effects (name) VALUES ('0017');`,
+};
+
+/** Seventeen migrations for a direct connection. */
 export const DIRECT = {
   ...TRANSACTIONAL,
+  ...QUICK,
   '0003_concurrent.sql': `-- kasm-db: no-transaction
 CREATE INDEX CONCURRENTLY people_email ON people (email);
 INSERT INTO effects (name) VALUES ('0003');

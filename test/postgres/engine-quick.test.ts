@@ -289,6 +289,15 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › simple ones stay as they are',
   it.each([
     ['search_path', async () => "PERFORM set_config('search_path', 'other, public', false);"],
     ['the role', async (db: TestDatabase) => `EXECUTE 'SET ROLE ${await otherRole(db)}';`],
+    [
+      'the role, to one that may write the history,',
+      async (db: TestDatabase) => {
+        const role = await otherRole(db);
+        for (const kind of ['SCHEMAS', 'TABLES'])
+          await db.superQuery(`ALTER DEFAULT PRIVILEGES FOR ROLE ${db.user} GRANT ALL ON ${kind} TO ${role}`);
+        return `EXECUTE 'SET ROLE ${role}';`;
+      },
+    ],
     ['statement_timeout', async () => "PERFORM set_config('statement_timeout', '50ms', false);"],
     ['lock_timeout', async () => "PERFORM set_config('lock_timeout', '1h', false);"],
     ['prepared statements', async () => "EXECUTE 'DEALLOCATE ALL';"],
