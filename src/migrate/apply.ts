@@ -178,9 +178,11 @@ async function applyQuick(
   sql: string,
   { session, index }: NonNullable<ApplyOptions['own']>,
 ): Promise<void> {
-  const sent = await session.send(index);
+  const { sent, error } = await cancellable(client, ctx.signal, async () => {
+    const sent = await session.send(index);
+    return { sent, ...(await sent.ended) };
+  });
   const { run, statements } = sent;
-  const { error } = await cancellable(client, ctx.signal, () => sent.ended);
   if (isDistrusted(error, sent)) throw new Distrusted();
   if (error && run.completed < statements) throw migrationFailure(error, migration, sql, { sql, at: 0, ...run });
   requireCommitted(error, run.tags, migration);

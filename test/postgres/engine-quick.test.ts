@@ -494,6 +494,37 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a simple one that has to wait 
     await release();
   });
 
+  it('trap 5: SIGTERM before the first one is sent › none is', async () => {
+    const db = await createDatabase(version);
+    const ready = once();
+    const goOn = once();
+    const proxy = await startProxy(db.port, {
+      toServer: async (text): Promise<'pass'> => {
+        // The last message before it, which begins its transaction.
+        if (/BEGIN ISOLATION LEVEL/.test(text) && (await runRow(db).catch(() => undefined)) !== undefined) {
+          ready.happen();
+          await goOn.happened;
+        }
+        return 'pass';
+      },
+    });
+    proxies.push(proxy);
+    const { child, ended } = startCli(['migrate', '--json', '--migrations', folder(numbered())], {
+      ...db.env,
+      POSTGRES_PORT: String(proxy.port),
+    });
+    await ready.happened;
+    child.kill('SIGTERM');
+    // Nobody can see from outside that the signal has arrived.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    goOn.happen();
+    const { code, stderr } = await ended;
+    expect(code, stderr).toBe(143);
+    await noSession(db, 2000);
+    expect(await tables(db)).toEqual([]);
+    expect((await migrate(db, folder(numbered()))).code).toBe(0);
+  });
+
   it.runIf(version >= 14)('trap 4: killed › its session goes within 5 s, and nothing is committed later', async () => {
     const { db, run, release } = await waiting();
     run.child.kill('SIGKILL');
