@@ -39,7 +39,7 @@ export async function checkOnce(ctx: Context, migrations: Migration[], request: 
   const client = await connect(ctx.resolve, {
     signal: ctx.signal,
     once: request.gate,
-    short: true,
+    fast: true,
     onRetry: ctx.events.retryConnect,
   });
   let state: Look;

@@ -58,8 +58,3 @@ export function nextPause(moment: Moment): number {
   const polite = Math.min(Math.max(rest, share), SLOW_MS);
   return Math.max(nearEnd ? grown / 3 : grown, polite, LEAST_MS);
 }
-
-/** Between three quarters and the whole of a pause: many gates spread, and none waits longer than it says. */
-export function spread(ms: number): number {
-  return ms * (0.75 + Math.random() / 4);
-}

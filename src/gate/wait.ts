@@ -4,10 +4,10 @@ import type { Environment } from '../config/settings.js';
 import { isKasmDbError, KasmDbError } from '../errors.js';
 import type { Context } from '../migrate/context.js';
 import type { Migration } from '../migrate/files.js';
-import { now, sleep } from '../time.js';
+import { now, sleep, spread } from '../time.js';
 import type { Bell } from './bell.js';
 import { checkOnce, type ExpectedSeed, PendingError, type Verdict } from './check.js';
-import { type Moment, nextPause, spread } from './pace.js';
+import { type Moment, nextPause } from './pace.js';
 import { pendingState } from './state.js';
 
 export interface WaitOptions {

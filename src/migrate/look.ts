@@ -58,7 +58,7 @@ const usualSql = (options: Asked) => `SET TRANSACTION ISOLATION LEVEL REPEATABLE
 SELECT ${context(options, '(SELECT pg_catalog.min(version_num) FROM public.alembic_version)', WORKING_LOCK_SQL)};
 ${historySql(options.times ?? false)};
 SELECT run_id AS "runId", pid::int, application_name AS "applicationName", client_addr AS "clientAddr", app_version AS "appVersion",
-  pg_catalog.to_json(started_at) AS "startedAt", phase, current, done::int, total::int, error, seed_digest AS "seedDigest"
+  pg_catalog.to_json(started_at) AS "startedAt", pg_catalog.date_part('epoch', pg_catalog.clock_timestamp() - started_at) * 1000 AS "ageMs", phase, current, done::int, total::int, error, seed_digest AS "seedDigest"
   FROM kasm_db.run WHERE id = 1`;
 
 /** Answers whatever is there or is not. */
@@ -84,6 +84,8 @@ export interface LookOptions {
   times?: boolean;
   /** The last look found no history. */
   absent?: boolean;
+  /** Where there is no history, don't look for other people's tables: another look follows, under the lock. */
+  brief?: boolean;
 }
 
 /**
@@ -103,6 +105,10 @@ export async function look(client: Client, request: LookOptions): Promise<Look> 
     const [, asked, history, run] = (await ask(client, usualSql(options), NOT_THERE)) ?? [];
     const rows = historyOf(history?.rows[0]);
     if (rows) return lookOf(client, { ...asked.rows[0], history: rows, run: run.rows[0] });
+    if (options.brief) {
+      const { rows: brief } = await ask(client, absentSql(options));
+      if (!brief[0].there) return lookOf(client, brief[0]);
+    }
   }
   const { rows } = await ask(client, carefulSql(options));
   const row = rows[0];

@@ -6,13 +6,14 @@ import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { cancellable, cutAfterAbort, disconnect } from '../postgres/query.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import type { SessionOptions } from '../postgres/transaction.js';
-import { jittered, now, sleep } from '../time.js';
+import { jittered, now, sleep, spread } from '../time.js';
 import { VERSION } from '../version.js';
 import { applyInTransaction, begin, rollback } from './apply.js';
 import type { Context } from './context.js';
 import { type Migration, writesVendorVersion } from './files.js';
 import { refuseTransactionControl } from './guard.js';
 import { ensureHistory, MIN_SERVER_VERSION, recordSql, unmarkSql } from './history.js';
+import { HolderWatch } from './lock-wait.js';
 import { look } from './look.js';
 import { requireName } from './name.js';
 import { OwnSession } from './own-session.js';
@@ -21,6 +22,8 @@ import { newRun, type RunLog } from './run-row.js';
 import type { FullHistoryRow, Look } from './state.js';
 import type { TableWaits } from './table-wait.js';
 
+/** A process that is older was not started for this run. */
+const MAX_START_MS = 1000;
 /** How long one attempt at DDL may make other sessions queue behind it. */
 export const DDL_LOCK_TIMEOUT_MS = 2000;
 
@@ -52,41 +55,52 @@ export interface RunResult {
 export async function run(ctx: Context, migrations: Migration[], options: RunOptions): Promise<RunResult> {
   const started = now();
   const deadline = started + options.lockTimeoutMs;
+  // All that were started together, each of them for this alone, come back together.
+  const born = started < MAX_START_MS ? 0 : started;
+  const watch = new HolderWatch();
   let holder: LockHolder | undefined;
   for (let tries = 0; ; tries++) {
-    const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
+    const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect, fast: true });
     client.on('notice', (notice) => ctx.events.notice?.(notice.message ?? ''));
     const forget = cutAfterAbort(client, ctx.signal);
+    let worked = true;
     try {
       const state = await cancellable(client, ctx.signal, () =>
-        look(client, { vendor: writesVendorVersion(migrations) }),
+        look(client, { vendor: writesVendorVersion(migrations), brief: true }),
       );
       const planned = planFor(migrations, state, options.to);
       const waitedMs = tries === 0 ? 0 : now() - started;
-      if (planned.pending.length === 0) return { look: state, plan: planned, applied: [], waitedMs, holder };
-      await prepare(planned.pending, state);
+      if (planned.pending.length === 0) {
+        worked = false;
+        return { look: state, plan: planned, applied: [], waitedMs, holder };
+      }
+      requireApplicable(planned.pending, state);
       const session = {
         lockTimeoutMs: DDL_LOCK_TIMEOUT_MS,
         role: ctx.resolve().role,
         serverVersion: state.serverVersion,
       };
-      const result = state.pooled
-        ? await runPooled(ctx, client, migrations, options, session, deadline)
-        : await runDirect(ctx, client, migrations, options, session, deadline);
+      const asksWho = tries > 0 || now() + watch.pause(now() - born) > deadline;
+      const result = watch.sees(state.run)
+        ? { busy: watch.holder() }
+        : state.pooled
+          ? await runPooled(ctx, client, migrations, options, session, deadline)
+          : await runDirect(ctx, client, migrations, options, session, deadline, asksWho);
       if (!('busy' in result)) {
         const { tables, ...done } = result;
         return { ...done, waitedMs: waitedMs + tables.ms, holder, blockers: tables.blockers };
       }
-      holder = result.busy ?? holder;
+      holder = result.busy ?? watch.holder() ?? holder;
     } catch (error) {
       ctx.signal.throwIfAborted();
       throw toKasmDbError(error, 'migrating');
     } finally {
-      await disconnect(client);
+      const gone = disconnect(client);
+      if (worked) await gone;
       forget();
     }
-    ctx.events.waitForLock?.(holder);
-    const pause = jittered(Math.min(100 * 1.5 ** tries, 2000));
+    if (tries > 0) ctx.events.waitForLock?.(holder);
+    const pause = spread(watch.pause(now() - born));
     if (now() + pause > deadline) throw locked(holder, options.lockTimeoutMs);
     // No connection is held while waiting: 200 waiters would else use up max_connections.
     await sleep(pause, ctx.signal);
@@ -118,8 +132,8 @@ export function planFor(migrations: Migration[], state: Look, to: string | undef
   return planned;
 }
 
-/** Everything that can be known to be wrong before the first statement. */
-async function prepare(pending: Migration[], state: Look): Promise<void> {
+/** What can be known to be wrong without reading a file. */
+function requireApplicable(pending: Migration[], state: Look): void {
   if (state.standby) {
     throw new KasmDbError('environment', 'this server is a standby; it takes no writes', {
       hint: 'connect to the primary, or list all hosts (POSTGRES_HOST=a,b): then it is found',
@@ -136,7 +150,6 @@ async function prepare(pending: Migration[], state: Look): Promise<void> {
       },
     );
   }
-  for (const migration of pending) refuseTransactionControl(migration, await migration.sql());
 }
 
 /** One run under the lock: everything that applying a migration needs. */
@@ -169,6 +182,8 @@ async function planUnderLock(
 ): Promise<Run> {
   const state = await look(client, { vendor: writesVendorVersion(migrations) });
   const planned = planFor(migrations, state, options.to);
+  // Only who has the lock needs the files' texts; nothing was run yet.
+  for (const migration of planned.pending) refuseTransactionControl(migration, await migration.sql());
   const log = newRun();
   return {
     ctx,
@@ -197,8 +212,9 @@ async function runDirect(
   options: RunOptions,
   session: SessionOptions,
   deadline: number,
+  asksWho: boolean,
 ): Promise<Attempt> {
-  const lock = await tryLock(client);
+  const lock = await tryLock(client, asksWho);
   if (!lock.locked) return { busy: lock.holder };
   const run = await planUnderLock(ctx, client, migrations, options, session, deadline);
   if (run.pending.length > 0) {

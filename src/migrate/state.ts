@@ -28,6 +28,8 @@ export interface RunRow {
   clientAddr: string | null;
   appVersion: string;
   startedAt: string;
+  /** Milliseconds since then by the server's clock; not known where no migration is applied. */
+  ageMs?: number;
   phase: 'migrate' | 'seed' | 'done' | 'failed';
   /** Migration being run, or that failed. */
   current: string | null;

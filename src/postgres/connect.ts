@@ -11,7 +11,7 @@ import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
 import { asUnreachable, combine, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
 import { type Announced, mismatch } from './session-attrs.js';
-import { shortSocket } from './socket.js';
+import { fastSocket } from './socket.js';
 import { isServerError } from './sqlstate.js';
 
 export type Client = pg.Client & {
@@ -28,8 +28,8 @@ export interface ConnectOptions {
   onRetry?: ((reason: KasmDbError) => void) | undefined;
   /** One attempt only, without retry (the gate has its own rhythm). */
   once?: boolean | undefined;
-  /** Only a question or two will be asked. */
-  short?: boolean | undefined;
+  /** Without TLS: on the socket that is there soonest. */
+  fast?: boolean | undefined;
 }
 
 /** A single attempt never waits longer than this for a host that answers nothing. */
@@ -100,7 +100,7 @@ async function tryHost(
   host: string,
   port: number,
   left: number,
-  { signal, short }: ConnectOptions,
+  { signal, fast }: ConnectOptions,
 ): Promise<Client | Refusal> {
   let first: unknown;
   let unusable: unknown;
@@ -108,7 +108,7 @@ async function tryHost(
     const progress = { handshake: false };
     try {
       const options = tls === false ? false : tls();
-      const stream = short && !options ? shortSocket() : undefined;
+      const stream = fast && !options ? fastSocket() : undefined;
       const client = await attempt(settings, host, port, options, Math.min(left, ATTEMPT_MS), progress, signal, stream);
       const wrong = await isWrongKind(client, settings, signal);
       return wrong === undefined ? client : wrongKind(settings, host, port, wrong);

@@ -25,13 +25,15 @@ export type LockOutcome = { locked: true; pid: number } | { locked: false; holde
 /**
  * Tries to get the migration lock for the session. Never waits inside the server: a waiter there would hold a snapshot that the
  * holder's CREATE INDEX CONCURRENTLY waits for, a deadlock (TRAPS 1).
+ * @param asksWho look up the holder when someone else has it, which costs the server more than all the rest
  * @returns the holder when someone else has it
  * @throws KasmDbError environment when two sessions hold it at once (TRAPS 20)
  */
-export async function tryLock(client: Client): Promise<LockOutcome> {
+export async function tryLock(client: Client, asksWho = true): Promise<LockOutcome> {
   return outcome(
     client,
     `SELECT pg_catalog.pg_try_advisory_lock(${LOCK_KEY}) AS locked, pg_catalog.pg_backend_pid() AS pid`,
+    asksWho,
   );
 }
 
@@ -43,8 +45,9 @@ export async function tryTransactionLock(client: Client): Promise<LockOutcome> {
   );
 }
 
-async function outcome(client: Client, trySql: string): Promise<LockOutcome> {
+async function outcome(client: Client, trySql: string, asksWho = true): Promise<LockOutcome> {
   const { rows } = await client.query(trySql);
+  if (!rows[0].locked && !asksWho) return { locked: false, holder: undefined };
   const others = await lockHolders(client);
   if (!rows[0].locked) return { locked: false, holder: others[0] };
   if (others.length > 0) {

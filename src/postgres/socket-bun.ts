@@ -31,11 +31,11 @@ declare const Bun: {
  * Stands in for socket.ts in the executable: as much of net.Socket as pg uses, on Bun's own. To load node:net and to connect by it costs
  * a check 4 of its 22 ms.
  */
-export function shortSocket(): Duplex {
-  return new ShortSocket() as unknown as Duplex;
+export function fastSocket(): Duplex {
+  return new FastSocket() as unknown as Duplex;
 }
 
-class ShortSocket extends EventEmitter {
+class FastSocket extends EventEmitter {
   writable = true;
   private socket: BunSocket | undefined;
   /** In its place where Bun's could not connect: node:net tries every address, and says why none will do. */
@@ -100,7 +100,8 @@ class ShortSocket extends EventEmitter {
         return;
       }
       this.waiting.shift();
-      first.done?.();
+      // Not before the caller goes on, as with net.Socket: pg listens for the end only after it has asked for it.
+      if (first.done) queueMicrotask(first.done);
     }
     if (this.ended && this.waiting.length === 0) this.socket?.end();
   }

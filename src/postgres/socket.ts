@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 
-/** A socket for a short conversation without TLS, not connected yet; undefined: the driver makes its own. */
-export function shortSocket(): Duplex | undefined {
+/** A socket without TLS, not connected yet; undefined: the driver makes its own. */
+export function fastSocket(): Duplex | undefined {
   return undefined;
 }

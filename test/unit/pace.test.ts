@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Moment, nextPause, spread } from '../../src/gate/pace.js';
+import { type Moment, nextPause } from '../../src/gate/pace.js';
+import { spread } from '../../src/time.js';
 
 const calm: Moment = {
   looks: 1,

@@ -25,6 +25,15 @@ describe('quickStatements › counts the statements of a file that holds nothing
     ['a dollar quote', 'COMMENT ON TABLE a IS $note$it; $$ is$note$;', 1],
     ['an identifier that holds such a word', 'CREATE TABLE offset_set (reset_at date, "as_of" date);', 1],
     ['a partition of its own', 'CREATE TABLE a (x int) PARTITION BY RANGE (x);', 1],
+    ['such a word in a string', "COMMENT ON TABLE a IS 'do not use; it''s set';", 1],
+    ['such a word in a comment', "-- as the manual's says\nCREATE TABLE a (x int);", 1],
+    ['such a word as a name', 'CREATE TABLE "end" ("set" int);', 1],
+    ['a literal that goes on behind a comment', "COMMENT ON TABLE a IS 'x' -- it's set\n'y'; DROP TABLE b;", 2],
+    [
+      'a foreign key',
+      'ALTER TABLE a ADD CONSTRAINT a_x_fkey\n  FOREIGN KEY (x, y) REFERENCES public.b (x, y) ON DELETE CASCADE;',
+      1,
+    ],
     ['comments alone', '-- nothing yet\n/* nor here */\n', 0],
     ['nothing', '', 0],
   ])('%s', (_, sql, statements) => {
@@ -42,6 +51,12 @@ describe('quickStatements › is undefined for a file with anything else in it',
     ['a temporary table, in full', 'CREATE LOCAL TEMPORARY TABLE a (x int);'],
     ['what is done at COMMIT', 'CREATE TABLE pg_temp.a (x int) ON COMMIT DROP;'],
     ['ALTER TABLE', 'ALTER TABLE a ADD COLUMN y int;'],
+    [
+      'a foreign key and more',
+      'ALTER TABLE a ADD CONSTRAINT b FOREIGN KEY (x) REFERENCES c (x), ADD COLUMN y int DEFAULT f();',
+    ],
+    ['a check', 'ALTER TABLE a ADD CONSTRAINT b CHECK (f(x));'],
+    ['a column of a type that is computed', 'ALTER TABLE a ALTER COLUMN x TYPE int USING f(x);'],
     ['ALTER TABLE behind CREATE TABLE', 'CREATE TABLE a (x int); ALTER TABLE a ADD COLUMN y int;'],
     ['INSERT', 'CREATE TABLE a (x int); INSERT INTO a VALUES (1);'],
     ['SELECT', 'SELECT 1;'],
@@ -73,11 +88,11 @@ describe('quickStatements › is undefined for a file with anything else in it',
   // Where it stands is what a scanner may get wrong, and nothing is lost but a message.
   it.each([
     ['in a foreign key', 'CREATE TABLE a (x int REFERENCES b ON DELETE SET NULL);'],
-    ['in a string', "COMMENT ON TABLE a IS 'do not use';"],
+    ['in a string of a text with a backslash', "COMMENT ON TABLE a IS E'do not use\\n';"],
+    ['in a string that never ends', "COMMENT ON TABLE a IS 'do not use;"],
     ['in a dollar quote', 'COMMENT ON TABLE a IS $$as it was$$;'],
-    ['in a line comment', '-- as the manual says\nCREATE TABLE a (x int);'],
+    ['in a line comment of a text with another', '/* */ -- as the manual says\nCREATE TABLE a (x int);'],
     ['in a block comment', 'CREATE TABLE a (x int); /* ABORT; */'],
-    ['as a quoted identifier', 'CREATE TABLE "end" (x int);'],
   ])('one of the words that matter, %s', (_, sql) => {
     expect(quickStatements(sql)).toBeUndefined();
   });
