@@ -3,6 +3,8 @@ import { excerpt, lineAt, splitStatements } from '../postgres/statements.js';
 import type { Migration } from './files.js';
 
 const TRANSACTION_CONTROL = new Set(['begin', 'start', 'commit', 'end', 'rollback', 'abort', 'savepoint', 'release']);
+/** Most files have none of the words anywhere, and need not be split. */
+const ANY_OF_THEM = new RegExp(`\\b(?:${[...TRANSACTION_CONTROL, 'prepare'].join('|')})\\b`, 'i');
 
 /**
  * Refuses transaction control in a file that runs in one transaction: a COMMIT would end it, and what follows would stay when a
@@ -10,6 +12,7 @@ const TRANSACTION_CONTROL = new Set(['begin', 'start', 'commit', 'end', 'rollbac
  * @throws KasmDbError usage, before anything is run
  */
 export function refuseTransactionControl(migration: Migration, sql: string): void {
+  if (!ANY_OF_THEM.test(sql)) return;
   for (const statement of splitStatements(sql)) {
     const text = sql.slice(statement.start, statement.end);
     if (TRANSACTION_CONTROL.has(statement.keyword) || statement.words.slice(0, 2).join(' ') === 'prepare transaction') {

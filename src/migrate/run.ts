@@ -63,17 +63,13 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
     const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect, fast: true });
     client.on('notice', (notice) => ctx.events.notice?.(notice.message ?? ''));
     const forget = cutAfterAbort(client, ctx.signal);
-    let worked = true;
     try {
       const state = await cancellable(client, ctx.signal, () =>
         look(client, { vendor: writesVendorVersion(migrations), brief: true }),
       );
       const planned = planFor(migrations, state, options.to);
       const waitedMs = tries === 0 ? 0 : now() - started;
-      if (planned.pending.length === 0) {
-        worked = false;
-        return { look: state, plan: planned, applied: [], waitedMs, holder };
-      }
+      if (planned.pending.length === 0) return { look: state, plan: planned, applied: [], waitedMs, holder };
       requireApplicable(planned.pending, state);
       const session = {
         lockTimeoutMs: DDL_LOCK_TIMEOUT_MS,
@@ -95,8 +91,8 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
       ctx.signal.throwIfAborted();
       throw toKasmDbError(error, 'migrating');
     } finally {
-      const gone = disconnect(client);
-      if (worked) await gone;
+      // The lock is given back; nobody waits for the server's goodbye.
+      void disconnect(client);
       forget();
     }
     if (tries > 0) ctx.events.waitForLock?.(holder);
@@ -218,7 +214,10 @@ async function runDirect(
   if (!lock.locked) return { busy: lock.holder };
   const run = await planUnderLock(ctx, client, migrations, options, session, deadline);
   if (run.pending.length > 0) {
-    await startRun(run);
+    const starting = startRun(run);
+    // Loaded while the server works.
+    void import('./drive.js');
+    await starting;
     await driveRun(run, (migration, i) =>
       migration.transaction ? applyWrapped(run, migration, i) : applyUnwrapped(run, migration, i),
     );
