@@ -80,6 +80,8 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
         });
       }
       rung = (await rest(Math.min(spread(pause), left), bell, ctx.signal)) || rung;
+      // Whoever rang has written a history.
+      if (rung) absent = false;
     }
   } finally {
     bell?.close();
