@@ -171,6 +171,10 @@ async function commit(
   else if (own) own.session.begun = beginning !== undefined;
 }
 
+/**
+ * The file with its record and COMMIT in one message; see OwnSession.
+ * @throws Distrusted when nothing of it was kept and it is to be applied in the careful way; KasmDbError
+ */
 async function applyQuick(
   ctx: Context,
   client: Client,
@@ -186,7 +190,9 @@ async function applyQuick(
   if (isDistrusted(error, sent)) throw new Distrusted();
   if (error && run.completed < statements) throw migrationFailure(error, migration, sql, { sql, at: 0, ...run });
   requireCommitted(error, run.tags, migration);
-  await session.committed(index, error);
+  if (session.committed(index, error)) return;
+  await rollback(client);
+  session.unsettle();
 }
 
 /** What was sent behind COMMIT may fail without harm: it shows again when it is done by itself. */

@@ -112,13 +112,12 @@ export class OwnSession {
   /**
    * The migration is committed.
    * @param error of what was sent behind its COMMIT: it shows again when that is done by itself
+   * @returns can the session go on as it is?
    */
-  async committed(index: number, error: unknown): Promise<void> {
+  committed(index: number, error: unknown): boolean {
     this.begun = error === undefined && this.#sent.get(index)?.begins === true;
     this.#sent.delete(index);
-    if (error === undefined || this.#sent.has(index + 1)) return;
-    await this.client.query('ROLLBACK').catch(() => {});
-    this.unsettle();
+    return error === undefined || this.#sent.has(index + 1);
   }
 
   /** Something may have been done in this session, and nothing that was sent is waited for any more. */

@@ -63,6 +63,7 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
     const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect, fast: true });
     client.on('notice', (notice) => ctx.events.notice?.(notice.message ?? ''));
     const forget = cutAfterAbort(client, ctx.signal);
+    let failed = false;
     try {
       const state = await cancellable(client, ctx.signal, () =>
         look(client, { vendor: writesVendorVersion(migrations), brief: true }),
@@ -88,11 +89,13 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
       }
       holder = result.busy ?? watch.holder() ?? holder;
     } catch (error) {
+      failed = true;
       ctx.signal.throwIfAborted();
       throw toKasmDbError(error, 'migrating');
     } finally {
-      // The lock is given back; nobody waits for the server's goodbye.
-      void disconnect(client);
+      const gone = disconnect(client);
+      // Of a run that has failed, only the end of its session gives the lock back; else nobody waits for the server's goodbye.
+      if (failed) await gone;
       forget();
     }
     if (tries > 0) ctx.events.waitForLock?.(holder);

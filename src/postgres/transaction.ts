@@ -45,6 +45,7 @@ function settings({ lockTimeoutMs, serverVersion, path }: SessionOptions): [name
 const quote = (value: string) => `'${value.replaceAll("'", "''")}'`;
 const listed = (name: string, value: string) => (name === 'search_path' ? value : quote(value));
 
+/** Whatever a role or a database has set as defaults. */
 export const BEGIN_SQL = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 
 /** Begins a migrator's transaction; everything is LOCAL, so that nothing outlives it behind a pooler (TRAPS 36). */
