@@ -2,6 +2,7 @@ import { KasmDbError } from '../errors.js';
 import type { Context } from '../migrate/context.js';
 import type { Migration } from '../migrate/files.js';
 import { look } from '../migrate/look.js';
+import type { LookOptions } from '../migrate/look-context.js';
 import { isNewer, type Plan, plan } from '../migrate/plan.js';
 import type { Look } from '../migrate/state.js';
 import { connect } from '../postgres/connect.js';
@@ -21,14 +22,11 @@ export interface Verdict {
   warnings: string[];
 }
 
-export interface CheckRequest {
-  /** Also look at alembic_version, which a gate's role need not be allowed to read. */
-  vendor: boolean;
-  /** Also look at who holds the lock and how many sessions the server serves: what a gate's pace depends on. */
+/** What one look of a check asks, besides history and run row. */
+export interface CheckRequest extends Pick<LookOptions, 'vendor' | 'lock' | 'sessions' | 'absent'> {
+  /** It has a rhythm of its own: one attempt to connect. */
   gate: boolean;
   seed?: ExpectedSeed | undefined;
-  /** The last look found no history. */
-  absent?: boolean;
 }
 
 /**
@@ -44,7 +42,7 @@ export async function checkOnce(ctx: Context, migrations: Migration[], request: 
   });
   let state: Look;
   try {
-    state = await look(client, request);
+    state = await look(client, { ...request, expected: migrations.length });
   } finally {
     void disconnect(client);
   }

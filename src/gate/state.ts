@@ -1,5 +1,5 @@
 import type { Plan } from '../migrate/plan.js';
-import type { Look } from '../migrate/state.js';
+import { isAtWork, type Look } from '../migrate/state.js';
 
 /** What a gate may be waiting for while the database answers. */
 export type PendingState = 'no-history' | 'not-applied' | 'migrating' | 'seeding' | 'died' | 'failed' | 'not-seeded';
@@ -8,7 +8,7 @@ export type PendingState = 'no-history' | 'not-applied' | 'migrating' | 'seeding
 export function pendingState({ history, run, lockHeld }: Look, planned: Plan): PendingState {
   if (history === undefined) return 'no-history';
   if (run?.phase === 'failed') return 'failed';
-  if (run?.phase === 'migrate' || run?.phase === 'seed') {
+  if (run && isAtWork(run)) {
     // A standby doesn't show the primary's locks; there, and where nobody looked, the run row is believed.
     if (lockHeld === false) return 'died';
     return run.phase === 'seed' ? 'seeding' : 'migrating';

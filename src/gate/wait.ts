@@ -4,9 +4,10 @@ import type { Environment } from '../config/settings.js';
 import { isKasmDbError, KasmDbError } from '../errors.js';
 import type { Context } from '../migrate/context.js';
 import type { Migration } from '../migrate/files.js';
+import { isAtWork, type Look } from '../migrate/state.js';
 import { now, sleep, spread } from '../time.js';
 import type { Bell } from './bell.js';
-import { checkOnce, type ExpectedSeed, PendingError, type Verdict } from './check.js';
+import { type CheckRequest, checkOnce, type ExpectedSeed, PendingError, type Verdict } from './check.js';
 import { type Moment, nextPause } from './pace.js';
 import { pendingState } from './state.js';
 
@@ -40,14 +41,15 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
   let pause = 0;
   let rung = false;
   let wasDead = false;
-  let absent = false;
+  let asks = asksAfter(undefined);
+  let seen: Look | undefined;
   let unheard = false;
   try {
     for (let looks = 1; ; looks++) {
       const began = now();
       let error: KasmDbError;
       try {
-        return await checkOnce(ctx, migrations, { vendor: false, gate: true, seed: options.seed, absent });
+        return await checkOnce(ctx, migrations, { ...asks, vendor: false, gate: true, seed: options.seed });
       } catch (caught) {
         if (!isKasmDbError(caught) || !waitingHelps(caught)) throw caught;
         error = caught;
@@ -69,7 +71,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       else if (error instanceof PendingError) unheard = false;
       if (error instanceof PendingError) {
         rung = false;
-        absent = error.look.history === undefined;
+        seen = { ...error.look, databaseOid: error.look.databaseOid ?? seen?.databaseOid };
       }
       pause = nextPause(momentOf(error, { looks, pause, lookMs, bell: bell?.listening ?? false, unheard, rung, rate }));
       const left = options.waitMs - (now() - started);
@@ -81,11 +83,24 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       }
       rung = (await rest(Math.min(spread(pause), left), bell, ctx.signal)) || rung;
       // Whoever rang has written a history.
-      if (rung) absent = false;
+      asks = asksAfter(rung ? undefined : seen);
     }
   } finally {
     bell?.close();
   }
+}
+
+type Asks = Pick<CheckRequest, 'lock' | 'sessions' | 'absent'>;
+
+/** Most first looks find all done, as do those after a ring: what only the pace depends on is asked from the second on. */
+function asksAfter(seen: Look | undefined): Asks {
+  if (!seen) return { lock: 'if-working' };
+  const { history, run, databaseOid } = seen;
+  return {
+    absent: history === undefined,
+    lock: isAtWork(run) ? 'at-once' : 'if-working',
+    sessions: databaseOid === undefined ? true : { databaseOid },
+  };
 }
 
 /** @returns true when the bell rang meanwhile */

@@ -66,7 +66,7 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
     let failed = false;
     try {
       const state = await cancellable(client, ctx.signal, () =>
-        look(client, { vendor: writesVendorVersion(migrations), brief: true }),
+        look(client, { vendor: writesVendorVersion(migrations), brief: true, expected: migrations.length }),
       );
       const planned = planFor(migrations, state, options.to);
       const waitedMs = tries === 0 ? 0 : now() - started;
@@ -179,7 +179,7 @@ async function planUnderLock(
   session: SessionOptions,
   deadline: number,
 ): Promise<Run> {
-  const state = await look(client, { vendor: writesVendorVersion(migrations) });
+  const state = await look(client, { vendor: writesVendorVersion(migrations), expected: migrations.length });
   const planned = planFor(migrations, state, options.to);
   // Only who has the lock needs the files' texts; nothing was run yet.
   for (const migration of planned.pending) refuseTransactionControl(migration, await migration.sql());

@@ -40,6 +40,11 @@ export interface RunRow {
   seedDigest: string | null;
 }
 
+/** It says so; whether it still lives, the lock tells. */
+export function isAtWork(run: RunRow | undefined): boolean {
+  return run?.phase === 'migrate' || run?.phase === 'seed';
+}
+
 /** A history row with what only a report needs. */
 export interface FullHistoryRow extends HistoryRow {
   /** Only where it was asked for. */
@@ -60,6 +65,8 @@ export interface Look extends DatabaseState {
   lockHeld?: boolean | undefined;
   /** Sessions that this database has served since its statistics began (before PostgreSQL 14: transactions). */
   sessions?: number | undefined;
+  /** The database's, where sessions were counted. */
+  databaseOid?: number | undefined;
   /** Hot standby. */
   standby: boolean;
   /** Some pooler answers, not the server itself: the PID we were told at login isn't the one that answers (TRAPS 2). */
