@@ -1,5 +1,6 @@
 import { formatMs, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
+import type { Ringer } from '../gate/bell.js';
 import { writesVendorVersion } from '../migrate/files.js';
 import { look } from '../migrate/look.js';
 import { planFor, type RunResult, run } from '../migrate/run.js';
@@ -36,6 +37,23 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     if (options.dryRun) return made;
     ctx.events.progress?.('role, database, extension, history and grants are there');
   }
+  const ringer =
+    !options.dryRun && wantsRedis(ctx.env)
+      ? (await import('../gate/bell.js')).ringer(ctx.env, ctx.resolve().dbname)
+      : undefined;
+  try {
+    return await migrateAndSeed(ctx, options, lockTimeoutMs, ringer);
+  } finally {
+    ringer?.close();
+  }
+}
+
+async function migrateAndSeed(
+  ctx: CommandContext,
+  options: MigrateOptions,
+  lockTimeoutMs: number,
+  ringer: Ringer | undefined,
+): Promise<Answer> {
   const migrations = await ctx.migrations();
   const result = options.dryRun
     ? await dryRun(ctx, migrations, options.to)
@@ -45,11 +63,8 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
   const seeding =
     options.seed && (!options.dryRun || plan.pending.length === 0) ? await import('./seed.js') : undefined;
   const seeded = await seeding?.runSeed(ctx, options);
-  if (!options.dryRun && wantsRedis(ctx.env)) {
-    const { ring } = await import('../gate/bell.js');
-    const warning = await ring(ctx.env, ctx.resolve().dbname);
-    if (warning) ctx.events.warning?.(warning);
-  }
+  const warning = await ringer?.ring();
+  if (warning) ctx.events.warning?.(warning);
   for (const warning of plan.warnings) ctx.events.warning?.(warning);
   const database = describeDatabase(ctx.resolve(), state);
   const current = applied.at(-1)?.name ?? plan.current;

@@ -124,34 +124,52 @@ function listenersOf(message: string): number | undefined {
   }
 }
 
-/**
- * Tells the waiting gates to look. Redis down is a warning, never a failure.
- * @returns what to warn of
- */
-export async function ring(env: Environment, database: string): Promise<string | undefined> {
+/** Tells the waiting gates to look. */
+export interface Ringer {
+  /**
+   * Redis down is a warning, never a failure.
+   * @returns what to warn of
+   */
+  ring(): Promise<string | undefined>;
+  close(): void;
+}
+
+/** Connects in the background, so that nothing is left to do but to ring once the database is ready. Never throws. */
+export function ringer(env: Environment, database: string): Ringer {
   let client: Redis | Cluster | undefined;
   let last: unknown;
   try {
-    client = open(env);
+    client = open(env, RING_MS / 2);
     client.on('error', (error) => {
       last = error;
     });
-    const late = new Promise<never>((_, reject) =>
-      setTimeout(() => reject(last ?? new Error(`no answer within ${RING_MS} ms`)), RING_MS),
-    );
-    const channel = channelOf(database);
-    const work = async (to: Redis | Cluster) => {
-      // A user who may only publish is not told; the gates then don't know how many they are.
-      const [, listeners] = await to.pubsub('NUMSUB', channel).catch(() => []);
-      await to.publish(channel, JSON.stringify({ version: VERSION, listeners: Number(listeners ?? Number.NaN) }));
-    };
-    await Promise.race([work(client), late]);
-    return undefined;
+    client.on('ready', () => {
+      last = undefined;
+    });
   } catch (error) {
-    return `Redis could not be told that the database is ready, so gates find out by looking: ${reason(last ?? error)}`;
-  } finally {
-    client?.disconnect();
+    last = error;
   }
+  const work = async (to: Redis | Cluster) => {
+    const channel = channelOf(database);
+    // A user who may only publish is not told; the gates then don't know how many they are.
+    const [, listeners] = await to.pubsub('NUMSUB', channel).catch(() => []);
+    await to.publish(channel, JSON.stringify({ version: VERSION, listeners: Number(listeners ?? Number.NaN) }));
+  };
+  return {
+    ring: async () => {
+      try {
+        if (!client) throw last;
+        const late = new Promise<never>((_, reject) =>
+          setTimeout(() => reject(last ?? new Error(`no answer within ${RING_MS} ms`)), RING_MS),
+        );
+        await Promise.race([work(client), late]);
+        return undefined;
+      } catch (error) {
+        return `Redis could not be told that the database is ready, so gates find out by looking: ${reason(last ?? error)}`;
+      }
+    },
+    close: () => client?.disconnect(),
+  };
 }
 
 /**
@@ -180,13 +198,14 @@ export async function probe(env: Environment, database: string): Promise<void> {
   }
 }
 
-function open(env: Environment): Redis | Cluster {
+/** @param longestRetryMs between two attempts to connect */
+function open(env: Environment, longestRetryMs = 10_000): Redis | Cluster {
   const settings = redisSettings(env);
   const common = {
     connectTimeout: CONNECT_MS,
     maxRetriesPerRequest: null,
     enableReadyCheck: false,
-    retryStrategy: (times: number) => Math.min(500 * times, 10_000),
+    retryStrategy: (times: number) => Math.min(500 * times, longestRetryMs),
   };
   if (settings.kind === 'cluster') {
     return new Cluster(settings.nodes, {
