@@ -66,6 +66,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       wasDead = dead;
       const opening = bell === undefined;
       bell ??= await openBell(ctx, options.env);
+      if (looks === 1) ctx.events.resting?.();
       // A ring between that look and the subscription was not heard; it can only have come from a run that was at work, or not seen.
       if (opening) unheard = isWorking(error) || !(error instanceof PendingError);
       else if (error instanceof PendingError) unheard = false;
