@@ -1,16 +1,19 @@
 // Hundreds of gates that wait for one migrator, on a server with max_connections=100: are all released, how soon, and what does the server pay?
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import pg from 'pg';
+import { serverAccount } from '../src/postgres/embedded-binaries.js';
 import { freePort, startTestServer } from '../test/support/server.js';
 import { KASM_DB, ROOT } from './support.js';
 
 interface Round {
   gates: number;
   redis: boolean;
+  /** The gates reach the server by PgBouncer in transaction mode. */
+  pooler?: boolean;
 }
 
 const PROCESSES = Number(process.env.BENCH_GATE_PROCESSES ?? 20);
@@ -24,6 +27,7 @@ const rounds: Round[] = [
   { gates: 100, redis: false },
   { gates: 500, redis: false },
   { gates: 500, redis: true },
+  { gates: 500, redis: true, pooler: true },
 ];
 const clients = new Map<string, pg.Client>();
 const scratch = mkdtempSync(join('/dev/shm', 'kasm-db-gates-'));
@@ -36,7 +40,12 @@ try {
   await query('postgres', `CREATE ROLE gate LOGIN PASSWORD 'gate' CONNECTION LIMIT 20`);
   const idle = await serverCpu(3000);
   console.log(`server's CPU without gates: ${(idle * 100).toFixed(1)} % of a core`);
-  for (const round of rounds) await run(round);
+  for (const round of rounds) {
+    const pooler = round.pooler ? await startPooler() : undefined;
+    if (round.pooler && !pooler) console.log('pgbouncer is not installed: its round is left out');
+    else await run(round, pooler?.port ?? server.info.port);
+    pooler?.stop();
+  }
   await floor(500);
 } finally {
   redis.kill();
@@ -45,19 +54,24 @@ try {
   rmSync(scratch, { recursive: true, force: true });
 }
 
-async function run({ gates, redis: withRedis }: Round): Promise<void> {
-  const database = `gates_${gates}_${withRedis ? 'redis' : 'plain'}`;
+async function run({ gates, redis: withRedis, pooler }: Round, port: number): Promise<void> {
+  const database = `gates_${gates}_${withRedis ? 'redis' : 'plain'}${pooler ? '_pooler' : ''}`;
   await query('postgres', `CREATE DATABASE ${database}`);
   const env = {
     POSTGRES_HOST: '127.0.0.1',
-    POSTGRES_PORT: String(server.info.port),
+    POSTGRES_PORT: String(port),
     POSTGRES_DB: database,
     POSTGRES_USER: 'gate',
     POSTGRES_PASSWORD: 'gate',
     PGSSLMODE: 'disable',
     ...(withRedis ? { KASM_DB_REDIS_HOST: '127.0.0.1', KASM_DB_REDIS_PORT: String(redisPort) } : {}),
   };
-  const admin = { ...env, POSTGRES_USER: 'postgres', POSTGRES_PASSWORD: server.info.password };
+  const admin = {
+    ...env,
+    POSTGRES_PORT: String(server.info.port),
+    POSTGRES_USER: 'postgres',
+    POSTGRES_PASSWORD: server.info.password,
+  };
   // The gate's role may read what it needs from the moment that it exists.
   await query(
     database,
@@ -103,10 +117,51 @@ async function run({ gates, redis: withRedis }: Round): Promise<void> {
   const late = released.map(({ at }) => at - committed).sort((a, b) => a - b);
   const failed = released.filter(({ outcome }) => outcome !== 'ok').length + gates - released.length;
   console.log(
-    `${gates} gates (${processes.length} processes, ${gates - processes.length} in ${WORKERS} threads), ${withRedis ? 'with' : 'without'} Redis: ` +
+    `${gates} gates (${processes.length} processes, ${gates - processes.length} in ${WORKERS} threads), ${withRedis ? 'with' : 'without'} Redis${pooler ? ', through PgBouncer' : ''}: ` +
       `${failed} failed; commit to release median ${seconds(at(late, 0.5))}, p99 ${seconds(at(late, 0.99))}; all had looked after ${seconds(allLooked)}, then ${looks.toFixed(1)} looks/s, ` +
       `server's CPU ${(cpu * 100).toFixed(1)} % of a core, at most ${mostConnections} connections of the gate role (limit 20)`,
   );
+}
+
+/** PgBouncer before the server, with as many connections as the gates' role may have; undefined: it is not installed. */
+async function startPooler(): Promise<{ port: number; stop: () => void } | undefined> {
+  const port = await freePort();
+  const folder = mkdtempSync(join(scratch, 'pgbouncer-'));
+  // The server's own verifier: PgBouncer then logs in with what the gate has shown.
+  const [{ verifier }] = await query(
+    'postgres',
+    `SELECT rolpassword AS verifier FROM pg_authid WHERE rolname = 'gate'`,
+  );
+  writeFileSync(join(folder, 'users.txt'), `"gate" "${verifier}"\n`);
+  writeFileSync(
+    join(folder, 'pgbouncer.ini'),
+    [
+      '[databases]',
+      `* = host=127.0.0.1 port=${server.info.port}`,
+      '[pgbouncer]',
+      `listen_port = ${port}`,
+      'listen_addr = 127.0.0.1',
+      'unix_socket_dir =',
+      'auth_type = scram-sha-256',
+      `auth_file = ${join(folder, 'users.txt')}`,
+      'pool_mode = transaction',
+      'default_pool_size = 20',
+      'max_client_conn = 1000',
+    ].join('\n'),
+  );
+  // It refuses to be root.
+  const account = serverAccount();
+  chmodSync(folder, 0o755);
+  const child = spawn('pgbouncer', [join(folder, 'pgbouncer.ini')], {
+    ...account,
+    env: { PATH: `${process.env.PATH}:/usr/sbin` },
+    stdio: 'ignore',
+  });
+  const failed = await Promise.race([
+    new Promise<boolean>((resolve) => child.once('error', () => resolve(true))),
+    sleep(1000, false),
+  ]);
+  return failed ? undefined : { port, stop: () => child.kill() };
 }
 
 /** What 500 confirmations cost this machine at least, server and clients together. */

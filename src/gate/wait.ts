@@ -22,6 +22,8 @@ export interface WaitOptions {
 
 /** After a ring hundreds of gates want to look, and a server of two cores answers some 330 a second: each of them gets its time. */
 const LOOK_MS = 3;
+/** Through a pooler, which logs nobody in anew. */
+const POOLED_LOOK_MS = 1;
 /** Where the ring doesn't say how many there are. */
 const FEW = 50;
 /** What a ring says is never believed further than this, in milliseconds. */
@@ -82,7 +84,8 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
           cause: error,
         });
       }
-      rung = (await rest(Math.min(spread(pause), left), bell, ctx.signal)) || rung;
+      const each = seen?.pooled ? POOLED_LOOK_MS : LOOK_MS;
+      rung = (await rest(Math.min(spread(pause), left), each, bell, ctx.signal)) || rung;
       // Whoever rang has written a history.
       asks = asksAfter(rung ? undefined : seen);
     }
@@ -104,14 +107,17 @@ function asksAfter(seen: Look | undefined): Asks {
   };
 }
 
-/** @returns true when the bell rang meanwhile */
-async function rest(ms: number, bell: Bell | undefined, signal: AbortSignal): Promise<boolean> {
+/**
+ * @param each who heard the bell gets so long for its look, in milliseconds
+ * @returns true when the bell rang meanwhile
+ */
+async function rest(ms: number, each: number, bell: Bell | undefined, signal: AbortSignal): Promise<boolean> {
   if (!bell) {
     await sleep(ms, signal);
     return false;
   }
   const ring = await bell.wait(ms, signal);
-  if (ring) await sleep(Math.random() * Math.min((ring.listeners ?? FEW) * LOOK_MS, LONGEST_WINDOW_MS), signal);
+  if (ring) await sleep(Math.random() * Math.min((ring.listeners ?? FEW) * each, LONGEST_WINDOW_MS), signal);
   return ring !== undefined;
 }
 
