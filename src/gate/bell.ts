@@ -157,15 +157,18 @@ export function ringer(env: Environment, database: string): Ringer {
   };
   return {
     ring: async () => {
+      let timer: NodeJS.Timeout | undefined;
       try {
         if (!client) throw last;
-        const late = new Promise<never>((_, reject) =>
-          setTimeout(() => reject(last ?? new Error(`no answer within ${RING_MS} ms`)), RING_MS),
-        );
+        const late = new Promise<never>((_, reject) => {
+          timer = setTimeout(() => reject(last ?? new Error(`no answer within ${RING_MS} ms`)), RING_MS);
+        });
         await Promise.race([work(client), late]);
         return undefined;
       } catch (error) {
         return `Redis could not be told that the database is ready, so gates find out by looking: ${reason(last ?? error)}`;
+      } finally {
+        clearTimeout(timer);
       }
     },
     close: () => client?.disconnect(),
