@@ -54,15 +54,16 @@ export async function usualLook(
   options: LookOptions & { version: number },
 ): Promise<Usual | undefined> {
   const inColumns = options.times === true || (options.expected ?? 0) > MANY;
-  const [, , context, history, run, vendor] = await queryWithCopies(
+  const [, , history, run, context, vendor] = await queryWithCopies(
     client,
     [
       'SET TRANSACTION ISOLATION LEVEL REPEATABLE READ',
       // Whatever the role prefers; started_at is read below.
       'SET LOCAL datestyle TO ISO',
-      `SELECT ${contextSql(options)}, pg_catalog.now() AS now`,
+      // First, so that a database without them costs nothing more.
       inColumns ? historySql(options.times ?? false) : `COPY kasm_db.migrations (${HISTORY}) TO STDOUT`,
       `COPY kasm_db.run (${RUN}) TO STDOUT`,
+      `SELECT ${contextSql(options)}, pg_catalog.now() AS now`,
       ...(options.vendor ? ['COPY public.alembic_version (version_num) TO STDOUT'] : []),
     ].join(';\n'),
   );
