@@ -32,7 +32,9 @@ export class HolderWatch {
    * @returns milliseconds, without jitter
    */
   pause(waitedMs: number): number {
-    const grown = Math.min(Math.max(FIRST_MS - waitedMs, waitedMs * GROWTH), MOST_MS);
+    // Of two that came together one started later; the run's age is the same for both.
+    const first = FIRST_MS - Math.max(waitedMs, this.#run?.ageMs ?? 0);
+    const grown = Math.min(Math.max(first, waitedMs * GROWTH), MOST_MS);
     return Math.max(Math.min(grown, this.#leftMs()), LEAST_MS);
   }
 

@@ -5,7 +5,7 @@ import { toKasmDbError } from '../postgres/sqlstate.js';
 import { MIN_SERVER_VERSION } from './history.js';
 import { contextSql, LOCKED_SQL, type LookOptions } from './look-context.js';
 import { isAtWork, type Look } from './state.js';
-import { usualLook } from './usual-look.js';
+import { type Usual, usualLook } from './usual-look.js';
 
 /**
  * A query on a table that may not be there yet, without an error in the server's log and without a second round trip:
@@ -59,10 +59,7 @@ export async function look(client: Client, request: LookOptions): Promise<Look> 
   }
   // Inside a transaction an error would end it.
   if (client.getTransactionStatus() === 'I') {
-    const usual = await usualLook(client, options).catch((error) => {
-      if (!NOT_USUAL.includes(error.code)) throw lookError(error);
-      return undefined;
-    });
+    const usual = await usualOrNot(client, options);
     if (usual) return withLock(client, options, lookOf(client, { ...usual.context, ...usual }));
     if (options.brief) {
       const { rows: brief } = await ask(client, absentSql(options));
@@ -76,6 +73,18 @@ export async function look(client: Client, request: LookOptions): Promise<Look> 
   return withLock(client, options, lookOf(client, found));
 }
 
+async function usualOrNot(client: Client, options: Asked): Promise<Usual | undefined> {
+  const attempt = (vendorTable: Parameters<typeof usualLook>[2]) =>
+    usualLook(client, options, vendorTable).catch((error) => {
+      if (!NOT_USUAL.includes(error.code)) throw lookError(error);
+      return error.code as string;
+    });
+  let found = await attempt(options.vendor ? 'read' : 'ignore');
+  // Where the schema is there, it may be Kasm's own table that is missing: the last migration of all makes it.
+  if (found === NO_TABLE && options.vendor) found = await attempt('must-not-be-there');
+  return typeof found === 'string' ? undefined : found;
+}
+
 /** Only a run that says it is at work makes the lock interesting, which is dear to look up. */
 async function withLock(client: Client, { lock }: LookOptions, found: Look): Promise<Look> {
   if (lock !== 'if-working' || found.standby || !isAtWork(found.run)) return found;
@@ -83,8 +92,9 @@ async function withLock(client: Client, { lock }: LookOptions, found: Look): Pro
   return { ...found, lockHeld: rows[0].locked };
 }
 
-/** No such table, no such schema, not allowed, no plain table. */
-const NOT_USUAL = ['42P01', '3F000', '42501', '42809'];
+const NO_TABLE = '42P01';
+/** Also: no such schema, not allowed, no plain table. */
+const NOT_USUAL = [NO_TABLE, '3F000', '42501', '42809'];
 
 async function ask(client: Client, sql: string): Promise<QueryResult> {
   return client.query(sql).catch((error) => {

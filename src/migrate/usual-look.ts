@@ -52,6 +52,7 @@ class Strange extends Error {}
 export async function usualLook(
   client: Client,
   options: LookOptions & { version: number },
+  vendorTable: 'read' | 'must-not-be-there' | 'ignore',
 ): Promise<Usual | undefined> {
   const inColumns = options.times === true || (options.expected ?? 0) > MANY;
   const [, , history, run, context, vendor] = await queryWithCopies(
@@ -63,14 +64,16 @@ export async function usualLook(
       // First, so that a database without them costs nothing more.
       inColumns ? historySql(options.times ?? false) : `COPY kasm_db.migrations (${HISTORY}) TO STDOUT`,
       `COPY kasm_db.run (${RUN}) TO STDOUT`,
-      `SELECT ${contextSql(options)}, pg_catalog.now() AS now`,
-      ...(options.vendor ? ['COPY public.alembic_version (version_num) TO STDOUT'] : []),
+      `SELECT ${contextSql(options)}, pg_catalog.now() AS now, ${
+        vendorTable === 'must-not-be-there' ? "pg_catalog.to_regclass('public.alembic_version') IS NOT NULL" : 'false'
+      } AS strange`,
+      ...(vendorTable === 'read' ? ['COPY public.alembic_version (version_num) TO STDOUT'] : []),
     ].join(';\n'),
   );
   try {
     const rows = inColumns ? historyOf(history?.rows[0]) : historyRows(history?.copied ?? []);
-    if (!rows) return undefined;
-    const { now, ...asked } = context?.rows[0] ?? {};
+    const { now, strange, ...asked } = context?.rows[0] ?? {};
+    if (!rows || strange) return undefined;
     return {
       context: asked,
       history: rows,

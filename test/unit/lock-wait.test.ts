@@ -56,6 +56,12 @@ describe('HolderWatch › pause', () => {
     expect(Math.round(new HolderWatch().pause(waited))).toBe(pause);
   });
 
+  it('who came late comes back with the others, when the run is as old as they are', () => {
+    const watch = new HolderWatch();
+    watch.sees({ ...RUN, done: 0, ageMs: 250 });
+    expect(watch.pause(100)).toBe(150);
+  });
+
   it.each<[string, Partial<RunRow>, number]>([
     ['not longer than the rest of the run', { done: 8, ageMs: 400 }, 100],
     ['a run that has just ended is not asked at once', { done: 10 }, 60],
