@@ -28,7 +28,7 @@ export const historySql = (times: boolean) =>
 /** What historySql() gives. */
 export interface HistoryColumns {
   name: string | null;
-  checksum: string;
+  checksum: string | null;
   kind: FullHistoryRow['kind'][];
   app_version: string[];
   min_compatible: (string | null)[];
@@ -40,7 +40,7 @@ export interface HistoryColumns {
 
 /** @returns the rows by name; undefined where there is none, or a text holds a line end and only a row can say whose it is */
 export function historyOf(columns: HistoryColumns | undefined): FullHistoryRow[] | undefined {
-  if (!columns || columns.name === null) return undefined;
+  if (!columns || columns.name === null || columns.checksum === null) return undefined;
   const { kind, app_version, min_compatible, statements_done, statements_total, duration_ms, applied_at } = columns;
   const names = columns.name.split('\n');
   const checksums = columns.checksum.split('\n');

@@ -93,8 +93,8 @@ async function withLock(client: Client, { lock }: LookOptions, found: Look): Pro
 }
 
 const NO_TABLE = '42P01';
-/** Also: no such schema, not allowed, no plain table. */
-const NOT_USUAL = [NO_TABLE, '3F000', '42501', '42809'];
+/** Also: no such schema, not allowed, no plain table or one that can't be copied. */
+const NOT_USUAL = [NO_TABLE, '3F000', '42501', '42809', '42P10', '0A000'];
 
 async function ask(client: Client, sql: string): Promise<QueryResult> {
   return client.query(sql).catch((error) => {

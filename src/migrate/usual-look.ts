@@ -78,12 +78,17 @@ export async function usualLook(
       context: asked,
       history: rows,
       run: runRow(run?.copied ?? [], now),
-      vendor: vendor?.copied.map(([version]) => version as string).sort()[0],
+      vendor: onlyVersion(vendor?.copied ?? []),
     };
   } catch (error) {
     if (error instanceof Strange) return undefined;
     throw error;
   }
+}
+
+function onlyVersion([first, ...more]: CopiedRow[]): string | undefined {
+  if (more.length > 0) throw new Strange();
+  return first?.[0] ?? undefined;
 }
 
 function historyRows(copied: CopiedRow[]): FullHistoryRow[] | undefined {
@@ -146,9 +151,9 @@ function whole(text: string | null | undefined): number | null {
   return Number(text);
 }
 
-/** PostgreSQL's ISO style as its JSON writes it: 2026-01-02 03:04:05.6+05:30 with a T, and minutes in the offset. */
+/** PostgreSQL's ISO style as its JSON writes it: 2026-01-02 03:04:05.6+05:30 with a T, and minutes in the offset; a year that Date reads. */
 function moment(text: string): string {
-  const parts = /^(\d{4,}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d)(:\d\d)?$/.exec(text);
+  const parts = /^(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d+)?[+-]\d\d)(:\d\d)?$/.exec(text);
   if (!parts) throw new Strange();
   return `${parts[1]}T${parts[2]}${parts[3] ?? ':00'}`;
 }

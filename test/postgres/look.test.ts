@@ -17,7 +17,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › look', (version) => {
     const db = await createDatabase(version);
     await migrate(db, folder({ '0002_b.sql': 'SELECT 2;\n', '0001_a.sql': 'SELECT 1;\n' }));
     await db.query(
-      "CREATE TABLE public.alembic_version (version_num text); INSERT INTO public.alembic_version VALUES ('b'), ('a')",
+      "CREATE TABLE public.alembic_version (version_num text); INSERT INTO public.alembic_version VALUES ('a')",
     );
     const insert = (values: string) =>
       db.query(
@@ -70,6 +70,12 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › look', (version) => {
       'ALTER TABLE kasm_db.run RENAME TO run_; CREATE VIEW kasm_db.run AS SELECT * FROM kasm_db.run_',
       undefined,
     ],
+    [
+      'a column that is computed',
+      'ALTER TABLE kasm_db.migrations DROP statements_done; ALTER TABLE kasm_db.migrations ADD statements_done integer GENERATED ALWAYS AS (1) STORED',
+      undefined,
+    ],
+    ['a time after the year 9999', "UPDATE kasm_db.run SET started_at = '20000-01-01'", undefined],
     ['numbers as text', 'ALTER TABLE kasm_db.migrations ALTER statements_done TYPE text', undefined],
     [
       'no numbers',
@@ -85,7 +91,12 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › look', (version) => {
     try {
       const looked = look(client, { vendor: false });
       if (refused) await expect(looked).rejects.toMatchObject(refused);
-      else expect(await looked).toMatchObject({ history: [{ name: '0001_a' }], run: { phase: 'done' } });
+      else {
+        const { history, run } = await looked;
+        expect(history).toMatchObject([{ name: '0001_a' }]);
+        expect(run?.phase).toBe('done');
+        expect(run?.ageMs).not.toBeNaN();
+      }
     } finally {
       await disconnect(client);
     }
