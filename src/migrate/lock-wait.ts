@@ -32,8 +32,9 @@ export class HolderWatch {
    * @returns milliseconds, without jitter
    */
   pause(waitedMs: number): number {
-    // Of two that came together one started later; the run's age is the same for both.
-    const first = FIRST_MS - Math.max(waitedMs, this.#run?.ageMs ?? 0);
+    // Of two that came together one started later; the age of a run that has just begun is the same for both.
+    const { ageMs = FIRST_MS } = this.#run ?? {};
+    const first = FIRST_MS - (ageMs < FIRST_MS ? Math.max(waitedMs, ageMs) : waitedMs);
     const grown = Math.min(Math.max(first, waitedMs * GROWTH), MOST_MS);
     return Math.max(Math.min(grown, this.#leftMs()), LEAST_MS);
   }

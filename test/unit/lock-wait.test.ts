@@ -62,6 +62,12 @@ describe('HolderWatch › pause', () => {
     expect(watch.pause(100)).toBe(150);
   });
 
+  it('who comes to a run that goes on for long has nobody to come back with', () => {
+    const watch = new HolderWatch();
+    watch.sees({ ...RUN, done: 0, ageMs: 60_000 });
+    expect(watch.pause(30)).toBe(370);
+  });
+
   it.each<[string, Partial<RunRow>, number]>([
     ['not longer than the rest of the run', { done: 8, ageMs: 400 }, 100],
     ['a run that has just ended is not asked at once', { done: 10 }, 60],
