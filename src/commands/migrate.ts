@@ -37,33 +37,39 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     if (options.dryRun) return made;
     ctx.events.progress?.('role, database, extension, history and grants are there');
   }
-  const ringer =
-    !options.dryRun && wantsRedis(ctx.env)
-      ? (await import('../gate/bell.js')).ringer(ctx.env, ctx.resolve().dbname)
-      : undefined;
+  if (options.dryRun || !wantsRedis(ctx.env)) return migrateAndSeed(ctx, options, lockTimeoutMs);
+  const bell = await import('../gate/bell.js');
+  const database = ctx.resolve().dbname;
+  let ringer: Ringer | undefined;
   try {
-    return await migrateAndSeed(ctx, options, lockTimeoutMs, ringer);
+    return await migrateAndSeed(ctx, options, lockTimeoutMs, {
+      prepare: () => {
+        ringer = bell.ringer(ctx.env, database);
+      },
+      ring: () => (ringer ? ringer.ring() : bell.ring(ctx.env, database)),
+    });
   } finally {
     ringer?.close();
   }
 }
 
+/** @param bell told when there is something to migrate, and when all is done */
 async function migrateAndSeed(
   ctx: CommandContext,
   options: MigrateOptions,
   lockTimeoutMs: number,
-  ringer: Ringer | undefined,
+  bell?: { prepare: () => void; ring: () => Promise<string | undefined> },
 ): Promise<Answer> {
   const migrations = await ctx.migrations();
   const result = options.dryRun
     ? await dryRun(ctx, migrations, options.to)
-    : await run(ctx, migrations, { to: options.to, lockTimeoutMs });
+    : await run(ctx, migrations, { to: options.to, lockTimeoutMs, onStart: bell?.prepare });
   const { plan, applied, look: state, waitedMs, holder, blockers = [] } = result;
   // What a seed would do shows only where its tables are.
   const seeding =
     options.seed && (!options.dryRun || plan.pending.length === 0) ? await import('./seed.js') : undefined;
   const seeded = await seeding?.runSeed(ctx, options);
-  const warning = await ringer?.ring();
+  const warning = await bell?.ring();
   if (warning) ctx.events.warning?.(warning);
   for (const warning of plan.warnings) ctx.events.warning?.(warning);
   const database = describeDatabase(ctx.resolve(), state);

@@ -6,6 +6,8 @@ import { VERSION } from '../version.js';
 
 /** Redis must not hold up a migration that is done. */
 const RING_MS = 2000;
+/** What a connection gets that was made while the migrations ran, before another is made. */
+const EARLY_MS = 500;
 const CONNECT_MS = 3000;
 
 /** One channel a database; who hears it still asks PostgreSQL, so a wrong ring only costs a look. */
@@ -136,43 +138,67 @@ export interface Ringer {
 
 /** Connects in the background, so that nothing is left to do but to ring once the database is ready. Never throws. */
 export function ringer(env: Environment, database: string): Ringer {
-  let client: Redis | Cluster | undefined;
-  let last: unknown;
+  let early: Redis | Cluster | undefined;
   try {
-    client = open(env, RING_MS / 2);
-    client.on('error', (error) => {
-      last = error;
-    });
-    client.on('ready', () => {
-      last = undefined;
-    });
-  } catch (error) {
-    last = error;
+    early = open(env);
+    // What is wrong now may be right when it matters.
+    early.on('error', () => {});
+  } catch {
+    // ring() will say it.
   }
-  const work = async (to: Redis | Cluster) => {
-    const channel = channelOf(database);
-    // A user who may only publish is not told; the gates then don't know how many they are.
-    const [, listeners] = await to.pubsub('NUMSUB', channel).catch(() => []);
-    await to.publish(channel, JSON.stringify({ version: VERSION, listeners: Number(listeners ?? Number.NaN) }));
-  };
   return {
     ring: async () => {
-      let timer: NodeJS.Timeout | undefined;
-      try {
-        if (!client) throw last;
-        const late = new Promise<never>((_, reject) => {
-          timer = setTimeout(() => reject(last ?? new Error(`no answer within ${RING_MS} ms`)), RING_MS);
-        });
-        await Promise.race([work(client), late]);
-        return undefined;
-      } catch (error) {
-        return `Redis could not be told that the database is ready, so gates find out by looking: ${reason(last ?? error)}`;
-      } finally {
-        clearTimeout(timer);
-      }
+      // A connection that was idle for long may be dead without a word: a new one reads the Secrets anew, too.
+      if (early?.status === 'ready' && (await ringOn(early, database, EARLY_MS)) === undefined) return undefined;
+      return ring(env, database);
     },
-    close: () => client?.disconnect(),
+    close: () => early?.disconnect(),
   };
+}
+
+/**
+ * Tells the waiting gates to look, on a connection of its own. Redis down is a warning, never a failure.
+ * @returns what to warn of
+ */
+export async function ring(env: Environment, database: string): Promise<string | undefined> {
+  let client: Redis | Cluster | undefined;
+  let failure: unknown;
+  try {
+    client = open(env);
+    failure = await ringOn(client, database, RING_MS);
+  } catch (error) {
+    failure = error;
+  } finally {
+    client?.disconnect();
+  }
+  if (failure === undefined) return undefined;
+  return `Redis could not be told that the database is ready, so gates find out by looking: ${reason(failure)}`;
+}
+
+/** @returns what went wrong */
+async function ringOn(client: Redis | Cluster, database: string, ms: number): Promise<unknown> {
+  let last: unknown;
+  client.on('error', (error) => {
+    last = error;
+  });
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
+    });
+    const channel = channelOf(database);
+    const work = async () => {
+      // A user who may only publish is not told; the gates then don't know how many they are.
+      const [, listeners] = (await client.pubsub('NUMSUB', channel).catch(() => [])) as unknown[];
+      await client.publish(channel, JSON.stringify({ version: VERSION, listeners: Number(listeners ?? Number.NaN) }));
+    };
+    await Promise.race([work(), late]);
+    return undefined;
+  } catch (error) {
+    return last ?? error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /**
@@ -201,14 +227,13 @@ export async function probe(env: Environment, database: string): Promise<void> {
   }
 }
 
-/** @param longestRetryMs between two attempts to connect */
-function open(env: Environment, longestRetryMs = 10_000): Redis | Cluster {
+function open(env: Environment): Redis | Cluster {
   const settings = redisSettings(env);
   const common = {
     connectTimeout: CONNECT_MS,
     maxRetriesPerRequest: null,
     enableReadyCheck: false,
-    retryStrategy: (times: number) => Math.min(500 * times, longestRetryMs),
+    retryStrategy: (times: number) => Math.min(500 * times, 10_000),
   };
   if (settings.kind === 'cluster') {
     return new Cluster(settings.nodes, {

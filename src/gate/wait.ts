@@ -69,8 +69,9 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       const opening = bell === undefined;
       bell ??= await openBell(ctx, options.env);
       if (looks === 1) ctx.events.resting?.();
-      // A ring between that look and the subscription was not heard; it can only have come from a run that was at work, or not seen.
-      if (opening) unheard = isWorking(error) || !(error instanceof PendingError);
+      // A ring between that look and the subscription was not heard; it can only have come from a run that was at work (and may have let
+      // the lock go since the row was read), or not seen.
+      if (opening) unheard = !(error instanceof PendingError) || isAtWork(error.look.run);
       else if (error instanceof PendingError) unheard = false;
       if (error instanceof PendingError) {
         rung = false;
@@ -85,7 +86,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
         });
       }
       const each = seen?.pooled ? POOLED_LOOK_MS : LOOK_MS;
-      rung = (await rest(Math.min(spread(pause), left), each, bell, ctx.signal)) || rung;
+      rung = (await rest(Math.min(spread(pause), left), left, each, bell, ctx.signal)) || rung;
       // Whoever rang has written a history.
       asks = asksAfter(rung ? undefined : seen);
     }
@@ -99,25 +100,37 @@ type Asks = Pick<CheckRequest, 'lock' | 'sessions' | 'absent'>;
 /** Most first looks find all done, as do those after a ring: what only the pace depends on is asked from the second on. */
 function asksAfter(seen: Look | undefined): Asks {
   if (!seen) return { lock: 'if-working' };
-  const { history, run, databaseOid } = seen;
+  const { history, run, databaseOid, sessions } = seen;
   return {
     absent: history === undefined,
     lock: isAtWork(run) ? 'at-once' : 'if-working',
-    sessions: databaseOid === undefined ? true : { databaseOid },
+    // None at all: it is another database of that name now.
+    sessions: databaseOid === undefined || sessions === 0 ? true : { databaseOid },
   };
 }
 
 /**
+ * @param left of the whole wait, in milliseconds
  * @param each who heard the bell gets so long for its look, in milliseconds
  * @returns true when the bell rang meanwhile
  */
-async function rest(ms: number, each: number, bell: Bell | undefined, signal: AbortSignal): Promise<boolean> {
+async function rest(
+  ms: number,
+  left: number,
+  each: number,
+  bell: Bell | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
   if (!bell) {
     await sleep(ms, signal);
     return false;
   }
+  const began = now();
   const ring = await bell.wait(ms, signal);
-  if (ring) await sleep(Math.random() * Math.min((ring.listeners ?? FEW) * each, LONGEST_WINDOW_MS), signal);
+  if (ring) {
+    const window = Math.min((ring.listeners ?? FEW) * each, LONGEST_WINDOW_MS, left - (now() - began));
+    await sleep(Math.random() * window, signal);
+  }
   return ring !== undefined;
 }
 

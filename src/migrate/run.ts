@@ -32,6 +32,8 @@ export interface RunOptions {
   to?: string | undefined;
   /** How long to wait for another migrator or for table locks, in milliseconds. */
   lockTimeoutMs: number;
+  /** Told once there is something to apply, under the lock. */
+  onStart?: (() => void) | undefined;
 }
 
 export interface RunResult {
@@ -220,6 +222,7 @@ async function runDirect(
     const starting = startRun(run);
     // Loaded while the server works.
     void import('./drive.js');
+    options.onStart?.();
     await starting;
     await driveRun(run, (migration, i) =>
       migration.transaction ? applyWrapped(run, migration, i) : applyUnwrapped(run, migration, i),
@@ -251,6 +254,7 @@ async function runPooled(
   await ensureHistory(client);
   if (run.pending.length > 0) await client.query(run.log.start(run.pending.length, 'migrate', run.pending[0]?.name));
   await client.query('COMMIT');
+  if (run.pending.length > 0) options.onStart?.();
   await driveRun(run, (migration, i) => applyPooled(run, migration, i));
   return { look: run.look, plan: run.plan, applied: run.applied, tables: run.tables };
 }

@@ -1,3 +1,6 @@
+import { writeFileSync } from 'node:fs';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cli, folder, startCli } from '../support/cli.js';
@@ -120,7 +123,6 @@ describe('gate › says what it waits for', () => {
     const { POSTGRES_PASSWORD, ...rest } = db.env;
     const gate = startCli(['--check', '--wait', '20s'], { ...rest, POSTGRES_PASSWORD_FILE: `${secrets}/password` });
     while (!gate.stderr().includes('refuses the login')) await new Promise((resolve) => setTimeout(resolve, 50));
-    const { writeFileSync } = await import('node:fs');
     writeFileSync(`${secrets}/password`, `${POSTGRES_PASSWORD}\n`);
     expect((await gate.ended).code).toBe(0);
   });
@@ -159,6 +161,19 @@ describe.skipIf(!hasRedis())('gate › the bell', () => {
     KASM_DB_REDIS_PASSWORD: password,
   });
 
+  /** @returns how many rings have come so far */
+  async function listenTo(db: TestDatabase): Promise<() => Promise<number>> {
+    const listener = new Redis(redis.port, '127.0.0.1', { password });
+    await listener.subscribe(`kasm-db:${db.name}`);
+    let rings = 0;
+    listener.on('message', () => rings++);
+    return async () => {
+      await sleep(100);
+      listener.disconnect();
+      return rings;
+    };
+  }
+
   it('migrate rings after the seed, and a waiting gate that polls every 30 s is released soon', async () => {
     const db = await createDatabase();
     const gate = startCli(['--check', '--seed', '--wait', '60s'], { ...db.env, ...redisEnv() });
@@ -192,6 +207,69 @@ describe.skipIf(!hasRedis())('gate › the bell', () => {
     const ended = await gate.ended;
     expect(ended.code).toBe(0);
     expect(ended.stderr.match(/warning:/g)).toHaveLength(1);
+  });
+
+  it('the ring is heard though the password has changed since the start', async () => {
+    const db = await createDatabase();
+    const secrets = folder({ redis: `${SECRET_MARK}wrong` });
+    const heard = await listenTo(db);
+    const run = startCli(['migrate', '--migrations', folder({ '0001_slow.sql': 'SELECT pg_sleep(2);' })], {
+      ...db.env,
+      ...redisEnv(),
+      KASM_DB_REDIS_PASSWORD: '',
+      KASM_DB_REDIS_PASSWORD_FILE: `${secrets}/redis`,
+    });
+    await waitFor(
+      () =>
+        db.superQuery(
+          "SELECT FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(2)%' AND pid <> pg_backend_pid()",
+        ),
+      'the sleep',
+    );
+    writeFileSync(`${secrets}/redis`, password);
+    const { code, stderr } = await run.ended;
+    expect(code, stderr).toBe(0);
+    expect(stderr).not.toContain('Redis');
+    expect(await heard()).toBe(1);
+  });
+
+  it('the ring is heard though the connection that was made at the start has died without a word', async () => {
+    const db = await createDatabase();
+    const heard = await listenTo(db);
+    const sockets: Socket[] = [];
+    const proxy = createServer((client) => {
+      const server = connect(redis.port, '127.0.0.1');
+      sockets.push(client, server);
+      client.pipe(server).pipe(client);
+      for (const socket of [client, server]) socket.on('error', () => {});
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const { port } = proxy.address() as AddressInfo;
+    const run = startCli(['migrate', '--migrations', folder({ '0001_slow.sql': 'SELECT pg_sleep(2);' })], {
+      ...db.env,
+      ...redisEnv(port),
+    });
+    await waitFor(async () => (sockets.length > 0 ? [1] : []), 'the connection');
+    await sleep(500);
+    for (const socket of sockets) socket.unpipe().pause();
+    const { code, stderr } = await run.ended;
+    proxy.close();
+    for (const socket of sockets) socket.destroy();
+    expect(code, stderr).toBe(0);
+    expect(sockets.length).toBe(4);
+    expect(stderr).not.toContain('Redis');
+    expect(await heard()).toBe(1);
+  });
+
+  it('a run that is over since the first look has rung before anyone listened: the second look comes soon', async () => {
+    const db = await createDatabase();
+    await died(db);
+    // Only a second look says so; with the bell it usually comes after half a minute.
+    const gate = startCli(['--check', '--wait', '5m', '--migrations', folder(SLOW)], { ...db.env, ...redisEnv() });
+    await waitFor(async () => (gate.stderr().includes('waiting') ? [1] : []), 'the second look');
+    expect(waiting(gate.stderr())[0]).toMatch(/has died/);
+    gate.child.kill();
+    await gate.ended;
   });
 
   it('a lying bell releases nobody: PostgreSQL is asked', async () => {
