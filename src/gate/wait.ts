@@ -99,7 +99,7 @@ type Asks = Pick<CheckRequest, 'lock' | 'sessions' | 'absent'>;
 
 /** Most first looks find all done, as do those after a ring: what only the pace depends on is asked from the second on. */
 function asksAfter(seen: Look | undefined): Asks {
-  if (!seen) return { lock: 'if-working' };
+  if (!seen) return { lock: 'if-working', sessions: 'if-absent' };
   const { history, run, databaseOid, sessions } = seen;
   return {
     absent: history === undefined,

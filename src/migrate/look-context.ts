@@ -5,8 +5,11 @@ export interface LookOptions {
   vendor: boolean;
   /** Also look whether someone holds the migration lock: at once, or in a second message where the run row says that a run is at work. */
   lock?: 'at-once' | 'if-working';
-  /** Also count the sessions that the database has served; with the OID that such a look has told, this is cheap. */
-  sessions?: true | { databaseOid: number };
+  /**
+   * Also count the sessions that the database has served; with the OID that such a look has told, this is cheap. Or only where there is
+   * no history: many may be waiting for a first install.
+   */
+  sessions?: true | { databaseOid: number } | 'if-absent' | undefined;
   /** Also read when each migration was applied. */
   times?: boolean;
   /** The last look found no history. */
@@ -37,9 +40,10 @@ export const LOCKED_SQL = `EXISTS (SELECT FROM pg_catalog.pg_lock_status() WHERE
 /** What a look asks besides tables. Sessions since PostgreSQL 14, before that transactions. */
 export function contextSql({ lock, sessions, version }: LookOptions & { version: number }): string {
   const counter = version >= 140_000 ? 'pg_stat_get_db_sessions' : 'pg_stat_get_db_xact_commit';
-  const oid = sessions === true ? OWN_OID : String(sessions?.databaseOid ?? 'NULL');
+  const counts = sessions !== undefined && sessions !== 'if-absent';
+  const oid = !counts ? 'NULL' : sessions === true ? OWN_OID : String(sessions.databaseOid);
   return `pg_catalog.pg_backend_pid() AS pid, pg_catalog.current_setting('server_version_num')::int AS version,
   pg_catalog.pg_is_in_recovery() AS standby, ${lock === 'at-once' ? LOCKED_SQL : 'NULL'} AS locked, ${
-    sessions ? `pg_catalog.${counter}(${oid})::float8` : 'NULL'
+    counts ? `pg_catalog.${counter}(${oid})::float8` : 'NULL'
   } AS sessions, ${oid}::oid AS oid`;
 }

@@ -66,7 +66,10 @@ export async function look(client: Client, request: LookOptions): Promise<Look> 
       if (!brief[0].there) return lookOf(client, brief[0]);
     }
   }
-  const { rows } = await ask(client, carefulSql(options));
+  const { rows } = await ask(
+    client,
+    carefulSql(options.sessions === 'if-absent' ? { ...options, sessions: true } : options),
+  );
   const row = rows[0];
   const json = (hex: string | null) => (hex ? JSON.parse(Buffer.from(hex, 'hex').toString('utf8')) : undefined);
   const found = { ...row, history: json(row.history), run: json(row.run), vendor: json(row.vendor) };
