@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { serverAccount } from '../../src/postgres/embedded-binaries.js';
 import { LOCK_KEY } from '../../src/postgres/lock-key.js';
+import { advisoryLocks } from '../fixtures/kasm/observe.js';
 import {
   document,
   dump,
@@ -52,7 +53,7 @@ describe('eight migrators at once on an empty database', () => {
     expect(await withoutMaterial(db, secrets)).toEqual(undisturbed);
     expect(await phase(db)).toBe('done');
     expect((await cli(['check', '--seed', '--json'], db.env)).code).toBe(0);
-    expect(await db.query("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")).toEqual([]);
+    expect(await advisoryLocks(db)).toEqual([]);
   });
 
   it('seed waits for whoever has the migration lock, and gives up with 5 when it may not wait', async () => {
@@ -236,7 +237,7 @@ ignore_startup_parameters = extra_float_digits
     expect((await withoutMaterial(db, changed)).users?.join()).toMatch(
       /hash of admin-password[\s\S]*hash of user-password/,
     );
-    expect(await db.superQuery("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")).toEqual([]);
+    expect(await advisoryLocks(db)).toEqual([]);
     const leftovers = await db.superQuery(
       "SELECT relname FROM pg_class WHERE relname LIKE 'kasm_db_%' AND relpersistence = 't'",
     );
