@@ -20,8 +20,8 @@ export interface WaitOptions {
   env: Environment;
 }
 
-/** After a ring hundreds of gates want to look, and a server of two cores answers some 330 a second: each of them gets its time. */
-const LOOK_MS = 3;
+/** After a ring hundreds of gates want to look, and a server of two cores answers some 300 a second: each of them gets its time. */
+const LOOK_MS = 3.4;
 /** Through a pooler, which logs nobody in anew. */
 const POOLED_LOOK_MS = 1;
 /** Where the ring doesn't say how many there are. */
