@@ -1,6 +1,6 @@
 import { calledCommand } from './cli/arguments.js';
 import { plainCall } from './cli/plain-call.js';
-import { rest } from './cli/resting.js';
+import { stopCompiling } from './cli/stop-compiling.js';
 import { execute } from './commands/command.js';
 import { isKasmDbError, KasmDbError, messageOf } from './errors.js';
 import { reporter } from './report/reporter.js';
@@ -22,7 +22,7 @@ async function main(): Promise<number> {
       options: call.options,
       env: process.env,
       signal,
-      events: { ...report.events, resting: rest },
+      events: { ...report.events, resting: stopCompiling },
       writes: call.writes,
       confirm: async (question) => (await import('./report/confirm.js')).confirmOnTerminal(question, signal),
     },

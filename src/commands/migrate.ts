@@ -38,18 +38,21 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     ctx.events.progress?.('role, database, extension, history and grants are there');
   }
   if (options.dryRun || !wantsRedis(ctx.env)) return migrateAndSeed(ctx, options, lockTimeoutMs);
-  const bell = await import('../gate/bell.js');
   const database = ctx.resolve().dbname;
-  let ringer: Ringer | undefined;
+  let ringer: Promise<Ringer> | undefined;
   try {
     return await migrateAndSeed(ctx, options, lockTimeoutMs, {
+      // Loaded while the server works.
       prepare: () => {
-        ringer = bell.ringer(ctx.env, database);
+        ringer = import('../gate/bell.js').then((bell) => bell.ringer(ctx.env, database));
       },
-      ring: () => (ringer ? ringer.ring() : bell.ring(ctx.env, database)),
+      ring: async () => {
+        if (ringer) return (await ringer).ring();
+        return (await import('../gate/bell.js')).ring(ctx.env, database);
+      },
     });
   } finally {
-    ringer?.close();
+    (await ringer)?.close();
   }
 }
 

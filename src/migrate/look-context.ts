@@ -1,5 +1,6 @@
 import { LOCK_CLASSID, LOCK_OBJID } from '../postgres/lock-key.js';
 
+/** What a look reads and asks, besides history and run row. */
 export interface LookOptions {
   /** Also read public.alembic_version. */
   vendor: boolean;

@@ -4,7 +4,7 @@ import { historyOf, historySql } from './history-columns.js';
 import { type Context, contextSql, type LookOptions } from './look-context.js';
 import type { FullHistoryRow, RunRow } from './state.js';
 
-/** What it reads. */
+/** What the usual look reads. */
 export interface Usual {
   context: Context;
   history: FullHistoryRow[];

@@ -9,14 +9,12 @@ export type Answers = { rows: any[]; copied: CopiedRow[] }[];
 
 /** The driver takes a query object of one's own for its word that it has these (its types don't name them). */
 interface DriversQuery {
-  _result: object;
-  _results: object | object[];
   callback: (error: Error | undefined, results?: pg.QueryResult | pg.QueryResult[]) => void;
   handleCommandComplete(message: unknown, connection: unknown): void;
 }
 const Query = (pg as unknown as { Query: new (text: string) => DriversQuery }).Query;
 
-/** pg reads what is copied to the client past; this keeps it. */
+/** pg drops what is copied to the client; this keeps it. */
 class CopyQuery extends Query {
   readonly copied: string[] = [];
   #bytes = '';
