@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import pg from 'pg';
-import { serverAccount } from '../src/postgres/embedded-binaries.js';
+import { serverAccount } from '../src/embedded/binaries.js';
 import { freePort, startTestServer } from '../test/support/server.js';
 import { KASM_DB, ROOT } from './support.js';
 

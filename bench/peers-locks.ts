@@ -7,8 +7,8 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { embeddedBinaries, serverAccount } from '../src/postgres/embedded-binaries.js';
-import { startServer } from '../src/postgres/server-process.js';
+import { embeddedBinaries, serverAccount } from '../src/embedded/binaries.js';
+import { startServer } from '../src/embedded/server-process.js';
 import { startTestServer } from '../test/support/server.js';
 import { KASM_DB, ROOT } from './support.js';
 

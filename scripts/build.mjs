@@ -15,14 +15,14 @@ const require = createRequire(import.meta.url);
  */
 const APART = {
   seed: 'src/commands/seed.ts',
-  bell: 'src/gate/bell.ts',
+  bell: 'src/readiness/notifier.ts',
   schema: 'src/commands/schema.ts',
   lint: 'src/lint/index.ts',
   docs: 'src/commands/docs.ts',
   help: 'src/cli/help/index.ts',
   certificate: 'src/seed/certificate.ts',
   yaml: 'src/seed/yaml.ts',
-  drive: 'src/migrate/drive.ts',
+  drive: 'src/migrator/drive.ts',
   'libpg-query': 'src/postgres/libpg-query.ts',
   'migration-sql': 'kasm-db:migration-sql',
 };
@@ -86,7 +86,7 @@ await Promise.all([
 chmodSync(`${out}/kasm-db.cjs`, 0o755);
 copyFileSync(require.resolve('libpg-query/wasm/libpg-query.wasm'), `${out}/libpg-query.wasm`);
 
-const schema = await build({ ...common, entryPoints: ['src/report/schema.ts'], format: 'esm', write: false });
+const schema = await build({ ...common, entryPoints: ['src/output/schema.ts'], format: 'esm', write: false });
 const { resultJsonSchema } = await import(
   `data:text/javascript;base64,${Buffer.from(schema.outputFiles[0].contents).toString('base64')}`
 );

@@ -7,7 +7,7 @@ const ROOT = new URL('..', import.meta.url).pathname;
 
 async function headerParser() {
   const { outputFiles } = await build({
-    entryPoints: [join(ROOT, 'src/migrate/header.ts')],
+    entryPoints: [join(ROOT, 'src/migrations/directives.ts')],
     bundle: true,
     platform: 'node',
     format: 'esm',
@@ -22,7 +22,7 @@ async function headerParser() {
 
 async function checksumModule() {
   const { outputFiles } = await build({
-    entryPoints: [join(ROOT, 'src/migrate/checksum.ts')],
+    entryPoints: [join(ROOT, 'src/migrations/checksum.ts')],
     bundle: true,
     platform: 'node',
     format: 'esm',

@@ -7,6 +7,8 @@
  * if (result.outcome !== 'ok') console.error(result.error?.message);
  * ```
  */
+
+import type { RunEvents } from './app/context.js';
 import type { AdoptCommandOptions } from './commands/adopt.js';
 import { type BootstrapCommandOptions, bootstrapCommand } from './commands/bootstrap.js';
 import { type CheckOptions, checkCommand } from './commands/check.js';
@@ -20,9 +22,10 @@ import type { RollbackCommandOptions } from './commands/rollback.js';
 import type { SeedCommandOptions } from './commands/seed.js';
 import { statusCommand } from './commands/status.js';
 import type { VerifyOptions } from './commands/verify.js';
-import type { RunEvents } from './migrate/context.js';
-import type { Result } from './report/result.js';
+import type { Result } from './output/result.js';
 
+export type { RunEvents } from './app/context.js';
+export { EXIT_CODES, type Outcome } from './app/errors.js';
 export type { AdoptCommandOptions } from './commands/adopt.js';
 export type { BootstrapCommandOptions } from './commands/bootstrap.js';
 export type { CheckOptions } from './commands/check.js';
@@ -35,9 +38,7 @@ export type { RepairCommandOptions } from './commands/repair.js';
 export type { RollbackCommandOptions } from './commands/rollback.js';
 export type { SeedCommandOptions } from './commands/seed.js';
 export type { VerifyOptions } from './commands/verify.js';
-export { EXIT_CODES, type Outcome } from './errors.js';
-export type { RunEvents } from './migrate/context.js';
-export type { DatabaseInfo, DifferenceInfo, ErrorInfo, Result, RunInfo } from './report/result.js';
+export type { DatabaseInfo, DifferenceInfo, ErrorInfo, Result, RunInfo } from './output/result.js';
 
 /** What every call takes besides its own options. */
 export interface CallOptions extends GlobalOptions {

@@ -1,13 +1,13 @@
+import { isKasmDbError, KasmDbError, messageOf } from './app/errors.js';
+import { abortOnSignals } from './app/signals.js';
+import { now } from './app/time.js';
+import { VERSION } from './app/version.js';
 import { calledCommand } from './cli/arguments.js';
 import { plainCall } from './cli/plain-call.js';
 import { stopCompiling } from './cli/stop-compiling.js';
 import { execute } from './commands/command.js';
-import { isKasmDbError, KasmDbError, messageOf } from './errors.js';
-import { reporter } from './report/reporter.js';
-import type { Result } from './report/result.js';
-import { abortOnSignals } from './signals.js';
-import { now } from './time.js';
-import { VERSION } from './version.js';
+import { reporter } from './output/reporter.js';
+import type { Result } from './output/result.js';
 
 const argv = process.argv.slice(2);
 const started = now();
@@ -24,7 +24,7 @@ async function main(): Promise<number> {
       signal,
       events: { ...report.events, resting: stopCompiling },
       writes: call.writes,
-      confirm: async (question) => (await import('./report/confirm.js')).confirmOnTerminal(question, signal),
+      confirm: async (question) => (await import('./output/confirm.js')).confirmOnTerminal(question, signal),
     },
     call.work,
   );

@@ -1,6 +1,6 @@
 /** The migrations that ship with this build; made by scripts/build.mjs. */
 declare module 'kasm-db:migrations' {
-  import type { MigrationHeader } from './migrate/files.js';
+  import type { MigrationHeader } from './migrations/files.js';
   export const headers: MigrationHeader[];
 }
 

@@ -1,6 +1,6 @@
+import type { Context } from '../app/context.js';
+import { isKasmDbError, KasmDbError } from '../app/errors.js';
 import { type ConnectionSettings, type Environment, readVariable } from '../config/settings.js';
-import { isKasmDbError, KasmDbError } from '../errors.js';
-import type { Context } from '../migrate/context.js';
 import { type Client, connect } from '../postgres/connect.js';
 
 const USER = 'DATABASE_MASTER_USER';

@@ -1,5 +1,5 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 import type { Client } from '../postgres/connect.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { isPortable } from './saslprep.js';

@@ -1,5 +1,5 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 import type { Names, RoleState, ServerState, TargetState } from './state.js';
 
 /** One thing that has to be there, and how it gets there. */

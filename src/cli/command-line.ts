@@ -1,5 +1,5 @@
+import { EXIT_CODES } from '../app/errors.js';
 import type { Answer } from '../commands/command.js';
-import { EXIT_CODES } from '../errors.js';
 import { WORK } from './commands.js';
 import { GLOBAL_OPTIONS } from './global-options.js';
 import type { CommandLine, CommandSpec } from './spec.js';

@@ -1,4 +1,4 @@
-import { FORMATS } from '../docs/formats.js';
+import { FORMATS } from '../schema-docs/formats.js';
 import type { CommandSpec, OptionSpec } from './spec.js';
 
 const LOCK_TIMEOUT: OptionSpec = [

@@ -1,5 +1,5 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
-import { VERSION } from '../version.js';
+import { VERSION } from '../app/version.js';
 import { calledCommand, onlyCommand, withCheckCommand } from './arguments.js';
 import { type Call, callOf } from './call.js';
 import { COMMANDS, helpAnswer, versionAnswer } from './command-line.js';

@@ -1,5 +1,5 @@
 import { Command, CommanderError } from 'commander';
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 import type { CommandSpec } from './spec.js';
 
 /**

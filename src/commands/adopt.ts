@@ -1,5 +1,5 @@
 import { parseDuration } from '../config/duration.js';
-import type { Style } from '../report/terminal.js';
+import type { Style } from '../output/terminal.js';
 import { type AdoptResult, adopt } from '../schema/adopt.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 import { differenceText } from './verify.js';

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { escapeIdentifier } from 'pg';
 import { type BootstrapResult, bootstrap } from '../bootstrap/bootstrap.js';
 import { type Environment, readSecretFile } from '../config/settings.js';
-import { type Style, table } from '../report/terminal.js';
+import { type Style, table } from '../output/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface BootstrapCommandOptions {

@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
-import { KasmDbError, messageOf } from '../errors.js';
-import { writesVendorVersion } from '../migrate/files.js';
-import { look } from '../migrate/look.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
+import { look } from '../history/look.js';
+import { writesVendorVersion } from '../migrations/files.js';
 import { connect } from '../postgres/connect.js';
 import { cancellable, disconnect } from '../postgres/query.js';
 import { captureSql } from '../schema/capture.js';

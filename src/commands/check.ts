@@ -1,8 +1,8 @@
+import { now } from '../app/time.js';
 import { formatMs, parseDuration } from '../config/duration.js';
-import { checkOnce, type ExpectedSeed } from '../gate/check.js';
 
-import { type Migration, writesVendorVersion } from '../migrate/files.js';
-import { now } from '../time.js';
+import { type Migration, writesVendorVersion } from '../migrations/files.js';
+import { checkOnce, type ExpectedSeed } from '../readiness/check.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface CheckOptions {
@@ -52,7 +52,7 @@ async function waitFor(
   seed: ExpectedSeed | undefined,
 ) {
   const waitMs = wait === true ? FOR_EVER_MS : parseDuration(wait, '--wait');
-  const { waitUntilReady } = await import('../gate/wait.js');
+  const { waitUntilReady } = await import('../readiness/wait.js');
   return waitUntilReady(ctx, migrations, { waitMs, failFast, seed, env: ctx.env });
 }
 

@@ -1,18 +1,18 @@
+import type { Context, RunEvents } from '../app/context.js';
+import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { now } from '../app/time.js';
+import { VERSION } from '../app/version.js';
 import {
   type ConnectionFlags,
   type ConnectionSettings,
   type Environment,
   resolveSettings,
 } from '../config/settings.js';
-import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from '../errors.js';
-import type { Context, RunEvents } from '../migrate/context.js';
-import { type Migration, readMigrations, shippedMigrations } from '../migrate/files.js';
-import type { Look } from '../migrate/state.js';
-import { errorInfo } from '../report/error-info.js';
-import type { DatabaseInfo, Result } from '../report/result.js';
-import type { Style } from '../report/terminal.js';
-import { now } from '../time.js';
-import { VERSION } from '../version.js';
+import type { Look } from '../history/state.js';
+import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
+import { errorInfo } from '../output/error-info.js';
+import type { DatabaseInfo, Result } from '../output/result.js';
+import type { Style } from '../output/terminal.js';
 
 /** Options that every database command takes. */
 export interface GlobalOptions extends ConnectionFlags {
@@ -63,7 +63,7 @@ export async function execute(
   let generatedSecrets: CommandContext['generatedSecrets'] = async () => new Map();
   try {
     if (options.embedded) {
-      const { startEmbedded } = await import('../postgres/embedded.js');
+      const { startEmbedded } = await import('../embedded/embedded.js');
       const server = await startEmbedded(
         options.embedded === true ? '.kasm-db/postgres' : options.embedded,
         signal,

@@ -1,16 +1,16 @@
 import { writeFileSync } from 'node:fs';
+import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
 import { NO_DATABASE } from '../config/settings.js';
-import { areasOf } from '../docs/areas.js';
-import { FORMATS } from '../docs/formats.js';
-import { htmlOf } from '../docs/html.js';
-import { markdownOf } from '../docs/markdown.js';
-import { mermaidOf } from '../docs/mermaid.js';
-import { isKasmDbError, KasmDbError, messageOf } from '../errors.js';
 import { connect } from '../postgres/connect.js';
 import { cancellable, disconnect } from '../postgres/query.js';
 import { introspect } from '../schema/introspect.js';
 import type { Schema } from '../schema/model.js';
 import { readSnapshot } from '../schema/snapshot.js';
+import { areasOf } from '../schema-docs/areas.js';
+import { FORMATS } from '../schema-docs/formats.js';
+import { htmlOf } from '../schema-docs/html.js';
+import { markdownOf } from '../schema-docs/markdown.js';
+import { mermaidOf } from '../schema-docs/mermaid.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface DocsOptions {
@@ -35,7 +35,7 @@ export async function docsCommand(
   const areas = areasOf(userSchema(schema), await ctx.migrations());
   const page =
     format === 'html'
-      ? htmlOf(title, areas, await (await import('../docs/draw.js')).drawAll(areas))
+      ? htmlOf(title, areas, await (await import('../schema-docs/draw.js')).drawAll(areas))
       : format === 'markdown'
         ? markdownOf(title, areas)
         : mermaidOf(areas);

@@ -1,16 +1,16 @@
 import { lookup } from 'node:dns/promises';
+import { EXIT_CODES, type FailureOutcome, isKasmDbError, messageOf } from '../app/errors.js';
 import { wantsRedis } from '../config/redis.js';
 import { type ConnectionSettings, readVariable } from '../config/settings.js';
-import { EXIT_CODES, type FailureOutcome, isKasmDbError, messageOf } from '../errors.js';
-import { MIN_SERVER_VERSION } from '../migrate/history.js';
-import { look } from '../migrate/look.js';
-import type { Look } from '../migrate/state.js';
+import { MIN_SERVER_VERSION } from '../history/history.js';
+import { look } from '../history/look.js';
+import type { Look } from '../history/state.js';
+import type { CheckLine } from '../output/result.js';
+import type { Style } from '../output/terminal.js';
 import { type Client, connect } from '../postgres/connect.js';
 import { lockHolders } from '../postgres/lock.js';
 import { describeHolder } from '../postgres/lock-holder.js';
 import { disconnect } from '../postgres/query.js';
-import type { CheckLine } from '../report/result.js';
-import type { Style } from '../report/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface DoctorOptions {
@@ -232,7 +232,7 @@ async function checkDatabase(report: Report, client: Client, state: Look, settin
 
 async function checkRedis(report: Report, ctx: CommandContext): Promise<void> {
   if (!wantsRedis(ctx.env)) return report.ok('redis', 'not configured; gates look by themselves');
-  const { probe } = await import('../gate/bell.js');
+  const { probe } = await import('../readiness/notifier.js');
   try {
     await probe(ctx.env, ctx.resolve().dbname);
     report.ok('redis', 'reached, logged in, may publish and subscribe');

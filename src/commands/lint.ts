@@ -1,9 +1,9 @@
 import { basename, dirname, resolve } from 'node:path';
-import { EXIT_CODES, KasmDbError } from '../errors.js';
+import { EXIT_CODES, KasmDbError } from '../app/errors.js';
 import type { Finding } from '../lint/rule.js';
-import { type Migration, readMigrations, shippedMigrations } from '../migrate/files.js';
-import { requireName } from '../migrate/name.js';
-import { printable, type Style } from '../report/terminal.js';
+import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
+import { requireName } from '../migrations/name.js';
+import { printable, type Style } from '../output/terminal.js';
 import type { Answer } from './command.js';
 
 export interface LintOptions {

@@ -1,12 +1,12 @@
 import { formatMs, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
-import type { Ringer } from '../gate/bell.js';
-import { writesVendorVersion } from '../migrate/files.js';
-import { look } from '../migrate/look.js';
-import { planFor, type RunResult, run } from '../migrate/run.js';
+import { look } from '../history/look.js';
+import { writesVendorVersion } from '../migrations/files.js';
+import { planFor, type RunResult, run } from '../migrator/migrate.js';
+import { type Style, table } from '../output/terminal.js';
 import { connect } from '../postgres/connect.js';
 import { disconnect } from '../postgres/query.js';
-import { type Style, table } from '../report/terminal.js';
+import type { Ringer } from '../readiness/notifier.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 import type { SeedCommandOptions } from './seed.js';
 
@@ -44,11 +44,11 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     return await migrateAndSeed(ctx, options, lockTimeoutMs, {
       // Loaded while the server works.
       prepare: () => {
-        ringer = import('../gate/bell.js').then((bell) => bell.ringer(ctx.env, database));
+        ringer = import('../readiness/notifier.js').then((bell) => bell.ringer(ctx.env, database));
       },
       ring: async () => {
         if (ringer) return (await ringer).ring();
-        return (await import('../gate/bell.js')).ring(ctx.env, database);
+        return (await import('../readiness/notifier.js')).ring(ctx.env, database);
       },
     });
   } finally {

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KasmDbError, messageOf } from '../errors.js';
-import { readMigrations } from '../migrate/files.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
+import { readMigrations } from '../migrations/files.js';
 import type { Answer } from './command.js';
 
 export interface NewOptions {

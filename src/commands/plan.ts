@@ -1,10 +1,10 @@
+import { look } from '../history/look.js';
 import type { StatementLock } from '../lint/index.js';
-import { type Migration, writesVendorVersion } from '../migrate/files.js';
-import { look } from '../migrate/look.js';
-import { planFor } from '../migrate/run.js';
+import { type Migration, writesVendorVersion } from '../migrations/files.js';
+import { planFor } from '../migrator/migrate.js';
+import { printable, type Style, table } from '../output/terminal.js';
 import { connect } from '../postgres/connect.js';
 import { disconnect } from '../postgres/query.js';
-import { printable, type Style, table } from '../report/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface PlanOptions {

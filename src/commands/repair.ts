@@ -1,7 +1,7 @@
+import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
-import { KasmDbError } from '../errors.js';
-import { lookForRepairs, repair } from '../migrate/repair.js';
-import { printable } from '../report/terminal.js';
+import { printable } from '../output/terminal.js';
+import { lookForRepairs, repair } from '../repair/repair.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface RepairCommandOptions {

@@ -1,7 +1,7 @@
+import { KasmDbError } from '../app/errors.js';
 import { formatMs, parseDuration } from '../config/duration.js';
-import { KasmDbError } from '../errors.js';
-import { rollBack } from '../migrate/rollback.js';
-import { table } from '../report/terminal.js';
+import { rollBack } from '../migrator/rollback.js';
+import { table } from '../output/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface RollbackCommandOptions {

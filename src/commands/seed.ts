@@ -1,8 +1,8 @@
+import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
 import { readVariable } from '../config/settings.js';
-import { KasmDbError } from '../errors.js';
+import { type Style, table } from '../output/terminal.js';
 import { disconnect } from '../postgres/query.js';
-import { type Style, table } from '../report/terminal.js';
 import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
 import type { CredentialReport } from '../seed/rotate.js';

@@ -1,14 +1,14 @@
-import { writesVendorVersion } from '../migrate/files.js';
-import { look } from '../migrate/look.js';
-import { type Plan, plan } from '../migrate/plan.js';
-import type { FullHistoryRow, Look, RunRow } from '../migrate/state.js';
+import { VERSION } from '../app/version.js';
+import { look } from '../history/look.js';
+import type { FullHistoryRow, Look, RunRow } from '../history/state.js';
+import { writesVendorVersion } from '../migrations/files.js';
+import { type Plan, plan } from '../migrator/plan.js';
+import type { RunInfo } from '../output/result.js';
+import { printable, type Style, table } from '../output/terminal.js';
 import { connect } from '../postgres/connect.js';
 import { lockHolders } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { disconnect } from '../postgres/query.js';
-import type { RunInfo } from '../report/result.js';
-import { printable, type Style, table } from '../report/terminal.js';
-import { VERSION } from '../version.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 /** What is applied, pending, unknown and changed, the run in progress or the last one, and who holds the lock. */

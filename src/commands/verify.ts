@@ -1,6 +1,6 @@
-import { EXIT_CODES } from '../errors.js';
-import type { Style } from '../report/terminal.js';
-import { printable } from '../report/terminal.js';
+import { EXIT_CODES } from '../app/errors.js';
+import type { Style } from '../output/terminal.js';
+import { printable } from '../output/terminal.js';
 import type { Difference } from '../schema/diff.js';
 import { type VerifyResult, verify } from '../schema/verify.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';

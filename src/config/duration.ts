@@ -1,4 +1,4 @@
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 
 const UNITS: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 };
 /** setTimeout's limit (2^31 - 1 ms, 24 days): a longer wait would fire at once. */

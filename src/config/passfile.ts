@@ -1,7 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { messageOf } from '../errors.js';
+import { messageOf } from '../app/errors.js';
 
 /** What a line of the file is for. */
 export interface PassfileKey {

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { ClusterOptions, RedisOptions } from 'ioredis';
-import { KasmDbError, messageOf } from '../errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import { type Environment, readVariable } from './settings.js';
 
 /** How to reach Redis, in ioredis' terms. */

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 import type { Environment } from './settings.js';
 
 /**

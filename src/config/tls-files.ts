@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { KasmDbError, messageOf } from '../errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 
 /** A file of ~/.postgresql, which libpq takes where nothing else is set; undefined when it is not there. */
 export function defaultFile(name: string): string | undefined {

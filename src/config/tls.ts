@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { ConnectionOptions } from 'node:tls';
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 import { type ConnectionSettings, SYSTEM_ROOTS } from './settings.js';
 import { defaultFile, readKey, readPem, systemRoots } from './tls-files.js';
 import { nameMismatch } from './tls-name.js';

@@ -1,4 +1,4 @@
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 
 /** The values a connection URL can carry; the names are those of libpq's keywords. */
 export interface UrlValues {

@@ -1,5 +1,5 @@
-import { isKasmDbError, KasmDbError } from '../errors.js';
-import type { Migration } from '../migrate/files.js';
+import { isKasmDbError, KasmDbError } from '../app/errors.js';
+import type { Migration } from '../migrations/files.js';
 import { type ParsedStatement, parseScript } from '../postgres/parser.js';
 import { lineAt } from '../postgres/statements.js';
 import { Known } from './known.js';

@@ -1,4 +1,4 @@
-import type { Migration } from '../migrate/files.js';
+import type { Migration } from '../migrations/files.js';
 import { parseScript } from '../postgres/parser.js';
 import { excerpt, lineAt } from '../postgres/statements.js';
 import { Known } from './known.js';

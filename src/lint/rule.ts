@@ -1,4 +1,4 @@
-import type { Migration } from '../migrate/files.js';
+import type { Migration } from '../migrations/files.js';
 import type { ParsedStatement } from '../postgres/parser.js';
 import type { Known } from './known.js';
 

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os';
-import { VERSION } from '../version.js';
+import { VERSION } from '../app/version.js';
 
 /** PostgreSQL cuts application_name at NAMEDATALEN - 1 bytes. */
 const MAX_BYTES = 63;

@@ -1,5 +1,5 @@
+import { sleep } from '../app/time.js';
 import type { ConnectionSettings } from '../config/settings.js';
-import { sleep } from '../time.js';
 import type { Blocker } from './blocker.js';
 import { type Client, connect } from './connect.js';
 import { destroy } from './query.js';

@@ -1,10 +1,10 @@
 import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
+import { isKasmDbError, type KasmDbError } from '../app/errors.js';
+import { jittered, now, sleep } from '../app/time.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
-import { isKasmDbError, type KasmDbError } from '../errors.js';
-import { jittered, now, sleep } from '../time.js';
 import { applicationName } from './application-name.js';
 import { ChannelBindingGuard } from './channel-binding.js';
 import { passwordFor } from './password.js';

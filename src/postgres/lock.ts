@@ -1,4 +1,4 @@
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 import type { Client } from './connect.js';
 import type { LockHolder } from './lock-holder.js';
 import { LOCK_CLASSID, LOCK_KEY, LOCK_OBJID } from './lock-key.js';

@@ -1,4 +1,4 @@
-import { KasmDbError, messageOf } from '../errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 
 /** A statement as PostgreSQL's own parser sees it. */
 export interface ParsedStatement {

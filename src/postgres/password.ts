@@ -1,5 +1,5 @@
+import { KasmDbError } from '../app/errors.js';
 import type { ConnectionSettings } from '../config/settings.js';
-import { KasmDbError } from '../errors.js';
 import { hostText } from './refusal.js';
 
 /**

@@ -1,5 +1,5 @@
+import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
 import type { ConnectionSettings } from '../config/settings.js';
-import { isKasmDbError, KasmDbError, messageOf } from '../errors.js';
 import { isServerError } from './sqlstate.js';
 
 /** What may be wrong with one attempt, and whether a later one may succeed. */

@@ -1,4 +1,4 @@
-import { type ErrorDetails, isKasmDbError, KasmDbError, messageOf } from '../errors.js';
+import { type ErrorDetails, isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
 
 /** The fields of a server's error that we read; message texts are in the server's language and decide nothing (TRAPS 30). */
 export interface ServerError extends Error {

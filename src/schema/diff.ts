@@ -1,4 +1,4 @@
-import type { DifferenceInfo } from '../report/result.js';
+import type { DifferenceInfo } from '../output/result.js';
 import type { Schema } from './model.js';
 import { objectsOf, type SchemaObject } from './objects.js';
 

@@ -1,5 +1,5 @@
-import { KasmDbError } from '../errors.js';
-import type { Migration } from '../migrate/files.js';
+import { KasmDbError } from '../app/errors.js';
+import type { Migration } from '../migrations/files.js';
 import { readExport } from './export.js';
 import { stepsTo } from './from-export.js';
 import { EMPTY_SCHEMA } from './model.js';

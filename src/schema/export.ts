@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
-import { KasmDbError, messageOf } from '../errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 
 export interface ExportedColumn {
   /** SQLAlchemy's name of the type, such as VARCHAR(32). */

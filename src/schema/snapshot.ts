@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { KasmDbError, messageOf } from '../errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import type { Schema } from './model.js';
 
 /** The catalog as a folder of migrations makes it: `schema.snapshot.json` beside them. */

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { isKasmDbError, KasmDbError, messageOf } from '../errors.js';
+import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
 import { readPlain } from './plain.js';
 
 /** One value of a row, and where it stands. */

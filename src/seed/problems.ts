@@ -1,4 +1,4 @@
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 
 /** Something wrong with a seed document, and where. */
 export interface Problem {

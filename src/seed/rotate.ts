@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { KasmDbError } from '../errors.js';
+import { KasmDbError } from '../app/errors.js';
 import type { Assignment } from './assign.js';
 import { hashPassword } from './credentials.js';
 import type { Decided, ResolvedRow, Texts } from './decide.js';

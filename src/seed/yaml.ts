@@ -1,5 +1,5 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
-import { messageOf } from '../errors.js';
+import { messageOf } from '../app/errors.js';
 import type { Cell, SeedContent } from './documents.js';
 import { type Problem, refuse } from './problems.js';
 

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { resolveSettings } from '../../src/config/settings.js';
-import { look } from '../../src/migrate/look.js';
+import { look } from '../../src/history/look.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { ENGINE_VERSIONS, migrate } from '../fixtures/kasm/observe.js';

@@ -2,7 +2,7 @@ import { execFileSync, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as library from '../../src/index.js';
-import type { Result } from '../../src/report/result.js';
+import type { Result } from '../../src/output/result.js';
 import { historyOf } from '../fixtures/kasm/catalog.js';
 import { advisoryLocks, ENGINE_VERSIONS } from '../fixtures/kasm/observe.js';
 import { cli, folder } from '../support/cli.js';
@@ -156,7 +156,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › repair › what an error names
 
 /** Checksums of a folder, as a database of its own would record them. */
 async function dryChecksum(files: string): Promise<unknown[]> {
-  const { readMigrations } = await import('../../src/migrate/files.js');
+  const { readMigrations } = await import('../../src/migrations/files.js');
   return readMigrations(files).filter(({ name }) => name === '0002_alone');
 }
 

@@ -4,7 +4,7 @@ import { createConnection } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { serverAccount } from '../../src/postgres/embedded-binaries.js';
+import { serverAccount } from '../../src/embedded/binaries.js';
 import { LOCK_KEY } from '../../src/postgres/lock-key.js';
 import { advisoryLocks } from '../fixtures/kasm/observe.js';
 import {

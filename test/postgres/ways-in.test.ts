@@ -2,8 +2,8 @@ import { chmodSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { isKasmDbError, type KasmDbError } from '../../src/app/errors.js';
 import { type ConnectionFlags, resolveSettings } from '../../src/config/settings.js';
-import { isKasmDbError, type KasmDbError } from '../../src/errors.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { folder, startCli } from '../support/cli.js';

@@ -3,8 +3,8 @@ import { appendFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { inject } from 'vitest';
-import type { Result } from '../../src/report/result.js';
-import { resultSchema } from '../../src/report/schema.js';
+import type { Result } from '../../src/output/result.js';
+import { resultSchema } from '../../src/output/schema.js';
 
 export interface CliRun {
   code: number | null;

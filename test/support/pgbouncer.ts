@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
 import { inject } from 'vitest';
-import { serverAccount } from '../../src/postgres/embedded-binaries.js';
+import { serverAccount } from '../../src/embedded/binaries.js';
 import { type TestDatabase, waitFor } from './database.js';
 import { freePort } from './server.js';
 

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { chmodSync, chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import { embeddedBinaries, serverAccount } from '../../src/postgres/embedded-binaries.js';
-import { initdb, startServer } from '../../src/postgres/server-process.js';
+import { embeddedBinaries, serverAccount } from '../../src/embedded/binaries.js';
+import { initdb, startServer } from '../../src/embedded/server-process.js';
 import { SECRET_MARK, type ServerInfo } from './global-setup.js';
 
 export const VERSIONS = [13, 14, 15, 16, 17, 18] as const;

@@ -1,8 +1,8 @@
 import { chmodSync, chownSync, cpSync, lchownSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { embeddedBinaries, serverAccount } from '../../src/postgres/embedded-binaries.js';
-import { startServer } from '../../src/postgres/server-process.js';
+import { embeddedBinaries, serverAccount } from '../../src/embedded/binaries.js';
+import { startServer } from '../../src/embedded/server-process.js';
 import { waitFor } from './database.js';
 import { freePort, startTestServer, type Version } from './server.js';
 

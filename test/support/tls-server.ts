@@ -1,7 +1,7 @@
 import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
-import { serverAccount } from '../../src/postgres/embedded-binaries.js';
+import { serverAccount } from '../../src/embedded/binaries.js';
 import { authority, type Certificate, selfSigned } from './certificates.js';
 import { folder } from './cli.js';
 import { DEFAULT_VERSION } from './database.js';

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checksum, normalize } from '../../src/migrate/checksum.js';
+import { checksum, normalize } from '../../src/migrations/checksum.js';
 
 const SQL = 'CREATE TABLE a (id int);\n\nINSERT INTO a VALUES (1);\n';
 

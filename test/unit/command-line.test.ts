@@ -7,7 +7,7 @@ import { GLOBAL_OPTIONS } from '../../src/cli/global-options.js';
 import { EXAMPLES, FIRST_STEPS } from '../../src/cli/help/examples.js';
 import { helpAnswer } from '../../src/cli/help/index.js';
 import { parse } from '../../src/cli/parse.js';
-import { style } from '../../src/report/terminal.js';
+import { style } from '../../src/output/terminal.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');

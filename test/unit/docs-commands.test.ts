@@ -2,11 +2,11 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse as parseYaml } from 'yaml';
+import { messageOf } from '../../src/app/errors.js';
 import { COMMANDS } from '../../src/cli/command-line.js';
 import { GLOBAL_OPTIONS } from '../../src/cli/global-options.js';
 import { parse } from '../../src/cli/parse.js';
 import type { OptionSpec } from '../../src/cli/spec.js';
-import { messageOf } from '../../src/errors.js';
 import { fences, PAGES, prose, ROOT, shellCommands, textOf } from '../support/markdown.js';
 
 /** Arguments of kasm-db in a simple command: called by its name, or as an image. */

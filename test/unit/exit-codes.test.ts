@@ -1,9 +1,9 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { EXIT_CODES } from '../../src/app/errors.js';
 import { EXIT_CODE_HELP } from '../../src/cli/help/exit-codes.js';
 import { exitCodesMarkdown } from '../../src/cli/help/exit-codes-text.js';
-import { EXIT_CODES } from '../../src/errors.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const SOURCE = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })

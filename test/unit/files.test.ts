@@ -2,9 +2,9 @@ import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KasmDbError } from '../../src/errors.js';
-import { normalize } from '../../src/migrate/checksum.js';
-import { readMigrations, readSql, shippedMigrations } from '../../src/migrate/files.js';
+import { KasmDbError } from '../../src/app/errors.js';
+import { normalize } from '../../src/migrations/checksum.js';
+import { readMigrations, readSql, shippedMigrations } from '../../src/migrations/files.js';
 import { folder } from '../support/cli.js';
 
 const isRoot = process.getuid?.() === 0;

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { KasmDbError } from '../../src/errors.js';
-import type { Migration } from '../../src/migrate/files.js';
-import { refuseTransactionControl } from '../../src/migrate/guard.js';
-import { parseMigration } from '../../src/migrate/header.js';
+import { KasmDbError } from '../../src/app/errors.js';
+import { parseMigration } from '../../src/migrations/directives.js';
+import type { Migration } from '../../src/migrations/files.js';
+import { refuseTransactionControl } from '../../src/migrations/transaction-control.js';
 
 function guard(sql: string): KasmDbError | undefined {
   const path = 'migrations/0001_a.sql';

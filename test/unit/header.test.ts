@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { checksum } from '../../src/migrate/checksum.js';
-import { parseMigration } from '../../src/migrate/header.js';
+import { checksum } from '../../src/migrations/checksum.js';
+import { parseMigration } from '../../src/migrations/directives.js';
 
 const parse = (text: string, name = '0003_zones') => parseMigration(name, `migrations/${name}.sql`, text, false);
 

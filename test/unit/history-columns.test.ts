@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type HistoryColumns, historyOf } from '../../src/migrate/history-columns.js';
-import type { FullHistoryRow } from '../../src/migrate/state.js';
+import { type HistoryColumns, historyOf } from '../../src/history/history-columns.js';
+import type { FullHistoryRow } from '../../src/history/state.js';
 
 /** As the server puts them together: string_agg and json_agg. */
 function columnsOf(rows: readonly FullHistoryRow[], times: boolean): HistoryColumns {

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import { HolderWatch } from '../../src/migrate/lock-wait.js';
-import type { RunRow } from '../../src/migrate/state.js';
+import type { RunRow } from '../../src/history/state.js';
+import { HolderWatch } from '../../src/migrator/lock-wait.js';
 
 const RUN: RunRow = {
   runId: 'a',

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { fitJson, writeTerminationLog } from '../../src/report/output.js';
-import type { Result } from '../../src/report/result.js';
-import { resultJsonSchema, resultSchema } from '../../src/report/schema.js';
+import { fitJson, writeTerminationLog } from '../../src/output/output.js';
+import type { Result } from '../../src/output/result.js';
+import { resultJsonSchema, resultSchema } from '../../src/output/schema.js';
 import { folder } from '../support/cli.js';
 
 const base: Result = { command: 'migrate', outcome: 'failed', exitCode: 7, version: '1.2.3', durationMs: 12 };

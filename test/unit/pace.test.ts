@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { type Moment, nextPause } from '../../src/gate/pace.js';
-import { spread } from '../../src/time.js';
+import { spread } from '../../src/app/time.js';
+import { type Moment, nextPause } from '../../src/readiness/backoff.js';
 
 const calm: Moment = {
   looks: 1,

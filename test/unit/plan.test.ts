@@ -1,13 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { KasmDbError, type Outcome } from '../../src/errors.js';
-import { judge } from '../../src/gate/check.js';
-import type { Migration } from '../../src/migrate/files.js';
-import type { MigrationHeader } from '../../src/migrate/header.js';
-import { type DatabaseState, type HistoryRow, type Plan, plan } from '../../src/migrate/plan.js';
-import { planFor } from '../../src/migrate/run.js';
-import type { FullHistoryRow, Look } from '../../src/migrate/state.js';
-import { VERSION } from '../../src/version.js';
+import { KasmDbError, type Outcome } from '../../src/app/errors.js';
+import { VERSION } from '../../src/app/version.js';
+import type { FullHistoryRow, Look } from '../../src/history/state.js';
+import type { MigrationHeader } from '../../src/migrations/directives.js';
+import type { Migration } from '../../src/migrations/files.js';
+import { planFor } from '../../src/migrator/migrate.js';
+import { type DatabaseState, type HistoryRow, type Plan, plan } from '../../src/migrator/plan.js';
+import { judge } from '../../src/readiness/check.js';
 
 const OLDER = '0.0.1';
 const NEWER = '99.0.0';

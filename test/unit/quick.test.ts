@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { quickStatements } from '../../src/migrate/quick.js';
+import { quickStatements } from '../../src/migrator/quick.js';
 
 describe('quickStatements › counts the statements of a file that holds nothing but simple DDL', () => {
   it.each([

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { reporter } from '../../src/report/reporter.js';
-import type { Result } from '../../src/report/result.js';
-import * as streams from '../../src/report/streams.js';
+import { reporter } from '../../src/output/reporter.js';
+import type { Result } from '../../src/output/result.js';
+import * as streams from '../../src/output/streams.js';
 
 const ESC = '\u001b';
 const HOSTILE = `${ESC}]0;owned\u0007${ESC}[2J`;

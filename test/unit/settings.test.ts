@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { KasmDbError } from '../../src/app/errors.js';
 import { type ConnectionFlags, type Environment, resolveSettings } from '../../src/config/settings.js';
-import { KasmDbError } from '../../src/errors.js';
 import { folder } from '../support/cli.js';
 
 const resolve = (flags: ConnectionFlags, env: Environment = {}, direct = false) =>

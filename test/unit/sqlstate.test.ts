@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { EXIT_CODES, KasmDbError } from '../../src/errors.js';
+import { EXIT_CODES, KasmDbError } from '../../src/app/errors.js';
 import { isConnectionLost, sqlstateOf, toKasmDbError } from '../../src/postgres/sqlstate.js';
 
 /** As pg hands over an ErrorResponse of the server. */

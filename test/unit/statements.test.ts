@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { readSql } from '../../src/migrate/files.js';
+import { readSql } from '../../src/migrations/files.js';
 import { parseScript } from '../../src/postgres/parser.js';
 import { excerpt, lineAt, splitStatements } from '../../src/postgres/statements.js';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Progress, printable, style, table, wantsColor } from '../../src/report/terminal.js';
+import { Progress, printable, style, table, wantsColor } from '../../src/output/terminal.js';
 
 const ESC = '\u001b';
 

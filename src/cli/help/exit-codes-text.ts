@@ -1,5 +1,5 @@
 import type { Help } from 'commander';
-import type { Style } from '../../report/terminal.js';
+import type { Style } from '../../output/terminal.js';
 import type { ExitCode } from './exit-codes.js';
 
 /** For docs/TROUBLESHOOTING.md: a section for each code. */

@@ -1,9 +1,9 @@
 // Help and completion, in a file of their own beside the bundle: a check has no use for them.
 
 import { headers } from 'kasm-db:migrations';
+import { VERSION } from '../../app/version.js';
 import type { Answer } from '../../commands/command.js';
-import { type Style, style } from '../../report/terminal.js';
-import { VERSION } from '../../version.js';
+import { type Style, style } from '../../output/terminal.js';
 import { bashCompletion } from '../completion/bash.js';
 import { fishCompletion } from '../completion/fish.js';
 import { modelOf } from '../completion/model.js';

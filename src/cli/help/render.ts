@@ -1,6 +1,6 @@
 import type { Help } from 'commander';
-import { EXIT_CODES } from '../../errors.js';
-import type { Style } from '../../report/terminal.js';
+import { EXIT_CODES } from '../../app/errors.js';
+import type { Style } from '../../output/terminal.js';
 import type { CommandLine, CommandSpec, OptionSpec } from '../spec.js';
 import { EXAMPLES, type Example, FIRST_STEPS } from './examples.js';
 

@@ -1,0 +1,33 @@
+import type { ConnectionSettings } from '../config/settings.js';
+import type { Blocker } from '../postgres/blocker.js';
+import type { LockHolder } from '../postgres/lock-holder.js';
+import type { KasmDbError } from './errors.js';
+
+/** What a run tells while it works. Nothing of it decides anything. */
+export interface RunEvents {
+  /** Anything else worth a line. */
+  progress?(text: string): void;
+  retryConnect?(reason: KasmDbError): void;
+  waitForLock?(holder: LockHolder | undefined): void;
+  waitForTable?(migration: string, reason: KasmDbError): void;
+  /** Sessions that keep a migration from a lock, each time they are looked up. */
+  blocked?(migration: string, blockers: readonly Blocker[]): void;
+  migrationStarted?(name: string, index: number, total: number): void;
+  migrationDone?(name: string, ms: number): void;
+  migrationUndone?(name: string, ms: number): void;
+  statementDone?(name: string, done: number, total: number): void;
+  /** What a gate is waiting for; told once for each change. */
+  waiting?(text: string): void;
+  /** A gate has looked, and loaded all that it needs; now it waits. */
+  resting?(): void;
+  notice?(text: string): void;
+  warning?(text: string): void;
+}
+
+/** What every database command needs. */
+export interface Context {
+  /** Gives the connection settings; called for each attempt. */
+  resolve: () => ConnectionSettings;
+  signal: AbortSignal;
+  events: RunEvents;
+}

@@ -1,0 +1,45 @@
+import { randomUUID } from 'node:crypto';
+import { escapeLiteral } from 'pg';
+import { VERSION } from '../app/version.js';
+import { applicationName } from '../postgres/application-name.js';
+import type { RunRow } from './state.js';
+
+/** What a run writes about itself into kasm_db.run; as SQL text, so that it travels with the message that commits. */
+export interface RunLog {
+  id: string;
+  /** @param first migration to be run */
+  start(total: number, phase: 'migrate' | 'seed', first?: string): string;
+  progress(values: { current: string | null; done: number }): string;
+  finish(phase: Extract<RunRow['phase'], 'done'>): string;
+  /** The seed is in; in its own transaction. */
+  seeded(digest: string): string;
+  fail(message: string): string;
+}
+
+/** Long enough to recognise an error by, short enough to be read by every gate at every look. */
+const ERROR_LENGTH = 500;
+
+export function newRun(): RunLog {
+  const id = randomUUID();
+  const mine = `WHERE id = 1 AND run_id = '${id}'`;
+  return {
+    id,
+    start: (
+      total,
+      phase,
+      first,
+    ) => `INSERT INTO kasm_db.run (id, run_id, pid, application_name, client_addr, app_version, started_at, phase, current, done, total)
+VALUES (1, '${id}', pg_backend_pid(), ${escapeLiteral(applicationName())}, host(inet_client_addr()), ${escapeLiteral(VERSION)}, now(), '${phase}', ${first === undefined ? 'NULL' : escapeLiteral(first)}, 0, ${total})
+ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, pid = excluded.pid, application_name = excluded.application_name,
+  client_addr = excluded.client_addr, app_version = excluded.app_version, started_at = excluded.started_at, phase = excluded.phase,
+  current = excluded.current,
+  done = 0, total = excluded.total, error = NULL`,
+    progress: ({ current, done }) =>
+      `UPDATE kasm_db.run SET current = ${current === null ? 'NULL' : escapeLiteral(current)}, done = ${done} ${mine}`,
+    finish: (phase) => `UPDATE kasm_db.run SET phase = '${phase}', current = NULL, done = total ${mine}`,
+    seeded: (digest) =>
+      `UPDATE kasm_db.run SET phase = 'done', current = NULL, done = total, seed_digest = '${digest}' ${mine}`,
+    fail: (message) =>
+      `UPDATE kasm_db.run SET phase = 'failed', error = ${escapeLiteral(message.slice(0, ERROR_LENGTH))} ${mine}`,
+  };
+}

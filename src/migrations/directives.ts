@@ -1,0 +1,121 @@
+import { KasmDbError } from '../app/errors.js';
+import { parseDuration } from '../config/duration.js';
+import { checksum } from './checksum.js';
+
+/** What is known of a migration without running it. */
+export interface MigrationHeader {
+  /** File name without ending: `0003_zones_and_managers`. */
+  name: string;
+  /** Its first four digits. */
+  number: string;
+  /** SHA-256, hex. */
+  checksum: string;
+  /** false: run statement by statement, each on its own (`no-transaction`). */
+  transaction: boolean;
+  /** A build whose newest migration has a smaller number must not run on a database that has this one. */
+  minCompatible?: string;
+  /** How long one attempt may wait for a table lock, in milliseconds. */
+  lockTimeoutMs?: number;
+  /** May be applied after newer ones. */
+  outOfOrder: boolean;
+  hasDown: boolean;
+  /** Tables that it creates, to recognise a database that someone else has set up. */
+  creates: readonly string[];
+  /** The alembic_version it writes: the release of Kasm that the database then is. */
+  vendorVersion?: string;
+}
+
+const NONE: readonly string[] = [];
+
+/** What is written nearly as a directive would silently be a comment. */
+const NEARLY =
+  /^\s*--+\s*kasm[-_ ]?db\b\s*:?\s*(no[-_ ]?transaction|min[-_ ]?compatible|lock[-_ ]?timeout|out[-_ ]?of[-_ ]?order|lint[-_ ]?ignore)\b/i;
+const DIRECTIVE = /^\s*--\s*kasm-db:\s*(\S*)\s*(.*?)\s*$/;
+
+/**
+ * Reads the directives at the top of a migration, and what else of its text decides how it is planned.
+ * @param path for messages
+ * @throws KasmDbError usage, with file and line
+ */
+export function parseMigration(name: string, path: string, text: string, hasDown: boolean): MigrationHeader {
+  const header: MigrationHeader = {
+    name,
+    number: name.slice(0, 4),
+    checksum: checksum(text),
+    transaction: true,
+    outOfOrder: false,
+    hasDown,
+    creates: NONE,
+  };
+  // One glance instead of four: a history may be long, and few of its files have any of these.
+  if (/CREATE\s+TABLE|alembic_version|kasm/i.test(text)) readHeader(header, path, text);
+  return header;
+}
+
+function readHeader(header: MigrationHeader, path: string, text: string): void {
+  header.creates = [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?"?(\w+)"?/gim)].map(
+    (m) => m[1] as string,
+  );
+  const vendor = /^\s*(?:INSERT\s+INTO|UPDATE)\s+(?:public\.)?alembic_version\b[^;]*?'(\w+)'/im.exec(text);
+  if (vendor) header.vendorVersion = vendor[1] as string;
+
+  const fail = (line: number, message: string, hint: string): never => {
+    throw new KasmDbError('usage', `${path}:${line}: ${message}`, { file: path, line, migration: header.name, hint });
+  };
+  // Line by line is slow.
+  if (!/kasm/i.test(text)) return;
+  let top = true;
+  for (const [i, line] of text.split('\n').entries()) {
+    const directive = DIRECTIVE.exec(line);
+    // For `lint` alone, and about the statement below it.
+    if (directive?.[1] === 'lint-ignore') continue;
+    if (!directive && NEARLY.test(line))
+      fail(i + 1, `"${line.trim()}" is nearly a directive`, 'write it as "-- kasm-db: NAME", all in small letters');
+    if (directive) {
+      if (!top) fail(i + 1, 'a directive must stand above the first statement', 'move it to the top of the file');
+      applyDirective(header, directive[1] as string, directive[2] as string, (message, hint) =>
+        fail(i + 1, message, hint),
+      );
+    } else if (line.trim() !== '' && !line.trimStart().startsWith('--')) top = false;
+  }
+}
+
+function applyDirective(
+  header: MigrationHeader,
+  directive: string,
+  value: string,
+  fail: (message: string, hint: string) => never,
+): void {
+  const noValue = () => {
+    if (value) fail(`${directive} takes no value`, `write "-- kasm-db: ${directive}"`);
+  };
+  switch (directive) {
+    case 'no-transaction':
+      noValue();
+      header.transaction = false;
+      return;
+    case 'out-of-order':
+      noValue();
+      header.outOfOrder = true;
+      return;
+    case 'min-compatible':
+      if (!/^\d{4}$/.test(value))
+        fail(`min-compatible "${value}" is not a number NNNN`, 'write "-- kasm-db: min-compatible 0003"');
+      if (value > header.number)
+        fail(`min-compatible ${value} is newer than this migration`, 'it names an older migration, or this one');
+      header.minCompatible = value;
+      return;
+    case 'lock-timeout':
+      try {
+        header.lockTimeoutMs = parseDuration(value, 'lock-timeout');
+      } catch {
+        fail(`lock-timeout "${value}" is not a duration`, 'write "-- kasm-db: lock-timeout 2s"');
+      }
+      return;
+    default:
+      fail(
+        `unknown directive "${directive}"`,
+        'known are no-transaction, min-compatible NNNN, lock-timeout DURATION, out-of-order, lint-ignore RULE REASON',
+      );
+  }
+}

@@ -1,0 +1,189 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { KasmDbError, messageOf } from '../app/errors.js';
+import { normalize } from './checksum.js';
+import { type MigrationHeader, parseMigration } from './directives.js';
+
+export type { MigrationHeader } from './directives.js';
+
+/** A migration and the way to its SQL. */
+export interface Migration extends MigrationHeader {
+  /** The path as a user would open it. */
+  path: string;
+  sql(): Promise<string>;
+  downSql(): Promise<string | undefined>;
+  /** Of its down script, as a user would open it. */
+  downPath: string;
+}
+
+/**
+ * The way back of a migration, as a file that can be run.
+ * @throws KasmDbError usage when a directive in it is wrong
+ */
+export async function downOf(migration: Migration): Promise<Migration | undefined> {
+  const sql = await migration.downSql();
+  if (sql === undefined) return undefined;
+  const header = parseMigration(migration.name, migration.downPath, sql, false);
+  return { ...migration, ...header, hasDown: true, path: migration.downPath, sql: async () => sql };
+}
+
+const FILE_NAME = /^\d{4}_[A-Za-z0-9][A-Za-z0-9_-]*(?:\.down)?\.sql$/;
+const DOWN = '.down.sql';
+const UP = '.sql';
+
+/** Does one of them write alembic_version, so that it is worth looking at? */
+export function writesVendorVersion(migrations: readonly MigrationHeader[]): boolean {
+  return migrations.some((migration) => migration.vendorVersion !== undefined);
+}
+
+/** The migrations that ship with this build. Their SQL is only evaluated when it is asked for. */
+export async function shippedMigrations(): Promise<Migration[]> {
+  const { headers } = await import('kasm-db:migrations');
+  return headers.map((header) => ({
+    ...header,
+    path: `migrations/${header.name}.sql`,
+    downPath: `migrations/${header.name}.down.sql`,
+    sql: async () => (await import('kasm-db:migration-sql')).up[header.name] as string,
+    downSql: async () => (await import('kasm-db:migration-sql')).down[header.name],
+  }));
+}
+
+/**
+ * Reads and checks every migration of a folder, in the order of their names.
+ * @throws KasmDbError usage, naming the file and line
+ */
+export function readMigrations(folder: string): Migration[] {
+  const names: string[] = [];
+  const downs = new Set<string>();
+  for (const file of listFolder(folder)) {
+    if (file.endsWith(DOWN)) downs.add(file.slice(0, -DOWN.length));
+    else names.push(file.slice(0, -UP.length));
+  }
+  if (names.length === 0) {
+    throw new KasmDbError('usage', `${folder} holds no migration`, {
+      hint: 'name a folder with files NNNN_name.sql, or leave --migrations out to use the ones that ship with kasm-db',
+    });
+  }
+  names.sort();
+  // What join() does to the folder's own name is the same for each of thousands of files.
+  const start = join(folder, '_').slice(0, -1);
+  refuseWithoutUp(start, downs, names);
+  const migrations = names.map((name) => readMigration(start, name, downs.has(name)));
+  refuseSameNumber(migrations);
+  return migrations;
+}
+
+const noSql = async () => undefined;
+
+/** @param start of its paths */
+function readMigration(start: string, name: string, hasDown: boolean): Migration {
+  const path = `${start}${name}${UP}`;
+  const downPath = `${start}${name}${DOWN}`;
+  const text = readSql(path);
+  return {
+    ...parseMigration(name, path, text, hasDown),
+    path,
+    downPath,
+    sql: async () => text,
+    downSql: hasDown ? async () => readSql(downPath) : noSql,
+  };
+}
+
+/**
+ * Reads a file of SQL, in the way that costs least: a folder may have thousands. Only bytes can say what is wrong with one, or whether
+ * anything is: U+FFFD stands for what is no UTF-8, unless it stands in the file.
+ * @throws KasmDbError usage when it is unreadable, empty, no UTF-8 or holds a NUL
+ */
+export function readSql(path: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch {
+    return readStrictly(path);
+  }
+  const plain = text.startsWith('\ufeff') || /[\0\ufffd]/.test(text) ? '' : normalize(text);
+  return plain === '' ? readStrictly(path) : plain;
+}
+
+function readStrictly(path: string): string {
+  let bytes: Buffer;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, { file: path });
+  }
+  const nul = bytes.indexOf(0);
+  if (nul >= 0) {
+    throw new KasmDbError('usage', `${path} holds a NUL byte; it is no text`, { file: path, line: lineOf(bytes, nul) });
+  }
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new KasmDbError('usage', `${path} is not UTF-8`, { file: path, hint: 'convert it, for example with iconv' });
+  }
+  if (text.trim() === '') throw new KasmDbError('usage', `${path} is empty`, { file: path });
+  return normalize(text);
+}
+
+function lineOf(bytes: Buffer, offset: number): number {
+  let line = 1;
+  for (let i = 0; i < offset; i++) if (bytes[i] === 10) line++;
+  return line;
+}
+
+/** @returns the files of migrations and of their ways back; others that end like them are refused */
+function listFolder(folder: string): string[] {
+  let entries: string[];
+  try {
+    entries = readdirSync(folder);
+  } catch (error) {
+    throw new KasmDbError('usage', `cannot read the migrations folder ${folder} (${messageOf(error)})`, {
+      hint: 'correct --migrations',
+    });
+  }
+  const others: string[] = [];
+  const files = entries.filter((file) => FILE_NAME.test(file) || !others.push(file));
+  // Kubernetes mounts ConfigMaps with hidden helper folders (..data) beside the files.
+  const misnamed = others.filter((file) => /\.sql$/i.test(file) && !file.startsWith('.'));
+  const shouted = misnamed.find((file) => !file.endsWith('.sql'));
+  if (shouted) {
+    throw new KasmDbError('usage', `${join(folder, shouted)}: the ending is not .sql in small letters`, {
+      file: join(folder, shouted),
+      hint: 'rename it; a migration is called NNNN_name.sql',
+    });
+  }
+  const [first] = misnamed;
+  if (first) {
+    throw new KasmDbError('usage', `${join(folder, first)}: the name does not fit`, {
+      hint: 'a migration is called NNNN_name.sql, its way back NNNN_name.down.sql',
+      file: join(folder, first),
+    });
+  }
+  return files;
+}
+
+function refuseWithoutUp(start: string, downs: ReadonlySet<string>, names: readonly string[]): void {
+  if (downs.size === 0) return;
+  const ups = new Set(names);
+  for (const name of downs) {
+    if (!ups.has(name)) {
+      const path = start + name + DOWN;
+      throw new KasmDbError('usage', `${path} has no ${name}.sql beside it`, { file: path });
+    }
+  }
+}
+
+/** @param migrations in the order of their names */
+function refuseSameNumber(migrations: readonly Migration[]): void {
+  let before: Migration | undefined;
+  for (const migration of migrations) {
+    if (migration.number === before?.number) {
+      throw new KasmDbError('usage', `${before.path} and ${migration.path} have the same number`, {
+        file: migration.path,
+        hint: 'give one of them the next free number',
+      });
+    }
+    before = migration;
+  }
+}

@@ -1,0 +1,6 @@
+import { type KasmDbError, messageOf } from '../app/errors.js';
+import type { ErrorInfo } from './result.js';
+
+export function errorInfo(error: KasmDbError): ErrorInfo {
+  return { code: error.outcome, message: messageOf(error), ...error.details };
+}

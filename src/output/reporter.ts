@@ -1,0 +1,83 @@
+import type { RunEvents } from '../app/context.js';
+import { now } from '../app/time.js';
+import { formatMs } from '../config/duration.js';
+import { describeBlockers } from '../postgres/blocker.js';
+import { describeHolder } from '../postgres/lock-holder.js';
+import { writeTerminationLog } from './output.js';
+import type { Result } from './result.js';
+import { stderr, stdout } from './streams.js';
+import { Progress, printable, type Style, safe, safeJson, style, wantsColor } from './terminal.js';
+
+export interface Reporter {
+  events: RunEvents;
+  /** Prints the result: text or JSON on stdout, a failure's text on stderr. */
+  finish(result: Result, text?: (s: Style) => string): void;
+}
+
+/** No more notices than a person would read; a RAISE storm must not fill the log (TRAPS 27). */
+const MAX_NOTICES = 100;
+
+/** A run that waits says so this often, in milliseconds. */
+const WAIT_LOG_MS = 10_000;
+
+/** Writes what a command tells: progress to stderr, the result to stdout. */
+export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: boolean; color?: boolean }): Reporter {
+  const err = style(wantsColor(stderr, options.color !== false));
+  const progress = new Progress(stderr, err, options.quiet === true);
+  let notices = 0;
+  const waits = new Map<string, number>();
+  /** A line of one kind, unless one was written a moment ago. */
+  const seldom = (kind: string, text: () => string) => {
+    if (now() - (waits.get(kind) ?? Number.NEGATIVE_INFINITY) < WAIT_LOG_MS) return;
+    waits.set(kind, now());
+    progress.log(text());
+  };
+  const events: RunEvents = {
+    progress: (text) => progress.log(text),
+    retryConnect: (reason) => progress.log(`waiting for the database: ${printable(reason.message)}`),
+    waitForLock: (holder) =>
+      seldom('lock', () => `waiting for the migration lock: ${printable(describeHolder(holder))}`),
+    waitForTable: (name, reason) =>
+      seldom('table', () => `${name} gives way and tries again: ${printable(reason.message)}`),
+    blocked: (name, blockers) =>
+      seldom('blocked', () => `${name} waits for a lock: ${printable(describeBlockers(blockers))}`),
+    migrationStarted: (name, i, total) => progress.busy(`${name} (${i + 1} of ${total})`),
+    migrationDone: (name, ms) => progress.log(`${err.green('applied')} ${name} ${err.dim(formatMs(ms))}`),
+    migrationUndone: (name, ms) => progress.log(`${err.green('rolled back')} ${name} ${err.dim(formatMs(ms))}`),
+    statementDone: (name, done, total) => progress.busy(`${name}: statement ${done} of ${total} done`),
+    waiting: (text) => progress.log(`waiting: ${printable(text)}`),
+    warning: (text) => progress.log(`${err.yellow('warning:')} ${printable(text)}`),
+    notice: (text) => {
+      if (options.verbose && ++notices <= MAX_NOTICES)
+        progress.log(`notice: ${printable(text)}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
+    },
+  };
+  return {
+    events,
+    finish(result, text) {
+      progress.clear();
+      const log = process.env.KASM_DB_TERMINATION_LOG;
+      const warning = log ? writeTerminationLog(log, result) : undefined;
+      if (warning) progress.log(`${err.yellow('warning:')} ${warning}`);
+      const out = style(wantsColor(stdout, options.color !== false));
+      if (options.json) stdout.write(`${safeJson(result)}\n`);
+      else if (!result.error && text) stdout.write(`${safe(text(out), out)}\n`);
+      if (result.error) stderr.write(`${safe(failureText(result, err), err)}\n`);
+      if (result.outcome === 'internal' && text) stderr.write(`${safe(text(err), err)}\n`);
+    },
+  };
+}
+
+function failureText({ error, outcome, exitCode }: Result, s: Style): string {
+  if (!error) return '';
+  const lines = [`${s.red(`${outcome}:`)} ${printable(error.message)}`];
+  if (error.statement)
+    lines.push(
+      ...printable(error.statement)
+        .split('\n')
+        .map((line) => `  ${s.dim('|')} ${line}`),
+    );
+  if (error.hint) lines.push(`${s.bold('next:')} ${printable(error.hint)}`);
+  lines.push(s.dim(`exit code ${exitCode} (${outcome})`));
+  return lines.join('\n');
+}

@@ -1,0 +1,121 @@
+import type { Outcome } from '../app/errors.js';
+import type { Blocker } from '../postgres/blocker.js';
+import type { LockHolder } from '../postgres/lock-holder.js';
+
+/** What every command answers, and what `--json` prints; result.schema.json is made from src/output/schema.ts, which must agree. */
+export interface Result {
+  command: string;
+  outcome: Outcome;
+  exitCode: number;
+  /** Of kasm-db. */
+  version: string;
+  database?: DatabaseInfo;
+  target?: string;
+  current?: string;
+  applied?: { name: string; ms: number }[];
+  pending?: string[];
+  /** Of `rollback`: what was undone, last applied first. */
+  rolledBack?: { name: string; ms: number }[];
+  /** Of `rollback --dry-run`. */
+  toRollBack?: string[];
+  /** Of `repair`: what was changed. */
+  repairs?: { what: 'applied' | 'pending' | 'checksum' | 'index'; name: string; text: string }[];
+  unknown?: string[];
+  changed?: string[];
+  /** `holder` of the migration lock; `blockers` of a table that a migration has to change. */
+  lock?: { waitedMs: number; holder?: LockHolder; blockers?: Blocker[] };
+  run?: RunInfo;
+  seed?: SeedInfo;
+  /** Of `doctor`. */
+  checks?: CheckLine[];
+  /** Of `verify` and `adopt`. */
+  differences?: DifferenceInfo[];
+  /** Differences that were accepted when the database was adopted. */
+  accepted?: DifferenceInfo[];
+  /** Of `adopt --add-missing`: ids of the indexes that were made. */
+  added?: string[];
+  /** Of `verify --fix-sql`. */
+  fixSql?: string;
+  /** Of `lint`. */
+  findings?: { rule: string; file: string; line: number; message: string; why: string; safe: string }[];
+  /** Of `plan`: table locks by statement. */
+  locks?: {
+    migration: string;
+    line: number;
+    statement: string;
+    table: string;
+    mode: string;
+    rewrite: 'no' | 'yes' | 'maybe';
+    fresh?: true;
+  }[];
+  /** Of `docs` without --out. */
+  page?: string;
+  /** Of `plan --sql`. */
+  sql?: { migration: string; file: string; sql: string }[];
+  warnings?: string[];
+  durationMs: number;
+  error?: ErrorInfo;
+}
+
+export interface DatabaseInfo {
+  host: string;
+  port: number;
+  name: string;
+  user: string;
+  serverVersion?: string;
+  connection?: 'direct' | 'pooled';
+}
+
+export interface RunInfo {
+  phase: 'migrate' | 'seed' | 'done' | 'failed' | 'died';
+  startedAt: string;
+  by: string;
+  current?: string;
+  done: number;
+  total: number;
+  error?: string;
+}
+
+export interface ErrorInfo {
+  code: Outcome;
+  message: string;
+  hint?: string;
+  sqlstate?: string;
+  migration?: string;
+  file?: string;
+  line?: number;
+  statement?: string;
+}
+
+export interface SeedInfo {
+  /** Rows. */
+  inserted: number;
+  updated: number;
+  unchanged: number;
+  /** Rows that someone has changed or deleted, and that stay so. */
+  kept: number;
+  credentials: { key: string; action: 'set' | 'unchanged' | 'changed' | 'kept' | 'rotated' | 'absent' }[];
+}
+
+/** One way in which a database differs from what is expected. */
+export interface DifferenceInfo {
+  change: 'missing' | 'extra' | 'changed';
+  /** `column public.users.email` */
+  object: string;
+  /** Table or view under which it is reported. */
+  group: string;
+  /** Of a changed object: what differs in it, such as `type`. */
+  property?: string;
+  /** Left out: it has no such property (no default, for example). */
+  expected?: string;
+  actual?: string;
+}
+
+export interface CheckLine {
+  name: string;
+  state: 'ok' | 'warning' | 'failed';
+  text: string;
+  fix?: string;
+  /** The outcome that `migrate` would have. */
+  code?: Outcome;
+}

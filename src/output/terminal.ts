@@ -1,0 +1,105 @@
+import { now } from '../app/time.js';
+import { formatMs } from '../config/duration.js';
+import type { Sink } from './streams.js';
+
+/** What a message may look like on this stream. */
+export interface Style {
+  colored: boolean;
+  bold(text: string): string;
+  dim(text: string): string;
+  red(text: string): string;
+  green(text: string): string;
+  yellow(text: string): string;
+}
+
+const paint = (code: number) => (text: string) => `\u001b[${code}m${text}\u001b[0m`;
+const plain = (text: string) => text;
+
+export function style(colored: boolean): Style {
+  return colored
+    ? { colored, bold: paint(1), dim: paint(2), red: paint(31), green: paint(32), yellow: paint(33) }
+    : { colored, bold: plain, dim: plain, red: plain, green: plain, yellow: plain };
+}
+
+/** Colours only on a terminal or with FORCE_COLOR (as in CI logs), and never against NO_COLOR (no-color.org) or --no-color. */
+export function wantsColor(stream: Pick<Sink, 'isTTY'>, flag: boolean): boolean {
+  const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
+  if (!flag || NO_COLOR) return false;
+  return FORCE_COLOR ? !['0', 'false'].includes(FORCE_COLOR) : stream.isTTY && TERM !== 'dumb';
+}
+
+/** Text from a server or a file, safe to print: no control characters that a terminal would obey, none that turn its direction. */
+export function printable(text: string): string {
+  return text.replace(OBEYED, '\ufffd');
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point.
+const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+
+/** The last look at what is printed: only our own colours get through, whoever forgot `printable`. */
+export function safe(text: string, { colored }: Style): string {
+  if (!colored) return printable(text);
+  return text
+    .split(OWN_COLOR)
+    .map((part, i) => (i % 2 === 0 ? printable(part) : part))
+    .join('');
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the codes of `style`.
+const OWN_COLOR = /(\u001b\[(?:0|1|2|31|32|33)m)/;
+
+/** JSON of one line; what a terminal would obey is written as an escape. */
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(OBEYED, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** Rows as aligned columns. */
+export function table(header: string[], rows: string[][], s: Style): string {
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)));
+  const line = (cells: string[]) =>
+    cells
+      .map((cell, i) => (i === cells.length - 1 ? printable(cell) : printable(cell).padEnd(widths[i] as number)))
+      .join('  ')
+      .trimEnd();
+  return [s.dim(line(header)), ...rows.map(line)].join('\n');
+}
+
+/** Progress of a run on stderr: a line that is written over on a terminal, else a line an event. */
+export class Progress {
+  private timer: NodeJS.Timeout | undefined;
+  private shown = false;
+
+  constructor(
+    private readonly stream: Sink,
+    private readonly s: Style,
+    private readonly quiet: boolean,
+  ) {}
+
+  /** A line that stays. @param text with whatever comes from elsewhere made `printable` */
+  log(text: string): void {
+    if (this.quiet) return;
+    this.clear();
+    this.stream.write(`${safe(text, this.s)}\n`);
+  }
+
+  /** What is being done now, with the time it takes so far. */
+  busy(text: string): void {
+    if (this.quiet || !this.stream.isTTY) return;
+    this.clear();
+    const started = now();
+    const draw = () => {
+      const line = `${printable(text)} ${this.s.dim(formatMs(now() - started))}`;
+      this.stream.write(`\r\u001b[K${line}`);
+      this.shown = true;
+    };
+    draw();
+    this.timer = setInterval(draw, 100);
+    this.timer.unref();
+  }
+
+  clear(): void {
+    clearInterval(this.timer);
+    if (this.shown) this.stream.write('\r\u001b[K');
+    this.shown = false;
+  }
+}

@@ -1,0 +1,88 @@
+import type { Context } from '../app/context.js';
+import { KasmDbError } from '../app/errors.js';
+import { VERSION } from '../app/version.js';
+import { look } from '../history/look.js';
+import type { LookOptions } from '../history/look-context.js';
+import type { Look } from '../history/state.js';
+import type { Migration } from '../migrations/files.js';
+import { isNewer, type Plan, plan } from '../migrator/plan.js';
+import { connect } from '../postgres/connect.js';
+import { disconnect } from '../postgres/query.js';
+import { pendingHint, pendingText } from './pending-state.js';
+
+/** What `check --seed` asks for. */
+export interface ExpectedSeed {
+  /** Of one's own documents; undefined: whichever. */
+  digest?: string;
+}
+
+export interface Verdict {
+  look: Look;
+  plan: Plan<Migration>;
+  warnings: string[];
+}
+
+/** What one look of a check asks, besides history and run row. */
+export interface CheckRequest extends Pick<LookOptions, 'vendor' | 'lock' | 'sessions' | 'absent'> {
+  /** It has a rhythm of its own: one attempt to connect. */
+  gate: boolean;
+  seed?: ExpectedSeed | undefined;
+}
+
+/**
+ * One look: is everything that this build needs applied? Never writes and never takes the migration lock.
+ * @throws KasmDbError pending, integrity, unreachable, environment
+ */
+export async function checkOnce(ctx: Context, migrations: Migration[], request: CheckRequest): Promise<Verdict> {
+  const client = await connect(ctx.resolve, {
+    signal: ctx.signal,
+    once: request.gate,
+    fast: true,
+    onRetry: ctx.events.retryConnect,
+  });
+  let state: Look;
+  try {
+    state = await look(client, { ...request, expected: migrations.length });
+  } finally {
+    void disconnect(client);
+  }
+  return judge(migrations, state, request.seed);
+}
+
+/** Decides from one look; pure. @throws KasmDbError pending, integrity */
+export function judge(migrations: Migration[], state: Look, seed?: ExpectedSeed): Verdict {
+  const planned = plan(migrations, state, { appVersion: VERSION });
+  const warnings = [...planned.warnings];
+  for (const problem of planned.problems) {
+    // Kasm's own upgrade came later than kasm-db's work: all that this build needs is there.
+    if (problem.kind === 'vendor-upgraded') warnings.push(problem.message);
+    else {
+      throw new KasmDbError('integrity', problem.message, {
+        hint: problem.hint,
+        ...(problem.migration ? { migration: problem.migration } : {}),
+      });
+    }
+  }
+  if (planned.pending.length > 0) throw new PendingError(migrations.length, state, planned);
+  if (seed && !planned.ahead && !isSeeded(seed, state.run?.seedDigest))
+    throw new PendingError(migrations.length, state, planned);
+  return { look: state, plan: planned, warnings };
+}
+
+/** kasm_db.run.seed_digest is VERSION:DIGEST of the last seed. */
+function isSeeded({ digest }: ExpectedSeed, found: string | null | undefined): boolean {
+  const [version = '', seeded] = (found ?? '').split(':');
+  if (!found || isNewer(VERSION, version)) return false;
+  return digest === undefined || digest === seeded || isNewer(version, VERSION);
+}
+
+/** `check` says "not yet": how far it is, and what the migrator is doing. */
+export class PendingError extends KasmDbError {
+  constructor(
+    total: number,
+    readonly look: Look,
+    readonly plan: Plan<Migration>,
+  ) {
+    super('pending', pendingText(total, look, plan), { hint: pendingHint(look, plan) });
+  }
+}

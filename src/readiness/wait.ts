@@ -1,0 +1,191 @@
+import type { Context } from '../app/context.js';
+import { isKasmDbError, KasmDbError } from '../app/errors.js';
+import { now, sleep, spread } from '../app/time.js';
+import { formatMs } from '../config/duration.js';
+import { wantsRedis } from '../config/redis.js';
+import type { Environment } from '../config/settings.js';
+import { isAtWork, type Look } from '../history/state.js';
+import type { Migration } from '../migrations/files.js';
+import { type Moment, nextPause } from './backoff.js';
+import { type CheckRequest, checkOnce, type ExpectedSeed, PendingError, type Verdict } from './check.js';
+import type { Bell } from './notifier.js';
+import { pendingState } from './pending-state.js';
+
+export interface WaitOptions {
+  /** How long to wait, in milliseconds. */
+  waitMs: number;
+  seed?: ExpectedSeed | undefined;
+  /** Give up as soon as the migrator has failed. */
+  failFast: boolean;
+  env: Environment;
+}
+
+/** After a ring hundreds of gates want to look, and a server of two cores answers some 300 a second: each of them gets its time. */
+const LOOK_MS = 3.4;
+/** Through a pooler, which logs nobody in anew. */
+const POOLED_LOOK_MS = 1;
+/** Where the ring doesn't say how many there are. */
+const FEW = 50;
+/** What a ring says is never believed further than this, in milliseconds. */
+const LONGEST_WINDOW_MS = 14_000;
+/** Redis gets this long to take the subscription before the gate goes on without it. */
+const SUBSCRIBE_MS = 1000;
+
+/**
+ * Looks again and again until the answer is yes or the time is up. Each look is a connection of its own; nothing is held in between.
+ * @throws KasmDbError as checkOnce; integrity and environment at once, since waiting does not cure them
+ */
+export async function waitUntilReady(ctx: Context, migrations: Migration[], options: WaitOptions): Promise<Verdict> {
+  const started = now();
+  const rate = new SessionRate();
+  let bell: Bell | undefined;
+  let said = '';
+  let pause = 0;
+  let rung = false;
+  let wasDead = false;
+  let asks = asksAfter(undefined);
+  let seen: Look | undefined;
+  let unheard = false;
+  try {
+    for (let looks = 1; ; looks++) {
+      const began = now();
+      let error: KasmDbError;
+      try {
+        return await checkOnce(ctx, migrations, { ...asks, vendor: false, gate: true, seed: options.seed });
+      } catch (caught) {
+        if (!isKasmDbError(caught) || !waitingHelps(caught)) throw caught;
+        error = caught;
+      }
+      const lookMs = now() - began;
+      if (options.failFast && error instanceof PendingError && error.look.run?.phase === 'failed') throw error;
+      const text = `${error.message} (${error.details.hint})`;
+      // Behind a pooler the lock is free for a moment between two migrations: only who is dead twice is dead.
+      const dead = error instanceof PendingError && pendingState(error.look, error.plan) === 'died';
+      if (text !== said && (!dead || wasDead)) {
+        ctx.events.waiting?.(text);
+        said = text;
+      }
+      wasDead = dead;
+      const opening = bell === undefined;
+      bell ??= await openBell(ctx, options.env);
+      if (looks === 1) ctx.events.resting?.();
+      // A ring between that look and the subscription was not heard; it can only have come from a run that was at work (and may have let
+      // the lock go since the row was read), or not seen.
+      if (opening) unheard = !(error instanceof PendingError) || isAtWork(error.look.run);
+      else if (error instanceof PendingError) unheard = false;
+      if (error instanceof PendingError) {
+        rung = false;
+        seen = { ...error.look, databaseOid: error.look.databaseOid ?? seen?.databaseOid };
+      }
+      pause = nextPause(momentOf(error, { looks, pause, lookMs, bell: bell?.listening ?? false, unheard, rung, rate }));
+      const left = options.waitMs - (now() - started);
+      if (left <= 0) {
+        throw new KasmDbError(error.outcome, `${error.message}; gave up after ${formatMs(options.waitMs)}`, {
+          ...error.details,
+          cause: error,
+        });
+      }
+      const each = seen?.pooled ? POOLED_LOOK_MS : LOOK_MS;
+      rung = (await rest(Math.min(spread(pause), left), left, each, bell, ctx.signal)) || rung;
+      // Whoever rang has written a history.
+      asks = asksAfter(rung ? undefined : seen);
+    }
+  } finally {
+    bell?.close();
+  }
+}
+
+type Asks = Pick<CheckRequest, 'lock' | 'sessions' | 'absent'>;
+
+/** Most first looks find all done, as do those after a ring: what only the pace depends on is asked from the second on. */
+function asksAfter(seen: Look | undefined): Asks {
+  if (!seen) return { lock: 'if-working', sessions: 'if-absent' };
+  const { history, run, databaseOid, sessions } = seen;
+  return {
+    absent: history === undefined,
+    lock: isAtWork(run) ? 'at-once' : 'if-working',
+    // None at all: it is another database of that name now.
+    sessions: databaseOid === undefined || sessions === 0 ? true : { databaseOid },
+  };
+}
+
+/**
+ * @param left of the whole wait, in milliseconds
+ * @param each who heard the bell gets so long for its look, in milliseconds
+ * @returns true when the bell rang meanwhile
+ */
+async function rest(
+  ms: number,
+  left: number,
+  each: number,
+  bell: Bell | undefined,
+  signal: AbortSignal,
+): Promise<boolean> {
+  if (!bell) {
+    await sleep(ms, signal);
+    return false;
+  }
+  const began = now();
+  const ring = await bell.wait(ms, signal);
+  if (ring) {
+    const window = Math.min((ring.listeners ?? FEW) * each, LONGEST_WINDOW_MS, left - (now() - began));
+    await sleep(Math.random() * window, signal);
+  }
+  return ring !== undefined;
+}
+
+/** ioredis is loaded only where Redis is configured, and only once there is something to wait for. */
+async function openBell(ctx: Context, env: Environment): Promise<Bell | undefined> {
+  if (!wantsRedis(env)) return undefined;
+  const { listen } = await import('./notifier.js');
+  const bell = listen(env, ctx.resolve().dbname, (text) => ctx.events.warning?.(text));
+  await bell.opened(SUBSCRIBE_MS);
+  return bell;
+}
+
+function momentOf(
+  error: KasmDbError,
+  wait: Pick<Moment, 'looks' | 'lookMs' | 'bell' | 'unheard' | 'rung'> & { pause: number; rate: SessionRate },
+): Moment {
+  const pending = error instanceof PendingError ? error : undefined;
+  const crowded = error.details.sqlstate === '53300';
+  const { run } = pending?.look ?? {};
+  return {
+    looks: wait.looks,
+    lastPauseMs: wait.pause,
+    lookMs: wait.lookMs,
+    unreachable: error.outcome === 'unreachable' && !crowded,
+    crowded,
+    nearEnd: isWorking(error) && run !== undefined && (run.phase === 'seed' || run.done * 2 >= run.total),
+    bell: wait.bell,
+    unheard: wait.unheard,
+    rung: wait.rung,
+    sessionRate: wait.rate.next(pending?.look.sessions),
+  };
+}
+
+/** A run is at work, as far as the last look could tell. */
+function isWorking(error: KasmDbError): boolean {
+  return error instanceof PendingError && ['migrating', 'seeding'].includes(pendingState(error.look, error.plan));
+}
+
+/** Sessions a second between two looks. */
+class SessionRate {
+  private last: { at: number; sessions: number } | undefined;
+
+  next(sessions: number | undefined): number | undefined {
+    if (sessions === undefined) return undefined;
+    const at = now();
+    const last = this.last;
+    if (last && at - last.at < MIN_INTERVAL_MS) return undefined;
+    this.last = { at, sessions };
+    return last ? ((sessions - last.sessions) * 1000) / (at - last.at) : undefined;
+  }
+}
+
+/** The server writes its counters at most once a second. */
+const MIN_INTERVAL_MS = 1500;
+
+function waitingHelps(error: KasmDbError): boolean {
+  return error.outcome === 'pending' || error.outcome === 'unreachable' || error.outcome === 'locked';
+}

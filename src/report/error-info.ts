@@ -1,6 +1,0 @@
-import { type KasmDbError, messageOf } from '../errors.js';
-import type { ErrorInfo } from './result.js';
-
-export function errorInfo(error: KasmDbError): ErrorInfo {
-  return { code: error.outcome, message: messageOf(error), ...error.details };
-}
