@@ -27,7 +27,7 @@ describe('src › nothing of it runs text as a program', () => {
 
   it('child processes are the private server’s programs alone', () => {
     expect(found(/child_process/).map((line) => line.split(':')[0])).toEqual(
-      expect.arrayContaining(['postgres/server-process.ts']),
+      expect.arrayContaining(['embedded/server-process.ts']),
     );
     expect(
       found(/child_process/).filter((line) => !/^postgres\/(server-process|embedded(-binaries)?)\.ts/.test(line)),
