@@ -22,24 +22,29 @@ export interface ServerInfo {
 /** Every password in the tests begins so; the end of the run looks for it in everything that kasm-db printed. */
 export const SECRET_MARK = 's3cr3t-';
 
-/** Builds kasm-db, installs and starts PostgreSQL 13 to 18; ends them by PID. */
+/**
+ * Builds kasm-db, installs and starts PostgreSQL 13 to 18; ends them by PID. KASM_DB_TEST_SERVERS names the file that
+ * `npm run test:servers` has written: then those that it keeps running are used.
+ */
 export default async function setup(project: TestProject) {
   const root = project.config.root;
   execFileSync(process.execPath, ['scripts/build.mjs', '--no-types'], {
     cwd: root,
     stdio: ['ignore', 'ignore', 'inherit'],
   });
-  installServers(root);
+  const shared = process.env.KASM_DB_TEST_SERVERS;
+  if (!shared) installServers(root);
   const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kasm-db-test-'));
   const running: RunningServer[] = [];
   // Two at a time, for two cores.
-  for (let i = 0; i < VERSIONS.length; i += 2) {
+  for (let i = 0; i < VERSIONS.length && !shared; i += 2) {
     running.push(...(await Promise.all(VERSIONS.slice(i, i + 2).map((version) => startTestServer(version, scratch)))));
   }
   const outputLog = join(scratch, 'outputs.log');
   writeFileSync(outputLog, '');
   project.provide('outputLog', outputLog);
-  project.provide('servers', Object.fromEntries(running.map(({ info }) => [info.version, info])));
+  const servers: ServerInfo[] = shared ? JSON.parse(readFileSync(shared, 'utf8')) : running.map(({ info }) => info);
+  project.provide('servers', Object.fromEntries(servers.map((info) => [info.version, info])));
 
   return async () => {
     await Promise.all(running.map((server) => server.stop()));

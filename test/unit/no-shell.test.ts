@@ -30,7 +30,7 @@ describe('src › nothing of it runs text as a program', () => {
       expect.arrayContaining(['embedded/server-process.ts']),
     );
     expect(
-      found(/child_process/).filter((line) => !/^postgres\/(server-process|embedded(-binaries)?)\.ts/.test(line)),
+      found(/child_process/).filter((line) => !/^embedded\/(server-process|embedded|binaries)\.ts/.test(line)),
     ).toEqual([]);
   });
 });
