@@ -5,7 +5,7 @@ import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { build } from 'esbuild';
-import { common, lightCrypto, version } from './bundle.mjs';
+import { common, version } from './bundle.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const OUT = join(ROOT, 'dist-exe');
@@ -36,59 +36,6 @@ function bunFor(os, cpu) {
   return program;
 }
 
-/**
- * Modules of Node that a check only mentions, loaded when one of their functions is called: a third of its start in Bun. Only for these
- * importers, which use these functions and nothing else of them.
- */
-const LAZY = {
-  util: ['deprecate', 'stripVTControlCharacters'],
-  'util/types': ['isDate'],
-  crypto: ['randomUUID', 'X509Certificate'],
-  dns: ['lookup'],
-  net: ['isIP'],
-};
-const late = (path, name) => `(...args) => process.getBuiltinModule('node:${path}').${name}(...args)`;
-/** Not plain functions: one is called while its importer loads and matters only later, one is a class. */
-const LATE = {
-  deprecate: (path) =>
-    `export const deprecate = (...what) => { let f; return (...args) => (f ??= (${late(path, 'deprecate')})(...what))(...args); };`,
-  X509Certificate: (path) =>
-    `export const X509Certificate = new Proxy(class {}, { construct: (_, args) => new (process.getBuiltinModule('node:${path}').X509Certificate)(...args) });`,
-};
-const lazyBuiltins = {
-  name: 'lazy-builtins',
-  setup(build) {
-    build.onResolve({ filter: /^(node:)?(util|util\/types|crypto|dns|net)$/ }, ({ importer, path }) =>
-      (path.endsWith('net')
-        ? /\/src\/config\/tls-name/
-        : /\/node_modules\/(pg|commander)\/|\/src\/(migrate\/|config\/tls-name)/
-      ).test(importer)
-        ? { path: path.replace('node:', ''), namespace: 'lazy' }
-        : undefined,
-    );
-    build.onLoad({ filter: /.*/, namespace: 'lazy' }, ({ path }) => ({
-      contents: LAZY[path]
-        .map((name) => LATE[name]?.(path) ?? `export const ${name} = ${late(path, name)};`)
-        .join('\n'),
-    }));
-  },
-};
-/** Files that have a twin for the executable beside them, on what Bun has built in. */
-const onBun = {
-  name: 'on-bun',
-  setup(build) {
-    build.onResolve({ filter: /^\.\/(socket|sha256)\.js$/ }, ({ path, resolveDir }) =>
-      resolveDir.startsWith(join(ROOT, 'src')) ? { path: join(resolveDir, path.replace('.js', '-bun.ts')) } : undefined,
-    );
-  },
-};
-const plugins = [
-  ...common.plugins.filter(({ name }) => name !== 'pg-without-web-crypto'),
-  lightCrypto('src/postgres/pg-crypto-bun.ts'),
-  onBun,
-  lazyBuiltins,
-];
-
 const cpus = process.argv.slice(2).length > 0 ? process.argv.slice(2) : [process.arch];
 for (const cpu of cpus) if (!(cpu in CPUS)) throw new Error(`no executable for ${cpu}; there are ${Object.keys(CPUS)}`);
 
@@ -100,7 +47,6 @@ process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 // looked at, where a single file would load the modules of every command at its start.
 await build({
   ...common,
-  plugins,
   entryPoints: [join(ROOT, 'src/main.ts')],
   outdir: work,
   outExtension: { '.js': '.mjs' },

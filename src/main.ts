@@ -1,4 +1,4 @@
-import { isKasmDbError, KasmDbError, messageOf } from './app/errors.js';
+import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from './app/errors.js';
 import { abortOnSignals } from './app/signals.js';
 import { now } from './app/time.js';
 import { VERSION } from './app/version.js';
@@ -10,6 +10,8 @@ import { reporter } from './output/reporter.js';
 import type { Result } from './output/result.js';
 
 const argv = process.argv.slice(2);
+/** Nobody may take a process that ended too early for one that did its work: it becomes 0 only where its result has been printed. */
+process.exitCode = EXIT_CODES.internal;
 const started = now();
 const signal = abortOnSignals();
 
@@ -48,6 +50,20 @@ function refused(error: unknown): number {
   reporter({ json: argv.includes('--json'), color: !argv.includes('--no-color') }).finish(result, stack);
   return known.exitCode;
 }
+
+// Nothing is left that could wake the work up again, and its result was never printed.
+process.once('beforeExit', () => {
+  const error = new KasmDbError(
+    'internal',
+    'the event loop ran empty before the work was done; what was committed is not known',
+    {
+      hint: 'run the same command again: it finds out; then please report this as a bug in kasm-db',
+    },
+  );
+  process.exit(refused(error));
+});
+
+process.once('uncaughtException', (error) => process.exit(refused(error)));
 
 // Open handles (a server that answers nothing, a kept-alive socket) must not keep the process: the work is done, and all is written.
 main()

@@ -1,8 +1,8 @@
-import { sha256 } from './sha256.js';
+import { hash } from 'node:crypto';
 
 /** SHA-256 (hex) of the text as editors may not change it: without BOM, with LF, without blank space at its end (TRAPS 16). */
 export function checksum(text: string): string {
-  return sha256(normalize(text));
+  return hash('sha256', normalize(text));
 }
 
 export function normalize(text: string): string {

@@ -62,7 +62,7 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
   const watch = new HolderWatch();
   let holder: LockHolder | undefined;
   for (let tries = 0; ; tries++) {
-    const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect, fast: true });
+    const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
     client.on('notice', (notice) => ctx.events.notice?.(notice.message ?? ''));
     const forget = cutAfterAbort(client, ctx.signal);
     let failed = false;

@@ -1,4 +1,3 @@
-import type { Duplex } from 'node:stream';
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { isKasmDbError, type KasmDbError } from '../app/errors.js';
@@ -11,7 +10,6 @@ import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
 import { asUnreachable, combine, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
 import { type Announced, mismatch } from './session-attrs.js';
-import { fastSocket } from './socket.js';
 import { isServerError } from './sqlstate.js';
 
 export type Client = pg.Client & {
@@ -28,8 +26,6 @@ export interface ConnectOptions {
   onRetry?: ((reason: KasmDbError) => void) | undefined;
   /** One attempt only, without retry (the gate has its own rhythm). */
   once?: boolean | undefined;
-  /** Without TLS: on the socket that is there soonest. */
-  fast?: boolean | undefined;
 }
 
 /** A single attempt never waits longer than this for a host that answers nothing. */
@@ -100,7 +96,7 @@ async function tryHost(
   host: string,
   port: number,
   left: number,
-  { signal, fast }: ConnectOptions,
+  { signal }: ConnectOptions,
 ): Promise<Client | Refusal> {
   let first: unknown;
   let unusable: unknown;
@@ -108,8 +104,7 @@ async function tryHost(
     const progress = { handshake: false };
     try {
       const options = tls === false ? false : tls();
-      const stream = fast && !options ? fastSocket() : undefined;
-      const client = await attempt(settings, host, port, options, Math.min(left, ATTEMPT_MS), progress, signal, stream);
+      const client = await attempt(settings, host, port, options, Math.min(left, ATTEMPT_MS), progress, signal);
       const wrong = await isWrongKind(client, settings, signal);
       return wrong === undefined ? client : wrongKind(settings, host, port, wrong);
     } catch (error) {
@@ -154,7 +149,6 @@ function attempt(
   timeoutMs: number,
   progress: { handshake: boolean },
   signal?: AbortSignal,
-  stream?: Duplex,
 ): Promise<Client> {
   const binding = new ChannelBindingGuard(settings, host, port, tls !== false);
   const client = new pg.Client({
@@ -166,7 +160,6 @@ function attempt(
       binding.beforePassword();
       return passwordFor(settings, host, port);
     },
-    ...(stream ? { stream: () => stream } : {}),
     ssl: tls,
     sslnegotiation: 'postgres',
     // pg then takes SCRAM-SHA-256-PLUS where it is offered, and says so where it is not, as libpq does: nobody can talk us down.

@@ -37,7 +37,6 @@ export async function checkOnce(ctx: Context, migrations: Migration[], request: 
   const client = await connect(ctx.resolve, {
     signal: ctx.signal,
     once: request.gate,
-    fast: true,
     onRetry: ctx.events.retryConnect,
   });
   let state: Look;

@@ -174,6 +174,24 @@ describe.runIf(hasPgbouncer())('through PgBouncer', () => {
     expect(await advisoryLocks(db)).toEqual([]);
   });
 
+  it('trap 51: the server ends its session in mid-statement › exit 4 with its JSON, never 0; the rerun completes', async () => {
+    const db = await createDatabase();
+    pooler = await startPgbouncer(db, 'transaction');
+    const slow = folder({ ...FILES, '0003_two.sql': `SELECT pg_sleep(30);\n${FILES['0003_two.sql']}` });
+    const { ended } = startCli(['migrate', '--json', '--migrations', slow], pooler.env);
+    await midStatement(db, 'pg_sleep(30)');
+    await db.superQuery(
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_sleep(30)%' AND pid <> pg_backend_pid()",
+    );
+    const run = await ended;
+    expect(run.code, run.stderr).toBe(4);
+    expect(run.json()).toMatchObject({ outcome: 'unreachable' });
+    expect(run.json().applied).toHaveLength(2);
+    const next = await migrate(pooler.env, folder(FILES));
+    expect(next.code, next.stderr).toBe(0);
+    expect(next.json().applied?.map(({ name }) => name)).toEqual(['0003_two', '0004_three']);
+  });
+
   it('trap 5: SIGTERM in mid-statement › exit 143 within 2 s, rolled back, lock free', async () => {
     const db = await createDatabase();
     pooler = await startPgbouncer(db, 'transaction');
