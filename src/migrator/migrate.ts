@@ -93,6 +93,7 @@ export async function run(ctx: Context, migrations: Migration[], options: RunOpt
     } catch (error) {
       failed = true;
       ctx.signal.throwIfAborted();
+      if (error instanceof Gap) continue;
       throw toKasmDbError(error, 'migrating');
     } finally {
       const gone = disconnect(client);
@@ -277,6 +278,7 @@ async function driveRun(
       ctx.events.migrationDone?.(migration.name, ms);
     });
   } catch (caught) {
+    if (caught instanceof Gap) throw caught;
     const error = ctx.signal.aborted ? ctx.signal.reason : caught;
     // Gates and `status` find it in the run row.
     await begin(client, session)
@@ -285,6 +287,9 @@ async function driveRun(
     throw new PartialError(toKasmDbError(error, 'migrating'), run);
   }
 }
+
+/** A predecessor that was recorded is not any more: what is to be done has to be planned anew. */
+class Gap extends Error {}
 
 /** A failure that says what was applied before it, and who was in the way. */
 export class PartialError extends KasmDbError {
@@ -323,8 +328,13 @@ async function applyPooled(run: Run, migration: Migration, index: number): Promi
       waits: run.tables,
       perTransaction: {
         stillPending: async () => {
-          const { rows } = await run.client.query('SELECT FROM kasm_db.migrations WHERE name = $1', [migration.name]);
-          return rows.length === 0;
+          const names = [...run.plan.applied, ...run.pending.slice(0, index + 1).map(({ name }) => name)];
+          const { rows } = await run.client.query('SELECT name FROM kasm_db.migrations WHERE name = ANY ($1)', [names]);
+          const recorded = new Set(rows.map(({ name }) => name));
+          if (recorded.has(migration.name)) return false;
+          // A failover may have lost a migration whose COMMIT was acknowledged.
+          if (recorded.size < names.length - 1) throw new Gap();
+          return true;
         },
       },
       record: (ms) => recordAndGoOn(run, migration, index, ms),

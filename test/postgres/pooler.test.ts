@@ -192,6 +192,34 @@ describe.runIf(hasPgbouncer())('through PgBouncer', () => {
     expect(next.json().applied?.map(({ name }) => name)).toEqual(['0003_two', '0004_three']);
   });
 
+  it('trap 52: a failover loses an acknowledged migration between two attempts › planned anew, no gap', async () => {
+    const db = await createDatabase();
+    pooler = await startPgbouncer(db, 'transaction');
+    const files = folder({ ...FILES, '0004_three.sql': 'ALTER TABLE effects ADD COLUMN three int;\n' });
+    await migrate(pooler.env, files, '--to', '0002_one');
+    const reader = await db.connect();
+    await reader.query('BEGIN; SELECT * FROM effects');
+    const run = startCli(['migrate', '--json', '--migrations', files], pooler.env);
+    await waitFor(() => db.query("SELECT FROM kasm_db.migrations WHERE name = '0003_two'"), '0003');
+    await waitFor(async () => (run.stderr().includes('0004_three') ? [1] : []), 'the second attempt of 0004');
+    // What an asynchronous standby that is promoted has not got.
+    await db.query(
+      "DELETE FROM kasm_db.migrations WHERE name = '0003_two'; DROP TABLE two; DELETE FROM effects WHERE name = '0003'",
+    );
+    await reader.query('COMMIT');
+    await reader.end();
+    const result = await run.ended;
+    expect(result.code, result.stderr).toBe(0);
+    expect((await historyOf(db)).map(({ name }) => name)).toEqual([
+      '0001_effects',
+      '0002_one',
+      '0003_two',
+      '0004_three',
+    ]);
+    expect(await tableExists(db, 'two')).toBe(true);
+    expect((await cli(['check', '--migrations', files], pooler.env)).code).toBe(0);
+  });
+
   it('trap 5: SIGTERM in mid-statement › exit 143 within 2 s, rolled back, lock free', async () => {
     const db = await createDatabase();
     pooler = await startPgbouncer(db, 'transaction');
