@@ -8,7 +8,7 @@ import { tryTransactionLock } from '../postgres/lock.js';
 import type { LockHolder } from '../postgres/lock-holder.js';
 import { cancellable } from '../postgres/query.js';
 import { runScript, sendScript } from '../postgres/script.js';
-import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
+import { isConnectionLost, sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { splitStatements } from '../postgres/statements.js';
 import { beginSql, RESET_SQL, type SessionOptions } from '../postgres/transaction.js';
 import { migrationFailure } from './failure.js';
@@ -198,6 +198,17 @@ async function applyQuick(
 /** What was sent behind COMMIT may fail without harm: it shows again when it is done by itself. */
 function requireCommitted(error: unknown, tags: string[], migration: Migration): void {
   if (tags.includes('COMMIT')) return;
+  if (isConnectionLost(error)) {
+    throw toKasmDbError(
+      error,
+      `${migration.name}: the answer to COMMIT was lost, so it is not known whether it is committed`,
+      {
+        migration: migration.name,
+        file: migration.path,
+        hint: 'run the same command again: it finds out, and applies what is missing',
+      },
+    );
+  }
   // A transaction that had failed unnoticed answers COMMIT with ROLLBACK (TRAPS 9).
   const reason = error ?? new KasmDbError('failed', 'the server rolled back instead of committing');
   throw toKasmDbError(reason, `${migration.name} failed at COMMIT, nothing of it was kept`, {
