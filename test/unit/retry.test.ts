@@ -1,0 +1,102 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { backoff, retry } from '../../src/app/retry.js';
+import { now } from '../../src/app/time.js';
+
+describe('backoff', () => {
+  it('grows from the first pause to the longest, each between half and the whole', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 5000 }), fc.double({ min: 1, max: 4, noNaN: true }), (firstMs, factor) => {
+        const maxMs = 8000;
+        const next = backoff({ firstMs, factor, maxMs });
+        for (let i = 0; i < 12; i++) {
+          const whole = Math.min(firstMs * factor ** i, maxMs);
+          const pause = next();
+          expect(pause).toBeGreaterThanOrEqual(whole * 0.499);
+          expect(pause).toBeLessThanOrEqual(whole * 1.001);
+        }
+      }),
+    );
+  });
+
+  it('differs between those who wait', () => {
+    const firsts = new Set(Array.from({ length: 100 }, () => backoff({ firstMs: 100, maxMs: 100 })()));
+    expect(firsts.size).toBeGreaterThan(90);
+  });
+});
+
+describe('retry', () => {
+  const busy = new Error('busy');
+  const soon = { deadline: now() + 60_000, backoff: () => 1, retryable: () => true };
+  const failing = (times: number, error: Error = busy) => {
+    const calls: number[] = [];
+    const work = async (attempts: number) => {
+      calls.push(attempts);
+      if (calls.length <= times) throw error;
+      return 'done';
+    };
+    return { calls, work };
+  };
+
+  it('ends with the first success', async () => {
+    const { calls, work } = failing(3);
+    await expect(retry(work, soon)).resolves.toBe('done');
+    expect(calls).toEqual([0, 1, 2, 3]);
+  });
+
+  it('throws at once what another attempt would not mend', async () => {
+    const { calls, work } = failing(3);
+    await expect(retry(work, { ...soon, retryable: (error) => error !== busy })).rejects.toBe(busy);
+    expect(calls).toEqual([0]);
+  });
+
+  it('makes one attempt when there is no time, and throws its error', async () => {
+    const { calls, work } = failing(3);
+    await expect(retry(work, { ...soon, deadline: now() - 1 })).rejects.toBe(busy);
+    expect(calls).toEqual([0]);
+  });
+
+  it('cuts the last pause, so that the last attempt is made when the time is up', async () => {
+    const pauses: number[] = [];
+    const deadline = now() + 50;
+    const { calls, work } = failing(99);
+    const pause = async (ms: number) => {
+      pauses.push(ms);
+      while (now() < deadline) await new Promise((resolve) => setTimeout(resolve, 5));
+    };
+    await expect(retry(work, { ...soon, deadline, backoff: () => 10_000, pause })).rejects.toBe(busy);
+    expect(pauses).toHaveLength(1);
+    expect(pauses[0]).toBeLessThanOrEqual(50);
+    expect(calls).toEqual([0, 1]);
+  });
+
+  it('tells of each failure before it pauses', async () => {
+    const told: unknown[] = [];
+    await retry(failing(2).work, { ...soon, onRetry: (error) => told.push(error) });
+    expect(told).toEqual([busy, busy]);
+  });
+
+  it('ends a pause with the reason of the signal, and begins nothing after it', async () => {
+    const controller = new AbortController();
+    const reason = new Error('stopped');
+    const { calls, work } = failing(99);
+    const options = { ...soon, backoff: () => 60_000, signal: controller.signal };
+    const onRetry = () => setImmediate(() => controller.abort(reason));
+    await expect(retry(work, { ...options, onRetry })).rejects.toBe(reason);
+    expect(calls).toEqual([0]);
+    await expect(retry(work, options)).rejects.toBe(reason);
+    expect(calls).toEqual([0]);
+  });
+
+  it('makes no attempt after one that the signal interrupted, and throws what that one threw', async () => {
+    const controller = new AbortController();
+    let calls = 0;
+    const work = async () => {
+      calls++;
+      controller.abort(new Error('stopped'));
+      throw busy;
+    };
+    await expect(retry(work, { ...soon, signal: controller.signal })).rejects.toBe(busy);
+    expect(calls).toBe(1);
+  });
+});
