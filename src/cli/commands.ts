@@ -85,6 +85,16 @@ export const WORK: readonly CommandSpec[] = [
     run: async (ctx, options) => (await import('../commands/check.js')).checkCommand(ctx, options),
   },
   {
+    name: 'wait-for',
+    group: LOOK,
+    text: 'wait until an HTTP address answers, in the init container of what needs the API',
+    argument: ['<url>', 'such as http://kasm-api:8080/api/__healthcheck'],
+    options: [['--timeout <duration>', 'give up after that time (default 10m)']],
+    offline: true,
+    run: async (ctx, options, [url]) =>
+      (await import('../commands/wait-for.js')).waitForCommand(ctx, url as string, options),
+  },
+  {
     name: 'status',
     group: LOOK,
     text: 'applied, pending, unknown, changed; the last run; who holds the lock',

@@ -67,7 +67,7 @@ describe('calls of kasm-db in the documentation', () => {
   });
 
   it("README's table has every command", () => {
-    const rows = [...textOf('README.md').matchAll(/^\| `([a-z]+)/gm)].map(([, name]) => name);
+    const rows = [...textOf('README.md').matchAll(/^\| `([a-z-]+)/gm)].map(([, name]) => name);
     expect(COMMANDS.map(({ name }) => name).filter((name) => !rows.includes(name))).toEqual([]);
   });
 
@@ -75,7 +75,7 @@ describe('calls of kasm-db in the documentation', () => {
     const flags = (options: readonly OptionSpec[] = []): string[] =>
       options.flatMap(([text]) => text.match(/--[\w-]+/g) ?? []);
     const everywhere = GLOBAL_OPTIONS.flatMap(({ options }) => flags(options));
-    const wrong = [...textOf('README.md').matchAll(/^\| `([a-z]+)[^|]*\|(.*)$/gm)].flatMap(([, name, rest = '']) => {
+    const wrong = [...textOf('README.md').matchAll(/^\| `([a-z-]+)[^|]*\|(.*)$/gm)].flatMap(([, name, rest = '']) => {
       const spec = COMMANDS.find((command) => command.name === name);
       const known = [...everywhere, ...flags(spec?.options)];
       return (rest.match(/--[a-z][\w-]*/g) ?? [])

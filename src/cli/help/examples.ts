@@ -39,6 +39,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['kasm-db --check --seed --wait 10m', 'the gate of an init container'],
     ['kasm-db check --wait --fail-fast', 'until it is there, or the migrator has failed'],
   ],
+  'wait-for': [
+    ['kasm-db wait-for http://kasm-api:8080/api/__healthcheck', 'until the API answers, at most 10 minutes'],
+    ['kasm-db wait-for http://kasm-api:8080/api/__healthcheck --timeout 1h', 'or an hour'],
+  ],
   status: [
     ['kasm-db status', 'what is applied, and what the last run did'],
     ['kasm-db status --json', 'the same for a program'],

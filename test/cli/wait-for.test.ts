@@ -1,0 +1,99 @@
+/** `kasm-db wait-for` on servers of our own. */
+import { createServer, type RequestListener } from 'node:http';
+import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { cli, startCli } from '../support/cli.js';
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+async function listen(server: Server): Promise<number> {
+  servers.push(server);
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return (server.address() as AddressInfo).port;
+}
+
+const http = (answer: RequestListener) => listen(createServer(answer));
+const answering = (status: number, headers = {}) => http((_, response) => response.writeHead(status, headers).end());
+const of = (port: number) => `http://127.0.0.1:${port}/api/__healthcheck`;
+
+describe('wait-for', () => {
+  it('ends with 0 at the first success, and asks for the path', async () => {
+    const asked: (string | undefined)[] = [];
+    const port = await http((request, response) => {
+      asked.push(request.url);
+      response.end('ok');
+    });
+    const run = await cli(['wait-for', of(port), '--json'], { POSTGRES_PORT: 'nonsense' });
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(run.json()).toMatchObject({ command: 'wait-for', outcome: 'ok', exitCode: 0 });
+    expect(run.json().database).toBeUndefined();
+    expect(asked).toEqual(['/api/__healthcheck']);
+  });
+
+  it('says what it waits for, once for each change, and goes on when it is there', async () => {
+    let asks = 0;
+    const port = await http((_, response) => {
+      asks++;
+      response.writeHead(asks > 2 ? 200 : 503).end();
+    });
+    const run = await cli(['wait-for', of(port)]);
+    expect(run.code).toBe(0);
+    expect(run.stderr).toBe(`waiting: ${of(port)} answers with HTTP 503\n`);
+    expect(run.stdout).toMatch(/^Ready\. .* answers \(after /);
+  });
+
+  it('waits for a server that is not there yet', async () => {
+    const port = await answering(200);
+    servers.pop()?.close();
+    const waiting = startCli(['wait-for', of(port)]);
+    await expect.poll(() => waiting.stderr(), { timeout: 20_000 }).toMatch(/^waiting: .* does not answer: /);
+    const server = createServer((_, response) => response.end());
+    servers.push(server);
+    server.listen(port, '127.0.0.1');
+    expect((await waiting.ended).code).toBe(0);
+  });
+
+  it.each<[string, () => Promise<number>, RegExp]>([
+    ['an error of the server', () => answering(500), /answers with HTTP 500; gave up after 200 ms/],
+    ['a redirect, whose target was not asked for', () => answering(302, { location: '/' }), /HTTP 302/],
+    ['nothing that speaks HTTP', () => listen(createTcpServer((socket) => socket.end('no\n'))), /does not answer: /],
+  ])('gives up with exit 4: %s', async (_, serve, message) => {
+    const run = await cli(['wait-for', of(await serve()), '--timeout', '200ms', '--json']);
+    expect(run.code).toBe(4);
+    expect(run.json().error).toMatchObject({
+      code: 'unreachable',
+      message: expect.stringMatching(message),
+      hint: expect.stringContaining('kubectl get pods'),
+    });
+  });
+
+  it('SIGTERM ends it while a server takes the question and never answers', async () => {
+    const port = await listen(createTcpServer(() => {}));
+    let connected: () => void = () => {};
+    const connection = new Promise<void>((resolve) => {
+      connected = resolve;
+    });
+    servers.at(-1)?.once('connection', () => connected());
+    const waiting = startCli(['wait-for', of(port), '--json']);
+    await connection;
+    waiting.child.kill('SIGTERM');
+    const run = await waiting.ended;
+    expect(run.code).toBe(143);
+    expect(run.json().outcome).toBe('interrupted');
+  });
+
+  it.each([
+    'kasm-api:8080',
+    'ftp://kasm-api/',
+    'http://user:hunter2@kasm-api/',
+    'http://',
+  ])('%s is refused with exit 2, and not repeated', async (address) => {
+    const run = await cli(['wait-for', address]);
+    expect(run.code).toBe(2);
+    expect(run.stderr).toMatch(/takes an address that begins with http/);
+    expect(run.stderr).not.toContain('hunter2');
+  });
+});
