@@ -71,7 +71,7 @@ describe('wait-for', () => {
   });
 
   it('SIGTERM ends it while a server takes the question and never answers', async () => {
-    const port = await listen(createTcpServer(() => {}));
+    const port = await listen(createTcpServer((socket) => socket.on('error', () => {})));
     let connected: () => void = () => {};
     const connection = new Promise<void>((resolve) => {
       connected = resolve;
