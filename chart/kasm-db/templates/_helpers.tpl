@@ -617,12 +617,32 @@ app.kubernetes.io/component: migrator
 
 {{/*
 The name of the Job. A hook's is constant, so that before-hook-creation finds the last one. A plain Job cannot be changed, so its
-name changes with the revision, and with the pod where revisions are not counted (Argo CD). The label job-name allows 63 bytes.
+name changes with the revision, with the pod where revisions are not counted (Argo CD), and with the Jobs of this release that have
+ended: `helm install --replace` after a failed install renders revision 1 once more, and Helm would adopt the Job that has failed.
+The label job-name allows 63 bytes.
 */}}
 {{- define "kasm-db.jobName" -}}
 {{- $suffix := "-migrate" -}}
 {{- if eq .Values.migrator.mode "job" -}}
-{{- $suffix = printf "-migrate-%d-%s" (int .Release.Revision) (include "kasm-db.podTemplate" . | sha256sum | trunc 8) -}}
+{{- $content := printf "%s%s" (include "kasm-db.podTemplate" .) (include "kasm-db.endedJobs" .) -}}
+{{- $suffix = printf "-migrate-%d-%s" (int .Release.Revision) ($content | sha256sum | trunc 8) -}}
 {{- end -}}
 {{- printf "%s%s" (include "kasm-db.prefix" . | trunc (int (sub 63 (len $suffix))) | trimSuffix "-" | trimSuffix ".") $suffix -}}
+{{- end -}}
+
+{{/* The uids of this release's Jobs that have ended, however they did. Without a cluster to ask: nothing. */}}
+{{- define "kasm-db.endedJobs" -}}
+{{- $uids := list -}}
+{{- range (lookup "batch/v1" "Job" (include "kasm-db.namespace" .) "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- if and (eq (get $labels "app.kubernetes.io/instance") $.Release.Name) (eq (get $labels "app.kubernetes.io/component") "migrator") -}}
+{{- $uid := .metadata.uid -}}
+{{- range (.status | default dict).conditions -}}
+{{- if and (has .type (list "Complete" "Failed")) (eq .status "True") -}}
+{{- $uids = append $uids $uid -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $uids | uniq | sortAlpha | join "," -}}
 {{- end -}}
