@@ -445,7 +445,9 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
         join(parent, 'templates/api.yaml'),
         `kind: Pod
 spec:
-  initContainers: {{- include "kasm-db.gate" . | nindent 4 }}
+  initContainers:
+    {{- include "kasm-db.gate" . | nindent 4 }}
+    {{- include "kasm-db.waitFor" (list . "wait-for-it" "http://it:80/") | nindent 4 }}
   volumes: {{- include "kasm-db.gate.volumes" . | nindent 4 }}
 `,
       );
@@ -458,7 +460,9 @@ spec:
 
     it('checks and waits', () => {
       const { initContainers, volumes } = renderPod({ enabled: true, ...REQUIRED }).spec;
-      expect(initContainers).toHaveLength(1);
+      expect(initContainers).toHaveLength(2);
+      expect(initContainers[1]).toMatchObject({ name: 'wait-for-it', image: 'kasm-db:0.1.0' });
+      expect(initContainers[1].args).toEqual(['wait-for', 'http://it:80/', '--timeout', '10m']);
       expect(initContainers[0]).toMatchObject({ name: 'kasm-db-gate', image: 'kasm-db:0.1.0' });
       expect(initContainers[0].args).toEqual(['check', '--wait', '10m']);
       expect(initContainers[0].securityContext).toEqual(RESTRICTED);

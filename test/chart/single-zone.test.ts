@@ -99,6 +99,30 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     }
   });
 
+  it('what ends when no API answers waits for it, and says so', () => {
+    for (const manifests of [bundled, external, legacy]) {
+      for (const { owner, spec, metadata } of podsOf(manifests)) {
+        const registers = spec.containers.flatMap(({ env = [] }: Manifest) =>
+          env.filter(({ name }: Manifest) => /^API_(SCHEMA|HOSTNAME|PORT)$/.test(name)),
+        );
+        const waits = (spec.initContainers ?? []).filter(({ args }: Manifest) => args[0] === 'wait-for');
+        expect(waits, owner).toHaveLength(registers.length > 0 ? 1 : 0);
+        if (registers.length === 0) continue;
+        const [schema, host, port] = registers.map(({ value }: Manifest) => value);
+        expect(waits[0].args, owner).toEqual([
+          'wait-for',
+          `${schema}://${host}:${port}/api/__healthcheck`,
+          '--timeout',
+          '10m',
+        ]);
+        expect(waits[0].env, owner).toEqual([{ name: 'KASM_DB_TERMINATION_LOG', value: '/dev/termination-log' }]);
+        const { kind, spec: workload } = manifests.find((one) => one.spec?.template?.metadata === metadata);
+        if (kind === 'Deployment') expect(workload.progressDeadlineSeconds, owner).toBeGreaterThan(600);
+      }
+      expect(podsOf(manifests).filter(({ spec }) => spec.initContainers?.[0].args[0] === 'wait-for')).toHaveLength(3);
+    }
+  });
+
   it('migrates a bundled database by a plain Job, another one by a hook', () => {
     const job = (manifests: Manifest[]) => manifests.find(({ kind }) => kind === 'Job');
     expect(job(bundled).metadata.name).toMatch(/^kasmdemo-migrate-1-[0-9a-f]{8}$/);

@@ -3,6 +3,7 @@ For parents and other charts:
 
 kasm-db.gate: the init container that holds a pod back until the database has everything this build needs.
 kasm-db.gate.volumes: the volumes it needs in that pod.
+kasm-db.waitFor: the init container that holds a pod back until an HTTP address answers, such as the API's.
 
     spec:
       securityContext: {fsGroup: 65532}   # any group: it is what makes the password readable
@@ -44,6 +45,19 @@ Values, Release and Chart; kasm-db.manifests renders everything else from it.
 {{- define "kasm-db.gate.volumes" -}}
 {{- $context := index (.Subcharts | default dict) "kasm-db" | default . -}}
 {{- include "kasm-db.volumes" (dict "context" $context "gate" true) -}}
+{{- end -}}
+
+{{/* The init container of a pod that needs an HTTP service, such as the API. A list: context, name of the container, URL. */}}
+{{- define "kasm-db.waitFor" -}}
+{{- $context := index ((index . 0).Subcharts | default dict) "kasm-db" | default (index . 0) -}}
+{{- $values := $context.Values -}}
+- name: {{ index . 1 }}
+  {{- include "kasm-db.container" $context | nindent 2 }}
+  args: [wait-for, {{ index . 2 | quote }}, --timeout, {{ $values.gate.wait | quote }}]
+  env:
+    - name: KASM_DB_TERMINATION_LOG
+      value: /dev/termination-log
+  resources: {{- toYaml $values.gate.resources | nindent 4 }}
 {{- end -}}
 
 {{/* Everything but the gates, for a parent chart that passes its own context. */}}

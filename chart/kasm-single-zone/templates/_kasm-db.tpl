@@ -31,13 +31,23 @@
   "redis" $redis) | toJson -}}
 {{- end -}}
 
-{{/* A list: context, name of a template of chart kasm-db. */}}
+{{/* A list: context, name of a template of chart kasm-db, what it takes beside its context. */}}
 {{- define "kasm.db" -}}
 {{- $context := index . 0 -}}
 {{- $template := index . 1 -}}
-{{- include $template (dict
+{{- $own := dict
   "Values" (include "kasm.dbValues" $context | fromJson)
   "Release" $context.Release
   "Chart" (index $context.Subcharts "kasm-db").Chart
-  "Capabilities" $context.Capabilities) -}}
+  "Capabilities" $context.Capabilities -}}
+{{- if gt (len .) 2 -}}
+{{- include $template (concat (list $own) (slice . 2)) -}}
+{{- else -}}
+{{- include $template $own -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The init container of what registers at the API, and ends when none answers: it asks where that will register. */}}
+{{- define "kasm.waitForApi" -}}
+{{- include "kasm.db" (list . "kasm-db.waitFor" "wait-for-api" "http://kasm-proxy:8080/api/__healthcheck") -}}
 {{- end -}}
