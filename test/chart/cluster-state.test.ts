@@ -10,6 +10,14 @@ const VALUES = {
   migrator: { mode: 'job' },
 };
 
+const singleZone = chartFolder('kasm-single-zone');
+const tls = ['nginx-ingress-cert', 'rdp-proxy-cert'].map((name) => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name },
+  data: { 'tls.crt': 'eA==', 'tls.key': 'eA==' },
+}));
+
 const jobOf = (manifests: Manifest[]): Manifest => manifests.find(({ kind }) => kind === 'Job');
 
 describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
@@ -44,6 +52,54 @@ describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
       expect(await name(left(first, 'a', 'Failed', other))).toBe(first.metadata.name);
       const unlabelled = { 'app.kubernetes.io/managed-by': 'Helm' };
       expect(await name(left(first, 'a', 'Failed', unlabelled))).toBe(first.metadata.name);
+    });
+  });
+
+  describe('credentials that were made', () => {
+    const KEYS = ['admin-password', 'db-password', 'manager-token', 'service-token', 'user-password'];
+    const made = (...keys: string[]): Manifest => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'kasmdemo-credentials' },
+      data: Object.fromEntries(keys.map((key) => [key, 'b2xk'])),
+    });
+    const volume = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data-db-0' } };
+    const SEEDED = {
+      database: { host: 'db' },
+      bootstrap: { enabled: true, existingSecret: 'admin' },
+      seed: { enabled: true },
+    };
+    const values = (more: object = {}) => ({ ...SEEDED, credentials: { makeDatabasePassword: true, ...more } });
+    const render = (credentials: object, there: Manifest[], ...args: string[]) =>
+      renderServed(chart, values(credentials), there, { args, program });
+    const secretOf = (manifests: Manifest[]): Manifest | undefined => manifests.find(({ kind }) => kind === 'Secret');
+
+    it('are made by the first install, and stay as they are', async () => {
+      expect(Object.keys(secretOf(await render({}, []))?.data)).toEqual(KEYS);
+      expect(secretOf(await render({}, [made(...KEYS)]))).toBeUndefined();
+      expect(secretOf(await render({}, [made(...KEYS)], '--is-upgrade'))).toBeUndefined();
+    });
+
+    it('and were lost are not made anew by an upgrade: the database has other ones', async () => {
+      const lost = render({}, [], '--is-upgrade');
+      await expect(lost).rejects.toThrow(/Secret kasmdemo-credentials in namespace kasm-helm is missing/);
+      await expect(lost).rejects.toThrow(/kubectl -n kasm-helm create secret generic kasmdemo-credentials /);
+      await expect(render({}, [made(...KEYS.slice(1))], '--is-upgrade')).rejects.toThrow(
+        /has no admin-password any more/,
+      );
+      const again = secretOf(await render({ makeAgain: true }, [made('db-password')], '--is-upgrade'));
+      expect(Object.keys(again?.data)).toEqual(KEYS);
+      expect(again?.data['db-password']).toBe('b2xk');
+    });
+
+    it('and were lost are not made anew beside a volume that was kept', async () => {
+      const install = (there: Manifest[], more: object = {}) =>
+        renderServed(singleZone, { host: 'kasm.example.com', ...more }, [...tls, ...there], { program });
+      expect(Object.keys(secretOf(await install([]))?.data)).toEqual(KEYS);
+      expect(secretOf(await install([volume, made(...KEYS)]))).toBeUndefined();
+      await expect(install([volume])).rejects.toThrow(/the volume data-db-0 was kept, so the database on it has other/);
+      expect(secretOf(await install([volume], { credentials: { makeAgain: true } }))).toBeDefined();
+      expect(secretOf(await install([volume], { credentials: { existingSecret: 'mine' } }))).toBeUndefined();
     });
   });
 });

@@ -46,34 +46,48 @@
 {{- if lookup "v1" "ConfigMap" (include "kasm-db.namespace" .) "kube-root-ca.crt" -}}true{{- end -}}
 {{- end -}}
 
+{{/* What the Secret made here holds, as JSON. */}}
+{{- define "kasm-db.madeData" -}}
+{{- with lookup "v1" "Secret" (include "kasm-db.namespace" .) (include "kasm-db.credentialsSecret" .) -}}
+{{- .data | default dict | toJson -}}
+{{- else -}}
+{}
+{{- end -}}
+{{- end -}}
+
+{{/* Those of madeKeys that it lacks, with commas. */}}
+{{- define "kasm-db.missingKeys" -}}
+{{- $data := include "kasm-db.madeData" . | fromJson -}}
+{{- $missing := list -}}
+{{- range include "kasm-db.madeKeys" . | splitList "," | compact -}}
+{{- if not (index $data .) -}}
+{{- $missing = append $missing . -}}
+{{- end -}}
+{{- end -}}
+{{- $missing | join "," -}}
+{{- end -}}
+
 {{/* The credentials that nobody has given: made once, kept for ever, before the migrator's hook. */}}
 {{- define "kasm-db.credentials" -}}
 {{- with include "kasm-db.madeKeys" . -}}
-{{- $context := $ -}}
-{{- $namespace := include "kasm-db.namespace" $context -}}
-{{- $name := include "kasm-db.credentialsSecret" $context -}}
-{{- $keys := splitList "," . -}}
-{{- if not (include "kasm-db.seesCluster" $context) -}}
-{{- include "kasm-db.noSecret" (list $context $keys) -}}
+{{- if not (include "kasm-db.seesCluster" $) -}}
+{{- include "kasm-db.noSecret" (list $ (splitList "," .)) -}}
 {{- end -}}
-{{- $data := dict -}}
-{{- $missing := false -}}
-{{- with lookup "v1" "Secret" $namespace $name -}}
-{{- $data = .data | default dict -}}
 {{- end -}}
-{{- range $keys -}}
-{{- if not (index $data .) -}}
-{{- $missing = true -}}
+{{- with include "kasm-db.missingKeys" . -}}
+{{- if $.Release.IsUpgrade -}}
+{{- include "kasm-db.refuseToMake" (list $ . "this is an upgrade, so the database has other ones already") -}}
+{{- end -}}
+{{- $data := include "kasm-db.madeData" $ | fromJson -}}
+{{- range splitList "," . -}}
 {{- $data = set $data . (randAlphaNum 32 | b64enc) -}}
 {{- end -}}
-{{- end -}}
-{{- if $missing -}}
 apiVersion: v1
 kind: Secret
 metadata:
-  name: {{ $name }}
-  namespace: {{ $namespace }}
-  labels: {{- include "kasm-db.labels" $context | nindent 4 }}
+  name: {{ include "kasm-db.credentialsSecret" $ }}
+  namespace: {{ include "kasm-db.namespace" $ }}
+  labels: {{- include "kasm-db.labels" $ | nindent 4 }}
   annotations:
     helm.sh/hook: pre-install,pre-upgrade
     helm.sh/hook-weight: '-20'
@@ -82,6 +96,14 @@ metadata:
 type: Opaque
 data: {{- toYaml $data | nindent 2 }}
 {{- end -}}
+{{- end -}}
+
+{{/* New random values would lock everybody out of a database that has others. A list: context, missing keys, why it is so. */}}
+{{- define "kasm-db.refuseToMake" -}}
+{{- $context := index . 0 -}}
+{{- if not $context.Values.credentials.makeAgain -}}
+{{- $secret := include "kasm-db.credentialsSecret" $context -}}
+{{- fail (printf "kasm-db: the Secret %s in namespace %s is missing, or has no %s any more, and %s. Restore it from a backup, or make it with the values that are in use:\n  kubectl -n %s create secret generic %s --from-file=KEY=FILE …\nWhere nobody knows them, or nothing was ever seeded: credentials.makeAgain=true makes new ones, and seed.rotate={all} writes them into the database; its own password is changed with an admin's login (docs/CREDENTIALS.md)." $secret (include "kasm-db.namespace" $context) (index . 1 | replace "," ", ") (index . 2) (include "kasm-db.namespace" $context) $secret) -}}
 {{- end -}}
 {{- end -}}
 

@@ -7,6 +7,7 @@
   "existingSecret" .Values.credentials.existingSecret
   "keys" (omit .Values.credentials.keys "redisPassword")
   "otherSecrets" (omit .Values.credentials.otherSecrets "redisPassword")
+  "makeAgain" .Values.credentials.makeAgain
   "makeDatabasePassword" $database.bundled -}}
 {{- $connection := pick $database "port" "name" "user" "sslmode" "ca" -}}
 {{- if $database.bundled -}}

@@ -28,6 +28,11 @@
 {{- if and (include "kasm.legacy" .) (gt (int $values.guac.replicas) 1) -}}
 {{- fail "kasm-single-zone: guac.replicas must be 1 before release 1.18: its workers are behind one Service, and a connection would reach another pod's" -}}
 {{- end -}}
+{{- if and $database.bundled (lookup "v1" "PersistentVolumeClaim" $values.namespace "data-db-0") -}}
+{{- with include "kasm.db" (list . "kasm-db.missingKeys") -}}
+{{- include "kasm.db" (list $ "kasm-db.refuseToMake" . "the volume data-db-0 was kept, so the database on it has other ones") -}}
+{{- end -}}
+{{- end -}}
 {{- if include "kasm-db.seesCluster" (dict "Values" (dict "global" (dict "namespace" $values.namespace)) "Release" .Release) -}}
 {{- range $what, $name := dict "ingress" $values.tls.ingress "rdp" $values.tls.rdp -}}
 {{- if not (lookup "v1" "Secret" $values.namespace $name) -}}
