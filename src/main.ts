@@ -64,6 +64,7 @@ process.once('beforeExit', () => {
 });
 
 process.once('uncaughtException', (error) => process.exit(refused(error)));
+process.once('unhandledRejection', (error) => process.exit(refused(error)));
 
 // Open handles (a server that answers nothing, a kept-alive socket) must not keep the process: the work is done, and all is written.
 main()

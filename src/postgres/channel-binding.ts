@@ -24,6 +24,11 @@ export class ChannelBindingGuard {
     connection.on('authenticationSASL', ({ mechanisms }: { mechanisms: string[] }) => {
       this.offered = mechanisms.includes(PLUS);
     });
+    // Whatever was offered before: the server gets no password by these.
+    for (const name of ['authenticationCleartextPassword', 'authenticationMD5Password'])
+      connection.on(name, () => {
+        this.offered = false;
+      });
     // pg checks the proof in it, and fails the login where it is wrong.
     connection.on('authenticationSASLFinal', () => {
       this.proved = true;

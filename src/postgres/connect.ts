@@ -6,17 +6,21 @@ import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
 import { applicationName } from './application-name.js';
 import { ChannelBindingGuard } from './channel-binding.js';
+import { withDeadline } from './deadline.js';
 import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
-import { asUnreachable, combine, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
+import { asUnreachable, combine, hostText, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
 import { type Announced, mismatch } from './session-attrs.js';
 import { isServerError } from './sqlstate.js';
+import { WireGuard } from './wire-guard.js';
 
 export type Client = pg.Client & {
   processID: number | null;
   /** server_version_num, as the server announced it at login (a pooler passes it on). */
   announcedVersion?: number;
   announced: Announced;
+  /** Bounds what the server may answer. */
+  wire: WireGuard;
 };
 
 export interface ConnectOptions {
@@ -105,7 +109,7 @@ async function tryHost(
     try {
       const options = tls === false ? false : tls();
       const client = await attempt(settings, host, port, options, Math.min(left, ATTEMPT_MS), progress, signal);
-      const wrong = await isWrongKind(client, settings, signal);
+      const wrong = await isWrongKind(client, settings, Math.min(left, ATTEMPT_MS), signal);
       return wrong === undefined ? client : wrongKind(settings, host, port, wrong);
     } catch (error) {
       signal?.throwIfAborted();
@@ -129,12 +133,13 @@ async function tryHost(
 async function isWrongKind(
   client: Client,
   settings: ConnectionSettings,
+  timeoutMs: number,
   signal?: AbortSignal,
 ): Promise<string | undefined> {
   let wrong: string | undefined = 'was not asked';
   try {
-    wrong = await mismatch(client, settings.targetSessionAttrs);
-    signal?.throwIfAborted();
+    const wish = settings.targetSessionAttrs;
+    wrong = await withDeadline(client, timeoutMs, () => mismatch(client, wish), { signal });
     return wrong;
   } finally {
     if (wrong !== undefined) void disconnect(client);
@@ -173,6 +178,7 @@ function attempt(
   } as pg.ClientConfig) as Client;
   client.announced = {};
   const { connection } = client as unknown as { connection: NodeJS.EventEmitter & { stream: NodeJS.EventEmitter } };
+  client.wire = new WireGuard(connection, hostText(host, port));
   binding.watch(connection);
   connection.on('sslconnect', () =>
     connection.stream.once('secureConnect', () => {

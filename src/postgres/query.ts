@@ -52,9 +52,12 @@ function requestCancel(client: Client): void {
   const connection = new pg.Connection({} as never) as unknown as {
     connect(port: number | string, host?: string): void;
     cancel(pid: number, key: unknown): void;
+    attachListeners(): void;
     on(event: string, listener: () => void): void;
   };
   connection.on('error', () => {});
+  // Nothing is answered to it, and what comes all the same is not read.
+  connection.attachListeners = () => {};
   connection.on('connect', () =>
     connection.cancel(client.processID as number, (client as unknown as { secretKey: unknown }).secretKey),
   );

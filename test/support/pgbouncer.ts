@@ -60,7 +60,7 @@ export async function startPgbouncer(
   );
   // It refuses to be root.
   const account = serverAccount();
-  if (account) chmodSync(scratch, 0o755);
+  if (account) for (const path of [dirname(scratch), scratch]) chmodSync(path, 0o755);
   let child: ChildProcess;
   let ended: Promise<void>;
   const start = async () => {

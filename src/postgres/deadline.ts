@@ -1,0 +1,62 @@
+import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { formatMs } from '../config/duration.js';
+import type { Client } from './connect.js';
+import { cancellable, destroy } from './query.js';
+import { hostText } from './refusal.js';
+
+/** An answer about the state holds a history, some rows and names; 5,000 migrations are 3 MB of it. */
+const ANSWER_BYTES = 16 << 20;
+
+export interface DeadlineOptions {
+  /** Cancels what the server is doing, as in `cancellable`. */
+  signal?: AbortSignal | undefined;
+  /** What the server may answer in all, with some 256 bytes for each message. */
+  bytes?: number;
+}
+
+/**
+ * Reads from a server that may never answer, or never end: after `ms` the connection is cut. For what only reads; a migration's statement
+ * may take as long as it takes.
+ * @param ms for all of the work together
+ * @throws KasmDbError unreachable when the time or the size is used up, or when the answer is not what was asked for; the signal's reason;
+ *   whatever `work` throws
+ */
+export async function withDeadline<T>(
+  client: Client,
+  ms: number,
+  work: () => Promise<T>,
+  { signal, bytes = ANSWER_BYTES }: DeadlineOptions = {},
+): Promise<T> {
+  const at = hostText(client.host, client.port);
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      destroy(client);
+      reject(
+        new KasmDbError('unreachable', `${at} did not answer within ${formatMs(ms)}`, {
+          hint: 'what stands between may have dropped the connection, or the server is overloaded; run the same command again',
+        }),
+      );
+    }, ms);
+  });
+  const unlimited = client.wire.limit(bytes);
+  try {
+    return await cancellable(client, signal, () => Promise.race([work(), late]));
+  } catch (error) {
+    // A row without the columns that were asked for, JSON that is none: a server of ours gives no such answer.
+    if (!isKasmDbError(error) && [TypeError, SyntaxError, RangeError].some((kind) => error instanceof kind)) {
+      throw new KasmDbError(
+        'unreachable',
+        `${at} gives an answer that is not what was asked for (${messageOf(error)})`,
+        {
+          hint: 'is it PostgreSQL that answers there? check POSTGRES_HOST and POSTGRES_PORT',
+          cause: error,
+        },
+      );
+    }
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    unlimited();
+  }
+}
