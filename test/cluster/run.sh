@@ -17,4 +17,4 @@ if [ -z "${KUBECONFIG:-}" ]; then
   docker image inspect "$BASE" > /dev/null 2>&1 || "$cluster/load-image.sh" --base "$BASE"
 fi
 if [ -n "${KASM_TEST_LOAD:-}" ] && [ -z "${KASM_TEST_KEEP_IMAGES:-}" ]; then test/cluster/images.sh; fi
-npx vitest run --config vitest.cluster.config.ts "$@"
+npx vitest run --project cluster "$@"

@@ -46,8 +46,9 @@ describe('release › the files that name the version', () => {
   it.each(Object.keys(FILES))('%s: the version and nothing else changes', (file) => {
     const before = read(file);
     const after = FILES[file](before, '98.7.6', '2031-02-03') as string;
-    const changed = after.split('\n').filter((line, i) => line !== before.split('\n')[i]);
-    expect(after.split('\n')).toHaveLength(before.split('\n').length);
+    const [old, lines] = [before.split('\n'), after.split('\n')];
+    const changed = lines.filter((line, i) => line !== old[i]);
+    expect(lines).toHaveLength(old.length);
     expect(changed.length).toBe({ 'package.json': 1, 'CHANGELOG.md': 1 }[file] ?? 2);
     for (const line of changed) expect(line).toContain('98.7.6');
   });
