@@ -5,7 +5,7 @@ import { type Login, numbered, type Peer } from './peer.js';
 
 const version = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')).version as string;
 
-export const login = ({ host, port, user, password, database }: Login) => ({
+const login = ({ host, port, user, password, database }: Login) => ({
   POSTGRES_HOST: host,
   POSTGRES_PORT: String(port),
   POSTGRES_USER: user,

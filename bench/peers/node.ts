@@ -13,7 +13,7 @@ function versionOf(name: string): string {
 }
 
 /** A package's folder and those of all that it needs, pg too, which some only name as a peer. */
-export function closure(...names: string[]): string[] {
+function closure(...names: string[]): string[] {
   const found = new Set<string>();
   const visit = (name: string, from: string) => {
     const folder = createRequire(from)

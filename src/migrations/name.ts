@@ -18,7 +18,7 @@ export function requireName(flag: string, given: string, names: readonly string[
 }
 
 /** Up to three names that someone may have meant: the same number, a part of the name, or a few letters off. */
-export function nearest(given: string, names: readonly string[]): string[] {
+function nearest(given: string, names: readonly string[]): string[] {
   const wanted = given.toLowerCase().replace(/(\.down)?\.sql$/, '');
   const distances = names
     .map((name) => ({ name, distance: distance(wanted, name.toLowerCase()) }))

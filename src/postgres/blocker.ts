@@ -19,7 +19,7 @@ export interface Blocker {
 }
 
 /** For people: who, since when, and with what. */
-export function describeBlocker(blocker: Blocker): string {
+function describeBlocker(blocker: Blocker): string {
   const { pid, applicationName, clientAddr, state, querySeconds, transactionSeconds, relation, held } = blocker;
   const on = relation ? ` on ${relation}` : '';
   const lock = held ? `holds ${held}${on}` : `waits for its own lock${on}`;

@@ -73,7 +73,7 @@ function docTables(schema: Schema): DocTable[] {
   return tables;
 }
 
-export function nameOf({ schema, name }: { schema: string; name: string }): string {
+function nameOf({ schema, name }: { schema: string; name: string }): string {
   return schema === 'public' ? name : `${schema}.${name}`;
 }
 

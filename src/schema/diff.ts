@@ -12,7 +12,7 @@ export function diff(expected: Schema, actual: Schema): Difference[] {
   return diffObjects(objectsOf(expected), objectsOf(actual));
 }
 
-export function diffObjects(
+function diffObjects(
   expected: ReadonlyMap<string, SchemaObject>,
   actual: ReadonlyMap<string, SchemaObject>,
 ): Difference[] {

@@ -12,7 +12,7 @@ export interface Snapshot {
   schema: Schema;
 }
 
-export const SNAPSHOT_FILE = 'schema.snapshot.json';
+const SNAPSHOT_FILE = 'schema.snapshot.json';
 const FORMAT = 1;
 
 /** The text of a snapshot: the same catalog always gives the same text, a line for each column and the like. */

@@ -5,7 +5,7 @@ const FIRST_FORM =
   /\(ARRAY\[('(?:[^']|'')*'::character varying(?:, '(?:[^']|'')*'::character varying)*)\]\)::text\[\]/g;
 
 /** An expression in the form that stays the same when it is written down and run again. */
-export function stableText(sql: string): string {
+function stableText(sql: string): string {
   return sql.replace(FIRST_FORM, (_, items: string) => {
     const casts = items.replace(/'(?:[^']|'')*'::character varying/g, (item) => `(${item})::text`);
     return `ARRAY[${casts}]`;

@@ -16,7 +16,7 @@ export async function unqualifyViews(schema: Schema): Promise<Schema> {
 type Tree = any;
 
 /** The query without the prefix of its only table; as it is where it has several, or where the parser doesn't know it. */
-export function unqualify(sql: string, parse: (sql: string) => Tree): string {
+function unqualify(sql: string, parse: (sql: string) => Tree): string {
   let select: Tree;
   try {
     select = parse(sql).stmts?.[0]?.stmt?.SelectStmt;

@@ -34,7 +34,7 @@ const MAX_BYTES = 64 * 1024 * 1024;
 const OVERLAY = /^custom(_properties)?\.ya?ml$/;
 
 /** The documents that ship with this build. */
-export async function shippedDocuments(): Promise<SeedDocument[]> {
+async function shippedDocuments(): Promise<SeedDocument[]> {
   const { documents } = await import('kasm-db:seeds');
   return Promise.all(Object.entries(documents).map(([file, text]) => parseSeed(`seeds/${file}`, text)));
 }

@@ -67,7 +67,7 @@ export async function namespace(name: string): Promise<void> {
   await until('the namespace is ready', 30, () => kubectl('-n', name, 'get', 'configmap', 'kube-root-ca.crt'));
 }
 
-export const tlsSecret = (namespace: string, name: string, certificate: string, key: string) =>
+const tlsSecret = (namespace: string, name: string, certificate: string, key: string) =>
   apply({
     apiVersion: 'v1',
     kind: 'Secret',

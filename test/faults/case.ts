@@ -77,7 +77,7 @@ export async function endAdmins(): Promise<void> {
 let databases = 0;
 
 /** Runs `work` on a new, empty database of the role that all cases share. */
-export async function withDatabase<T>(way: Way, work: (name: string) => Promise<T>): Promise<T> {
+async function withDatabase<T>(way: Way, work: (name: string) => Promise<T>): Promise<T> {
   const name = `fault_${process.pid}_${databases++}`;
   const control = admin(way.server);
   await control.query(`CREATE DATABASE ${name} OWNER ${ROLE.user}`);
@@ -98,7 +98,7 @@ const env = (port: number, database: string) => ({
 });
 
 /** Reads what an undisturbed run leaves in the same way each time. */
-export async function stateOf(way: Way, database: string): Promise<State> {
+async function stateOf(way: Way, database: string): Promise<State> {
   const client = await connect(way.server, database);
   try {
     const superQuery = async (sql: string, values?: unknown[]) =>

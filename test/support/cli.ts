@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { appendFileSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { appendFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { inject } from 'vitest';
 import type { Result } from '../../src/output/result.js';
 import { resultSchema } from '../../src/output/schema.js';
+
+export { folder } from './folder.js';
 
 export interface CliRun {
   code: number | null;
@@ -65,14 +67,4 @@ export function startCli(args: string[], env: Record<string, string> = {}, optio
 
 export function cli(args: string[], env: Record<string, string> = {}, options: { cwd?: string } = {}): Promise<CliRun> {
   return startCli(args, env, options).ended;
-}
-
-/** Writes small files into a new folder, which goes when the run ends, and gives its path. */
-export function folder(files: Record<string, string | Buffer>): string {
-  const path = mkdtempSync(join(dirname(inject('outputLog')), 'files-'));
-  for (const [name, content] of Object.entries(files)) {
-    mkdirSync(dirname(join(path, name)), { recursive: true });
-    writeFileSync(join(path, name), content);
-  }
-  return path;
 }

@@ -9,7 +9,7 @@ import { SECRET_MARK } from './global-setup.js';
 import { type RunningServer, startTestServer } from './server.js';
 
 /** Of every login below. */
-export const TLS_PASSWORD = `${SECRET_MARK}tls`;
+const TLS_PASSWORD = `${SECRET_MARK}tls`;
 
 /** Everyone's way in, by login name. */
 const HBA = `

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
 import { normalize } from '../../src/migrations/checksum.js';
 import { readMigrations, readSql, shippedMigrations } from '../../src/migrations/files.js';
-import { folder } from '../support/cli.js';
+import { folder } from '../support/folder.js';
 
 const isRoot = process.getuid?.() === 0;
 

@@ -4,7 +4,7 @@ import * as library from '../../src/index.js';
 import { RULES } from '../../src/lint/index.js';
 import { readMigrations } from '../../src/migrations/files.js';
 import { type Case, filesOf, HAZARDS, SAFE } from '../fixtures/lint/cases.js';
-import { folder } from '../support/cli.js';
+import { folder } from '../support/folder.js';
 
 async function findings(files: Record<string, string>, ...names: string[]) {
   const path = folder(files);

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { fitJson, writeTerminationLog } from '../../src/output/output.js';
 import type { Result } from '../../src/output/result.js';
 import { resultJsonSchema, resultSchema } from '../../src/output/schema.js';
-import { folder } from '../support/cli.js';
+import { folder } from '../support/folder.js';
 
 const base: Result = { command: 'migrate', outcome: 'failed', exitCode: 7, version: '1.2.3', durationMs: 12 };
 const bytes = (text: string) => Buffer.byteLength(text);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
 import { type ConnectionFlags, type Environment, resolveSettings } from '../../src/config/settings.js';
-import { folder } from '../support/cli.js';
+import { folder } from '../support/folder.js';
 
 const resolve = (flags: ConnectionFlags, env: Environment = {}, direct = false) =>
   resolveSettings(flags, env, { direct });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ConnectionSettings, type Environment, resolveSettings, SSL_MODES } from '../../src/config/settings.js';
 import { tlsAttempts } from '../../src/config/tls.js';
 import { authority } from '../support/certificates.js';
-import { folder } from '../support/cli.js';
+import { folder } from '../support/folder.js';
 
 const files = folder({
   'root.crt': '-----BEGIN CERTIFICATE-----\nroot\n',

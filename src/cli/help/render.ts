@@ -86,7 +86,7 @@ function item(layout: Help, term: string, text: string, width: number): string {
   return layout.formatItem(term, width, text, layout);
 }
 
-export function wrap(layout: Help, text: string): string {
+function wrap(layout: Help, text: string): string {
   return layout.boxWrap(text, WIDTH);
 }
 
