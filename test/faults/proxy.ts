@@ -30,13 +30,13 @@ export interface FaultProxy {
 
 /**
  * A TCP proxy that reads PostgreSQL's protocol and calls `disturb` at the message with the given number (0-based, counted over all
- * connections and both directions as they come). That message is not passed on unless `disturb` does so; what follows it in its
- * direction waits until `disturb` has ended.
+ * connections and both directions as they come), or at each that is picked. That message is not passed on unless `disturb` does so;
+ * what follows it in its direction waits until `disturb` has ended.
  * @param rewrite gives the bytes that go on instead of a message
  */
 export async function startFaultProxy(
   target: number,
-  at = -1,
+  at: number | ((message: Passed) => boolean) = -1,
   disturb: (link: Link, proxy: FaultProxy) => void | Promise<void> = () => {},
   rewrite: (message: Message, direction: Direction) => Buffer = ({ bytes }) => bytes,
 ): Promise<FaultProxy> {
@@ -64,8 +64,10 @@ export async function startFaultProxy(
         const forward = () => {
           if (!to.destroyed && to.writable) to.write(rewrite(message, direction));
         };
-        passed.push({ ...message, direction, connection });
-        if (passed.length - 1 === at) await disturb({ client, server: upstream, forward }, proxy);
+        const seen = { ...message, direction, connection };
+        passed.push(seen);
+        if (typeof at === 'number' ? passed.length - 1 === at : at(seen))
+          await disturb({ client, server: upstream, forward }, proxy);
         else forward();
       };
       from.on('data', (chunk) => {

@@ -26,15 +26,18 @@ export interface RunningCli {
 }
 
 const ROOT = join(import.meta.dirname, '..', '..');
+export const NODE_COMMAND = [process.execPath, join(ROOT, 'dist/kasm-db.cjs')];
 /** KASM_DB_EXECUTABLE runs the same tests on the standalone executable. */
-export const COMMAND = process.env.KASM_DB_EXECUTABLE
-  ? [process.env.KASM_DB_EXECUTABLE]
-  : [process.execPath, join(ROOT, 'dist/kasm-db.cjs')];
+export const COMMAND = process.env.KASM_DB_EXECUTABLE ? [process.env.KASM_DB_EXECUTABLE] : NODE_COMMAND;
 
 /** Starts the real command line as a child process, with nothing of our environment but PATH and HOME. */
-export function startCli(args: string[], env: Record<string, string> = {}, options: { cwd?: string } = {}): RunningCli {
+export function startCli(
+  args: string[],
+  env: Record<string, string> = {},
+  options: { cwd?: string; command?: string[] | undefined } = {},
+): RunningCli {
   const started = performance.now();
-  const [program, ...first] = COMMAND as [string, ...string[]];
+  const [program, ...first] = (options.command ?? COMMAND) as [string, ...string[]];
   const child = spawn(program, [...first, ...args], {
     cwd: options.cwd ?? tmpdir(),
     env: { PATH: process.env.PATH ?? '', HOME: process.env.HOME ?? '', ...env },
