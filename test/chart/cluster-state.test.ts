@@ -1,5 +1,7 @@
 /** What the charts make of what is in the cluster already: `lookup`, answered by an API server of our own. */
+import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
 import { renderServed } from './api-server.js';
 import { chartFolder, HELMS, hasHelm, type Manifest } from './helm.js';
 
@@ -8,6 +10,7 @@ const VALUES = {
   database: { host: 'db.example' },
   credentials: { existingSecret: 'kasm-credentials' },
   migrator: { mode: 'job' },
+  lookupReferences: false,
 };
 
 const singleZone = chartFolder('kasm-single-zone');
@@ -65,6 +68,7 @@ describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
     });
     const volume = { apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata: { name: 'data-db-0' } };
     const SEEDED = {
+      lookupReferences: false,
       database: { host: 'db' },
       bootstrap: { enabled: true, existingSecret: 'admin' },
       seed: { enabled: true },
@@ -99,7 +103,72 @@ describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
       expect(secretOf(await install([volume, made(...KEYS)]))).toBeUndefined();
       await expect(install([volume])).rejects.toThrow(/the volume data-db-0 was kept, so the database on it has other/);
       expect(secretOf(await install([volume], { credentials: { makeAgain: true } }))).toBeDefined();
-      expect(secretOf(await install([volume], { credentials: { existingSecret: 'mine' } }))).toBeUndefined();
+      expect(
+        secretOf(
+          await install([volume], { credentials: { existingSecret: 'mine' }, 'kasm-db': { lookupReferences: false } }),
+        ),
+      ).toBeUndefined();
+    });
+  });
+
+  describe('what is read in the cluster', () => {
+    const object = (kind: string, name: string, ...keys: string[]): Manifest => ({
+      apiVersion: 'v1',
+      kind,
+      metadata: { name },
+      data: Object.fromEntries(keys.map((key) => [key, 'eA=='])),
+    });
+    const everything = parse(readFileSync(`${chart}/ci/everything-values.yaml`, 'utf8'));
+    const THERE = [
+      object(
+        'Secret',
+        'kasm-credentials',
+        'db-password',
+        'admin-password',
+        'user-password',
+        'manager-token',
+        'service-token',
+        'jane',
+      ),
+      object('Secret', 'api', 'password'),
+      object('Secret', 'db-ca', 'ca.crt'),
+      object('Secret', 'db-client', 'tls.crt', 'tls.key'),
+      object('Secret', 'pull', '.dockerconfigjson'),
+      object('ConfigMap', 'redis-ca', 'ca.crt'),
+      object('ConfigMap', 'my-seeds', 'a.yaml'),
+      object('ConfigMap', 'my-migrations', '0001_a.sql'),
+      object('ServiceAccount', 'migrator'),
+    ];
+    const render = (there: Manifest[], more: object = {}) =>
+      renderServed(chart, { ...everything, global: {}, ...more }, there, { program });
+
+    it('is named when it is missing, each with its value, before anything starts', async () => {
+      expect((await render(THERE)).map(({ kind }) => kind)).toContain('Job');
+      for (const gone of THERE) {
+        const { kind, metadata } = gone;
+        await expect(render(THERE.filter((one) => one !== gone)), metadata.name).rejects.toThrow(
+          new RegExp(`namespace kasm-helm lacks[^]* the ${kind} ${metadata.name} \\([a-zA-Z.]+`),
+        );
+      }
+      // Redis is a convenience: nobody waits for its password.
+      expect(JSON.stringify(everything)).toContain('kasm-redis');
+    });
+
+    it('is named down to the key, with those that are there', async () => {
+      const wrong = [object('Secret', 'db-client', 'tls.crt', 'key.pem'), ...THERE];
+      await expect(render(wrong)).rejects.toThrow(
+        /the key tls\.key in the Secret db-client \(database\.clientCertificate\.keyKey\), which has: key\.pem, tls\.crt/,
+      );
+    });
+
+    it('is not asked for where it comes with the release', async () => {
+      expect((await render([], { lookupReferences: false })).map(({ kind }) => kind)).toContain('Job');
+    });
+
+    it("is looked up for kasm-single-zone's values too", async () => {
+      await expect(
+        renderServed(singleZone, { host: 'a.example', credentials: { existingSecret: 'mine' } }, tls, { program }),
+      ).rejects.toThrow(/the Secret mine \(credentials\.keys\.databasePassword\)/);
     });
   });
 });

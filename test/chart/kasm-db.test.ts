@@ -40,9 +40,24 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
       const { metadata } = renderJob(REQUIRED);
       expect(metadata.annotations).toEqual({
         'helm.sh/hook': 'pre-install,pre-upgrade',
-        'helm.sh/hook-weight': '0',
+        'helm.sh/hook-weight': '20',
         'helm.sh/hook-delete-policy': 'before-hook-creation',
+        'helm.sh/hook-output-log-policy': 'hook-failed',
       });
+    });
+
+    it("comes after a parent's Secrets (weight 0) and dumps (10), and its own Secret and NetworkPolicy before it", () => {
+      const more = { networkPolicy: { enabled: true, hookWeight: 29 } };
+      const weights = render({ ...withMode('hook', more), migrator: { hookWeight: 30 } })
+        .filter(({ kind }) => kind !== 'Pod')
+        .map(({ kind, metadata }) => [kind, metadata.annotations['helm.sh/hook-weight']]);
+      expect(weights.sort()).toEqual([
+        ['Job', '30'],
+        ['NetworkPolicy', '29'],
+      ]);
+      expect(refusal(withMode('hook', { networkPolicy: { hookWeight: 20 } }))).toMatch(
+        /networkPolicy\.hookWeight \(20\) must be below migrator\.hookWeight \(20\)/,
+      );
     });
 
     it('has a constant name', () => {
@@ -93,6 +108,12 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
           onExitCodes: { operator: 'In', values: [1, 2, 6, 7, 8, 9] },
         },
       ]);
+    });
+
+    it('keeps a pod that runs out of time: the deadline of a Job removes it, with its reason', () => {
+      expect(pod.activeDeadlineSeconds).toBeLessThan(job.spec.activeDeadlineSeconds);
+      const { spec } = renderJob({ ...REQUIRED, migrator: { activeDeadlineSeconds: 3600 } });
+      expect([spec.activeDeadlineSeconds, spec.template.spec.activeDeadlineSeconds]).toEqual([3600, 3580]);
     });
 
     it("ends before Helm's default timeout of 5 minutes", () => {
@@ -427,6 +448,7 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
   it('helm test asks the database, with the login of the gates', () => {
     const pod = render({ ...REQUIRED, seed: { enabled: true } }).find(({ kind }) => kind === 'Pod');
     expect(pod.metadata.annotations['helm.sh/hook']).toBe('test');
+    expect(pod.metadata.annotations['helm.sh/hook-output-log-policy']).toBe('hook-failed');
     expect(pod.spec.containers[0].args).toEqual(['check', '--seed', '--json']);
     expect(pod.spec.containers[0].securityContext).toEqual(RESTRICTED);
   });

@@ -89,9 +89,7 @@ metadata:
   namespace: {{ include "kasm-db.namespace" $ }}
   labels: {{- include "kasm-db.labels" $ | nindent 4 }}
   annotations:
-    helm.sh/hook: pre-install,pre-upgrade
-    helm.sh/hook-weight: '-20'
-    helm.sh/hook-delete-policy: before-hook-creation
+    {{- include "kasm-db.hook" $.Values.credentials.hookWeight | nindent 4 }}
     helm.sh/resource-policy: keep
 type: Opaque
 data: {{- toYaml $data | nindent 2 }}

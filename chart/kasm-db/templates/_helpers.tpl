@@ -63,6 +63,10 @@ Values, Release and Chart; kasm-db.manifests renders everything else from it.
 {{/* Everything but the gates, for a parent chart that passes its own context. */}}
 {{- define "kasm-db.manifests" -}}
 {{- $context := . -}}
+{{- if ne .Values.migrator.mode "manual" -}}
+{{- include "kasm-db.validate" . -}}
+{{- include "kasm-db.lookUpReferences" . -}}
+{{- end -}}
 {{- range list "credentials" "networkPolicy" "job" "test" }}
 {{- with include (printf "kasm-db.%s" .) $context }}
 ---
@@ -85,6 +89,8 @@ metadata:
   {{- end }}
 spec:
   restartPolicy: Never
+  # Before the Job's own, which removes the pod, and with it the reason and the events.
+  activeDeadlineSeconds: {{ max 10 (sub (int64 .Values.migrator.activeDeadlineSeconds) 20) }}
   terminationGracePeriodSeconds: 30
   {{- include "kasm-db.podSettings" . | nindent 2 }}
   {{- if $rotate }}

@@ -8,7 +8,7 @@ metadata:
   name: {{ include "kasm-db.jobName" . }}
   namespace: {{ include "kasm-db.namespace" . }}
   labels: {{- include "kasm-db.labels" . | nindent 4 }}
-  {{- with merge (dict) .Values.migrator.annotations .Values.annotations (ternary (dict "helm.sh/hook" "pre-install,pre-upgrade" "helm.sh/hook-weight" "0" "helm.sh/hook-delete-policy" "before-hook-creation") (dict) $hook) }}
+  {{- with merge (dict) .Values.migrator.annotations .Values.annotations (ternary (include "kasm-db.jobHook" . | fromYaml) (dict) $hook) }}
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
@@ -33,6 +33,19 @@ spec:
 {{- end -}}
 {{- end -}}
 
+{{- define "kasm-db.jobHook" -}}
+{{- include "kasm-db.hook" .Values.migrator.hookWeight }}
+# Helm prints the log of an attempt that failed, with the reason and the next step.
+helm.sh/hook-output-log-policy: hook-failed
+{{- end -}}
+
+{{/* Annotations of what comes before install and upgrade. Takes the weight: the lower comes first. */}}
+{{- define "kasm-db.hook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: {{ int . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation
+{{- end -}}
+
 {{- define "kasm-db.networkPolicy" -}}
 {{- if and .Values.networkPolicy.enabled (ne .Values.migrator.mode "manual") -}}
 {{- $redis := .Values.redis -}}
@@ -42,7 +55,7 @@ metadata:
   name: {{ include "kasm-db.prefix" . | trunc 240 }}-migrate
   namespace: {{ include "kasm-db.namespace" . }}
   labels: {{- include "kasm-db.labels" . | nindent 4 }}
-  {{- with merge (dict) .Values.annotations (ternary (dict "helm.sh/hook" "pre-install,pre-upgrade" "helm.sh/hook-weight" "-10" "helm.sh/hook-delete-policy" "before-hook-creation") (dict) (eq .Values.migrator.mode "hook")) }}
+  {{- with merge (dict) .Values.annotations (ternary (include "kasm-db.hook" .Values.networkPolicy.hookWeight | fromYaml) (dict) (eq .Values.migrator.mode "hook")) }}
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
 spec:
@@ -83,6 +96,7 @@ metadata:
   annotations:
     helm.sh/hook: test
     helm.sh/hook-delete-policy: before-hook-creation
+    helm.sh/hook-output-log-policy: hook-failed
 spec:
   restartPolicy: Never
   activeDeadlineSeconds: 60
@@ -108,9 +122,11 @@ spec:
 {{- end -}}
 {{- end -}}
 
-{{/* The commands that say why the migrator failed, for NOTES of this chart and its parents. */}}
+{{/* The commands that say why the migrator failed, or why it does not start, for NOTES of this chart and its parents. */}}
 {{- define "kasm-db.whyCommands" -}}
-{{- $select := printf "-n %s -l app.kubernetes.io/instance=%s,app.kubernetes.io/component=migrator" (include "kasm-db.namespace" .) .Release.Name -}}
-{{ printf "  kubectl logs %s --all-containers --prefix" $select }}
-{{ printf "  kubectl get pods %s -o jsonpath='{range .items[*]}{.metadata.name}: {.status.initContainerStatuses[*].state.terminated.message}{.status.containerStatuses[*].state.terminated.message}{\"\\n\"}{end}'" $select }}
+{{- $namespace := include "kasm-db.namespace" . -}}
+{{- $select := printf "-n %s -l app.kubernetes.io/instance=%s,app.kubernetes.io/component=migrator" $namespace .Release.Name -}}
+{{ printf "  kubectl logs %s --all-containers --prefix --tail=-1" $select }}
+{{ printf "  kubectl get pods %s -o jsonpath='{range .items[*]}{.metadata.name}: {.status.reason} {.status.initContainerStatuses[*].state.terminated.message}{.status.containerStatuses[*].state.terminated.message}{\"\\n\"}{end}'" $select }}
+{{ printf "  kubectl get events -n %s --field-selector type=Warning --sort-by=.metadata.creationTimestamp" $namespace }}
 {{- end -}}

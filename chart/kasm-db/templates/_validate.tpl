@@ -43,6 +43,13 @@
 {{- fail "kasm-db: bootstrap.gateRole needs gate.existingSecret, the Secret with its password" -}}
 {{- end -}}
 {{- end -}}
+{{- if eq $values.migrator.mode "hook" -}}
+{{- range $name, $weight := dict "networkPolicy" $values.networkPolicy.hookWeight "credentials" $values.credentials.hookWeight -}}
+{{- if ge (int $weight) (int $values.migrator.hookWeight) -}}
+{{- fail (printf "kasm-db: %s.hookWeight (%d) must be below migrator.hookWeight (%d): the migrator needs it" $name (int $weight) (int $values.migrator.hookWeight)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if gt (len (compact (list $values.redis.host (join "," $values.redis.sentinels) (join "," $values.redis.cluster)))) 1 -}}
 {{- fail "kasm-db: set one of redis.host, redis.sentinels and redis.cluster" -}}
 {{- end -}}

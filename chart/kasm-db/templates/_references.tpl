@@ -1,0 +1,81 @@
+{{/*
+What this chart reads in the cluster, as JSON: a list of {kind, name, key, value}; without a key, the object itself is enough. Nothing
+of what is made here, nor what may be missing (Redis' password: without it gates look by themselves).
+*/}}
+{{- define "kasm-db.references" -}}
+{{- $context := . -}}
+{{- $values := .Values -}}
+{{- $database := $values.database -}}
+{{- $found := list -}}
+{{- if $database.existingSecret -}}
+{{- range $name, $key := $database.keys -}}
+{{- $found = append $found (dict "kind" "Secret" "name" $database.existingSecret "key" $key "value" (printf "database.keys.%s" $name)) -}}
+{{- end -}}
+{{- end -}}
+{{- $names := ternary (list) (list "databasePassword") (ne $database.existingSecret "") -}}
+{{- if $values.seed.enabled -}}
+{{- $names = concat $names (include "kasm-db.seeded" . | fromJson | values | sortAlpha) -}}
+{{- end -}}
+{{- range $name := $names -}}
+{{- $reference := include "kasm-db.reference" (list $context $name) | fromJson -}}
+{{- $value := ternary (printf "credentials.keys.%s" $name) (printf "credentials.extra.%s" $name) (hasKey $values.credentials.keys $name) -}}
+{{- if or $values.credentials.existingSecret (ne $reference.secret (include "kasm-db.credentialsSecret" $context)) -}}
+{{- $found = append $found (dict "kind" "Secret" "name" $reference.secret "key" $reference.key "value" $value) -}}
+{{- end -}}
+{{- end -}}
+{{- range $value, $ca := dict "database.ca" $database.ca "redis.tls.ca" $values.redis.tls.ca -}}
+{{- $found = append $found (dict "kind" "Secret" "name" $ca.existingSecret "key" $ca.key "value" (printf "%s.existingSecret" $value)) -}}
+{{- $found = append $found (dict "kind" "ConfigMap" "name" $ca.existingConfigMap "key" $ca.key "value" (printf "%s.existingConfigMap" $value)) -}}
+{{- end -}}
+{{- with $database.clientCertificate -}}
+{{- $found = append $found (dict "kind" "Secret" "name" .existingSecret "key" .certKey "value" "database.clientCertificate.certKey") -}}
+{{- $found = append $found (dict "kind" "Secret" "name" .existingSecret "key" .keyKey "value" "database.clientCertificate.keyKey") -}}
+{{- end -}}
+{{- with $database.directUrl -}}
+{{- $found = append $found (dict "kind" "Secret" "name" .existingSecret "key" .key "value" "database.directUrl.existingSecret") -}}
+{{- end -}}
+{{- $found = append $found (dict "kind" "Secret" "name" $values.gate.existingSecret "key" $values.gate.key "value" "gate.existingSecret") -}}
+{{- with $values.bootstrap -}}
+{{- if .enabled -}}
+{{- range $name, $key := .keys -}}
+{{- $found = append $found (dict "kind" "Secret" "name" $values.bootstrap.existingSecret "key" $key "value" (printf "bootstrap.keys.%s" $name)) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if $values.seed.enabled -}}
+{{- $found = append $found (dict "kind" "Secret" "name" $values.seed.existingSecret "value" "seed.existingSecret") -}}
+{{- $found = append $found (dict "kind" "ConfigMap" "name" $values.seed.existingConfigMap "value" "seed.existingConfigMap") -}}
+{{- end -}}
+{{- $found = append $found (dict "kind" "ConfigMap" "name" $values.migrations.existingConfigMap "value" "migrations.existingConfigMap") -}}
+{{- $found = append $found (dict "kind" "ServiceAccount" "name" $values.serviceAccountName "value" "serviceAccountName") -}}
+{{- range $values.image.pullSecrets -}}
+{{- $found = append $found (dict "kind" "Secret" "name" . "value" "image.pullSecrets") -}}
+{{- end -}}
+{{- $named := list -}}
+{{- range $found -}}
+{{- if and .name (or (not (hasKey . "key")) .key) -}}{{- $named = append $named . -}}{{- end -}}
+{{- end -}}
+{{- $named | toJson -}}
+{{- end -}}
+
+{{/*
+Whatever is missing is named before anything starts: a pod would only stay in ContainerCreating until the Job's deadline. Not where this
+chart is a dependency, since its parent may make the objects in the same release, as hooks of a lower weight.
+*/}}
+{{- define "kasm-db.lookUpReferences" -}}
+{{- if and .Values.lookupReferences (or .Chart.IsRoot .Values.renderedByParent) (include "kasm-db.seesCluster" .) -}}
+{{- $namespace := include "kasm-db.namespace" . -}}
+{{- $missing := list -}}
+{{- range include "kasm-db.references" . | fromJsonArray -}}
+{{- $object := lookup "v1" .kind $namespace .name -}}
+{{- if not $object -}}
+{{- $missing = append $missing (printf "  the %s %s (%s)" .kind .name .value) -}}
+{{- else if and .key (not (hasKey ($object.data | default dict) .key)) (not (hasKey ($object.binaryData | default dict) .key)) -}}
+{{- $missing = append $missing (printf "  the key %s in the %s %s (%s), which has: %s" .key .kind .name .value (keys ($object.data | default dict) | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- if $missing -}}
+{{- fail (printf "kasm-db: namespace %s lacks\n%s\nMake it, or correct the value. Where it comes with this release, as a hook before the migrator's: lookupReferences=false" $namespace ($missing | uniq | join "\n")) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
