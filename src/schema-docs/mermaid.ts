@@ -1,8 +1,9 @@
 import type { Area } from './areas.js';
+import { oneLine } from './escape.js';
 
 /** An entity diagram of each area for Mermaid: keys only, so that a person can read it. Pure. */
 export function mermaidOf(areas: readonly Area[]): string {
-  return areas.map((area) => `%% ${area.title}\n${areaDiagram(area)}`).join('\n');
+  return areas.map((area) => `%% ${oneLine(area.title)}\n${areaDiagram(area)}`).join('\n');
 }
 
 /** One area. */
@@ -22,5 +23,6 @@ export function areaDiagram({ tables }: Area): string {
   return `erDiagram\n${lines.join('\n')}\n`;
 }
 
-const word = (text: string) => text.replace(/[^\w]+/g, '_').replace(/_$/, '');
-const entity = (name: string) => `"${name.replaceAll('"', "'")}"`;
+const word = (text: string) => text.replace(/[^\w]+/g, '_').replace(/_$/, '') || '_';
+/** Mermaid takes a quoted name as it is, but for quotes and line breaks; its HTML must not come through either. */
+const entity = (name: string) => `"${oneLine(name).replace(/["<>&`%\\]/g, '_')}"`;

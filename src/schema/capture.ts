@@ -1,5 +1,5 @@
 import { createAll } from './ddl/create.js';
-import { statement } from './ddl/names.js';
+import { comment, statement } from './ddl/names.js';
 import type { Grant, Schema } from './model.js';
 
 /**
@@ -12,10 +12,12 @@ export function captureSql(schema: Schema, from: string): string {
     relation.indexes.filter(({ valid }) => !valid).map(({ name }) => `${relation.schema}.${name}`),
   );
   const head = [
-    `-- The catalog of ${from.replace(/\s+/g, ' ')}, captured by kasm-db. Rows, owners, roles and settings are not part of it.`,
-    ...(roles.length > 0 ? [`-- These roles must be there: ${roles.join(', ')}.`] : []),
-    ...schema.others.map(({ kind, name }) => `-- Left out, make it by hand: ${kind} ${name}`),
-    ...invalid.map((name) => `-- Left out, it was invalid (a CREATE INDEX CONCURRENTLY that failed): index ${name}`),
+    comment(`The catalog of ${from}, captured by kasm-db. Rows, owners, roles and settings are not part of it.`),
+    ...(roles.length > 0 ? [comment(`These roles must be there: ${roles.join(', ')}.`)] : []),
+    ...schema.others.map(({ kind, name }) => comment(`Left out, make it by hand: ${kind} ${name}`)),
+    ...invalid.map((name) =>
+      comment(`Left out, it was invalid (a CREATE INDEX CONCURRENTLY that failed): index ${name}`),
+    ),
     '',
     '-- Bodies of functions may name what comes later.',
     'SET LOCAL check_function_bodies = off;',

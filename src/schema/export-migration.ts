@@ -1,5 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import type { Migration } from '../migrations/files.js';
+import { comment } from './ddl/names.js';
 import { readExport } from './export.js';
 import { stepsTo } from './from-export.js';
 import { EMPTY_SCHEMA } from './model.js';
@@ -33,7 +34,9 @@ export async function exportMigration(
     : file;
   const head = [
     ...(newest ? ['-- kasm-db: lock-timeout 2s'] : []),
-    `-- Leads from ${newest?.name ?? 'an empty database'} to ${release}. Made by kasm-db new --from-export: read it, and decide what stands`,
+    comment(
+      `Leads from ${newest?.name ?? 'an empty database'} to ${release}. Made by kasm-db new --from-export: read it, and decide what stands`,
+    ),
     '-- in comments. The export lists no defaults, indexes and other keys; see docs/ASSUMPTIONS.md.',
     '',
   ];

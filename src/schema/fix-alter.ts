@@ -1,5 +1,5 @@
 import { columnSettings, sequenceOptions } from './ddl/columns.js';
-import { ident, literal, qualified } from './ddl/names.js';
+import { comment, ident, literal, qualified } from './ddl/names.js';
 import { grantSql } from './ddl/others.js';
 import { enableTrigger, option } from './ddl/tables.js';
 import type { Difference } from './diff.js';
@@ -22,9 +22,8 @@ export function alterStatements(
   expected: Schema,
   actual: Schema,
 ): string[] {
-  const byHand = differences.map(
-    ({ property, expected: wanted }) =>
-      `-- By hand: ${property} of ${id.replace(/\s+/g, ' ')} is to be ${(wanted ?? 'none').replace(/\s+/g, ' ')}`,
+  const byHand = differences.map(({ property, expected: wanted }) =>
+    comment(`By hand: ${property} of ${id} is to be ${wanted ?? 'none'}`),
   );
   const find = <T extends { schema: string; name: string }>(list: readonly T[], ...kinds: string[]) =>
     list.find((item) => kinds.some((kind) => id === `${kind} ${item.schema}.${item.name}`));

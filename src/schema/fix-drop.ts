@@ -1,4 +1,4 @@
-import { ident, qualified } from './ddl/names.js';
+import { comment, ident, qualified } from './ddl/names.js';
 import type { Schema } from './model.js';
 
 /** DROP for an object of the live catalog, by its id; a line for a person where kasm-db has no statement. */
@@ -48,5 +48,5 @@ export function dropStatement(id: string, actual: Schema): string[] {
     for (const { name } of relation.policies)
       if (part('policy', name)) return [`DROP POLICY ${ident(name)} ON ${table}`];
   }
-  return [`-- By hand: drop ${id.replace(/\s+/g, ' ')}`];
+  return [comment(`By hand: drop ${id}`)];
 }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isRequired } from './against.js';
-import { ident, literal } from './ddl/names.js';
+import { comment, ident, literal } from './ddl/names.js';
 import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType } from './export.js';
 import { changeColumn, placeholder } from './from-export-columns.js';
 import type { Schema, Table } from './model.js';
@@ -35,7 +35,10 @@ export function stepsTo(exported: ExportedSchema, base: Schema, previous: string
   for (const [name, columns] of exported.tables) keys(name, columns, known.get(name), exported, known, up, down);
   for (const { name } of known.values()) {
     if (!exported.tables.has(name) && !NOT_EXPORTED.has(name))
-      up.push(`-- ${name} is not in the export any more. To drop it with its rows:\n-- DROP TABLE ${ident(name)};`);
+      up.push(
+        comment(`${ident(name)} is not in the export any more. To drop it with its rows:`),
+        comment(`DROP TABLE ${ident(name)};`),
+      );
   }
   version(exported, known, previous, up, down);
   return { up, down };
@@ -111,7 +114,7 @@ function changeTable(table: Table, columns: Columns, up: string[], down: string[
     const value = facts.required && !facts.references ? placeholder(type) : undefined;
     if (!facts.required) up.push(`${add};`);
     else if (value === undefined)
-      up.push(`-- Fails while ${table.name} has rows: fill it by hand then.\n${add} NOT NULL;`);
+      up.push(`${comment(`Fails while ${ident(table.name)} has rows: fill it by hand then.`)}\n${add} NOT NULL;`);
     else
       up.push(
         `-- Rows that are there get a placeholder; every writer has to give a value.\n${add} NOT NULL DEFAULT ${value};`,
@@ -126,7 +129,10 @@ function changeTable(table: Table, columns: Columns, up: string[], down: string[
       down.unshift(`${alter} ALTER COLUMN ${ident(column.name)} SET NOT NULL;`);
     }
     up.push(
-      `-- ${table.name}.${column.name} is not in the export any more. To drop it with its values, when no old pod uses it:\n-- ${alter} DROP COLUMN ${ident(column.name)};`,
+      comment(
+        `${ident(table.name)}.${ident(column.name)} is not in the export any more. To drop it with its values, when no old pod uses it:`,
+      ),
+      comment(`${alter} DROP COLUMN ${ident(column.name)};`),
     );
   }
 }
@@ -154,7 +160,7 @@ function keys(
       down.unshift(`${alter} ADD CONSTRAINT ${ident(key.name)} ${key.definition};`);
     }
     if (references && !wanted && !table?.columns.some((present) => present.name === column))
-      up.push(`-- No foreign key: ${name}.${column} refers to ${references.table}, which the export leaves out.`);
+      up.push(comment(`No foreign key: ${name}.${column} refers to ${references.table}, which the export leaves out.`));
     if (!wanted || same) continue;
     const target = known.get(wanted.table);
     const unique = target?.constraints.some(
@@ -162,7 +168,9 @@ function keys(
     );
     if (target && !unique) {
       const both = `${ident(wanted.table)} ADD UNIQUE (${ident(wanted.column)})`;
-      up.push(`-- ${wanted.table}.${wanted.column} has no key yet, and a foreign key needs one.\nALTER TABLE ${both};`);
+      up.push(
+        `${comment(`${ident(wanted.table)}.${ident(wanted.column)} has no key yet, and a foreign key needs one.`)}\nALTER TABLE ${both};`,
+      );
       down.unshift(
         `ALTER TABLE ${ident(wanted.table)} DROP CONSTRAINT ${ident(`${wanted.table}_${wanted.column}_key`)};`,
       );
@@ -174,7 +182,8 @@ function keys(
       up.push(
         `${key.replace('ADD FOREIGN KEY', `ADD CONSTRAINT ${constraint} FOREIGN KEY`)} NOT VALID;`,
         `${alter} VALIDATE CONSTRAINT ${constraint};`,
-        `-- For deletes in ${wanted.table}, in a migration of its own (no-transaction):\n-- ${indexSql(name, column).replace('CREATE INDEX', 'CREATE INDEX CONCURRENTLY')}`,
+        comment(`For deletes in ${wanted.table}, in a migration of its own (no-transaction):`),
+        comment(indexSql(name, column).replace('CREATE INDEX', 'CREATE INDEX CONCURRENTLY')),
       );
     // A new table is dropped with its keys, but not while others lead there.
     down.unshift(`${alter} DROP CONSTRAINT ${constraint};`);

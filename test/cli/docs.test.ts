@@ -46,6 +46,21 @@ describe('docs', () => {
     expect(markdown.json().page).toMatch(/\| `company_id` \| uuid \|.*→ `companies.company_id`/);
   });
 
+  it('names, defaults and comments of a database become no line, markup or code of Markdown and Mermaid', async () => {
+    const db = await createDatabase();
+    await db.query(`CREATE TABLE "t\n## Forged\n""<img src=x>" ("c\n\`\`\`\n|" int PRIMARY KEY DEFAULT length('\`|x')); COMMENT ON TABLE
+      "t\n## Forged\n""<img src=x>" IS E'| a |\n\n# Forged\n<script>[x](javascript:alert(1))'; COMMENT ON SCHEMA public IS 'x'`);
+    const page = async (format: string) => (await cli(['docs', '--format', format], db.env)).stdout;
+    const markdown = await page('markdown');
+    expect(markdown).toContain('Forged');
+    expect(markdown.replace(/(`+) ?.*?\1/g, '')).not.toMatch(/^#+ Forged|(?<!\\)<(img|script)/m);
+    expect(markdown).not.toMatch(/(?<!\\)\[x(?<!\\)\]/);
+    expect(markdown.match(/^```.*$/gm)).toEqual(markdown.match(/^```(mermaid)?$/gm));
+    const mermaid = await page('mermaid');
+    expect(mermaid).toMatch(/^ {2}"t ## Forged __img src=x_" \{$/m);
+    expect(mermaid).not.toContain('<');
+  });
+
   it('a database that is named is read instead; text from it cannot become markup', async () => {
     const db = await createDatabase();
     await migrate(

@@ -91,3 +91,32 @@ describe('capture › what it says', () => {
     expect(snapshot.json(), 'nothing is migrated').toMatchObject({ exitCode: 3 });
   });
 });
+
+/** Names of objects that capture leaves out, or names in a comment only; each becomes a statement where it is written as it is. */
+const INJECTED = (kind: string) => `${kind}\nCREATE TABLE forged_${kind} (); --`;
+it.each([13, 18] as const)('PostgreSQL %i › a name with a line break in it stays a comment', async (version) => {
+  const db = await createDatabase(version);
+  const name = (kind: string) => `"${INJECTED(kind)}"`;
+  await db.query(`
+    CREATE FUNCTION add(int, int) RETURNS int LANGUAGE sql AS 'SELECT $1 + $2';
+    CREATE AGGREGATE ${name('aggregate')} (int) (SFUNC = add, STYPE = int);
+    CREATE TEXT SEARCH CONFIGURATION ${name('config')} (COPY = simple);
+    CREATE TABLE t (a int);
+    INSERT INTO t VALUES (1), (1)`);
+  await db.query(`CREATE UNIQUE INDEX CONCURRENTLY ${name('index')} ON t (a)`).catch(() => {});
+  await db.superQuery(`CREATE ROLE ${name(`role_${db.name}`)}; GRANT SELECT ON t TO ${name(`role_${db.name}`)}`);
+  const copies: TestDatabase[] = [];
+  try {
+    const sql = await captured(db);
+    const [head = ''] = sql.split('SET LOCAL');
+    for (const kind of ['aggregate', 'config', 'index', 'role']) expect(head).toContain(`CREATE TABLE forged_${kind}`);
+    expect(head.split('\n').filter((line) => line !== '' && !line.startsWith('--'))).toEqual([]);
+    copies.push(await applied(sql, db));
+    expect(await copies[0]?.query("SELECT relname FROM pg_class WHERE relname ~ '^forged'")).toEqual([]);
+    const fix = await cli(['verify', '--fix-sql', '--strict', '--json'], db.env);
+    expect(fix.json().fixSql ?? '').not.toMatch(/^\s*CREATE TABLE forged/m);
+  } finally {
+    for (const made of [db, ...copies]) await made.superQuery(`REVOKE ALL ON t FROM ${name(`role_${db.name}`)}`);
+    await db.superQuery(`DROP ROLE ${name(`role_${db.name}`)}`);
+  }
+});

@@ -30,5 +30,8 @@ export function literal(text: string): string {
   return quoted.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }
 
+/** A comment of one line, whatever names are in it: what stands behind a line break would be a statement. */
+export const comment = (text: string) => `-- ${text.replace(/[\s\u0085]+/g, ' ')}`;
+
 /** Lines of a script: `;` at its end, however it ends. */
 export const statement = (sql: string) => `${sql.replace(/;\s*$/, '')};`;
