@@ -5,7 +5,7 @@ import { type CatalogRow, fingerprint, historyOf } from '../fixtures/kasm/catalo
 import { type CliRun, startCli } from '../support/cli.js';
 import type { TestDatabase } from '../support/database.js';
 import type { ServerInfo } from '../support/global-setup.js';
-import { type FaultProxy, type Link, startFaultProxy } from './proxy.js';
+import { type Link, startProxy, type TestProxy } from '../support/proxy.js';
 import { ROLE } from './run.js';
 
 export const FAULTS = [
@@ -120,10 +120,16 @@ async function start(
   database: string,
   connectTimeout: string,
   at = -1,
-  disturb?: (link: Link, proxy: FaultProxy, kill: (signal: NodeJS.Signals) => void) => void | Promise<void>,
-): Promise<{ run: CliRun; proxy: FaultProxy }> {
+  disturb?: (link: Link, proxy: TestProxy, kill: (signal: NodeJS.Signals) => void) => void | Promise<void>,
+): Promise<{ run: CliRun; proxy: TestProxy }> {
   let kill = (_signal: NodeJS.Signals) => {};
-  const proxy = await startFaultProxy(way.port, at, (link, self) => disturb?.(link, self, kill));
+  const proxy = await startProxy(way.port, {
+    onMessage: async ({ index }, link, self) => {
+      if (index !== at) return 'pass';
+      await disturb?.(link, self, kill);
+      return 'drop';
+    },
+  });
   const cli = startCli(
     ['migrate', '--json', '--migrations', way.files, '--connect-timeout', connectTimeout, '--lock-timeout', '20s'],
     env(proxy.port, database),
@@ -155,7 +161,7 @@ function threads(pid: number | undefined): string {
 }
 
 /** The run that nobody disturbs: its messages and the state it leaves. */
-export function undisturbed(way: Way): Promise<{ passed: FaultProxy['passed']; state: State }> {
+export function undisturbed(way: Way): Promise<{ passed: TestProxy['passed']; state: State }> {
   return withDatabase(way, async (database) => {
     const { run, proxy } = await start(way, database, '20s');
     if (run.code !== 0) throw new Error(`${way.name}: the undisturbed run ended with ${run.code}: ${run.stderr}`);
@@ -203,7 +209,7 @@ function brokenReport(run: CliRun, fault: Fault): string | undefined {
   return undefined;
 }
 
-type Disturb = (link: Link, proxy: FaultProxy, kill: (signal: NodeJS.Signals) => void) => void | Promise<void>;
+type Disturb = (link: Link, proxy: TestProxy, kill: (signal: NodeJS.Signals) => void) => void | Promise<void>;
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** Each fault in its kinds: with RST or FIN, before or after the message was passed on. */

@@ -4,8 +4,8 @@ import { LOCK_KEY } from '../../src/postgres/lock-key.js';
 import { createLogin } from '../fixtures/kasm/observe.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { type FaultProxy, startFaultProxy } from './proxy.js';
-import { translated } from './wire.js';
+import { translated } from '../support/protocol.js';
+import { startProxy, type TestProxy } from '../support/proxy.js';
 
 /** The test servers are built without translations, so a proxy stands in for lc_messages. */
 const LANGUAGES = {
@@ -13,7 +13,7 @@ const LANGUAGES = {
   Russian: { S: 'ВАЖНО', M: 'ошибка', D: 'подробности', H: 'подсказка' },
 };
 
-let proxy: FaultProxy | undefined;
+let proxy: TestProxy | undefined;
 const open: pg.Client[] = [];
 afterEach(async () => {
   proxy?.stop();
@@ -22,12 +22,9 @@ afterEach(async () => {
 
 describe.each(Object.entries(LANGUAGES))('a server that speaks %s', (_, words) => {
   async function speak(db: TestDatabase): Promise<Record<string, string>> {
-    proxy = await startFaultProxy(
-      db.port,
-      -1,
-      () => {},
-      (message, direction) => (direction === 'to client' ? translated(message, words) : message.bytes),
-    );
+    proxy = await startProxy(db.port, {
+      onMessage: (message) => (message.direction === 'to client' ? translated(message, words) : 'pass'),
+    });
     return { ...db.env, POSTGRES_PORT: String(proxy.port), PGSSLMODE: 'disable' };
   }
   const migrate = (env: Record<string, string>, files: Record<string, string>, ...args: string[]) =>

@@ -17,9 +17,10 @@ import {
   status,
   tableExists,
 } from '../fixtures/kasm/observe.js';
-import { once, startProxy, type TcpProxy } from '../fixtures/kasm/proxy.js';
 import { folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { once } from '../support/once.js';
+import { startProxy, type TestProxy, type Verdict } from '../support/proxy.js';
 import { randomSource, rounds } from '../support/rounds.js';
 
 const SLOW = folder({
@@ -165,7 +166,9 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › interrupted', (ver
       async () => (waiter.stderr().includes('waiting for the migration lock') ? [1] : []),
       'the waiter to wait',
     );
-    const deaf = await startProxy(db.port, { toClient: () => new Promise(() => {}) });
+    const deaf = await startProxy(db.port, {
+      onMessage: ({ direction }) => (direction === 'to client' ? 'drop' : 'pass'),
+    });
     const lost = startCli(['migrate', '--json'], { ...db.env, POSTGRES_PORT: String(deaf.port) });
     await new Promise((resolve) => setTimeout(resolve, 700));
     for (const { child, ended } of [waiter, lost]) {
@@ -183,18 +186,13 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › interrupted', (ver
 
   it('by SIGTERM when the server has stopped answering in mid-statement › exit 143 within 2 s all the same', async () => {
     const db = await createDatabase(version);
-    let deaf = false;
-    const never = new Promise<'drop'>(() => {});
-    const proxy = await startProxy(db.port, {
-      toServer: () => (deaf ? never : 'pass'),
-      toClient: () => (deaf ? never : 'pass'),
-    });
+    const proxy = await startProxy(db.port);
     const { child, ended } = startCli(['migrate', '--json', '--migrations', SLOW], {
       ...db.env,
       POSTGRES_PORT: String(proxy.port),
     });
     await midStatement(db, 'pg_sleep(30)');
-    deaf = true;
+    proxy.swallow(true);
     const sent = performance.now();
     child.kill('SIGTERM');
     const run = await ended;
@@ -248,9 +246,9 @@ describe.runIf(canUnshare)('trap 5: as PID 1 of a PID namespace', () => {
 });
 
 describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection lost', (version) => {
-  let proxy: TcpProxy | undefined;
+  let proxy: TestProxy | undefined;
   afterEach(() => proxy?.stop());
-  const through = (db: TestDatabase, { port }: TcpProxy, files: string) =>
+  const through = (db: TestDatabase, { port }: TestProxy, files: string) =>
     startCli(['migrate', '--json', '--migrations', files], { ...db.env, POSTGRES_PORT: String(port) });
 
   it('trap 3: in mid-transaction › exit 4, nothing committed, the next run completes', async () => {
@@ -271,8 +269,9 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
   it('trap 21: between two migrations › exit 4, JSON on stdout, no stack', async () => {
     const db = await createDatabase(version);
     proxy = await startProxy(db.port, {
-      toServer: async (text): Promise<'pass'> => {
-        if (!text.includes('CREATE TABLE slow') || (await historyLength(db)) === 0) return 'pass';
+      onMessage: async ({ direction, text }): Promise<Verdict> => {
+        if (direction === 'to client' || !text().includes('CREATE TABLE slow') || (await historyLength(db)) === 0)
+          return 'pass';
         for (const { pid } of await sessions(db)) await db.superQuery(`SELECT pg_terminate_backend(${pid})`);
         await noSession(db);
         return 'pass';
@@ -290,8 +289,8 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
     const db = await createDatabase(version);
     const committed = once();
     proxy = await startProxy(db.port, {
-      toClient: async (text) => {
-        if (!text.includes('COMMIT') || (await historyLength(db)) < 2) return 'pass';
+      onMessage: async ({ direction, text }): Promise<Verdict> => {
+        if (direction === 'to server' || !text().includes('COMMIT') || (await historyLength(db)) < 2) return 'pass';
         committed.happen();
         return 'drop';
       },
@@ -307,15 +306,14 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
 
   it('trap 6: the answer to COMMIT is lost on the way › exit 4, and the next run is a no-op', async () => {
     const db = await createDatabase(version);
-    const tap: TcpProxy = await startProxy(db.port, {
-      toClient: async (text) => {
-        if (!text.includes('COMMIT') || (await historyLength(db)) < 2) return 'pass';
-        tap.cut();
+    proxy = await startProxy(db.port, {
+      onMessage: async ({ direction, text }, _, self) => {
+        if (direction === 'to server' || !text().includes('COMMIT') || (await historyLength(db)) < 2) return 'pass';
+        self.reset();
         return 'drop';
       },
     });
-    proxy = tap;
-    const run = await through(db, tap, QUICK).ended;
+    const run = await through(db, proxy, QUICK).ended;
     expect(run.code, run.stderr).toBe(4);
     const next = await migrate(db, QUICK);
     expect(next.json()).toMatchObject({ outcome: 'ok', applied: [] });

@@ -14,9 +14,10 @@ import {
   startMigrate,
   tableExists,
 } from '../fixtures/kasm/observe.js';
-import { once, startProxy } from '../fixtures/kasm/proxy.js';
 import { folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { once } from '../support/once.js';
+import { startProxy, type Verdict } from '../support/proxy.js';
 import { rounds } from '../support/rounds.js';
 
 const COUNTED = {
@@ -77,8 +78,8 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › many migrators at once', (vers
     const planned = once();
     const go = once();
     const proxy = await startProxy(db.port, {
-      toServer: async (text): Promise<'pass'> => {
-        if (text.includes('pg_try_advisory_lock')) {
+      onMessage: async ({ direction, text }): Promise<Verdict> => {
+        if (direction === 'to server' && text().includes('pg_try_advisory_lock')) {
           planned.happen();
           await go.happened;
         }

@@ -12,9 +12,10 @@ import {
   status,
   tableExists,
 } from '../fixtures/kasm/observe.js';
-import { once, startProxy } from '../fixtures/kasm/proxy.js';
 import { folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { once } from '../support/once.js';
+import { startProxy } from '../support/proxy.js';
 import { rounds } from '../support/rounds.js';
 
 const TABLE = { '0001_table.sql': 'CREATE TABLE t (a int, b int);\nINSERT INTO t VALUES (1, 1), (1, 2), (2, 3);\n' };
@@ -358,8 +359,8 @@ async function crashBeforeRecord(
 ) {
   const recording = once();
   const proxy = await startProxy(db.port, {
-    toServer: async (text) => {
-      if (!text.includes('INSERT INTO kasm_db.migrations') || !text.includes('0002_alone')) return 'pass';
+    onMessage: async ({ direction, text }) => {
+      if (direction !== 'to server' || !/INSERT INTO kasm_db\.migrations.*0002_alone/s.test(text())) return 'pass';
       if (!when(await indexes(db))) return 'pass';
       recording.happen();
       return 'drop';

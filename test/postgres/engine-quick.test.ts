@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import type pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
-import { MessageStream } from '../faults/wire.js';
 import { fingerprint, historyOf } from '../fixtures/kasm/catalog.js';
 import {
   advisoryLocks,
@@ -14,9 +13,10 @@ import {
   runRow,
   startMigrate,
 } from '../fixtures/kasm/observe.js';
-import { once, startProxy, type TcpProxy } from '../fixtures/kasm/proxy.js';
 import { cli, folder, type RunningCli, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { once } from '../support/once.js';
+import { startProxy, type TestProxy, type Verdict } from '../support/proxy.js';
 import { randomSource, rounds } from '../support/rounds.js';
 
 const NUMBERS = ['one', 'two', 'three', 'four', 'five', 'six'];
@@ -29,7 +29,7 @@ function numbered(others: Record<string, string> = {}): Record<string, string> {
 }
 
 const open: { end(): Promise<void> }[] = [];
-const proxies: TcpProxy[] = [];
+const proxies: TestProxy[] = [];
 afterEach(async () => {
   for (const client of open.splice(0)) await client.end();
   for (const proxy of proxies.splice(0)) proxy.stop();
@@ -109,17 +109,13 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrations of nothing but simp
     if (asRole) await db.superQuery(`GRANT ${db.user} TO ${user}`);
     const messages: string[] = [];
     const second = once();
-    const wire = new MessageStream('client');
     const proxy = await startProxy(db.port, {
-      toServer: (text) => {
-        for (const { type, bytes } of wire.push(Buffer.from(text, 'latin1')))
+      onMessage: async ({ direction, type, bytes }): Promise<Verdict> => {
+        if (direction === 'to server') {
           if (type === 'Q') messages.push(bytes.toString('utf8', 5, bytes.length - 1));
-        if (messages.some((sql) => sql.includes('CREATE TABLE two'))) second.happen();
-        return 'pass';
-      },
-      // From the first migration on the run hears nothing before it has sent the second.
-      toClient: async (): Promise<'pass'> => {
-        if (version >= 14 && messages.some((sql) => sql.includes('CREATE TABLE one'))) await second.happened;
+          if (messages.some((sql) => sql.includes('CREATE TABLE two'))) second.happen();
+          // From the first migration on the run hears nothing before it has sent the second.
+        } else if (version >= 14 && messages.some((sql) => sql.includes('CREATE TABLE one'))) await second.happened;
         return 'pass';
       },
     });
@@ -511,9 +507,10 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a simple one that has to wait 
     const ready = once();
     const goOn = once();
     const proxy = await startProxy(db.port, {
-      toServer: async (text): Promise<'pass'> => {
+      onMessage: async ({ direction, text }): Promise<Verdict> => {
+        if (direction === 'to client') return 'pass';
         // The last message before it, which begins its transaction.
-        if (/BEGIN ISOLATION LEVEL/.test(text) && (await runRow(db).catch(() => undefined)) !== undefined) {
+        if (/BEGIN ISOLATION LEVEL/.test(text()) && (await runRow(db).catch(() => undefined)) !== undefined) {
           ready.happen();
           await goOn.happened;
         }

@@ -1,11 +1,11 @@
 import { writeFileSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
+import { startProxy } from '../support/proxy.js';
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.js';
 
 const SECRETS = {
@@ -236,27 +236,19 @@ describe.skipIf(!hasRedis())('gate › the bell', () => {
   it('the ring is heard though the connection that was made at the start has died without a word', async () => {
     const db = await createDatabase();
     const heard = await listenTo(db);
-    const sockets: Socket[] = [];
-    const proxy = createServer((client) => {
-      const server = connect(redis.port, '127.0.0.1');
-      sockets.push(client, server);
-      client.pipe(server).pipe(client);
-      for (const socket of [client, server]) socket.on('error', () => {});
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-    const { port } = proxy.address() as AddressInfo;
+    const proxy = await startProxy(redis.port, { cut: 'bytes' });
     const run = startCli(['migrate', '--migrations', folder({ '0001_slow.sql': 'SELECT pg_sleep(2);' })], {
       ...db.env,
-      ...redisEnv(port),
+      ...redisEnv(proxy.port),
     });
-    await waitFor(async () => (sockets.length > 0 ? [1] : []), 'the connection');
+    await waitFor(async () => proxy.passed, 'the connection');
     await sleep(500);
-    for (const socket of sockets) socket.unpipe().pause();
+    proxy.swallow(true);
+    proxy.swallow(false);
     const { code, stderr } = await run.ended;
-    proxy.close();
-    for (const socket of sockets) socket.destroy();
+    proxy.stop();
     expect(code, stderr).toBe(0);
-    expect(sockets.length).toBe(4);
+    expect(new Set(proxy.passed.map(({ connection }) => connection)).size).toBe(2);
     expect(stderr).not.toContain('Redis');
     expect(await heard()).toBe(1);
   });

@@ -8,8 +8,9 @@ import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import type { Certificate } from '../support/certificates.js';
 import { folder } from '../support/cli.js';
+import { withoutPlus } from '../support/protocol.js';
+import { startProxy } from '../support/proxy.js';
 import { findPsql } from '../support/psql.js';
-import { startTlsProxy } from '../support/tls-proxy.js';
 import { startTlsServer, type TlsServer } from '../support/tls-server.js';
 
 const psql = findPsql();
@@ -94,8 +95,9 @@ describe('login › SCRAM with channel binding', () => {
     ['who passes everything on', false],
     ['who hides that the server can bind', true],
   ])('someone in the middle %s is found out, unless binding is disabled', async (_, hidePlus) => {
-    const middle = await startTlsProxy(tls.certificates['self-signed'] as Certificate, tls.server.info.port, {
-      hidePlus,
+    const middle = await startProxy(tls.server.info.port, {
+      tls: tls.certificates['self-signed'] as Certificate,
+      onMessage: (message) => (hidePlus && message.direction === 'to client' ? withoutPlus(message) : 'pass'),
     });
     try {
       for (const binding of CHANNEL_BINDING_MODES) {

@@ -1,4 +1,4 @@
-import { startFaultProxy } from '../faults/proxy.js';
+import { startProxy } from './proxy.js';
 
 /** Round trips after the TCP connect. */
 export interface RoundTrips {
@@ -13,7 +13,7 @@ export interface RoundTrips {
  * @param work connects to the proxy's port, once
  */
 export async function checkOnTheWire(target: number, work: (port: number) => Promise<void>): Promise<RoundTrips> {
-  const proxy = await startFaultProxy(target);
+  const proxy = await startProxy(target);
   try {
     await work(proxy.port);
     const trips: { authentication: boolean }[] = [];

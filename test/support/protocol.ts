@@ -5,8 +5,10 @@ export interface Message {
   bytes: Buffer;
 }
 
-const SSL_REQUEST = 80877103;
-const GSS_REQUEST = 80877104;
+const SSL_CODE = 80877103;
+const GSS_CODE = 80877104;
+export const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
+const PLUS = Buffer.from('SCRAM-SHA-256-PLUS\0');
 
 /** Cuts a byte stream of one direction into messages (manual: "Message Formats"). */
 export class MessageStream {
@@ -56,7 +58,7 @@ export class MessageStream {
 }
 
 export function isEncryptionRequest({ type, bytes }: Message): boolean {
-  return type === '' && bytes.length === 8 && [SSL_REQUEST, GSS_REQUEST].includes(bytes.readUInt32BE(4));
+  return type === '' && bytes.length === 8 && [SSL_CODE, GSS_CODE].includes(bytes.readUInt32BE(4));
 }
 
 /** An ErrorResponse or NoticeResponse as a server in another language would say it: other words, the same SQLSTATE. */
@@ -76,4 +78,13 @@ export function translated({ type, bytes }: Message, words: Record<'S' | 'M' | '
   header.write(type, 'latin1');
   header.writeUInt32BE(body.length + 4, 1);
   return Buffer.concat([header, body]);
+}
+
+/** AuthenticationSASL (`R`, length, 10, then the names) without SCRAM-SHA-256-PLUS: of a server that cannot bind the channel. */
+export function withoutPlus({ type, bytes }: Message): Buffer {
+  const at = bytes.indexOf(PLUS);
+  if (type !== 'R' || at !== 9) return bytes;
+  const shorter = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + PLUS.length)]);
+  shorter.writeInt32BE(bytes.readInt32BE(1) - PLUS.length, 1);
+  return shorter;
 }
