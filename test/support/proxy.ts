@@ -99,9 +99,9 @@ export async function startProxy(target: number, options: ProxyOptions = {}): Pr
     const { tls } = options;
     client.once('data', () => {
       client.write('S');
+      const inner = new TLSSocket(client, { isServer: true, ...tls });
       upstream.write(SSL_REQUEST);
       upstream.once('data', () => {
-        const inner = new TLSSocket(client, { isServer: true, ...tls });
         const outer = tlsConnect({ socket: upstream, rejectUnauthorized: false });
         for (const socket of [inner, outer]) socket.on('error', () => socket.destroy());
         join(inner, outer);
