@@ -42,8 +42,6 @@ export const EXCEPTIONS = [
   'output/reporter.ts > postgres/lock-holder.ts',
   'output/result.ts > postgres/blocker.ts',
   'output/result.ts > postgres/lock-holder.ts',
-  'postgres/query.ts > postgres/connect.ts',
-  'postgres/session-attrs.ts > postgres/connect.ts',
   'schema/assemble-columns.ts > schema/assemble.ts',
   'schema/ddl/comments.ts > schema/ddl/create.ts',
   'schema/from-export-columns.ts > schema/from-export.ts',

@@ -6,22 +6,16 @@ import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
 import { applicationName } from './application-name.js';
 import { ChannelBindingGuard } from './channel-binding.js';
+import type { Client } from './client.js';
 import { withDeadline } from './deadline.js';
 import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
 import { asUnreachable, combine, hostText, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
-import { type Announced, mismatch } from './session-attrs.js';
+import { mismatch } from './session-attrs.js';
 import { isServerError } from './sqlstate.js';
 import { WireGuard } from './wire-guard.js';
 
-export type Client = pg.Client & {
-  processID: number | null;
-  /** server_version_num, as the server announced it at login (a pooler passes it on). */
-  announcedVersion?: number;
-  announced: Announced;
-  /** Bounds what the server may answer. */
-  wire: WireGuard;
-};
+export type { Client } from './client.js';
 
 export interface ConnectOptions {
   /** Stops the attempt and its retries. */

@@ -1,6 +1,6 @@
 import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
 import { formatMs } from '../config/duration.js';
-import type { Client } from './connect.js';
+import type { Client } from './client.js';
 import { cancellable, destroy } from './query.js';
 import { hostText } from './refusal.js';
 

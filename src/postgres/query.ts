@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Client } from './connect.js';
+import type { Client } from './client.js';
 
 /** After a cancel request the server gets this long to answer before the connection is cut: SIGTERM has 2 s in all. */
 const CANCEL_GRACE_MS = 1000;

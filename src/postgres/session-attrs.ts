@@ -1,11 +1,5 @@
 import type { TargetSessionAttrs } from '../config/settings.js';
-import type { Client } from './connect.js';
-
-/** What a server said at login about taking writes; PostgreSQL 14 and later tell it unasked. */
-export interface Announced {
-  inHotStandby?: boolean;
-  readOnly?: boolean;
-}
+import type { Client } from './client.js';
 
 /**
  * Is this the kind of server that is wished for? As libpq decides it (PostgreSQL manual, 34.1.2, target_session_attrs): from what the
