@@ -96,12 +96,13 @@ describe('values.schema.json', () => {
       return isMap(value) && value.items.length > 0 && !value.flow ? paths(value, path) : [path.join('.')];
     });
 
-  it.each(CHARTS)('of %s knows every value, and refuses every typo', (chart) => {
+  it.each(CHARTS)('of %s knows every value, and refuses every typo and what is left empty', (chart) => {
     const values = parseDocument(readFileSync(`${chartFolder(chart)}/values.yaml`, 'utf8')).contents;
     const schema = parse(readFileSync(`${chartFolder(chart)}/values.schema.json`, 'utf8'));
     const resolve = (node: Manifest): Manifest =>
       node.$ref ? resolve(schema.definitions[node.$ref.split('/').at(-1)]) : node;
     for (const path of paths(values)) {
+      const isNull = (values as Manifest).getIn(path.split('.')) === null;
       // Another chart's values are checked by its own schema.
       if (path.startsWith('kasm-db.')) continue;
       let node = schema;
@@ -110,6 +111,9 @@ describe('values.schema.json', () => {
         if (typeof node.additionalProperties === 'object') break;
         expect(node.additionalProperties, `${path}: a typo beside ${name} is not refused`).toBe(false);
         expect(Object.keys(node.properties), path).toContain(name);
+        // A value that is left empty is no value: Helm drops the default too. Only ids may be, for OpenShift.
+        if (!isNull && !/^(security|resources)$|\.resources$/.test(path.slice(0, path.lastIndexOf('.'))))
+          expect(node.required, `${path}: left empty, it is not named`).toContain(name);
         node = resolve(node.properties[name]);
       }
     }

@@ -222,7 +222,7 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
   it('takes the CA from a Secret, the image by its digest, another key for the password', () => {
     const digest = `sha256:${'0123456789abcdef'.repeat(4)}`;
     const { containers, volumes } = renderJob({
-      image: { digest, tag: 'not this one' },
+      image: { digest, tag: 'not-this-one' },
       database: { host: 'db.example', ca: { existingSecret: 'db-ca' } },
       credentials: { existingSecret: 'mine', keys: { databasePassword: 'pg.password' } },
     }).spec.template.spec;
@@ -311,6 +311,16 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
         { ...REQUIRED, database: { host: 'db', directUrl: { url: 'postgres://u:p@db/k' } } },
         /does not match pattern/,
       ],
+      ['a port beside the host', { ...REQUIRED, database: { host: 'db:5433' } }, /the port is set by database\.port/],
+      ['brackets', { ...REQUIRED, database: { host: 'a,[fd00::1]' } }, /\[fd00::1\].* stands without brackets/],
+      ['port 0', { ...REQUIRED, database: { host: 'db', port: 0 } }, /minimum: got 0, want 1/],
+      ['a tag in the repository', { ...REQUIRED, image: { repository: 'r:5000/k:1' } }, /the tag is set by image\.tag/],
+      [
+        'a wait for locks that the Job cuts off',
+        withMode('hook', { migrator: { lockTimeout: '4m' } }),
+        /migrator\.lockTimeout \(4m\) must be shorter than migrator\.activeDeadlineSeconds less 20 \(220 s\)/,
+      ],
+      ['a value left empty', { ...REQUIRED, redis: null }, /missing property 'redis'/],
       ['a lock timeout without a unit', { ...REQUIRED, migrator: { lockTimeout: '60' } }, /does not match pattern/],
     ])('%s', (_, values, message) => {
       expect(refusal(values)).toMatch(message);

@@ -160,6 +160,17 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     ]);
   });
 
+  it('finds the Secret that was made by its name, also with kasm-db.fullnameOverride', () => {
+    const values = {
+      host: 'a.b',
+      database: { bundled: false, host: 'db' },
+      credentials: { otherSecrets: { databasePassword: 'pg' } },
+      'kasm-db': { fullnameOverride: 'mine', seed: { enabled: false } },
+    };
+    const [token] = find(render(values), 'StatefulSet', 'kasm-guac').spec.template.spec.containers[0].env;
+    expect(token.valueFrom.secretKeyRef.name).toBe('mine-credentials');
+  });
+
   it('RDP over HTTPS comes by the ingress; 3389 stays inside unless asked for', () => {
     const ingress = find(bundled, 'Ingress', 'kasm-ingress').spec;
     expect(ingress.tls).toEqual([{ secretName: 'nginx-ingress-cert', hosts: ['kasm.example.com'] }]);
@@ -220,8 +231,23 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     [
       'the wrong place for the database',
       { ...REQUIRED, 'kasm-db': { database: { host: 'db' } } },
-      /set database\.\*, not kasm-db/,
+      /set database\.host, not kasm-db/,
     ],
+    ...[{ port: 5433 }, { name: 'k' }, { user: 'u' }, { sslmode: 'disable' }, { ca: { existingSecret: 'a' } }].map(
+      (database): [string, object, RegExp] => [
+        `the wrong place for the database's ${Object.keys(database)}`,
+        { ...EXTERNAL, 'kasm-db': { database } },
+        new RegExp(`set database\\.${Object.keys(database)}, not kasm-db\\.database`),
+      ],
+    ),
+    [
+      'the wrong place for the mode',
+      { ...REQUIRED, 'kasm-db': { migrator: { mode: 'job' } } },
+      /set migrator\.mode, not/,
+    ],
+    ['an address for a name', { ...REQUIRED, host: '10.0.0.1' }, /10\.0\.0\.1: .*an ingress knows names only/],
+    ['capitals in a name', { ...REQUIRED, altHosts: ['Kasm.Example.com'] }, /is written in small letters/],
+    ['replicas left empty', { ...REQUIRED, manager: { replicas: null } }, /missing property 'replicas'/],
     ['both databases', { ...REQUIRED, database: { host: 'db' } }, /set database\.bundled to false/],
     ['no database', { ...REQUIRED, database: { bundled: false } }, /set database\.host/],
     ['a hook for a bundled database', { ...REQUIRED, migrator: { mode: 'hook' } }, /would wait for a bundled database/],

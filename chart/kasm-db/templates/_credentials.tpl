@@ -86,7 +86,7 @@ apiVersion: v1
 kind: Secret
 metadata:
   name: {{ include "kasm-db.credentialsSecret" $ }}
-  namespace: {{ include "kasm-db.namespace" $ }}
+  namespace: {{ include "kasm-db.namespace" $ | quote }}
   labels: {{- include "kasm-db.labels" $ | nindent 4 }}
   annotations:
     {{- include "kasm-db.hook" $.Values.credentials.hookWeight | nindent 4 }}

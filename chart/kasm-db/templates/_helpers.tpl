@@ -89,8 +89,7 @@ metadata:
   {{- end }}
 spec:
   restartPolicy: Never
-  # Before the Job's own, which removes the pod, and with it the reason and the events.
-  activeDeadlineSeconds: {{ max 10 (sub (int64 .Values.migrator.activeDeadlineSeconds) 20) }}
+  activeDeadlineSeconds: {{ include "kasm-db.podDeadline" . }}
   terminationGracePeriodSeconds: 30
   {{- include "kasm-db.podSettings" . | nindent 2 }}
   {{- if $rotate }}
@@ -121,6 +120,11 @@ spec:
     {{- with .Values.migrator.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
+{{- end -}}
+
+{{/* Seconds for one attempt: less than for the Job, whose deadline removes the pod, and with it the reason and the events. */}}
+{{- define "kasm-db.podDeadline" -}}
+{{- sub (int64 .Values.migrator.activeDeadlineSeconds) 20 -}}
 {{- end -}}
 
 {{- define "kasm-db.migrate" -}}
@@ -622,7 +626,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- define "kasm-db.selectorLabels" -}}
 app.kubernetes.io/name: kasm-db
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: migrator
 {{- end -}}
 

@@ -6,7 +6,7 @@ apiVersion: batch/v1
 kind: Job
 metadata:
   name: {{ include "kasm-db.jobName" . }}
-  namespace: {{ include "kasm-db.namespace" . }}
+  namespace: {{ include "kasm-db.namespace" . | quote }}
   labels: {{- include "kasm-db.labels" . | nindent 4 }}
   {{- with merge (dict) .Values.migrator.annotations .Values.annotations (ternary (include "kasm-db.jobHook" . | fromYaml) (dict) $hook) }}
   annotations: {{- toYaml . | nindent 4 }}
@@ -53,7 +53,7 @@ apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: {{ include "kasm-db.prefix" . | trunc 240 }}-migrate
-  namespace: {{ include "kasm-db.namespace" . }}
+  namespace: {{ include "kasm-db.namespace" . | quote }}
   labels: {{- include "kasm-db.labels" . | nindent 4 }}
   {{- with merge (dict) .Values.annotations (ternary (include "kasm-db.hook" .Values.networkPolicy.hookWeight | fromYaml) (dict) (eq .Values.migrator.mode "hook")) }}
   annotations: {{- toYaml . | nindent 4 }}
@@ -91,7 +91,7 @@ apiVersion: v1
 kind: Pod
 metadata:
   name: {{ include "kasm-db.prefix" . | trunc 50 | trimSuffix "-" }}-migrate-test
-  namespace: {{ include "kasm-db.namespace" . }}
+  namespace: {{ include "kasm-db.namespace" . | quote }}
   labels: {{- include "kasm-db.labels" . | nindent 4 }}
   annotations:
     helm.sh/hook: test

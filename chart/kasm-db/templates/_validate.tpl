@@ -6,6 +6,23 @@
 {{- if not (or $database.host $fromSecret) -}}
 {{- fail "kasm-db: set database.host" -}}
 {{- end -}}
+{{- range splitList "," $database.host -}}
+{{- if regexMatch "^[^:]*:[0-9]+$|\\[" . -}}
+{{- fail (printf "kasm-db: database.host %s: the port is set by database.port, and an IPv6 address stands without brackets" .) -}}
+{{- end -}}
+{{- end -}}
+{{- if regexMatch "[:@][^/]*$" $values.image.repository -}}
+{{- fail (printf "kasm-db: image.repository %s: the tag is set by image.tag, a digest by image.digest" $values.image.repository) -}}
+{{- end -}}
+{{- if ne $values.migrator.mode "manual" -}}
+{{- $deadline := include "kasm-db.podDeadline" . | int64 -}}
+{{- range $name := list "lockTimeout" "connectTimeout" -}}
+{{- $timeout := index $values.migrator $name | default "0s" -}}
+{{- if ge (include "kasm-db.seconds" $timeout | int64) $deadline -}}
+{{- fail (printf "kasm-db: migrator.%s (%s) must be shorter than migrator.activeDeadlineSeconds less 20 (%d s), or an attempt is ended before it says what it waited for" $name $timeout $deadline) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if and $database.existingSecret (not (or $database.keys.password $database.keys.uri)) -}}
 {{- fail "kasm-db: database.keys.password or database.keys.uri must name a key of database.existingSecret" -}}
 {{- end -}}
@@ -53,6 +70,13 @@
 {{- if gt (len (compact (list $values.redis.host (join "," $values.redis.sentinels) (join "," $values.redis.cluster)))) 1 -}}
 {{- fail "kasm-db: set one of redis.host, redis.sentinels and redis.cluster" -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Whole seconds of a duration such as 10m. */}}
+{{- define "kasm-db.seconds" -}}
+{{- $number := regexFind "^[0-9]+" . | int64 -}}
+{{- $unit := regexFind "[a-z]+$" . -}}
+{{- if eq $unit "ms" -}}{{ div $number 1000 }}{{- else -}}{{ mul $number (index (dict "s" 1 "m" 60 "h" 3600) $unit) }}{{- end -}}
 {{- end -}}
 
 {{- define "kasm-db.validateCa" -}}

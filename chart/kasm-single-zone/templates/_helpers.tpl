@@ -18,13 +18,13 @@ app.kubernetes.io/managed-by: {{ $context.Release.Service }}
 
 {{- define "kasm.selector" -}}
 app.kubernetes.io/name: {{ index . 1 }}
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 {{- end -}}
 
 {{/* A list: context, name. */}}
 {{- define "kasm.metadata" -}}
 name: {{ index . 1 }}
-namespace: {{ (index . 0).Values.namespace }}
+namespace: {{ (index . 0).Values.namespace | quote }}
 labels: {{- include "kasm.labels" . | nindent 2 }}
 {{- end -}}
 
@@ -103,8 +103,9 @@ imagePullPolicy: {{ $image.pullPolicy }}
 {{- define "kasm.reference" -}}
 {{- $credentials := (index . 0).Values.credentials -}}
 {{- $name := index . 1 -}}
+{{- $named := dict "credentials" $credentials "fullnameOverride" (index (index . 0).Values "kasm-db").fullnameOverride -}}
 {{- dict
-  "secret" (index $credentials.otherSecrets $name | default $credentials.existingSecret | default (printf "%s-credentials" ((index . 0).Release.Name | trunc 200)))
+  "secret" (index $credentials.otherSecrets $name | default (include "kasm-db.credentialsSecret" (dict "Release" (index . 0).Release "Values" $named)))
   "key" (index $credentials.keys $name) | toJson -}}
 {{- end -}}
 

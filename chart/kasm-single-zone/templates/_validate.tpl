@@ -4,10 +4,24 @@
 {{- if not $values.host -}}
 {{- fail "kasm-single-zone: set host to the public name, as in --set host=kasm.example.com" -}}
 {{- end -}}
-{{- if or $own.database.host $own.database.existingSecret -}}
-{{- fail "kasm-single-zone: set database.*, not kasm-db.database.*" -}}
+{{- range $name := append $values.altHosts $values.host -}}
+{{- if or (regexMatch "[A-Z]" $name) (regexMatch "^[0-9.]+$" $name) -}}
+{{- fail (printf "kasm-single-zone: %s: the public name is written in small letters, and an address is none: an ingress knows names only" $name) -}}
 {{- end -}}
-{{- if $own.credentials.existingSecret -}}
+{{- end -}}
+{{- /* What this chart sets itself, and what those values are as long as nobody else does. */ -}}
+{{- range $name, $default := dict "host" "" "existingSecret" "" "port" 5432 "name" "kasm" "user" "kasmapp" "sslmode" "require" -}}
+{{- if ne (index $own.database $name | toString) (toString $default) -}}
+{{- fail (printf "kasm-single-zone: set database.%s, not kasm-db.database.%s" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if or $own.database.ca.existingSecret $own.database.ca.existingConfigMap -}}
+{{- fail "kasm-single-zone: set database.ca, not kasm-db.database.ca" -}}
+{{- end -}}
+{{- if ne $own.migrator.mode "hook" -}}
+{{- fail "kasm-single-zone: set migrator.mode, not kasm-db.migrator.mode" -}}
+{{- end -}}
+{{- if or $own.credentials.existingSecret $own.credentials.makeDatabasePassword $own.credentials.otherSecrets -}}
 {{- fail "kasm-single-zone: set credentials.*, not kasm-db.credentials.*" -}}
 {{- end -}}
 {{- $database := $values.database -}}
@@ -21,7 +35,7 @@
 {{- fail "kasm-single-zone: database.bundled is false: set database.host, or database.existingSecret and database.keys.host" -}}
 {{- end -}}
 {{- $wait := $own.gate.wait -}}
-{{- $seconds := index (dict "ms" 0 "s" 1 "m" 60 "h" 3600) (regexFind "[a-z]+$" $wait) | mul (regexFind "^[0-9]+" $wait | int) -}}
+{{- $seconds := include "kasm-db.seconds" $wait -}}
 {{- if le (int $values.progressDeadlineSeconds) (int $seconds) -}}
 {{- fail (printf "kasm-single-zone: progressDeadlineSeconds (%d) must be longer than kasm-db.gate.wait (%s), or a Deployment that only waits counts as failed" (int $values.progressDeadlineSeconds) $wait) -}}
 {{- end -}}
