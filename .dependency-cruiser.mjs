@@ -2,7 +2,6 @@
 
 /** The rooms of src/ from top to bottom. A room imports those of lower lines, not those of its own line. */
 const LINES = [
-  ['start'],
   ['main', 'index'],
   ['cli'],
   ['commands'],

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Case, filesOf, HAZARDS, SAFE } from '../test/fixtures/lint/cases.js';
 
-const CLI = join(process.cwd(), 'dist/kasm-db.cjs');
+const CLI = join(process.cwd(), 'dist/kasm-db.mjs');
 const SQUAWK = [join(process.cwd(), 'bench/node_modules/.bin/squawk'), 'squawk'].find((path) => {
   return path === 'squawk' ? spawnSync(path, ['--version']).status === 0 : existsSync(path);
 });

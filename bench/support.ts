@@ -41,7 +41,7 @@ export interface BenchServer {
 export const ROOT = resolve(import.meta.dirname, '..');
 /** What `npm run build:exe` makes; not there before. */
 export const EXECUTABLE = join(ROOT, 'dist-exe/kasm-db');
-export const KASM_DB = [process.execPath, join(ROOT, 'dist/kasm-db.cjs')];
+export const KASM_DB = [process.execPath, join(ROOT, 'dist/kasm-db.mjs')];
 
 /** psql's own binary: Debian's wrapper script costs 15 ms more. */
 export function psql(): string | undefined {

@@ -2,10 +2,8 @@
 //   node scripts/build-exe.mjs [x64] [arm64]    default: this machine's processor
 import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { build } from 'esbuild';
-import { common, version } from './bundle.mjs';
+import { bundle, EXTERNAL, version, WASM } from './bundle.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const OUT = join(ROOT, 'dist-exe');
@@ -43,23 +41,8 @@ const work = join(ROOT, `dist-exe.${process.pid}`);
 mkdirSync(work);
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 
-// esbuild bundles, as for Node, so that both builds hold the same code; Bun only compiles it. In chunks: what is not called is not even
-// looked at, where a single file would load the modules of every command at its start.
-await build({
-  ...common,
-  entryPoints: [join(ROOT, 'src/main.ts')],
-  outdir: work,
-  outExtension: { '.js': '.mjs' },
-  splitting: true,
-  format: 'esm',
-  target: 'esnext',
-  banner: {
-    // __dirname: where the executable's own files are (the WASM); __filename: from where --embedded looks for its package.
-    js: "import{createRequire as __cr}from'node:module';const __dirname=import.meta.dirname,__filename=process.execPath,require=__cr(import.meta.url);",
-  },
-});
-const require = createRequire(import.meta.url);
-copyFileSync(require.resolve('libpg-query/wasm/libpg-query.wasm'), join(work, 'libpg-query.wasm'));
+// The program that Node runs, compiled: in the same chunks, so that what is not called is not even looked at.
+await bundle(work, { 'kasm-db': join(ROOT, 'src/main.ts') });
 
 mkdirSync(OUT, { recursive: true });
 const compiler = bunFor(process.platform, process.arch);
@@ -74,8 +57,8 @@ for (const cpu of cpus) {
       ...['--no-compile-autoload-dotenv', '--no-compile-autoload-bunfig'],
       // A check is over before compiling its JavaScript pays; longer work still gets compiled.
       '--compile-jit-policy=20',
-      ...common.external.flatMap((name) => ['--external', name]),
-      ...['--asset=libpg-query.wasm', 'main.mjs', `--outfile=${file}`],
+      ...EXTERNAL.flatMap((name) => ['--external', name]),
+      ...[`--asset=${WASM}`, 'kasm-db.mjs', `--outfile=${file}`],
     ],
     { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] },
   );

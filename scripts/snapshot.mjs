@@ -9,8 +9,8 @@ const folder = mkdtempSync(join(tmpdir(), 'kasm-db-snapshot-'));
 const embedded = ['--embedded', join(folder, 'postgres')];
 try {
   run('scripts/build.mjs', '--no-types');
-  run('dist/kasm-db.cjs', 'migrate', '--quiet', ...embedded);
-  run('dist/kasm-db.cjs', 'capture', '--out', 'migrations/schema.snapshot.json', ...embedded);
+  run('dist/kasm-db.mjs', 'migrate', '--quiet', ...embedded);
+  run('dist/kasm-db.mjs', 'capture', '--out', 'migrations/schema.snapshot.json', ...embedded);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

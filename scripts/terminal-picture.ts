@@ -30,7 +30,7 @@ try {
   await admin.query(`CREATE ROLE kasmapp LOGIN PASSWORD '${password}'`);
   await admin.query('CREATE DATABASE kasm OWNER kasmapp');
   await admin.end();
-  const lines = record(join(ROOT, 'dist/kasm-db.cjs'), {
+  const lines = record(join(ROOT, 'dist/kasm-db.mjs'), {
     POSTGRES_HOST: '127.0.0.1',
     POSTGRES_PORT: String(server.info.port),
     POSTGRES_DB: 'kasm',

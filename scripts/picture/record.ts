@@ -9,7 +9,7 @@ const COMMANDS = ['kasm-db migrate --seed', 'kasm-db status', 'kasm-db --check -
 
 /**
  * Runs the commands under a pseudo-terminal (util-linux `script`), as someone would who types them.
- * @param program path of kasm-db.cjs
+ * @param program path of kasm-db.mjs
  * @param env settings of an empty database
  * @throws Error when a command fails
  */

@@ -18,8 +18,6 @@ export interface RunEvents {
   statementDone?(name: string, done: number, total: number): void;
   /** What a gate is waiting for; told once for each change. */
   waiting?(text: string): void;
-  /** A gate has looked, and loaded all that it needs; now it waits. */
-  resting?(): void;
   notice?(text: string): void;
   warning?(text: string): void;
 }

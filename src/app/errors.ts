@@ -64,11 +64,6 @@ export class KasmDbError extends Error {
   }
 }
 
-/** By name, not by class: the part of the program that is loaded for seeding has a copy of its own. */
-export function isKasmDbError(error: unknown): error is KasmDbError {
-  return error instanceof Error && error.name === 'KasmDbError';
-}
-
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) {

@@ -1,7 +1,8 @@
 import type { Context } from '../app/context.js';
-import { isKasmDbError, KasmDbError } from '../app/errors.js';
+import { KasmDbError } from '../app/errors.js';
 import { type ConnectionSettings, type Environment, readVariable } from '../config/settings.js';
-import { type Client, connect } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
+import { connect } from '../postgres/connect.js';
 
 const USER = 'DATABASE_MASTER_USER';
 const PASSWORD = 'DATABASE_MASTER_PASSWORD';
@@ -35,7 +36,7 @@ export async function connectAdmin(ctx: Context, env: Environment, dbnames: read
         onRetry: ctx.events.retryConnect,
       });
     } catch (error) {
-      if (!isKasmDbError(error)) throw error;
+      if (!(error instanceof KasmDbError)) throw error;
       const closed = error.details.sqlstate === '3D000' || error.details.sqlstate === '42501';
       if (!closed || i === dbnames.length - 1) throw asAdminError(error, dbname);
     }

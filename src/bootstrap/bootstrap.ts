@@ -5,7 +5,7 @@ import { jittered, now, sleep } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import { type ConnectionSettings, type Environment, readVariable } from '../config/settings.js';
 import { ensureHistory, MIN_SERVER_VERSION } from '../history/history.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { cancellable, disconnect } from '../postgres/query.js';

@@ -1,6 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { isPortable } from './saslprep.js';
 import { scramVerifier } from './scram.js';

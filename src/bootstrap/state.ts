@@ -1,5 +1,5 @@
 import { escapeLiteral, type QueryResult } from 'pg';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 
 /** A role, and what the admin who looks may do with it. */
 export interface RoleState {

@@ -1,3 +1,4 @@
+import { Help } from 'commander';
 import { EXIT_CODES } from '../app/errors.js';
 import type { Answer } from '../commands/command.js';
 import { WORK } from './commands.js';
@@ -22,7 +23,7 @@ const COMPLETION: CommandSpec = {
   argument: ['<shell>', 'bash, zsh or fish', SHELLS],
   offline: true,
   run: async (_, __, [shell]) =>
-    (await import('./help/index.js')).completionAnswer(shell as (typeof SHELLS)[number], await commandLine()),
+    (await import('./help/index.js')).completionAnswer(shell as (typeof SHELLS)[number], commandLine()),
 };
 
 const HELP: CommandSpec = {
@@ -39,7 +40,7 @@ export const COMMANDS: readonly CommandSpec[] = [...WORK, COMPLETION, HELP];
 
 /** The help's text, which is read only when somebody asks for it. @param topic one of TOPICS; undefined: all of it */
 export async function helpAnswer(topic: string | undefined): Promise<Answer> {
-  return (await import('./help/index.js')).helpAnswer(topic, await commandLine());
+  return (await import('./help/index.js')).helpAnswer(topic, commandLine());
 }
 
 /** @returns what `--version` prints; with `verbose` also what a bug report needs */
@@ -47,8 +48,6 @@ export async function versionAnswer(verbose: boolean): Promise<Answer> {
   return (await import('./help/index.js')).versionAnswer(verbose);
 }
 
-/** commander is loaded for it, which a call like the gate's is read without. */
-async function commandLine(): Promise<CommandLine> {
-  const { Help } = await import('commander');
+function commandLine(): CommandLine {
   return { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() };
 }

@@ -1,3 +1,4 @@
+import { checkCommand } from '../commands/check.js';
 import { FORMATS } from '../schema-docs/formats.js';
 import type { CommandSpec, OptionSpec } from './spec.js';
 
@@ -14,7 +15,7 @@ const LOOK = 'Commands to look';
 const REPAIR = 'Commands to undo and to repair';
 const AUTHOR = 'Commands for authors of migrations';
 
-/** What kasm-db does, in the order of the help. */
+/** What kasm-db does, in the order of the help. A command is read when it is called; check, which is called most, at once. */
 export const WORK: readonly CommandSpec[] = [
   {
     name: 'migrate',
@@ -27,7 +28,6 @@ export const WORK: readonly CommandSpec[] = [
       ['--gate-role <name>', 'with --bootstrap: also a role for the gates'],
       ['--seed', 'then write default rows and the credentials from Secrets'],
       LOCK_TIMEOUT,
-      ['--check', 'the same as the command check'],
     ],
     writes: true,
     run: async (ctx, options) => (await import('../commands/migrate.js')).migrateCommand(ctx, options),
@@ -71,7 +71,7 @@ export const WORK: readonly CommandSpec[] = [
       MIGRATOR_TIMEOUT,
     ],
     writes: true,
-    run: async (ctx, options) => (await import('../commands/schema.js')).adoptCommand(ctx, options),
+    run: async (ctx, options) => (await import('../commands/adopt.js')).adoptCommand(ctx, options),
   },
   {
     name: 'check',
@@ -82,7 +82,7 @@ export const WORK: readonly CommandSpec[] = [
       ['--seed', 'also: is it seeded, by this or a newer build?'],
       ['--fail-fast', 'give up when the migrator has failed'],
     ],
-    run: async (ctx, options) => (await import('../commands/check.js')).checkCommand(ctx, options),
+    run: checkCommand,
   },
   {
     name: 'wait-for',
@@ -125,7 +125,7 @@ export const WORK: readonly CommandSpec[] = [
       ['--against <file>', "compare with Kasm's own Export Schema file instead", 'file'],
       ['--fix-sql', 'print the statements that would bring it back, and do nothing'],
     ],
-    run: async (ctx, options) => (await import('../commands/schema.js')).verifyCommand(ctx, options),
+    run: async (ctx, options) => (await import('../commands/verify.js')).verifyCommand(ctx, options),
   },
   {
     name: 'docs',
@@ -193,6 +193,6 @@ export const WORK: readonly CommandSpec[] = [
     group: AUTHOR,
     text: "write a migration that makes the live database's catalog",
     options: [['--out <file>', 'where to; a name in .json gets a snapshot for verify', 'file']],
-    run: async (ctx, options) => (await import('../commands/schema.js')).captureCommand(ctx, options),
+    run: async (ctx, options) => (await import('../commands/capture.js')).captureCommand(ctx, options),
   },
 ];

@@ -1,54 +1,81 @@
 import { Argument, Command, CommanderError, Option } from 'commander';
+import { KasmDbError } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
-import { calledCommand, onlyCommand, withCheckCommand } from './arguments.js';
-import { type Call, callOf } from './call.js';
+import type { Answer, CommandContext, GlobalOptions } from '../commands/command.js';
 import { COMMANDS, helpAnswer, versionAnswer } from './command-line.js';
 import { GLOBAL_OPTIONS } from './global-options.js';
 import { refusal, unknownValue } from './refusal.js';
 import type { CommandSpec } from './spec.js';
 
-/**
- * Reads any arguments. Commands are imported only when they are called, and so is the help.
- * @throws KasmDbError usage
- */
+/** What the command line asked for. */
+export interface Call {
+  /** Empty where the arguments name none. */
+  command: string;
+  options: GlobalOptions & OutputOptions;
+  writes: boolean;
+  /** Needs no database. */
+  offline: boolean;
+  work: (ctx: CommandContext) => Promise<Answer>;
+  /** What is wrong with the arguments; `work` throws it, so that it is reported as any failure is. */
+  refusal?: KasmDbError;
+}
+
+export interface OutputOptions {
+  json?: boolean;
+  quiet?: boolean;
+  verbose?: boolean;
+  color?: boolean;
+}
+
+/** Reads the arguments. Never throws for what is wrong with them: see `refusal`. */
 export function parse(argv: readonly string[]): Call {
   let call: Call | undefined;
-  let helpFor: string | undefined;
+  let named = '';
   const program = new Command('kasm-db')
     .version(VERSION)
     .exitOverride()
     .configureOutput({ writeOut: () => {}, writeErr: () => {} })
-    .helpCommand(false);
+    .helpCommand(false)
+    .hook('preSubcommand', (_, command) => {
+      named = command.name();
+    });
   for (const { options } of GLOBAL_OPTIONS) addOptions(program, options);
-  const meant = onlyCommand(argv);
-  for (const spec of meant ? [meant] : COMMANDS) {
+  for (const spec of COMMANDS) {
     const command = program.command(spec.name);
     if (spec.argument) command.addArgument(new Argument(spec.argument[0]));
     addOptions(command, spec.options ?? []);
-    command.helpInformation = () => {
-      helpFor = spec.name;
-      return '';
-    };
     command.action((...args: unknown[]) => {
-      const options = command.optsWithGlobals<Call['options']>();
       checkArgument(spec, args[0]);
-      call = callOf(spec, options, args);
+      const options = command.optsWithGlobals<Call['options']>();
+      call = {
+        command: spec.name,
+        options,
+        writes: spec.writes ?? false,
+        offline: spec.offline ?? false,
+        work: (ctx) => spec.run(ctx, options, args),
+      };
     });
   }
-
   try {
     program.parse(withCheckCommand(argv), { from: 'user' });
+    return call as unknown as Call;
   } catch (error) {
+    if (error instanceof KasmDbError) return refused(named, argv, error);
     if (!(error instanceof CommanderError)) throw error;
-    if (error.code === 'commander.helpDisplayed') return information('help', argv, () => helpAnswer(helpFor));
+    if (error.code === 'commander.helpDisplayed') return offline('help', argv, () => helpAnswer(named || undefined));
     if (error.code === 'commander.version')
-      return information('version', argv, () => versionAnswer(argv.includes('--verbose')));
+      return offline('version', argv, () => versionAnswer(argv.includes('--verbose')));
     const withValue = /^error: unknown option '(--[\w-]+)=/.exec(error.message)?.[1];
     // What was meant shows without the value only.
     if (withValue) return parse(argv.map((arg) => (arg.startsWith(`${withValue}=`) ? withValue : arg)));
-    throw refusal(error, argv, calledCommand(argv), COMMANDS);
+    return refused(named, argv, refusal(error, argv, named, COMMANDS));
   }
-  return call as Call;
+}
+
+/** `kasm-db --check …` is the command check: charts call it so. */
+function withCheckCommand(argv: readonly string[]): string[] {
+  const at = argv.findIndex((arg) => arg === '--check' || COMMANDS.some(({ name }) => name === arg));
+  return argv.map((arg, i) => (i === at && arg === '--check' ? 'check' : arg));
 }
 
 function addOptions(command: Command, options: NonNullable<CommandSpec['options']>): void {
@@ -62,8 +89,12 @@ function checkArgument({ argument }: CommandSpec, value: unknown): void {
   if (Array.isArray(values) && !values.includes(value)) throw unknownValue(syntax.slice(1, -1), String(value), values);
 }
 
-/** `--help` and `--version` stand anywhere, and need nothing else of the command line. */
-function information(command: string, argv: readonly string[], work: Call['work']): Call {
+/** A call that is done without a database and without reading more of the arguments. */
+function offline(command: string, argv: readonly string[], work: Call['work']): Call {
   const options = { json: argv.includes('--json'), color: !argv.includes('--no-color') };
   return { command, options, writes: false, offline: true, work };
+}
+
+function refused(command: string, argv: readonly string[], refusal: KasmDbError): Call {
+  return { ...offline(command, argv, () => Promise.reject(refusal)), refusal };
 }

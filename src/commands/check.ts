@@ -3,6 +3,7 @@ import { formatMs, parseDuration } from '../config/duration.js';
 
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { checkOnce, type ExpectedSeed } from '../readiness/check.js';
+import { waitUntilReady } from '../readiness/wait.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface CheckOptions {
@@ -52,7 +53,6 @@ async function waitFor(
   seed: ExpectedSeed | undefined,
 ) {
   const waitMs = wait === true ? FOR_EVER_MS : parseDuration(wait, '--wait');
-  const { waitUntilReady } = await import('../readiness/wait.js');
   return waitUntilReady(ctx, migrations, { waitMs, failFast, seed, env: ctx.env });
 }
 

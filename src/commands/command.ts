@@ -1,5 +1,5 @@
 import type { Context, RunEvents } from '../app/context.js';
-import { EXIT_CODES, isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { EXIT_CODES, KasmDbError, messageOf } from '../app/errors.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import {
@@ -94,17 +94,18 @@ export async function execute(
     };
     return { result, text };
   } catch (caught) {
-    const error = isKasmDbError(caught)
-      ? caught
-      : signal.aborted
-        ? new KasmDbError('interrupted', 'interrupted; what was not committed is rolled back', {
-            cause: caught,
-            hint: 'run it again',
-          })
-        : new KasmDbError('internal', messageOf(caught), {
-            cause: caught,
-            hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',
-          });
+    const error =
+      caught instanceof KasmDbError
+        ? caught
+        : signal.aborted
+          ? new KasmDbError('interrupted', 'interrupted; what was not committed is rolled back', {
+              cause: caught,
+              hint: 'run it again',
+            })
+          : new KasmDbError('internal', messageOf(caught), {
+              cause: caught,
+              hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',
+            });
     const database = databaseInfo(resolve);
     return {
       result: {

@@ -1,5 +1,5 @@
 import { writeFileSync } from 'node:fs';
-import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import { NO_DATABASE } from '../config/settings.js';
 import { connect } from '../postgres/connect.js';
 import { cancellable, disconnect } from '../postgres/query.js';
@@ -74,7 +74,7 @@ function hasDatabase(ctx: CommandContext): boolean {
     ctx.resolve();
     return true;
   } catch (error) {
-    if (isKasmDbError(error) && error.message === NO_DATABASE) return false;
+    if (error instanceof KasmDbError && error.message === NO_DATABASE) return false;
     throw error;
   }
 }

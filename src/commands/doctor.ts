@@ -1,5 +1,5 @@
 import { lookup } from 'node:dns/promises';
-import { EXIT_CODES, type FailureOutcome, isKasmDbError, messageOf } from '../app/errors.js';
+import { EXIT_CODES, type FailureOutcome, KasmDbError, messageOf } from '../app/errors.js';
 import { wantsRedis } from '../config/redis.js';
 import { type ConnectionSettings, readVariable } from '../config/settings.js';
 import { MIN_SERVER_VERSION } from '../history/history.js';
@@ -7,7 +7,8 @@ import { look } from '../history/look.js';
 import type { Look } from '../history/state.js';
 import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
-import { type Client, connect } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
+import { connect } from '../postgres/connect.js';
 import { lockHolders } from '../postgres/lock.js';
 import { describeHolder } from '../postgres/lock-holder.js';
 import { disconnect } from '../postgres/query.js';
@@ -70,7 +71,7 @@ class Report {
   }
 
   fail(name: string, error: unknown): void {
-    if (isKasmDbError(error)) this.failed(name, error.outcome, error.message, error.details.hint ?? '');
+    if (error instanceof KasmDbError) this.failed(name, error.outcome, error.message, error.details.hint ?? '');
     else this.failed(name, 'internal', messageOf(error), 'report this');
   }
 }
@@ -237,7 +238,7 @@ async function checkRedis(report: Report, ctx: CommandContext): Promise<void> {
     await probe(ctx.env, ctx.resolve().dbname);
     report.ok('redis', 'reached, logged in, may publish and subscribe');
   } catch (error) {
-    if (isKasmDbError(error)) report.fail('redis', error);
+    if (error instanceof KasmDbError) report.fail('redis', error);
     // The gates don't depend on it, so this is no failure.
     else
       report.warning(

@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from 'node:path';
 import { EXIT_CODES, KasmDbError } from '../app/errors.js';
+import { lint } from '../lint/lint.js';
 import type { Finding } from '../lint/rule.js';
 import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
 import { requireName } from '../migrations/name.js';
@@ -21,7 +22,6 @@ export interface LintOptions {
  */
 export async function lintCommand(paths: readonly string[], options: LintOptions): Promise<Answer> {
   const { files, isPending } = paths.length > 0 ? named(paths, options) : await folderOf(options);
-  const { lint } = await import('../lint/index.js');
   const findings = await lint(files, isPending);
   const count = files.filter(isPending).length;
   return {

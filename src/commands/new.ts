@@ -49,7 +49,7 @@ async function contents(name: string, folder: string, options: NewOptions): Prom
   if (options.fromExport !== undefined) {
     if (options.transaction === false)
       throw new KasmDbError('usage', '--no-transaction and --from-export exclude each other');
-    const { exportMigration } = await import('./schema.js');
+    const { exportMigration } = await import('../schema/export-migration.js');
     const before = hasMigrations(folder) ? readMigrations(folder) : [];
     return exportMigration(name, options.fromExport, folder, before);
   }

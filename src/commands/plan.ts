@@ -1,5 +1,5 @@
 import { look } from '../history/look.js';
-import type { StatementLock } from '../lint/index.js';
+import { locksOfFiles, type StatementLock } from '../lint/plan-locks.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { planFor } from '../migrator/migrate.js';
 import { printable, type Style, table } from '../output/terminal.js';
@@ -25,9 +25,7 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
     : [];
   const applied = migrations.filter((migration) => planned.applied.includes(migration.name));
   const { locks, warnings: unseen } =
-    pending.length > 0
-      ? await (await import('../lint/index.js')).locksOfFiles(applied, pending)
-      : { locks: [], warnings: [] };
+    pending.length > 0 ? await locksOfFiles(applied, pending) : { locks: [], warnings: [] };
   const warnings = [...planned.warnings, ...unseen];
   return {
     fields: {

@@ -1,4 +1,4 @@
-import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
 import { formatMs, parseDuration } from '../config/duration.js';
@@ -27,7 +27,7 @@ export async function waitForCommand(ctx: CommandContext, address: string, optio
     await retry(() => ask(url, ctx.signal), {
       deadline: started + waitMs,
       backoff: backoff(BACKOFF),
-      retryable: (error) => isKasmDbError(error) && error.outcome === 'unreachable',
+      retryable: (error) => error instanceof KasmDbError && error.outcome === 'unreachable',
       onRetry: (error) => {
         const text = messageOf(error);
         if (text !== said) ctx.events.waiting?.(text);
@@ -36,7 +36,7 @@ export async function waitForCommand(ctx: CommandContext, address: string, optio
       signal: ctx.signal,
     });
   } catch (error) {
-    if (!isKasmDbError(error)) throw error;
+    if (!(error instanceof KasmDbError)) throw error;
     throw new KasmDbError(error.outcome, `${error.message}; gave up after ${formatMs(waitMs)}`, {
       ...error.details,
       cause: error,

@@ -42,7 +42,7 @@ export async function startEmbedded(folder: string, signal: AbortSignal, events:
   if (process.platform === 'win32')
     throw new KasmDbError('environment', '--embedded does not run on Windows', { hint: 'use WSL' });
   const account = serverAccount();
-  const native = embeddedBinaries(account, __filename);
+  const native = embeddedBinaries(account, process.versions.bun ? process.execPath : import.meta.filename);
   const data = dataFolder(resolve(folder), account);
   claim(data);
   try {

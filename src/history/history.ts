@@ -1,6 +1,6 @@
 import { escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 
 /** PostgreSQL 13 is the first that has gen_random_uuid() of its own and trusted extensions. */

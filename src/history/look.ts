@@ -1,6 +1,6 @@
 import type { QueryResult } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { MIN_SERVER_VERSION } from './history.js';
 import { contextSql, LOCKED_SQL, type LookOptions } from './look-context.js';

@@ -1,4 +1,4 @@
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { type CopiedRow, queryWithCopies } from '../postgres/copy-out.js';
 import { historyOf, historySql } from './history-columns.js';
 import { type Context, contextSql, type LookOptions } from './look-context.js';

@@ -1,4 +1,4 @@
-import { isKasmDbError, KasmDbError } from '../app/errors.js';
+import { KasmDbError } from '../app/errors.js';
 import type { Migration } from '../migrations/files.js';
 import { type ParsedStatement, parseScript } from '../postgres/parser.js';
 import { lineAt } from '../postgres/statements.js';
@@ -55,7 +55,7 @@ async function parsed(text: string, path: string): Promise<ParsedStatement[]> {
   try {
     return await parseScript(text, path);
   } catch (error) {
-    if (!isKasmDbError(error)) throw error;
+    if (!(error instanceof KasmDbError)) throw error;
     throw new KasmDbError('usage', error.message, {
       ...error.details,
       hint: 'correct the SQL; it cannot be looked at as it is',

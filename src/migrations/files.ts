@@ -1,3 +1,4 @@
+import { headers } from 'kasm-db:migrations';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
@@ -38,7 +39,6 @@ export function writesVendorVersion(migrations: readonly MigrationHeader[]): boo
 
 /** The migrations that ship with this build. Their SQL is only evaluated when it is asked for. */
 export async function shippedMigrations(): Promise<Migration[]> {
-  const { headers } = await import('kasm-db:migrations');
   return headers.map((header) => ({
     ...header,
     path: `migrations/${header.name}.sql`,

@@ -1,6 +1,6 @@
 import { escapeIdentifier } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import type { ParsedStatement } from '../postgres/parser.js';
 
 /** A table, or a column of it, that a script takes away; quoted and, where the schema is known, qualified. */

@@ -3,7 +3,7 @@ import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
 import { now, sleep } from '../app/time.js';
 import type { Migration } from '../migrations/files.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { tryTransactionLock } from '../postgres/lock.js';
 import type { LockHolder } from '../postgres/lock-holder.js';
 import { cancellable } from '../postgres/query.js';

@@ -1,5 +1,5 @@
 import { escapeIdentifier } from 'pg';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { parseScript } from '../postgres/parser.js';
 
 export interface IndexState {

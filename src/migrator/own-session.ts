@@ -2,7 +2,7 @@ import { escapeLiteral } from 'pg';
 import { VERSION } from '../app/version.js';
 import type { RunLog } from '../history/run-row.js';
 import type { Migration } from '../migrations/files.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { pipeline, type ScriptRun, sendScript } from '../postgres/script.js';
 import { isConnectionLost, isServerError } from '../postgres/sqlstate.js';
 import {

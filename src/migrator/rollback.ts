@@ -9,7 +9,7 @@ import type { Look } from '../history/state.js';
 import { downOf, type Migration, writesVendorVersion } from '../migrations/files.js';
 import { refuseTransactionControl } from '../migrations/transaction-control.js';
 import type { Result } from '../output/result.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import type { LockHolder } from '../postgres/lock-holder.js';
 import { parseScript } from '../postgres/parser.js';

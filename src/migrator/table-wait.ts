@@ -2,7 +2,7 @@ import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
 import { jittered, now } from '../app/time.js';
 import { type Blocker, describeBlockers } from '../postgres/blocker.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 
 /** What a run has waited for table locks; goes into its result. */
 export interface TableWaits {

@@ -1,7 +1,8 @@
 import { sleep } from '../app/time.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import type { Blocker } from './blocker.js';
-import { type Client, connect } from './connect.js';
+import type { Client } from './client.js';
+import { connect } from './connect.js';
 import { destroy } from './query.js';
 
 /**

@@ -1,6 +1,6 @@
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
-import { isKasmDbError, type KasmDbError } from '../app/errors.js';
+import { KasmDbError } from '../app/errors.js';
 import { jittered, now, sleep } from '../app/time.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
@@ -107,7 +107,7 @@ async function tryHost(
       return wrong === undefined ? client : wrongKind(settings, host, port, wrong);
     } catch (error) {
       signal?.throwIfAborted();
-      if (isKasmDbError(error) && error.outcome === 'usage') {
+      if (error instanceof KasmDbError && error.outcome === 'usage') {
         if (settings.sslmode !== 'prefer') throw error;
         // As in libpq: certificates that cannot be used only matter to `prefer` where the server insists on TLS.
         unusable = error;

@@ -1,4 +1,4 @@
-import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import { formatMs } from '../config/duration.js';
 import type { Client } from './client.js';
 import { cancellable, destroy } from './query.js';
@@ -44,7 +44,7 @@ export async function withDeadline<T>(
     return await cancellable(client, signal, () => Promise.race([work(), late]));
   } catch (error) {
     // A row without the columns that were asked for, JSON that is none: a server of ours gives no such answer.
-    if (!isKasmDbError(error) && [TypeError, SyntaxError, RangeError].some((kind) => error instanceof kind)) {
+    if (!(error instanceof KasmDbError) && [TypeError, SyntaxError, RangeError].some((kind) => error instanceof kind)) {
       throw new KasmDbError(
         'unreachable',
         `${at} gives an answer that is not what was asked for (${messageOf(error)})`,

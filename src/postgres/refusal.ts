@@ -1,4 +1,4 @@
-import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { isServerError } from './sqlstate.js';
 
@@ -32,7 +32,7 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: stri
     heals,
     error: new KasmDbError('unreachable', message, { hint, cause: error, ...(sqlstate ? { sqlstate } : {}) }),
   });
-  if (isKasmDbError(error)) return { heals: false, error };
+  if (error instanceof KasmDbError) return { heals: false, error };
   if (isServerError(error)) {
     const said = `${error.message} (SQLSTATE ${error.code})`;
     if (error.code === '57P03')

@@ -1,5 +1,5 @@
 import pg from 'pg';
-import type { Client } from './connect.js';
+import type { Client } from './client.js';
 import { cancellable } from './query.js';
 
 export interface ScriptRun {

@@ -1,4 +1,4 @@
-import { type ErrorDetails, isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { type ErrorDetails, KasmDbError, messageOf } from '../app/errors.js';
 
 /** The fields of a server's error that we read; message texts are in the server's language and decide nothing (TRAPS 30). */
 export interface ServerError extends Error {
@@ -16,7 +16,7 @@ export function isServerError(error: unknown): error is ServerError {
 
 export function sqlstateOf(error: unknown): string | undefined {
   if (isServerError(error)) return error.code;
-  return isKasmDbError(error) ? error.details.sqlstate : undefined;
+  return error instanceof KasmDbError ? error.details.sqlstate : undefined;
 }
 
 /** SQLSTATEs that tell of a connection that is gone or was not granted; all of them may heal. */
@@ -59,7 +59,7 @@ const PG_LOST = /^(Connection terminated|timeout expired|Client was closed|Clien
  * @param doing what was being done, in the form "applying 0003_zones"
  */
 export function toKasmDbError(error: unknown, doing: string, details: ErrorDetails = {}): KasmDbError {
-  if (isKasmDbError(error)) return Object.keys(details).length > 0 ? error.with(details) : error;
+  if (error instanceof KasmDbError) return Object.keys(details).length > 0 ? error.with(details) : error;
   if (isServerError(error)) {
     return new KasmDbError(outcomeOf(error), serverMessage(error, doing), {
       sqlstate: error.code,

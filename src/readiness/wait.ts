@@ -1,5 +1,5 @@
 import type { Context } from '../app/context.js';
-import { isKasmDbError, KasmDbError } from '../app/errors.js';
+import { KasmDbError } from '../app/errors.js';
 import { now, sleep, spread } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
@@ -53,7 +53,7 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       try {
         return await checkOnce(ctx, migrations, { ...asks, vendor: false, gate: true, seed: options.seed });
       } catch (caught) {
-        if (!isKasmDbError(caught) || !waitingHelps(caught)) throw caught;
+        if (!(caught instanceof KasmDbError) || !waitingHelps(caught)) throw caught;
         error = caught;
       }
       const lookMs = now() - began;
@@ -68,7 +68,6 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       wasDead = dead;
       const opening = bell === undefined;
       bell ??= await openBell(ctx, options.env);
-      if (looks === 1) ctx.events.resting?.();
       // A ring between that look and the subscription was not heard; it can only have come from a run that was at work (and may have let
       // the lock go since the row was read), or not seen.
       if (opening) unheard = !(error instanceof PendingError) || isAtWork(error.look.run);

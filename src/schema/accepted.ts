@@ -1,4 +1,4 @@
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import type { Difference } from './diff.js';
 

@@ -10,7 +10,7 @@ import type { Migration } from '../migrations/files.js';
 import { begin, rollback } from '../migrator/execute.js';
 import { planFor } from '../migrator/migrate.js';
 import { requireWritable, untilLocked } from '../migrator/with-lock.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { tryTransactionLock } from '../postgres/lock.js';
 import type { LockHolder } from '../postgres/lock-holder.js';
 import { cancellable } from '../postgres/query.js';

@@ -1,4 +1,4 @@
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { assemble, type Rows } from './assemble.js';
 import type { Schema } from './model.js';

@@ -1,4 +1,4 @@
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 
 export interface Column {
   name: string;

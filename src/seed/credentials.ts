@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import { type Environment, readSecretFile, readVariable } from '../config/settings.js';
 
 /** The environment names that Kasm's containers use, by the vendor's Secret key. */
@@ -81,7 +81,7 @@ function readSecret(path: string): string | undefined {
     decodeUtf8(path);
     return readSecretFile(path, 'secret');
   } catch (error) {
-    const what = isKasmDbError(error) ? error.message : `secret: cannot read ${path} (${messageOf(error)})`;
+    const what = error instanceof KasmDbError ? error.message : `secret: cannot read ${path} (${messageOf(error)})`;
     throw new KasmDbError('seed', what, { file: path, hint: 'give the Secret key a text value' });
   }
 }

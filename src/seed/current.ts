@@ -1,4 +1,4 @@
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { CREDENTIAL_COLUMNS } from './assign.js';
 import type { Table } from './catalog.js';
 import type { Texts } from './decide.js';

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { isKasmDbError, KasmDbError, messageOf } from '../app/errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import { readPlain } from './plain.js';
 
 /** One value of a row, and where it stands. */
@@ -60,7 +60,7 @@ function listFiles(path: string): string[] {
     if (files.length === 0) throw new KasmDbError('usage', `--seeds: ${path} holds no .yaml file`);
     return files.map((file) => join(path, file));
   } catch (error) {
-    if (isKasmDbError(error)) throw error;
+    if (error instanceof KasmDbError) throw error;
     throw new KasmDbError('usage', `--seeds: cannot read ${path} (${messageOf(error)})`, { hint: 'correct --seeds' });
   }
 }

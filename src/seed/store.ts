@@ -4,7 +4,7 @@ import { pipeline } from 'node:stream/promises';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { from as copyFrom } from 'pg-copy-streams';
 import { KasmDbError } from '../app/errors.js';
-import type { Client } from '../postgres/connect.js';
+import type { Client } from '../postgres/client.js';
 import { isServerError } from '../postgres/sqlstate.js';
 import type { Table } from './catalog.js';
 

@@ -27,11 +27,6 @@ const QUESTIONS: [string, string[], (offers: string[]) => void][] = [
   ],
   ['options before any command', ['--ver'], (offers) => expect(offers.sort()).toEqual(['--verbose', '--version'])],
   ['those of check after --check', ['--check', '--fail'], (offers) => expect(offers).toEqual(['--fail-fast'])],
-  [
-    'those of check after migrate --check',
-    ['migrate', '--check', '--fail'],
-    (offers) => expect(offers).toEqual(['--fail-fast']),
-  ],
   ['sslmode', ['plan', '--sslmode', ''], (offers) => expect(offers.sort()).toEqual([...SSL_MODES].sort())],
   [
     'the formats of docs',

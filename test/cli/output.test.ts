@@ -42,7 +42,6 @@ const RUNS: [name: string, args: string[], env: () => Record<string, string>, ou
   ['check', ['check', ...MINE], () => done.env, 'ok'],
   ['check --wait', ['check', '--wait', '5s', ...MINE], () => done.env, 'ok'],
   ['--check', ['--check', ...MINE], () => done.env, 'ok'],
-  ['migrate --check', ['migrate', '--check', ...MINE], () => empty.env, 'pending'],
   ['check --wait, in vain', ['check', '--wait', '300ms', ...MINE], () => empty.env, 'pending'],
   ['status', ['status', ...MINE], () => done.env, 'ok'],
   ['status of an empty database', ['status', ...MINE], () => empty.env, 'ok'],

@@ -16,7 +16,7 @@ beforeAll(() => {
 describe('package › holds what is needed, and nothing else', () => {
   const SHAPE = [
     /^(README|CHANGELOG)\.md$|^LICENSE$|^package\.json$/,
-    /^dist\/[\w-]+\.(cjs|mjs)$/,
+    /^dist\/[\w-]+\.mjs$/,
     /^dist\/(libpg-query\.wasm|result\.schema\.json)$/,
     /^dist\/types\/([\w-]+\/)*[\w-]+\.d\.ts$/,
     /^migrations\/\d{4}_\w+(\.down)?\.sql$|^migrations\/schema\.snapshot\.json$/,
@@ -27,8 +27,7 @@ describe('package › holds what is needed, and nothing else', () => {
     const paths = packed.files.map(({ path }) => path);
     expect(paths.filter((path) => !SHAPE.some((shape) => shape.test(path)))).toEqual([]);
     for (const shape of SHAPE) expect(paths.some((path) => shape.test(path))).toBe(true);
-    for (const path of ['dist/kasm-db.cjs', 'dist/main.cjs', 'dist/index.mjs', 'dist/types/index.d.ts'])
-      expect(paths).toContain(path);
+    for (const path of ['dist/kasm-db.mjs', 'dist/index.mjs', 'dist/types/index.d.ts']) expect(paths).toContain(path);
   });
 
   it('by size: what is downloaded stays below 3.5 MB, and unpacked below 10', () => {

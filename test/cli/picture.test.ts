@@ -27,7 +27,7 @@ const lasting = (lines: string[]) =>
 describe('docs/terminal.svg', () => {
   it.runIf(hasScript)('shows what the commands print', async () => {
     const database = await createDatabase();
-    const lines = record(join(ROOT, 'dist/kasm-db.cjs'), {
+    const lines = record(join(ROOT, 'dist/kasm-db.mjs'), {
       ...database.env,
       DEFAULT_ADMIN_PASSWORD: `${SECRET_MARK}a`,
       DEFAULT_USER_PASSWORD: `${SECRET_MARK}b`,

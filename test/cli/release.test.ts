@@ -143,7 +143,7 @@ describe.skipIf(!isRepository)('npm run release', () => {
     expect(execFileSync('sha256sum', ['--check', 'SHA256SUMS'], { cwd: out, encoding: 'utf8' })).not.toMatch(/FAILED/);
     const unpacked = scratchFolder();
     execFileSync('tar', ['xzf', join(out, `npm/kasm-db-${VERSION}.tgz`), '-C', unpacked]);
-    const program = join(unpacked, 'package/dist/kasm-db.cjs');
+    const program = join(unpacked, 'package/dist/kasm-db.mjs');
     expect(execFileSync(process.execPath, [program, '--version'], { encoding: 'utf8' })).toBe(`${VERSION}\n`);
     expect(existsSync(join(unpacked, 'package/dist/types/index.d.ts'))).toBe(true);
 

@@ -19,7 +19,7 @@ import { serverAccount } from '../../src/embedded/binaries.js';
 import type { Result } from '../../src/output/result.js';
 import { resultSchema } from '../../src/output/schema.js';
 import { style } from '../../src/output/terminal.js';
-import type { Client } from '../../src/postgres/connect.js';
+import type { Client } from '../../src/postgres/client.js';
 import { cli } from '../support/cli.js';
 import { type Version, waitFor } from '../support/database.js';
 import { SECRET_MARK, type ServerInfo } from '../support/global-setup.js';

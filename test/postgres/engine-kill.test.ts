@@ -216,7 +216,7 @@ describe.runIf(canUnshare)('trap 5: as PID 1 of a PID namespace', () => {
     const db = await createDatabase();
     const program = process.env.KASM_DB_EXECUTABLE
       ? [process.env.KASM_DB_EXECUTABLE]
-      : [process.execPath, join(import.meta.dirname, '../../dist/kasm-db.cjs')];
+      : [process.execPath, join(import.meta.dirname, '../../dist/kasm-db.mjs')];
     const shared = spawn(
       'unshare',
       ['--pid', '--fork', '--kill-child', ...program, 'migrate', '--json', '--migrations', SLOW],

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { isKasmDbError } from '../../src/app/errors.js';
+import { KasmDbError } from '../../src/app/errors.js';
 import { CHANNEL_BINDING_MODES, resolveSettings } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
@@ -41,7 +41,7 @@ describe('login › SCRAM with channel binding', () => {
       );
       return { in: true, message: '', hint: '', outcome: 'ok' };
     } catch (error) {
-      if (!isKasmDbError(error)) throw error;
+      if (!(error instanceof KasmDbError)) throw error;
       return { in: false, message: error.message, hint: error.details.hint ?? '', outcome: error.outcome };
     }
   };

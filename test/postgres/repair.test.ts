@@ -184,7 +184,7 @@ describe('repair › asks before it does', () => {
   if (!hasScript) console.warn('SKIPPED: script (util-linux) is not installed, so nobody was asked on a terminal');
   it.skipIf(!hasScript)('on a terminal: n changes nothing, y does it', async () => {
     const { db, files } = await changed();
-    const program = join(import.meta.dirname, '../../dist/kasm-db.cjs');
+    const program = join(import.meta.dirname, '../../dist/kasm-db.mjs');
     const ask = (answer: string) =>
       execFileSync(
         'script',

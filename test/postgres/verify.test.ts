@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
-import type { Client } from '../../src/postgres/connect.js';
+import type { Client } from '../../src/postgres/client.js';
 import { diff } from '../../src/schema/diff.js';
 import { fixStatements } from '../../src/schema/fix.js';
 import { introspectHere } from '../../src/schema/introspect.js';

@@ -2,7 +2,7 @@ import { chmodSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { isKasmDbError, type KasmDbError } from '../../src/app/errors.js';
+import { KasmDbError } from '../../src/app/errors.js';
 import { type ConnectionFlags, resolveSettings } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
@@ -39,7 +39,7 @@ async function refusal(work: Promise<unknown>): Promise<KasmDbError> {
     () => undefined,
     (e) => e,
   );
-  if (!isKasmDbError(error)) throw error ?? new Error('it was let in');
+  if (!(error instanceof KasmDbError)) throw error ?? new Error('it was let in');
   return error;
 }
 

@@ -56,7 +56,9 @@ describe('help › its examples are calls that work', () => {
   ])('%s', (call, name) => {
     const [program, ...args] = call.replace(/ > .*/, '').split(' ');
     expect(program).toBe('kasm-db');
-    expect(parse(args).command).toBe(name ?? (args[0] === '--check' ? 'check' : args[0]));
+    const { command, refusal } = parse(args);
+    expect(refusal).toBeUndefined();
+    expect(command).toBe(name ?? (args[0] === '--check' ? 'check' : args[0]));
   });
 
   it('they name migrations that there are', () => {
@@ -66,6 +68,26 @@ describe('help › its examples are calls that work', () => {
       ?.map((to) => to.slice(5));
     expect(used?.length).toBeGreaterThan(1);
     for (const name of used ?? []) expect(names).toContain(name);
+  });
+});
+
+describe('--check', () => {
+  it.each([
+    [['--check', '--seed', '--wait', '10m', '--no-color'], { seed: true, wait: '10m', color: false }],
+    [['--json', '--check'], { json: true }],
+    [['--host', 'db', '--check', '--fail-fast'], { host: 'db', failFast: true }],
+    [['--check', '--dbname', 'seed'], { dbname: 'seed' }],
+  ])('%j is the command check', (args, options) => {
+    const call = parse(args);
+    expect(call.refusal).toBeUndefined();
+    expect(call).toMatchObject({ command: 'check', writes: false, offline: false, options });
+  });
+
+  it('is no option of another command', () => {
+    expect(parse(['migrate', '--check'])).toMatchObject({
+      command: 'migrate',
+      refusal: { outcome: 'usage', message: "unknown option '--check'" },
+    });
   });
 });
 

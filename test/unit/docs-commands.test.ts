@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { parse as parseYaml } from 'yaml';
-import { messageOf } from '../../src/app/errors.js';
 import { COMMANDS } from '../../src/cli/command-line.js';
 import { GLOBAL_OPTIONS } from '../../src/cli/global-options.js';
 import { parse } from '../../src/cli/parse.js';
@@ -18,12 +17,7 @@ function argumentsIn(words: string[]): string[] | undefined {
 
 /** What the command line itself says to these arguments. Nothing is run. */
 function refusal(args: string[]): string | undefined {
-  try {
-    parse(args);
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
+  return parse(args).refusal?.message;
 }
 
 /** Every call of kasm-db on a page: in fenced blocks, as arguments of a container, and in running text. */

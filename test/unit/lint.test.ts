@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as library from '../../src/index.js';
-import { RULES } from '../../src/lint/index.js';
+import { RULES } from '../../src/lint/lint.js';
 import { readMigrations } from '../../src/migrations/files.js';
 import { type Case, filesOf, HAZARDS, SAFE } from '../fixtures/lint/cases.js';
 import { folder } from '../support/folder.js';

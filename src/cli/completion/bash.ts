@@ -30,7 +30,7 @@ _kasm_db() {
   fi
   for ((i = 1; i < COMP_CWORD; i++)); do
     case \${COMP_WORDS[i]} in
-      --check) command=check ;;
+      --check) [[ -n $command ]] || command=check ;;
       ${unique(withValue.map(({ name }) => name)).join('|')})
         [[ \${COMP_WORDS[i+1]} == = ]] && ((i++))
         ((i++))

@@ -25,8 +25,7 @@ function __kasm_db_command
             echo check
             return
         else if contains -- $word ${commands.map(({ name }) => name).join(' ')}
-            # kasm-db migrate --check is the command check.
-            contains -- --check (commandline -opc); and echo check; or echo $word
+            echo $word
             return
         end
     end

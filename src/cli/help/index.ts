@@ -1,5 +1,3 @@
-// Help and completion, in a file of their own beside the bundle: a check has no use for them.
-
 import { headers } from 'kasm-db:migrations';
 import { VERSION } from '../../app/version.js';
 import type { Answer } from '../../commands/command.js';
