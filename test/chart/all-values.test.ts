@@ -111,8 +111,8 @@ describe('values.schema.json', () => {
         if (typeof node.additionalProperties === 'object') break;
         expect(node.additionalProperties, `${path}: a typo beside ${name} is not refused`).toBe(false);
         expect(Object.keys(node.properties), path).toContain(name);
-        // A value that is left empty is no value: Helm drops the default too. Only ids may be, for OpenShift.
-        if (!isNull && !/^(security|resources)$|\.resources$/.test(path.slice(0, path.lastIndexOf('.'))))
+        // A value that is left empty is no value: Helm drops the default too. Only ids may be (OpenShift), and replicas (an autoscaler).
+        if (!isNull && !/^security\.|\.replicas$|(^|\.)resources\./.test(path))
           expect(node.required, `${path}: left empty, it is not named`).toContain(name);
         node = resolve(node.properties[name]);
       }

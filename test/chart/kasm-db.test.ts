@@ -285,9 +285,9 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
         /set one of database\.ca/,
       ],
       [
-        'verify-full without a CA',
-        { ...REQUIRED, database: { host: 'db', sslmode: 'verify-full' } },
-        /verify-full needs database\.ca/,
+        'verify-ca without a CA',
+        { ...REQUIRED, database: { host: 'db', sslmode: 'verify-ca' } },
+        /verify-ca needs database\.ca/,
       ],
       ['rotation without a seed', { ...REQUIRED, seed: { rotate: ['all'] } }, /seed\.rotate needs seed\.enabled/],
       [
@@ -365,6 +365,32 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     ).toBeUndefined();
     expect(policy.spec.egress[1]).toEqual({ ports: [{ port: 5432, protocol: 'TCP' }] });
     expect(policy.spec.podSelector.matchLabels).toMatchObject({ 'app.kubernetes.io/component': 'migrator' });
+  });
+
+  it('the NetworkPolicy lets out to every port that is in use, and to no other where all are known', () => {
+    const portsOf = (more: object) =>
+      render({ ...REQUIRED, networkPolicy: { enabled: true }, ...more })
+        .find(({ kind }) => kind === 'NetworkPolicy')
+        .spec.egress[1].ports.map(({ port }: Manifest) => port);
+    const direct = (url: string) => ({ database: { host: 'db', port: 6432, directUrl: { url } } });
+    expect(portsOf({})).toEqual([5432]);
+    expect(portsOf(direct('postgres://u@db:5433/kasm'))).toEqual([6432, 5433]);
+    expect(portsOf(direct('postgres://u@db/kasm'))).toEqual([6432, 5432]);
+    expect(portsOf({ redis: { sentinels: ['a:26380', 'b'], master: 'm', port: 6380 } })).toEqual([
+      5432, 6380, 26380, 6379,
+    ]);
+    expect(portsOf({ redis: { cluster: ['a:7000', 'b:7001'] } })).toEqual([5432, 7000, 7001]);
+    // The port stands in a Secret: every TCP port.
+    for (const keys of [{ port: 'port' }, { uri: 'uri' }])
+      expect(portsOf({ database: { host: 'db', existingSecret: 'pg', keys } })).toEqual([undefined]);
+    expect(portsOf({ database: { host: 'db', directUrl: { existingSecret: 'direct' } } })).toEqual([undefined]);
+  });
+
+  it("verify-full without a CA trusts the system's", () => {
+    const { containers, volumes } = renderJob({ ...REQUIRED, database: { host: 'db', sslmode: 'verify-full' } }).spec
+      .template.spec;
+    expect(envOf(containers[0])).toMatchObject({ PGSSLMODE: 'verify-full', PGSSLROOTCERT: 'system' });
+    expect(volumes).toHaveLength(1);
   });
 
   it('rotates credentials after the migrator, in the same pod', () => {

@@ -77,6 +77,35 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     expect(find(bundled, 'PodDisruptionBudget', 'kasm-api').spec.maxUnavailable).toBe(1);
   });
 
+  it('leaves replicas to others, to kubectl scale or to an autoscaler', () => {
+    const manifests = render({
+      ...REQUIRED,
+      api: { autoscaling: { enabled: true, minReplicas: 2 } },
+      manager: { replicas: null },
+      guac: { replicas: null },
+    });
+    for (const [kind, name] of [
+      ['Deployment', 'kasm-api'],
+      ['Deployment', 'kasm-manager'],
+      ['StatefulSet', 'kasm-guac'],
+    ] as const)
+      expect(find(manifests, kind, name).spec, name).not.toHaveProperty('replicas');
+    expect(find(manifests, 'HorizontalPodAutoscaler', 'kasm-api').spec).toMatchObject({
+      scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'kasm-api' },
+      minReplicas: 2,
+      maxReplicas: 10,
+    });
+    expect(names(bundled, 'HorizontalPodAutoscaler')).toEqual([]);
+    const budgets = manifests.filter(({ kind }) => kind === 'PodDisruptionBudget');
+    expect(budgets.map(({ metadata }) => metadata.name).sort()).toEqual([
+      'kasm-api',
+      'kasm-guac',
+      'kasm-manager',
+      'kasm-proxy',
+    ]);
+    for (const { spec } of budgets) expect(spec.unhealthyPodEvictionPolicy).toBe('AlwaysAllow');
+  });
+
   it('gates exactly the pods that get the database password, with the same database', () => {
     for (const manifests of [bundled, external, legacy]) {
       for (const { owner, spec, metadata } of podsOf(manifests)) {
@@ -247,7 +276,7 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     ],
     ['an address for a name', { ...REQUIRED, host: '10.0.0.1' }, /10\.0\.0\.1: .*an ingress knows names only/],
     ['capitals in a name', { ...REQUIRED, altHosts: ['Kasm.Example.com'] }, /is written in small letters/],
-    ['replicas left empty', { ...REQUIRED, manager: { replicas: null } }, /missing property 'replicas'/],
+    ['an image left empty', { ...REQUIRED, manager: { image: null } }, /missing property 'image'/],
     ['both databases', { ...REQUIRED, database: { host: 'db' } }, /set database\.bundled to false/],
     ['no database', { ...REQUIRED, database: { bundled: false } }, /set database\.host/],
     ['a hook for a bundled database', { ...REQUIRED, migrator: { mode: 'hook' } }, /would wait for a bundled database/],

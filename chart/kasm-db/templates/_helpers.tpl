@@ -306,6 +306,9 @@ securityContext:
 {{- if or $database.ca.existingSecret $database.ca.existingConfigMap }}
 - name: PGSSLROOTCERT
   value: /etc/kasm-db/ca/ca.crt
+{{- else if eq $database.sslmode "verify-full" }}
+- name: PGSSLROOTCERT
+  value: system
 {{- end }}
 {{- if $database.clientCertificate.existingSecret }}
 - name: PGSSLCERT

@@ -46,9 +46,30 @@ helm.sh/hook-weight: {{ int . | quote }}
 helm.sh/hook-delete-policy: before-hook-creation
 {{- end -}}
 
+{{/* Ports that the migrator connects to, with commas. One that stands in a Secret is not known here: then nothing, which is every port. */}}
+{{- define "kasm-db.ports" -}}
+{{- $database := .Values.database -}}
+{{- $redis := .Values.redis -}}
+{{- $direct := $database.directUrl -}}
+{{- if or (and $database.existingSecret (or $database.keys.uri $database.keys.port)) $direct.existingSecret -}}
+{{- else -}}
+{{- $ports := list (int $database.port) -}}
+{{- with $direct.url -}}
+{{- $ports = append $ports (regexFind ":[0-9]+(/|$)" . | trimAll ":/" | default "5432" | int) -}}
+{{- end -}}
+{{- /* Behind Sentinels Redis itself has a port of its own. */ -}}
+{{- if or $redis.host $redis.sentinels -}}
+{{- $ports = append $ports (int $redis.port) -}}
+{{- end -}}
+{{- range concat $redis.sentinels $redis.cluster -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default "6379" | int) -}}
+{{- end -}}
+{{- $ports | uniq | join "," -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "kasm-db.networkPolicy" -}}
 {{- if and .Values.networkPolicy.enabled (ne .Values.migrator.mode "manual") -}}
-{{- $redis := .Values.redis -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
@@ -68,12 +89,8 @@ spec:
         - {port: 53, protocol: UDP}
         - {port: 53, protocol: TCP}
     - ports:
-        - {port: {{ int .Values.database.port }}, protocol: TCP}
-        {{- if $redis.host }}
-        - {port: {{ int $redis.port }}, protocol: TCP}
-        {{- end }}
-        {{- range concat $redis.sentinels $redis.cluster }}
-        - {port: {{ regexFind "[0-9]+$" . | default 6379 | int }}, protocol: TCP}
+        {{- range include "kasm-db.ports" . | splitList "," }}
+        - {{ with . }}{port: {{ . }}, protocol: TCP}{{ else }}{protocol: TCP}{{ end }}
         {{- end }}
       {{- with .Values.networkPolicy.peers }}
       to: {{- toYaml . | nindent 8 }}

@@ -32,8 +32,8 @@
 {{- end -}}
 {{- include "kasm-db.validateCa" (list "database.ca" $database.ca) -}}
 {{- include "kasm-db.validateCa" (list "redis.tls.ca" $values.redis.tls.ca) -}}
-{{- if and (hasPrefix "verify-" $database.sslmode) (not (or $database.ca.existingSecret $database.ca.existingConfigMap)) -}}
-{{- fail (printf "kasm-db: database.sslmode %s needs database.ca.existingSecret or database.ca.existingConfigMap" $database.sslmode) -}}
+{{- if and (eq $database.sslmode "verify-ca") (not (or $database.ca.existingSecret $database.ca.existingConfigMap)) -}}
+{{- fail "kasm-db: database.sslmode verify-ca needs database.ca.existingSecret or database.ca.existingConfigMap; without one, verify-full trusts the CAs of the image's system" -}}
 {{- end -}}
 {{- if and $values.seed.existingConfigMap $values.seed.existingSecret -}}
 {{- fail "kasm-db: set one of seed.existingSecret and seed.existingConfigMap" -}}

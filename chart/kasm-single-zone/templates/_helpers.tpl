@@ -182,15 +182,27 @@ imagePullPolicy: {{ $image.pullPolicy }}
   value: '8080'
 {{- end -}}
 
-{{/* A list: context, component; where more than one pod runs. */}}
+{{/* The replicas of a component's values. Without any they are left to `kubectl scale`, or to an autoscaler. */}}
+{{- define "kasm.replicas" -}}
+{{- if and (not (kindIs "invalid" .replicas)) (not (dig "autoscaling" "enabled" false .)) -}}
+replicas: {{ int .replicas }}
+{{- end -}}
+{{- end -}}
+
+{{/* A list: context, component, its values; where more than one pod may run. */}}
 {{- define "kasm.disruptionBudget" -}}
+{{- if gt ((index . 2).replicas | default 2 | int) 1 }}
+---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
 metadata: {{- include "kasm.metadata" . | nindent 2 }}
 spec:
   maxUnavailable: 1
+  # A pod that is not ready must not keep a node from being drained.
+  unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels: {{- include "kasm.selector" . | nindent 6 }}
+{{- end -}}
 {{- end -}}
 
 {{/* A list: context, component, ports by name, and whether pods have names of their own. */}}

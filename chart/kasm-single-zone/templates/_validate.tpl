@@ -39,6 +39,9 @@
 {{- if le (int $values.progressDeadlineSeconds) (int $seconds) -}}
 {{- fail (printf "kasm-single-zone: progressDeadlineSeconds (%d) must be longer than kasm-db.gate.wait (%s), or a Deployment that only waits counts as failed" (int $values.progressDeadlineSeconds) $wait) -}}
 {{- end -}}
+{{- if lt (int $values.api.autoscaling.maxReplicas) (int $values.api.autoscaling.minReplicas) -}}
+{{- fail "kasm-single-zone: api.autoscaling.maxReplicas is below api.autoscaling.minReplicas" -}}
+{{- end -}}
 {{- if and (include "kasm.legacy" .) (gt (int $values.guac.replicas) 1) -}}
 {{- fail "kasm-single-zone: guac.replicas must be 1 before release 1.18: its workers are behind one Service, and a connection would reach another pod's" -}}
 {{- end -}}
