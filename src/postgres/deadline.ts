@@ -44,10 +44,11 @@ export async function withDeadline<T>(
     return await cancellable(client, signal, () => Promise.race([work(), late]));
   } catch (error) {
     // A row without the columns that were asked for, JSON that is none: a server of ours gives no such answer.
-    if (!(error instanceof KasmDbError) && [TypeError, SyntaxError, RangeError].some((kind) => error instanceof kind)) {
+    const origin = error instanceof KasmDbError && error.outcome === 'internal' ? error.cause : error;
+    if ([TypeError, SyntaxError, RangeError].some((kind) => origin instanceof kind)) {
       throw new KasmDbError(
         'unreachable',
-        `${at} gives an answer that is not what was asked for (${messageOf(error)})`,
+        `${at} gives an answer that is not what was asked for (${messageOf(origin)})`,
         {
           hint: 'is it PostgreSQL that answers there? check POSTGRES_HOST and POSTGRES_PORT',
           cause: error,

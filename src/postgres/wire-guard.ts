@@ -49,7 +49,7 @@ export class WireGuard {
   private loggedIn = false;
   /** Queries that were sent and are not answered to their end. */
   private pending = 0;
-  private authentication: 'none' | 'asked' | 'scram' | 'proved' | 'done' = 'none';
+  private authentication: 'none' | 'asked' | 'scram' | 'scram, continued' | 'done' = 'none';
   private columns = 0;
   private commands = 0;
   private copyIn = false;
@@ -151,6 +151,7 @@ export class WireGuard {
           this.wanted = 1 + length;
           break;
         }
+        this.budget -= length + MESSAGE_COST;
         const body = buffer.subarray(at + HEAD_BYTES, end);
         this.checkMessage(String.fromCharCode(type), body);
         if ((type === ERROR || type === NOTICE) && length > ERROR_BYTES) {
@@ -175,8 +176,7 @@ export class WireGuard {
     const allowed = this.loggedIn ? (this.pending > 0 ? QUERY_TYPES : UNASKED_TYPES) : LOGIN_TYPES;
     if (!allowed.includes(name)) throw new Refused(`a message of type ${name} came out of turn`);
     if (length < 4 || length > MESSAGE_BYTES) throw new Refused(`a message announces ${length | 0} bytes`);
-    this.budget -= length + MESSAGE_COST;
-    if (this.budget < 0)
+    if (this.budget < length + MESSAGE_COST)
       throw new Refused(
         !this.loggedIn ? `the login takes more than ${LOGIN_BYTES} bytes` : 'the answer is far too long',
       );
@@ -230,11 +230,13 @@ export class WireGuard {
       throw new Refused(`it asks for a login of unknown kind ${code}`);
     if (fits === false) throw new Refused('an authentication message has the wrong length');
     const from = this.authentication;
+    if (code === 0 && (from === 'scram' || from === 'scram, continued'))
+      throw new Refused('it lets us in before it has proved that it knows the password');
     if (code === 0 && from !== 'done') this.authentication = 'done';
-    else if ((code === 3 || code === 5 || code === 10) && from === 'none')
-      this.authentication = code === 10 ? 'scram' : 'asked';
-    else if (code === 11 && from === 'scram') this.authentication = 'asked';
-    else if (code === 12 && from === 'asked') this.authentication = 'proved';
+    else if ((code === 3 || code === 5) && from === 'none') this.authentication = 'asked';
+    else if (code === 10 && from === 'none') this.authentication = 'scram';
+    else if (code === 11 && from === 'scram') this.authentication = 'scram, continued';
+    else if (code === 12 && from === 'scram, continued') this.authentication = 'asked';
     else throw new Refused('it asks for a login a second time, or out of turn');
   }
 }

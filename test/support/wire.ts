@@ -27,7 +27,7 @@ export const authentication = (code: number, more: Buffer = Buffer.alloc(0)) =>
 export const sasl = (...mechanisms: string[]) =>
   authentication(10, Buffer.concat([...mechanisms.map(text), Buffer.of(0)]));
 export const parameter = (name: string, value: string) => message('S', Buffer.concat([text(name), text(value)]));
-const keyData = (pid = 4711) => message('K', Buffer.concat([int32(pid), int32(1)]));
+export const keyData = (pid = 4711) => message('K', Buffer.concat([int32(pid), int32(1)]));
 export const ready = (status = 'I') => message('Z', status);
 export const complete = (tag = 'SELECT 1') => message('C', text(tag));
 

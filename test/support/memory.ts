@@ -1,0 +1,21 @@
+import type { ChildProcess } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+
+/**
+ * Watches how much memory a child process has had at most (Linux: VmHWM).
+ * @returns reads it, in MB; 0 where nothing could be read
+ */
+export function watchMemory(child: ChildProcess): () => number {
+  let most = 0;
+  const look = () => {
+    try {
+      const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+      most = Math.max(most, Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) / 1024);
+    } catch {
+      // It has ended.
+    }
+  };
+  const timer = setInterval(look, 20);
+  child.once('exit', () => clearInterval(timer));
+  return () => most;
+}
