@@ -25,7 +25,7 @@ export function screen(output: string): Line[] {
       lines.push([]);
       column = 0;
     } else if (token === '\u001b[K') line.length = column;
-    else if (token.startsWith('\u001b[') && token.endsWith('m')) style = Number(token.slice(2, -1));
+    else if (token.startsWith('\u001b[') && token.endsWith('m')) style = styleOf(token);
     else if (token < ' ') throw new Error(`the terminal picture does not know ${JSON.stringify(token)}`);
     else {
       if (column === COLUMNS) {
@@ -39,6 +39,12 @@ export function screen(output: string): Line[] {
   }
   if (lines.at(-1)?.length === 0) lines.pop();
   return lines.map(spans);
+}
+
+/** 22 ends bold and dim, 39 a colour. */
+function styleOf(token: string): number {
+  const code = Number(token.slice(2, -1));
+  return code === 22 || code === 39 ? 0 : code;
 }
 
 function spans(cells: { char: string; style: number }[]): Line {

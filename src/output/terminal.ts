@@ -1,3 +1,4 @@
+import { styleText } from 'node:util';
 import { now } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import type { Sink } from './streams.js';
@@ -12,13 +13,18 @@ export interface Style {
   yellow(text: string): string;
 }
 
-const paint = (code: number) => (text: string) => `\u001b[${code}m${text}\u001b[0m`;
-const plain = (text: string) => text;
-
 export function style(colored: boolean): Style {
-  return colored
-    ? { colored, bold: paint(1), dim: paint(2), red: paint(31), green: paint(32), yellow: paint(33) }
-    : { colored, bold: plain, dim: plain, red: plain, green: plain, yellow: plain };
+  // Whether the stream takes colours is decided by wantsColor.
+  const paint = (format: keyof Omit<Style, 'colored'>) => (text: string) =>
+    colored ? styleText(format, text, { validateStream: false }) : text;
+  return {
+    colored,
+    bold: paint('bold'),
+    dim: paint('dim'),
+    red: paint('red'),
+    green: paint('green'),
+    yellow: paint('yellow'),
+  };
 }
 
 /** Colours only on a terminal or with FORCE_COLOR (as in CI logs), and never against NO_COLOR (no-color.org) or --no-color. */
@@ -46,7 +52,7 @@ export function safe(text: string, { colored }: Style): string {
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the codes of `style`.
-const OWN_COLOR = /(\u001b\[(?:0|1|2|31|32|33)m)/;
+const OWN_COLOR = /(\u001b\[(?:1|2|22|31|32|33|39)m)/;
 
 /** JSON of one line; what a terminal would obey is written as an escape. */
 export function safeJson(value: unknown): string {

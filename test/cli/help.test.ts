@@ -89,7 +89,7 @@ describe('a slip on the command line › what was meant, exit 2', () => {
 
 describe.skipIf(!hasTerminal)('help › on a terminal', () => {
   it('its headings stand out', async () => {
-    expect(await onTerminal(['--help'])).toContain(`${ESC}[1mExamples:${ESC}[0m`);
+    expect(await onTerminal(['--help'])).toContain(`${ESC}[1mExamples:${ESC}[22m`);
   });
 
   it.each<[string, string[], Record<string, string>]>([

@@ -226,8 +226,8 @@ describe.skipIf(!hasTerminal)('output › on a terminal', () => {
   it('a line names the migration that is being run and its time, and is written over', async () => {
     const text = await onTerminal(['migrate', ...MINE], (await createDatabase()).env);
     expect(text).toContain(`\r${ESC}[K0002_zones (2 of 2) ${ESC}[2m1`);
-    expect(text).toContain(`${ESC}[32mapplied${ESC}[0m 0002_zones`);
-    expect(text).toContain(`${ESC}[32mApplied 2 migrations${ESC}[0m`);
+    expect(text).toContain(`${ESC}[32mapplied${ESC}[39m 0002_zones`);
+    expect(text).toContain(`${ESC}[32mApplied 2 migrations${ESC}[39m`);
   });
 
   it.each([

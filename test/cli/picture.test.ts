@@ -50,9 +50,9 @@ describe('the terminal of the picture', () => {
   const shown = (output: string) => screen(output).map(textOf);
 
   it('writes a line over, clears its rest and goes on in the next row', () => {
-    expect(shown('at work 12 ms\r\u001b[K\u001b[32mdone\u001b[0m\r\n')).toEqual(['done']);
+    expect(shown('at work 12 ms\r\u001b[K\u001b[32mdone\u001b[39m\r\n')).toEqual(['done']);
     expect(shown(`${'x'.repeat(COLUMNS)}yz\r\n`)).toEqual(['x'.repeat(COLUMNS), 'yz']);
-    expect(screen('\u001b[32mok\u001b[0m 1')).toEqual([
+    expect(screen('\u001b[32mok\u001b[39m 1')).toEqual([
       [
         { text: 'ok', style: 32 },
         { text: ' 1', style: 0 },

@@ -44,7 +44,7 @@ describe('reporter › on a terminal', () => {
   it('paints what it says itself', () => {
     const out = capture(true);
     reporter({}).events.migrationDone?.('0003_zones', 12);
-    expect(out.stderr).toBe(`${ESC}[32mapplied${ESC}[0m 0003_zones ${ESC}[2m12 ms${ESC}[0m\n`);
+    expect(out.stderr).toBe(`${ESC}[32mapplied${ESC}[39m 0003_zones ${ESC}[2m12 ms${ESC}[22m\n`);
   });
 
   it('but with --no-color', () => {

@@ -57,7 +57,7 @@ describe('wantsColor', () => {
   });
 
   it('style paints or does not', () => {
-    expect(style(true).red('x')).toBe(`${ESC}[31mx${ESC}[0m`);
+    expect(style(true).red('x')).toBe(`${ESC}[31mx${ESC}[39m`);
     expect(style(false).red('x')).toBe('x');
   });
 });
