@@ -34,7 +34,6 @@ export const EXCEPTIONS = [
   'app/context.ts > config/settings.ts',
   'app/context.ts > postgres/blocker.ts',
   'app/context.ts > postgres/lock-holder.ts',
-  'config/service-file.ts > config/settings.ts',
   'embedded/embedded.ts > seed/generated.ts',
   'migrator/rollback.ts > seed/forget.ts',
   'output/reporter.ts > postgres/blocker.ts',

@@ -1,6 +1,7 @@
 import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
-import { type ConnectionSettings, type Environment, readVariable } from '../config/settings.js';
+import type { ConnectionSettings } from '../config/settings.js';
+import { type Environment, readVariable } from '../config/variables.js';
 import type { Client } from '../postgres/client.js';
 import { connect } from '../postgres/connect.js';
 

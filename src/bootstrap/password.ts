@@ -1,8 +1,8 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import type { Client } from '../postgres/client.js';
+import { isPortable } from '../postgres/saslprep.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { isPortable } from './saslprep.js';
 import { scramVerifier } from './scram.js';
 
 /** Whose password it is, and where it is looked for. */

@@ -1,5 +1,5 @@
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
-import { saslprep } from './saslprep.js';
+import { saslprep } from '../postgres/saslprep.js';
 
 /** What PostgreSQL itself takes (scram_iterations, scram-common.h). */
 const ITERATIONS = 4096;

@@ -1,4 +1,4 @@
-import { SSL_MODES, TARGET_SESSION_ATTRS } from '../config/settings.js';
+import { SSL_MODES, TARGET_SESSION_ATTRS } from '../config/parameters.js';
 import type { OptionGroup } from './spec.js';
 
 /** What every command takes. */

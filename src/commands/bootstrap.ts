@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { escapeIdentifier } from 'pg';
 import { type BootstrapResult, bootstrap } from '../bootstrap/bootstrap.js';
-import { type Environment, readSecretFile } from '../config/settings.js';
+import { type Environment, readSecretFile } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 

@@ -2,12 +2,8 @@ import type { Context, RunEvents } from '../app/context.js';
 import { EXIT_CODES, KasmDbError, messageOf } from '../app/errors.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
-import {
-  type ConnectionFlags,
-  type ConnectionSettings,
-  type Environment,
-  resolveSettings,
-} from '../config/settings.js';
+import { type ConnectionFlags, type ConnectionSettings, settingsOf } from '../config/settings.js';
+import type { Environment } from '../config/variables.js';
 import type { Look } from '../history/state.js';
 import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
 import { errorInfo } from '../output/error-info.js';
@@ -58,7 +54,7 @@ export async function execute(
 ): Promise<{ result: Result; text?: Answer['text'] }> {
   const started = now();
   const common = { command, version: VERSION };
-  let resolve = () => resolveSettings(options, env, { direct: writes });
+  let resolve = settingsOf(options, env, { direct: writes });
   let stopServer = async () => {};
   let generatedSecrets: CommandContext['generatedSecrets'] = async () => new Map();
   try {
@@ -69,7 +65,7 @@ export async function execute(
         signal,
         events,
       );
-      resolve = () => resolveSettings(server.flags, {}, { direct: false });
+      resolve = settingsOf(server.flags, {}, { direct: false });
       stopServer = server.stop;
       generatedSecrets = server.generatedSecrets;
     }

@@ -1,12 +1,16 @@
-import { lookup } from 'node:dns/promises';
 import { EXIT_CODES, type FailureOutcome, KasmDbError, messageOf } from '../app/errors.js';
+import { formatMs } from '../config/duration.js';
+import { unknownNames } from '../config/near-names.js';
+import { PARAMETERS } from '../config/parameters.js';
 import { wantsRedis } from '../config/redis.js';
-import { type ConnectionSettings, readVariable } from '../config/settings.js';
+import type { ConnectionSettings } from '../config/settings.js';
+import { readVariable } from '../config/variables.js';
 import { MIN_SERVER_VERSION } from '../history/history.js';
 import { look } from '../history/look.js';
 import type { Look } from '../history/state.js';
 import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
+import { addressesOf } from '../postgres/addresses.js';
 import type { Client } from '../postgres/client.js';
 import { connect } from '../postgres/connect.js';
 import { lockHolders } from '../postgres/lock.js';
@@ -25,8 +29,14 @@ const KASM_SERVER_VERSION = 160_000;
 export async function doctorCommand(ctx: CommandContext, options: DoctorOptions): Promise<Answer> {
   const report = new Report();
   const settings = ctx.resolve();
-  report.ok('settings', describeSettings(settings));
+  for (const line of describeSettings(settings)) report.ok('settings', line);
   for (const note of settings.notes) report.warning('settings', note);
+  for (const { name, meant } of unknownNames(ctx.env))
+    report.warning(
+      'settings',
+      `${name} is not a setting`,
+      meant ? `did you mean ${meant}?` : 'docs/SETTINGS.md lists them',
+    );
   await checkNames(report, settings);
   const client = await login(ctx, report);
   let state: Look | undefined;
@@ -76,32 +86,41 @@ class Report {
   }
 }
 
-/** Where each setting came from; never a value that may be secret. */
-function describeSettings(settings: ConnectionSettings): string {
-  const from = (key: string) => (settings.sources[key] ? ` (${settings.sources[key]})` : ' (default)');
-  const hosts = settings.hosts.map(({ host, port }) => `${host}:${port}`).join(', ');
-  return [
-    `host ${hosts}${from('host')}`,
-    `database ${settings.dbname}${from('dbname')}`,
-    `user ${settings.user}${from('user')}`,
-    `password ${settings.password === undefined ? 'not set' : `set${from('password')}`}`,
-    `sslmode ${settings.sslmode}${from('sslmode')}`,
-    ...(settings.targetSessionAttrs === 'any' ? [] : [`server wished for: ${settings.targetSessionAttrs}`]),
-    ...(settings.role ? [`role ${settings.role}`] : []),
-  ].join('; ');
+/** What decides where a connection goes is told even where nobody set it. */
+const ALWAYS_TOLD = ['host', 'dbname', 'user', 'password', 'sslmode'];
+
+/** Each setting in force, where it came from, and which weaker places it hides; never the value of a secret. */
+function describeSettings(settings: ConnectionSettings): string[] {
+  const { hosts, dbname, user, password, sslmode, sources, hidden, given } = settings;
+  const counts: Record<string, string> = {
+    host: hosts.map(({ host, hostaddr, port }) => `${host || hostaddr}:${port}`).join(', '),
+    dbname,
+    user,
+    password: password === undefined ? 'not set' : 'set',
+    sslmode,
+    target_session_attrs: settings.targetSessionAttrs,
+    connect_timeout: formatMs(settings.connectTimeoutMs),
+  };
+  const lines = PARAMETERS.filter(({ keyword }) => keyword in sources || ALWAYS_TOLD.includes(keyword)).map(
+    ({ keyword, secret }) => {
+      const value = counts[keyword] ?? (secret ? 'set' : given[keyword]);
+      const hides = hidden[keyword] ? `, hides ${hidden[keyword].join(', ')}` : '';
+      return `${keyword} ${value || 'empty'} (${sources[keyword] ?? 'default'})${hides}`;
+    },
+  );
+  return [...lines, ...(settings.role ? [`role ${settings.role}`] : [])];
 }
 
 async function checkNames(report: Report, settings: ConnectionSettings): Promise<void> {
-  for (const { host } of settings.hosts) {
-    if (host.startsWith('/')) continue;
+  for (const host of settings.hosts) {
+    if (host.host.startsWith('/')) continue;
     try {
-      const found = await lookup(host, { all: true });
-      report.ok('dns', `${host} is ${found.map(({ address }) => address).join(', ')}`);
+      report.ok('dns', `${host.host || 'the host'} is ${(await addressesOf(host)).join(', ')}`);
     } catch (error) {
       report.failed(
         'dns',
         'unreachable',
-        `${host} is not found (${messageOf(error)})`,
+        `${host.host} is not found (${messageOf(error)})`,
         'correct POSTGRES_HOST, or make its Service',
       );
     }

@@ -1,6 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
-import { readVariable } from '../config/settings.js';
+import { readVariable } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
 import { disconnect } from '../postgres/query.js';
 import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';

@@ -1,41 +1,65 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { KasmDbError } from '../app/errors.js';
-import type { Environment } from './settings.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
+import { homeFile } from './account.js';
+import type { ConnectionValues } from './connection-string.js';
+import { parameterOf } from './parameters.js';
+import type { Environment } from './variables.js';
+
+/** libpq's limit, the newline included. */
+const LINE_BYTES = 1023;
 
 /**
- * Reads one section of a libpq service file (PostgreSQL manual, 34.17): the user's, then the system's.
- * @throws KasmDbError usage when no file has that service
+ * Reads one section of a libpq service file (PostgreSQL manual, 34.17; parseServiceFile in its fe-connect.c): of PGSERVICEFILE or the
+ * user's own, then of the system's.
+ * @throws KasmDbError usage where no file has the service, or it cannot be read
  */
-export function readService(name: string, env: Environment): Record<string, string> {
-  const files = [
-    env.PGSERVICEFILE || join(homedir(), '.pg_service.conf'),
-    join(env.PGSYSCONFDIR || '/etc/postgresql-common', 'pg_service.conf'),
-  ];
-  for (const file of files.filter((path) => existsSync(path))) {
-    const values = section(readFileSync(file, 'utf8'), name);
+export function readService(name: string, env: Environment): ConnectionValues {
+  const own = homeFile(env, '.pg_service.conf');
+  const system = join(env.PGSYSCONFDIR ?? '/etc/postgresql-common', 'pg_service.conf');
+  const files = [env.PGSERVICEFILE ?? own, system].filter(
+    (file) => file !== undefined && (file === env.PGSERVICEFILE || existsSync(file)),
+  ) as string[];
+  for (const file of files) {
+    const values = section(read(file), name, file);
     if (values) return values;
   }
-  throw new KasmDbError('usage', `service "${name}" is in none of ${files.join(', ')}`, {
-    hint: 'add a section for it, or unset PGSERVICE',
+  throw new KasmDbError('usage', `service "${name}" is in no service file (looked in: ${files.join(', ') || 'none'})`, {
+    hint: `add a section [${name}] to ${env.PGSERVICEFILE ?? own ?? system}, or unset PGSERVICE`,
   });
 }
 
-function section(text: string, name: string): Record<string, string> | undefined {
-  let values: Record<string, string> | undefined;
-  let inside = false;
-  for (const raw of text.split(/\r?\n/)) {
-    const line = raw.trim();
+function read(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch (error) {
+    throw new KasmDbError('usage', `cannot read the service file ${file} (${messageOf(error)})`, {
+      hint: 'correct PGSERVICEFILE, or unset it',
+    });
+  }
+}
+
+function section(text: string, name: string, file: string): ConnectionValues | undefined {
+  let values: ConnectionValues | undefined;
+  for (const [i, raw] of text.split('\n').entries()) {
+    const wrong = (what: string) =>
+      new KasmDbError('usage', `service file ${file}, line ${i + 1}: ${what}`, {
+        hint: 'a section is [NAME], then lines KEY=VALUE without blanks around =, with the keys of docs/SETTINGS.md',
+      });
+    if (Buffer.byteLength(raw) >= LINE_BYTES) throw wrong('the line is too long');
+    const line = raw.replace(/^[ \t\v\f\r]+|[ \t\v\f\r]+$/g, '');
     if (line === '' || line.startsWith('#')) continue;
-    const header = /^\[(.*)\]$/.exec(line);
-    if (header) {
+    if (line.startsWith('[')) {
       if (values) break;
-      inside = header[1] === name;
-      if (inside) values = {};
-    } else if (inside && values) {
+      if (line.startsWith(`[${name}]`)) values = new Map();
+    } else if (values) {
       const at = line.indexOf('=');
-      if (at > 0) values[line.slice(0, at).trim()] = line.slice(at + 1).trim();
+      const key = line.slice(0, at);
+      if (at < 0) throw wrong('the line is not KEY=VALUE');
+      if (key === 'service') throw wrong('a service cannot name another one');
+      if (!parameterOf(key)) throw wrong('libpq does not know the key');
+      // The first one counts.
+      if (!values.has(key)) values.set(key, line.slice(at + 1));
     }
   }
   return values;

@@ -1,8 +1,9 @@
 import { existsSync } from 'node:fs';
+import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { KasmDbError } from '../app/errors.js';
 import { type ConnectionSettings, SYSTEM_ROOTS } from './settings.js';
-import { defaultFile, readKey, readPem, systemRoots } from './tls-files.js';
+import { readKey, readPem, revocationLists, systemRoots } from './tls-files.js';
 import { nameMismatch } from './tls-name.js';
 
 /** One attempt: unencrypted, or with TLS; its files are read when it is made. */
@@ -10,7 +11,8 @@ export type TlsAttempt = false | (() => ConnectionOptions);
 
 /**
  * The attempts that libpq makes for an sslmode, in order (PostgreSQL manual, 34.19). pg alone differs: its `require` verifies,
- * and it has neither `allow` nor `prefer` (TRAPS 37).
+ * and it has neither `allow` nor `prefer` (traps: sslmode).
+ * @param host its name, or the folder of its socket; empty where only an address is given
  */
 export function tlsAttempts(settings: ConnectionSettings, host: string): TlsAttempt[] {
   // libpq ignores sslmode on Unix sockets.
@@ -26,8 +28,10 @@ function tlsOptions(settings: ConnectionSettings, host: string): ConnectionOptio
   const { sslmode } = settings;
   const root = rootCertificate(settings);
   const options: ConnectionOptions = {
-    minVersion: settings.sslMinProtocolVersion,
+    ...(settings.sslMinProtocolVersion ? { minVersion: settings.sslMinProtocolVersion } : {}),
     ...(settings.sslMaxProtocolVersion ? { maxVersion: settings.sslMaxProtocolVersion } : {}),
+    // An address is no name that a server could have a certificate for (RFC 6066, section 3).
+    ...(settings.sslSni && host !== '' && !isIP(host) ? { servername: host } : {}),
     ...clientCertificate(settings),
   };
   const mustVerify = sslmode === 'verify-ca' || sslmode === 'verify-full';
@@ -36,14 +40,19 @@ function tlsOptions(settings: ConnectionSettings, host: string): ConnectionOptio
       hint: 'set PGSSLROOTCERT to the CA file (or to "system"), or choose another sslmode',
     });
   }
+  if (sslmode === 'verify-full' && host === '') {
+    throw new KasmDbError('usage', 'sslmode=verify-full needs a name to verify, and only hostaddr is set', {
+      hint: 'set POSTGRES_HOST to the name in the certificate, or choose another sslmode',
+    });
+  }
   // With a root certificate at hand libpq verifies the chain in every mode.
   options.rejectUnauthorized = root !== undefined;
   if (root) {
     // Without `ca` Node takes the roots that it ships with.
     const ca = root === SYSTEM_ROOTS ? systemRoots() : root;
     if (ca) options.ca = ca;
-    const crl = revoked(settings);
-    if (crl) options.crl = crl;
+    const lists = revocationLists(settings.sslcrl, settings.sslcrldir);
+    if (lists.length > 0) options.crl = lists;
   }
   // Node checks the name by itself, by other rules; only verify-full wants it.
   options.checkServerIdentity = (_, peer) => (sslmode === 'verify-full' ? nameMismatch(host, peer.raw) : undefined);
@@ -51,29 +60,20 @@ function tlsOptions(settings: ConnectionSettings, host: string): ConnectionOptio
 }
 
 function rootCertificate(settings: ConnectionSettings): string | undefined {
-  const path = settings.sslrootcert ?? defaultFile('root.crt');
-  if (!path) return undefined;
-  if (path === SYSTEM_ROOTS) return SYSTEM_ROOTS;
+  const path = settings.sslrootcert;
+  if (!path || path === SYSTEM_ROOTS) return path;
   // Like libpq, a named file that is not there only matters to the modes that verify.
   if (!existsSync(path) && !settings.sslmode.startsWith('verify-')) return undefined;
   return readPem(path, 'sslrootcert');
 }
 
-function revoked(settings: ConnectionSettings): string | undefined {
-  const path = settings.sslcrl ?? defaultFile('root.crl');
-  return path && existsSync(path) ? readPem(path, 'sslcrl') : undefined;
-}
-
 function clientCertificate(settings: ConnectionSettings): Pick<ConnectionOptions, 'cert' | 'key' | 'passphrase'> {
-  const cert = settings.sslcert ?? defaultFile('postgresql.crt');
-  if (!cert || !existsSync(cert)) return {};
-  const key = settings.sslkey ?? defaultFile('postgresql.key');
-  if (!key) {
-    throw new KasmDbError('usage', `client certificate ${cert} has no key`, { hint: 'set PGSSLKEY' });
-  }
+  const { sslcert: cert, sslkey: key, sslpassword } = settings;
+  if (!cert || settings.sslcertmode === 'disable' || !existsSync(cert)) return {};
+  if (!key) throw new KasmDbError('usage', `client certificate ${cert} has no key`, { hint: 'set PGSSLKEY' });
   return {
     cert: readPem(cert, 'sslcert'),
-    key: readKey(key, settings.sslpassword),
-    ...(settings.sslpassword ? { passphrase: settings.sslpassword } : {}),
+    key: readKey(key, sslpassword),
+    ...(sslpassword ? { passphrase: sslpassword } : {}),
   };
 }

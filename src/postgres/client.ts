@@ -11,6 +11,8 @@ export interface Announced {
 export type Client = pg.Client & {
   /** PID of the session, as the login told it; behind a pooler it is made up. */
   processID: number | null;
+  /** Where it is connected to, an IP address or a folder; `host` is what the user called it. */
+  address: string;
   /** server_version_num, as the server announced it at login (a pooler passes it on). */
   announcedVersion?: number;
   announced: Announced;

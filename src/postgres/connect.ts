@@ -2,16 +2,23 @@ import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { jittered, now, sleep } from '../app/time.js';
+import type { Host } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
+import { addressesOf } from './addresses.js';
 import { applicationName } from './application-name.js';
-import { ChannelBindingGuard } from './channel-binding.js';
+
+import { Authentication, type DriverConnection } from './authentication.js';
 import type { Client } from './client.js';
+
 import { withDeadline } from './deadline.js';
 import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
 import { asUnreachable, combine, hostText, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
+
+import { prepareAsLibpq } from './scram-proof.js';
 import { mismatch } from './session-attrs.js';
+import { foreignSocket } from './socket-owner.js';
 import { isServerError } from './sqlstate.js';
 import { WireGuard } from './wire-guard.js';
 
@@ -37,7 +44,7 @@ const LEAST_ATTEMPT_MS = 250;
 
 /**
  * Logs in, trying every host and every TLS attempt of the sslmode, again and again until `connectTimeoutMs` is over where that may help.
- * Unlike libpq, a host that refuses the login does not end the list: the one that is wished for may stand behind it.
+ * As in libpq, a host that answers but refuses TLS or the login ends the list: nobody behind it gets the password.
  * @param resolve gives the settings; called for each attempt, since a mounted Secret may change meanwhile
  * @throws KasmDbError unreachable (it may heal), environment (it won't), usage
  */
@@ -79,32 +86,58 @@ async function tryEach(
   options: ConnectOptions,
 ): Promise<Client | Refusal> {
   const refusals: Refusal[] = [];
-  for (const [i, { host, port }] of settings.hosts.entries()) {
+  const hosts = settings.loadBalance ? shuffled(settings.hosts) : settings.hosts;
+  for (const [i, host] of hosts.entries()) {
     // A host that answers nothing must leave time for those after it.
-    const share = Math.max((deadline - now()) / (settings.hosts.length - i), LEAST_ATTEMPT_MS);
-    const result = await tryHost(settings, host, port, share, options);
+    const share = Math.max((deadline - now()) / (hosts.length - i), LEAST_ATTEMPT_MS);
+    const result = await tryHost(settings, host, now() + share, options);
     if (!('error' in result)) return result;
     refusals.push(result);
+    if (result.ends) break;
   }
   return combine(refusals);
 }
 
+/** Tries each address of a host. */
 async function tryHost(
   settings: ConnectionSettings,
-  host: string,
-  port: number,
-  left: number,
+  host: Host,
+  deadline: number,
+  options: ConnectOptions,
+): Promise<Client | Refusal> {
+  let addresses: string[];
+  try {
+    addresses = await within(deadline, addressesOf(host), options.signal);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    return refusal(error, settings, host);
+  }
+  if (settings.loadBalance) addresses = shuffled(addresses);
+  let result: Client | Refusal | undefined;
+  for (const [i, address] of addresses.entries()) {
+    const share = Math.max((deadline - now()) / (addresses.length - i), LEAST_ATTEMPT_MS);
+    result = await tryAddress(settings, { ...host, address }, Math.min(share, ATTEMPT_MS), options);
+    if (!('error' in result) || result.ends) return result;
+  }
+  return result ?? refusal(new Error('it has no address'), settings, host);
+}
+
+/** Tries each kind of encryption that the sslmode allows. */
+async function tryAddress(
+  settings: ConnectionSettings,
+  target: Target,
+  timeoutMs: number,
   { signal }: ConnectOptions,
 ): Promise<Client | Refusal> {
   let first: unknown;
   let unusable: unknown;
-  for (const tls of tlsAttempts(settings, host)) {
-    const progress = { handshake: false };
+  for (const tls of tlsAttempts(settings, target.host)) {
+    const progress: Progress = { handshake: false };
     try {
       const options = tls === false ? false : tls();
-      const client = await attempt(settings, host, port, options, Math.min(left, ATTEMPT_MS), progress, signal);
-      const wrong = await isWrongKind(client, settings, Math.min(left, ATTEMPT_MS), signal);
-      return wrong === undefined ? client : wrongKind(settings, host, port, wrong);
+      const client = await attempt(settings, target, { tls: options, timeoutMs, progress, signal });
+      const wrong = await isWrongKind(client, settings, timeoutMs, signal);
+      return wrong === undefined ? client : wrongKind(settings, target, wrong);
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof KasmDbError && error.outcome === 'usage') {
@@ -113,6 +146,7 @@ async function tryHost(
         unusable = error;
         continue;
       }
+      if (progress.answer !== undefined) return refusal(noPostgres(progress.answer, target), settings, target);
       if (first === undefined || isTlsRefusal(first)) first = error;
       // The other kind of attempt only helps where this one was refused for its kind; a certificate of ours that the server refuses
       // after its own handshake is not (libpq 15 neither falls back then).
@@ -120,7 +154,7 @@ async function tryHost(
     }
   }
   if (unusable !== undefined && isServerError(first) && first.code.startsWith('28')) throw unusable;
-  return refusal(first, settings, host, port);
+  return refusal(first, settings, target);
 }
 
 /** Ends the connection where it is the wrong one. */
@@ -140,45 +174,69 @@ async function isWrongKind(
   }
 }
 
+/** One of a host's addresses. */
+interface Target extends Host {
+  /** An IP address, or a folder of Unix sockets. */
+  address: string;
+}
+
+/** How far an attempt came. */
+interface Progress {
+  /** TLS stands. */
+  handshake: boolean;
+  /** What was answered to the request for TLS, where that is not of the protocol. */
+  answer?: string;
+}
+
 function attempt(
   settings: ConnectionSettings,
-  host: string,
-  port: number,
-  tls: ConnectionOptions | false,
-  timeoutMs: number,
-  progress: { handshake: boolean },
-  signal?: AbortSignal,
+  target: Target,
+  {
+    tls,
+    timeoutMs,
+    progress,
+    signal,
+  }: {
+    tls: ConnectionOptions | false;
+    timeoutMs: number;
+    progress: Progress;
+    signal?: AbortSignal | undefined;
+  },
 ): Promise<Client> {
-  const binding = new ChannelBindingGuard(settings, host, port, tls !== false);
   const client = new pg.Client({
-    host,
-    port,
+    host: target.address,
+    port: target.port,
     user: settings.user,
     database: settings.dbname,
     password: () => {
-      binding.beforePassword();
-      return passwordFor(settings, host, port);
+      authentication.beforePassword();
+      return passwordFor(settings, target);
     },
     ssl: tls,
-    sslnegotiation: 'postgres',
+    sslnegotiation: tls !== false && settings.sslDirect ? 'direct' : 'postgres',
     // pg then takes SCRAM-SHA-256-PLUS where it is offered, and says so where it is not, as libpq does: nobody can talk us down.
     enableChannelBinding: tls !== false && settings.channelBinding !== 'disable',
     scramMaxIterations: MAX_SCRAM_ITERATIONS,
     application_name: applicationName(),
-    ...(settings.options ? { options: settings.options } : {}),
-    keepAlive: true,
-    keepAliveInitialDelayMillis: 10_000,
+    keepAlive: settings.keepaliveSeconds !== undefined,
+    keepAliveInitialDelayMillis: (settings.keepaliveSeconds ?? 0) * 1000,
     connectionTimeoutMillis: timeoutMs,
   } as pg.ClientConfig) as Client;
   client.announced = {};
-  const { connection } = client as unknown as { connection: NodeJS.EventEmitter & { stream: NodeJS.EventEmitter } };
-  client.wire = new WireGuard(connection, hostText(host, port));
-  binding.watch(connection);
-  connection.on('sslconnect', () =>
-    connection.stream.once('secureConnect', () => {
-      progress.handshake = true;
-    }),
-  );
+  client.address = target.address;
+  const driver = client as unknown as Driver;
+  // pg reads the environment by rules of its own.
+  Object.assign(driver.connectionParameters, {
+    options: settings.options,
+    replication: undefined,
+    client_encoding: undefined,
+  });
+  const { connection } = driver;
+  client.wire = new WireGuard(connection, hostText(target));
+  const authentication = new Authentication(settings, target, tls !== false, connection);
+  prepareAsLibpq(client);
+  if (target.host.startsWith('/') && settings.requirePeer) requireOwner(connection, target, settings.requirePeer);
+  watchTls(connection, tls !== false && !settings.sslDirect, progress);
   connection.on('parameterStatus', (message) => {
     const value = String(message.parameterValue);
     if (message.parameterName === 'in_hot_standby') client.announced.inHotStandby = value === 'on';
@@ -187,7 +245,7 @@ function attempt(
     const [major = 0, minor = 0] = value.split(/[^0-9]+/).map(Number);
     client.announcedVersion = major * 10_000 + minor;
   });
-  // Without a listener an error on an idle connection ends the process (TRAPS 21); the next query reports it.
+  // Without a listener an error on an idle connection ends the process (traps: idle connection); the next query reports it.
   client.on('error', () => {});
   return new Promise<Client>((resolve, reject) => {
     const abort = () => {
@@ -199,7 +257,9 @@ function attempt(
       () => {
         signal?.removeEventListener('abort', abort);
         try {
-          binding.afterLogin();
+          authentication.afterLogin();
+          // What messages and results name is what the user named.
+          client.host = target.host || target.address;
           resolve(client);
         } catch (error) {
           void client.end().catch(() => {});
@@ -213,4 +273,70 @@ function attempt(
       },
     );
   });
+}
+
+/** What of pg has no types. */
+interface Driver {
+  connection: DriverConnection;
+  connectionParameters: Record<string, unknown>;
+}
+
+function watchTls(connection: DriverConnection, asks: boolean, progress: Progress): void {
+  if (asks)
+    connection.stream.once('data', (answer: Buffer) => {
+      if (!'SNE'.includes(String.fromCharCode(answer[0] as number))) progress.answer = answer.toString('latin1');
+    });
+  connection.on('sslconnect', () =>
+    connection.stream.once('secureConnect', () => {
+      progress.handshake = true;
+    }),
+  );
+}
+
+function noPostgres(answer: string, target: Target): KasmDbError {
+  const what = answer.startsWith('HTTP/') ? 'HTTP' : 'something else';
+  return new KasmDbError('unreachable', `${hostText(target)} speaks ${what}, not PostgreSQL`, {
+    hint: 'check POSTGRES_HOST and POSTGRES_PORT',
+  });
+}
+
+/**
+ * Before the socket is opened, and again before anything is sent: nobody may put another one in its place meanwhile.
+ * @throws KasmDbError unreachable
+ */
+function requireOwner(connection: DriverConnection, target: Target, account: string): void {
+  const path = `${target.address}/.s.PGSQL.${target.port}`;
+  const wrong = () => {
+    const what = foreignSocket(path, account);
+    const hint = 'correct PGREQUIREPEER, or find out who listens there';
+    return what && new KasmDbError('unreachable', `${path} ${what} (requirepeer=${account})`, { hint });
+  };
+  const before = wrong();
+  if (before) throw before;
+  connection.on('connect', () => {
+    const after = wrong();
+    if (after) connection.stream.destroy?.(after);
+  });
+}
+
+function shuffled<T>(items: readonly T[]): T[] {
+  const mixed = [...items];
+  for (let i = mixed.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [mixed[i], mixed[j]] = [mixed[j] as T, mixed[i] as T];
+  }
+  return mixed;
+}
+
+/** A name server may answer nothing, too. */
+async function within<T>(deadline: number, work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  const stop = new AbortController();
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const late = sleep(Math.max(deadline - now(), 0), either).then(() => Promise.reject(new Error('timeout expired')));
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    stop.abort();
+    late.catch(() => {});
+  }
 }

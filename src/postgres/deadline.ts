@@ -27,7 +27,7 @@ export async function withDeadline<T>(
   work: () => Promise<T>,
   { signal, bytes = ANSWER_BYTES }: DeadlineOptions = {},
 ): Promise<T> {
-  const at = hostText(client.host, client.port);
+  const at = hostText(client);
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {

@@ -61,8 +61,8 @@ function requestCancel(client: Client): void {
   connection.on('connect', () =>
     connection.cancel(client.processID as number, (client as unknown as { secretKey: unknown }).secretKey),
   );
-  if (client.host.startsWith('/')) connection.connect(`${client.host}/.s.PGSQL.${client.port}`);
-  else connection.connect(client.port, client.host);
+  if (client.address.startsWith('/')) connection.connect(`${client.address}/.s.PGSQL.${client.port}`);
+  else connection.connect(client.port, client.address);
 }
 
 /** Cuts a connection without a word to the server. */

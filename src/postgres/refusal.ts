@@ -1,4 +1,5 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
+import type { Host } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { isServerError } from './sqlstate.js';
 
@@ -6,6 +7,8 @@ import { isServerError } from './sqlstate.js';
 export interface Refusal {
   error: KasmDbError;
   heals: boolean;
+  /** No other address or host of a list is tried: the server has answered. */
+  ends?: boolean;
 }
 
 /** True where TLS itself failed: refused by the server, or its certificate by us. */
@@ -20,19 +23,24 @@ export function isTlsRefusal(error: unknown): boolean {
 }
 
 /** A host as messages name it. */
-export function hostText(host: string, port: number): string {
-  if (host.startsWith('/')) return `${host} (port ${port})`;
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+export function hostText({ host, hostaddr, port }: Host): string {
+  const name = host || (hostaddr as string);
+  if (name.startsWith('/')) return `${name} (port ${port})`;
+  return name.includes(':') ? `[${name}]:${port}` : `${name}:${port}`;
 }
 
-/** What a failed attempt means: the one table of what may heal by itself and what will not. */
-export function refusal(error: unknown, settings: ConnectionSettings, host: string, port: number): Refusal {
-  const at = hostText(host, port);
+/**
+ * What a failed attempt means: the one table of what may heal by itself and what will not. As in libpq, a server that has answered ends a
+ * list of hosts, but where it says that it is starting up or shutting down.
+ */
+export function refusal(error: unknown, settings: ConnectionSettings, host: Host): Refusal {
+  const at = hostText(host);
   const refuse = (heals: boolean, message: string, hint: string, sqlstate?: string): Refusal => ({
     heals,
+    ends: isTlsRefusal(error) || (sqlstate !== undefined && sqlstate !== '57P03'),
     error: new KasmDbError('unreachable', message, { hint, cause: error, ...(sqlstate ? { sqlstate } : {}) }),
   });
-  if (error instanceof KasmDbError) return { heals: false, error };
+  if (error instanceof KasmDbError) return { heals: false, ends: true, error };
   if (isServerError(error)) {
     const said = `${error.message} (SQLSTATE ${error.code})`;
     if (error.code === '57P03')
@@ -81,7 +89,7 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: stri
   if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
     return refuse(
       true,
-      `the host name "${host}" is not found in DNS (${code})`,
+      `the host name "${host.host}" is not found in DNS (${code})`,
       'correct POSTGRES_HOST, or wait until its Service exists',
     );
   }
@@ -107,12 +115,12 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: stri
 }
 
 /** A server that answers, but is not of the kind wished for; a failover may change that. */
-export function wrongKind(settings: ConnectionSettings, host: string, port: number, what: string): Refusal {
+export function wrongKind(settings: ConnectionSettings, host: Host, what: string): Refusal {
   return {
     heals: true,
     error: new KasmDbError(
       'environment',
-      `${hostText(host, port)} ${what} (target_session_attrs=${settings.targetSessionAttrs})`,
+      `${hostText(host)} ${what} (target_session_attrs=${settings.targetSessionAttrs})`,
       { hint: 'list all hosts of the cluster (POSTGRES_HOST=a,b), or correct PGTARGETSESSIONATTRS' },
     ),
   };
@@ -125,14 +133,19 @@ export function wrongKind(settings: ConnectionSettings, host: string, port: numb
 export function combine(refusals: readonly Refusal[]): Refusal {
   const [first] = refusals as [Refusal];
   if (refusals.length === 1) return first;
-  const chosen = refusals.findLast(({ heals }) => heals) ?? first;
-  const reasons = [...new Set(refusals.map(({ error }) => error.message))];
+  const ended = refusals.find(({ ends }) => ends);
+  const chosen = ended ?? refusals.findLast(({ heals }) => heals) ?? first;
+  const reasons = [...new Set(refusals.map(({ error }) => error.message))].join('; ');
   return {
     heals: chosen.heals,
-    error: new KasmDbError('unreachable', `none of the ${refusals.length} hosts will do: ${reasons.join('; ')}`, {
-      ...chosen.error.details,
-      cause: chosen.error,
-    }),
+    error: new KasmDbError(
+      'unreachable',
+      ended ? reasons : `none of the ${refusals.length} hosts will do: ${reasons}`,
+      {
+        ...chosen.error.details,
+        cause: chosen.error,
+      },
+    ),
   };
 }
 

@@ -1,4 +1,4 @@
-import type { TargetSessionAttrs } from '../config/settings.js';
+import type { TargetSessionAttrs } from '../config/parameters.js';
 import type { Client } from './client.js';
 
 /**

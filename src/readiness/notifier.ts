@@ -2,7 +2,7 @@ import { Cluster, Redis } from 'ioredis';
 import { messageOf } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
 import { redisSettings } from '../config/redis.js';
-import type { Environment } from '../config/settings.js';
+import type { Environment } from '../config/variables.js';
 
 /** Redis must not hold up a migration that is done. */
 const RING_MS = 2000;

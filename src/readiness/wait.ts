@@ -3,7 +3,7 @@ import { KasmDbError } from '../app/errors.js';
 import { now, sleep, spread } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
-import type { Environment } from '../config/settings.js';
+import type { Environment } from '../config/variables.js';
 import { isAtWork, type Look } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import { type Moment, nextPause } from './backoff.js';

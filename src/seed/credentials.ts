@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
-import { type Environment, readSecretFile, readVariable } from '../config/settings.js';
+import { type Environment, readSecretFile, readVariable } from '../config/variables.js';
 
 /** The environment names that Kasm's containers use, by the vendor's Secret key. */
 const ENVIRONMENT_NAMES: Record<string, string> = {

@@ -1,6 +1,6 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/command-line.js';
-import { SSL_MODES } from '../../src/config/settings.js';
+import { SSL_MODES } from '../../src/config/parameters.js';
 import { bashOffers, completionOf, fishOffers, hasShell, type Shell, typeInto } from '../support/shells.js';
 import { hasTerminal } from '../support/terminal.js';
 

@@ -2,7 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { resolveSettings, TARGET_SESSION_ATTRS } from '../../src/config/settings.js';
+import { TARGET_SESSION_ATTRS } from '../../src/config/parameters.js';
+import { resolveSettings } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { ENGINE_VERSIONS } from '../fixtures/kasm/observe.js';
@@ -225,7 +226,9 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a primary with a streaming sta
 /** Port of the server that kasm-db ends at. */
 async function reached(env: Record<string, string>): Promise<string> {
   try {
-    const client = await connect(() => resolveSettings({ connectTimeout: '100ms' }, env, { direct: false }));
+    const client = await connect(() => resolveSettings({ connectTimeout: '20s' }, env, { direct: false }), {
+      once: true,
+    });
     await disconnect(client);
     return String(client.port);
   } catch {

@@ -1,7 +1,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { isPortable } from '../../src/bootstrap/saslprep.js';
 import { scramVerifier } from '../../src/bootstrap/scram.js';
+import { isPortable } from '../../src/postgres/saslprep.js';
 import { randomSource, rounds } from '../support/rounds.js';
 
 const ROLE = `scram_${process.pid}`;

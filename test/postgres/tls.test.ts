@@ -2,7 +2,8 @@ import { chmodSync, chownSync, copyFileSync, existsSync, mkdtempSync, rmSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { resolveSettings, SSL_MODES, type SslMode } from '../../src/config/settings.js';
+import { SSL_MODES, type SslMode } from '../../src/config/parameters.js';
+import { resolveSettings } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { cli } from '../support/cli.js';
@@ -15,7 +16,6 @@ const psql = findPsql();
 describe('TLS, as libpq has it (TRAPS 37)', { timeout: 240_000 }, () => {
   let scratch: string;
   let tls: TlsServer;
-  const home = process.env.HOME;
   const at = (name: string) => tls.at(name);
 
   beforeAll(async () => {
@@ -23,7 +23,6 @@ describe('TLS, as libpq has it (TRAPS 37)', { timeout: 240_000 }, () => {
     tls = await startTlsServer(scratch);
   });
   afterAll(async () => {
-    process.env.HOME = home;
     await tls?.server.stop();
     rmSync(scratch, { recursive: true, force: true });
   });
@@ -38,9 +37,9 @@ describe('TLS, as libpq has it (TRAPS 37)', { timeout: 240_000 }, () => {
   const environment = ({ login, env, host }: Case) => tls.env(login, { ...(host ? { PGHOST: host } : {}), ...env });
   /** encrypted, plain, or why not. */
   const ours = async (c: Case): Promise<{ answer: string; why: string }> => {
-    process.env.HOME = at(`homes/${c.home ?? 'empty'}`);
+    const env = { ...environment(c), HOME: at(`homes/${c.home ?? 'empty'}`) };
     try {
-      const client = await connect(() => resolveSettings({}, environment(c), { direct: false }), {
+      const client = await connect(() => resolveSettings({}, env, { direct: false }), {
         once: true,
       });
       const { rows } = await client.query('SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()');

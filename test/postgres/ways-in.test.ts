@@ -3,7 +3,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
-import { type ConnectionFlags, resolveSettings } from '../../src/config/settings.js';
+import { type ConnectionFlags, settingsOf } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { folder, startCli } from '../support/cli.js';
@@ -25,7 +25,7 @@ afterAll(() => {
 /** Logs in once, in this process; the host and port that answered. */
 async function login(env: Record<string, string>, flags: ConnectionFlags = { connectTimeout: '20s' }, retry = false) {
   const told: string[] = [];
-  const client = await connect(() => resolveSettings(flags, env, { direct: false }), {
+  const client = await connect(settingsOf(flags, { HOME: process.env.HOME, ...env }, { direct: false }), {
     once: !retry,
     onRetry: (reason) => told.push(reason.message),
   });
@@ -118,10 +118,10 @@ describe('ways in › .pgpass, as libpq reads it', () => {
     expect(answered.port).toBe(db.port);
   });
 
-  it('a host without a password does not hide the next', async () => {
+  it('a host that asks for a password and gets none ends the list, as in libpq', async () => {
     const path = passfile(`localhost:*:*:*:${db.password}\n`);
-    const answered = await login({ ...env(path), POSTGRES_HOST: '127.0.0.1,localhost' });
-    expect(answered.host).toBe('localhost');
+    const error = await refusal(login({ ...env(path), POSTGRES_HOST: '127.0.0.1,localhost' }));
+    expect(error.message).toBe(`127.0.0.1:${db.port} asks for a password, and none is set`);
   });
 
   it('is ~/.pgpass when nothing else is said', async () => {

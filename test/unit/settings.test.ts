@@ -1,8 +1,10 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
-import { type ConnectionFlags, type Environment, resolveSettings } from '../../src/config/settings.js';
+import { type ConnectionFlags, resolveSettings, settingsOf } from '../../src/config/settings.js';
+import type { Environment } from '../../src/config/variables.js';
 import { folder } from '../support/folder.js';
 
 const resolve = (flags: ConnectionFlags, env: Environment = {}, direct = false) =>
@@ -103,7 +105,7 @@ describe('settings › precedence', () => {
   it('a service that no file has is a usage error', () => {
     expect(refusal(() => resolve({}, { PGSERVICE: 'nope', PGSERVICEFILE: services }))).toMatchObject({
       outcome: 'usage',
-      message: expect.stringMatching(/service "nope" is in none of .*services\.conf/),
+      message: expect.stringMatching(/service "nope" is in no service file \(looked in: .*services\.conf/),
     });
   });
 });
@@ -181,7 +183,7 @@ describe('settings › the other values', () => {
     [{}, { PGTARGETSESSIONATTRS: 'master' }, /target_session_attrs "master" \(PGTARGETSESSIONATTRS\) is unknown/],
     [{}, { PGCHANNELBINDING: 'no' }, /channel_binding "no" \(PGCHANNELBINDING\) is unknown/],
     [{ connectTimeout: '5' }, {}, /--connect-timeout: "5" is not a duration/],
-    [{}, { PGCONNECT_TIMEOUT: '5s' }, /connect_timeout "5s" \(PGCONNECT_TIMEOUT\) is not a number of seconds/],
+    [{}, { PGCONNECT_TIMEOUT: '5s' }, /connect_timeout "5s" \(PGCONNECT_TIMEOUT\) is not a whole number/],
   ])('a wrong one (%j, %j) is a usage error that says where it stands', (flags, env, message) => {
     expect(refusal(() => resolve({ ...host, ...flags }, env))).toMatchObject({
       outcome: 'usage',
@@ -238,14 +240,6 @@ describe('settings › hosts and ports', () => {
       [
         { host: 'a', port: 1 },
         { host: 'b', port: 2 },
-      ],
-    ],
-    [
-      'a, b',
-      '1, ',
-      [
-        { host: 'a', port: 1 },
-        { host: 'b', port: 5432 },
       ],
     ],
     ['::1', '5433', [{ host: '::1', port: 5433 }]],
@@ -306,9 +300,9 @@ describe('settings › Kubernetes service links are not settings (TRAPS 35)', ()
     expect(refusal(() => resolve({}, links)).message).toBe('no database is given');
   });
 
-  it('a flag and a value of another form are no links', () => {
-    const settings = resolve({ host: 'db' }, { POSTGRES_PASSWORD: 'tcp:/x', PGPASSWORD: 'y' });
-    expect(settings.password).toBe('tcp:/x');
+  it('a password that begins like one is none, and is not told', () => {
+    const settings = resolve({ host: 'db' }, { POSTGRES_PASSWORD: 'tcp://x', PGPASSWORD: 'y' });
+    expect(settings.password).toBe('tcp://x');
     expect(settings.notes).toEqual([]);
   });
 });
@@ -321,6 +315,7 @@ describe('settings › secrets in files', () => {
     two: 'p@ss\n\n',
     blanks: ' p@ss \n',
     empty: '',
+    host: 'db\n',
     line: '\n',
     nul: 'p\0ss',
     url: 'postgres://app:p%40ss@db/kasm\n',
@@ -343,8 +338,8 @@ describe('settings › secrets in files', () => {
       password: 'p@ss',
       sources: { password: 'KASM_DB_URL' },
     });
-    expect(resolve({}, { POSTGRES_HOST_FILE: join(files, 'newline') })).toMatchObject({
-      hosts: [{ host: 'p@ss' }],
+    expect(resolve({}, { POSTGRES_HOST_FILE: join(files, 'host') })).toMatchObject({
+      hosts: [{ host: 'db' }],
       sources: { host: 'POSTGRES_HOST_FILE' },
     });
   });
@@ -352,7 +347,7 @@ describe('settings › secrets in files', () => {
   it('any password survives', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme', minLength: 1 }), (secret) => {
-        fc.pre(!secret.includes('\0') && !/\n$/.test(secret) && !/^(tcp|udp|sctp):/.test(secret));
+        fc.pre(!secret.includes('\0') && !/\n$|^ | $/.test(secret));
         expect(resolve({ host: 'db' }, { POSTGRES_PASSWORD: secret }).password).toBe(secret);
         const url = `postgres://app:${encodeURIComponent(secret)}@db`;
         expect(resolve({}, { KASM_DB_URL: url }).password).toBe(secret);
@@ -430,5 +425,185 @@ describe('settings › the direct URL', () => {
   it('the flag wins over the variable, and over --host', () => {
     const settings = resolve({ directUrl: 'postgres://flag:1', host: 'pooler' }, env, true);
     expect(settings.hosts).toEqual([{ host: 'flag', port: 1 }]);
+  });
+});
+
+describe('settings › resolved once, and the files of secrets read again', () => {
+  it('the environment counts as it was, a file as it is', () => {
+    const files = folder({ pw: 'first', 'kasm/db-password': '' });
+    const env: Environment = { POSTGRES_HOST: 'db', POSTGRES_PASSWORD_FILE: join(files, 'pw') };
+    const settings = settingsOf({}, env, { direct: false });
+    const first = settings();
+    expect(settings()).toBe(first);
+    writeFileSync(join(files, 'pw'), 'second');
+    expect(settings()).toMatchObject({ password: 'second', hosts: [{ host: 'db' }] });
+    writeFileSync(join(files, 'pw'), '');
+    expect(() => settings()).toThrow(/POSTGRES_PASSWORD_FILE: .*pw is empty/);
+    writeFileSync(join(files, 'pw'), 'third');
+    expect(settings().password).toBe('third');
+  });
+
+  it('a mounted Secret that comes later is found', () => {
+    const secrets = folder({});
+    const settings = settingsOf({ secrets }, { POSTGRES_HOST: 'db' }, { direct: false });
+    expect(settings().password).toBeUndefined();
+    writeFileSync(join(secrets, 'db-password'), 'late\n');
+    expect(settings()).toMatchObject({ password: 'late', sources: { password: join(secrets, 'db-password') } });
+  });
+});
+
+describe('settings › each place by the same rules, as libpq has them', () => {
+  const service = (text: string) => ({ PGSERVICE: 's', PGSERVICEFILE: join(folder({ f: `[s]\n${text}\n` }), 'f') });
+  /** The same parameter in each place. */
+  const PLACES_OF = (keyword: string, variable: string, value: string): [string, Environment][] => [
+    ['URL', { KASM_DB_URL: `postgres://db?${keyword}=${encodeURIComponent(value)}` }],
+    ['key=value', { KASM_DB_URL: `host=db ${keyword}='${value}'` }],
+    ['DATABASE_URL', { DATABASE_URL: `postgres://db?${keyword}=${encodeURIComponent(value)}` }],
+    ['service', { PGHOST: 'db', ...service(`${keyword}=${value}`) }],
+    ['variable', { PGHOST: 'db', [variable]: value }],
+  ];
+
+  it.each([
+    ['sslmode', 'PGSSLMODE', ''],
+    ['sslmode', 'PGSSLMODE', 'Require'],
+    ['channel_binding', 'PGCHANNELBINDING', ''],
+    ['target_session_attrs', 'PGTARGETSESSIONATTRS', ''],
+    ['load_balance_hosts', 'PGLOADBALANCEHOSTS', ''],
+    ['load_balance_hosts', 'PGLOADBALANCEHOSTS', 'on'],
+    ['sslnegotiation', 'PGSSLNEGOTIATION', ''],
+    ['sslnegotiation', 'PGSSLNEGOTIATION', 'direct'],
+    ['sslcertmode', 'PGSSLCERTMODE', 'yes'],
+    ['connect_timeout', 'PGCONNECT_TIMEOUT', ''],
+    ['connect_timeout', 'PGCONNECT_TIMEOUT', '2147483648'],
+    ['connect_timeout', 'PGCONNECT_TIMEOUT', '1.5'],
+    ['port', 'PGPORT', '65536'],
+    ['port', 'PGPORT', 'a'],
+    ['hostaddr', 'PGHOSTADDR', 'db'],
+    ['hostaddr', 'PGHOSTADDR', '10.0.0.1,10.0.0.2'],
+    ['require_auth', 'PGREQUIREAUTH', 'scram'],
+    ['require_auth', 'PGREQUIREAUTH', 'md5,md5'],
+    ['require_auth', 'PGREQUIREAUTH', 'md5,!password'],
+    ['require_auth', 'PGREQUIREAUTH', '!md5,password'],
+    ['require_auth', 'PGREQUIREAUTH', 'md5,'],
+    ['ssl_min_protocol_version', 'PGSSLMINPROTOCOLVERSION', 'SSLv3'],
+    ['ssl_max_protocol_version', 'PGSSLMAXPROTOCOLVERSION', 'TLSv1.1'],
+    ['gssencmode', 'PGGSSENCMODE', 'require'],
+    ['gssencmode', 'PGGSSENCMODE', 'yes'],
+    ['krbsrvname', 'PGKRBSRVNAME', 'kasm'],
+    ['client_encoding', 'PGCLIENTENCODING', 'LATIN1'],
+    ['min_protocol_version', 'PGMINPROTOCOLVERSION', '3.2'],
+    ['max_protocol_version', 'PGMAXPROTOCOLVERSION', '4.0'],
+  ])('%s (%s) = "%s" is refused by name in each', (keyword, variable, value) => {
+    for (const [place, env] of PLACES_OF(keyword, variable, value))
+      expect(
+        refusal(() => resolve({}, env)),
+        place,
+      ).toMatchObject({
+        outcome: 'usage',
+        details: { hint: expect.stringMatching(/.{5}/) },
+      });
+  });
+
+  it.each([
+    ['sslrootcert', 'PGSSLROOTCERT', ''],
+    ['port', 'PGPORT', ''],
+    ['options', 'PGOPTIONS', ''],
+    ['require_auth', 'PGREQUIREAUTH', ''],
+    ['ssl_min_protocol_version', 'PGSSLMINPROTOCOLVERSION', ''],
+    ['gssencmode', 'PGGSSENCMODE', 'prefer'],
+    ['client_encoding', 'PGCLIENTENCODING', 'utf-8'],
+    ['max_protocol_version', 'PGMAXPROTOCOLVERSION', 'latest'],
+    ['connect_timeout', 'PGCONNECT_TIMEOUT', ' 5 '],
+    ['sslnegotiation', 'PGSSLNEGOTIATION', 'postgres'],
+    ['application_name', 'PGAPPNAME', 'x'],
+  ])('%s (%s) = "%s" is taken in each', (keyword, variable, value) => {
+    for (const [place, env] of PLACES_OF(keyword, variable, value))
+      expect(resolve({}, env).hosts, place).toEqual([{ host: 'db', port: 5432 }]);
+  });
+
+  it.each([
+    [{ KASM_DB_URL: 'postgres://db?sslrootcert=', PGSSLROOTCERT: '/elsewhere' }, { sslrootcert: undefined }],
+    [{ KASM_DB_URL: 'postgres://db?password=', PGPASSWORD: 'x' }, { password: undefined }],
+    [{ KASM_DB_URL: 'postgres://db?options=', PGOPTIONS: '-c x=y' }, { options: undefined }],
+    [{ KASM_DB_URL: 'postgres://db?port=', PGPORT: '1' }, { hosts: [{ host: 'db', port: 5432 }] }],
+    [{ KASM_DB_URL: 'postgres://db:/', PGPORT: '1' }, { hosts: [{ host: 'db', port: 1 }] }],
+  ])('an empty value that libpq lets count counts: %j', (env, values) => {
+    expect(resolve({}, { HOME: '/nowhere', ...env })).toMatchObject(values);
+  });
+
+  it('an empty flag is refused: an unset variable of a script must not become a default', () => {
+    for (const flags of [{ host: '' }, { sslmode: '' }, { url: '' }, { user: '', host: 'db' }])
+      expect(refusal(() => resolve(flags, { POSTGRES_HOST: 'db' })).outcome).toBe('usage');
+  });
+
+  it('PGREQUIRESSL=1 is sslmode=require, where PGSSLMODE is not set', () => {
+    const mode = (env: Environment) => resolve({ host: 'db' }, env).sslmode;
+    expect(mode({ PGREQUIRESSL: '1' })).toBe('require');
+    expect(mode({ PGREQUIRESSL: '0' })).toBe('prefer');
+    expect(mode({ PGREQUIRESSL: '1', PGSSLMODE: 'disable' })).toBe('disable');
+    expect(mode({ PGREQUIRESSL: '1', KASM_DB_URL: 'postgres://db?sslmode=allow' })).toBe('allow');
+  });
+
+  it('a TLS range upside down names both settings, the default too', () => {
+    expect(refusal(() => resolve({ host: 'db' }, { PGSSLMAXPROTOCOLVERSION: 'TLSv1.1' })).message).toBe(
+      'ssl_min_protocol_version TLSv1.2 (default) is above ssl_max_protocol_version TLSv1.1 (PGSSLMAXPROTOCOLVERSION)',
+    );
+  });
+
+  it('--connect-timeout does not hide a wrong PGCONNECT_TIMEOUT', () => {
+    expect(refusal(() => resolve({ host: 'db', connectTimeout: '5s' }, { PGCONNECT_TIMEOUT: 'x' })).message).toMatch(
+      /^connect_timeout "x" \(PGCONNECT_TIMEOUT\)/,
+    );
+  });
+
+  it.each([
+    ['POSTGRES_HOST', 'postgres://app:hunter2@db:5432/kasm', 'holds a URL'],
+    ['POSTGRES_HOST', 'db:5432', 'holds a port'],
+    ['POSTGRES_HOST', 'hunter2@db', 'holds an @'],
+    ['PGHOST', 'a, db', 'is no name of a host'],
+    ['POSTGRES_DB', 'postgres://app:hunter2@db/kasm', 'holds a URL'],
+    ['PGDATABASE', 'x postgresql://app:hunter2@db/kasm', 'holds a URL'],
+  ])('%s=%s is refused and not repeated', (name, value, what) => {
+    const error = refusal(() => resolve({}, { POSTGRES_USER: 'app', [name]: value }));
+    expect(error).toMatchObject({ outcome: 'usage', message: expect.stringContaining(`(${name}) ${what}`) });
+    expect(`${error.message} ${error.details.hint}`).not.toMatch(/hunter|5432/);
+  });
+
+  it('a name of a database may hold any other sign, but --dbname no connection string', () => {
+    expect(resolve({ host: 'db' }, { PGDATABASE: 'a=b c' }).dbname).toBe('a=b c');
+    expect(refusal(() => resolve({ dbname: 'host=x password=hunter2' })).message).toBe(
+      '--dbname is the name of a database',
+    );
+  });
+
+  it('hostaddr is where to connect, host the name; each of a list by itself', () => {
+    expect(resolve({ host: 'a,b' }, { PGHOSTADDR: '10.0.0.1,', PGPORT: '1,2' }).hosts).toEqual([
+      { host: 'a', hostaddr: '10.0.0.1', port: 1 },
+      { host: 'b', port: 2 },
+    ]);
+    expect(resolve({}, { PGHOSTADDR: '::1' }).hosts).toEqual([{ host: '', hostaddr: '::1', port: 5432 }]);
+  });
+
+  it.each([
+    ['scram-sha-256', ['scram-sha-256'], false],
+    ['md5,none', ['md5'], true],
+    ['none', [], true],
+    ['!password,!md5', ['gss', 'sspi', 'scram-sha-256', 'oauth'], true],
+    ['!none', ['password', 'md5', 'gss', 'sspi', 'scram-sha-256', 'oauth'], false],
+  ])('require_auth=%s', (text, allowed, none) => {
+    expect(resolve({ host: 'db' }, { PGREQUIREAUTH: text }).requireAuth).toEqual({ allowed: new Set(allowed), none });
+  });
+
+  it('says which weaker places it hides', () => {
+    const env = {
+      POSTGRES_HOST: 'a',
+      DATABASE_URL: 'postgres://b',
+      PGHOST: 'c',
+      PGPASSWORD: 's3cr3t',
+      POSTGRES_PASSWORD: 's3cr3t',
+    };
+    const settings = resolve({ host: 'f' }, env);
+    expect(settings.hidden).toEqual({ host: ['DATABASE_URL', 'POSTGRES_HOST', 'PGHOST'], password: ['PGPASSWORD'] });
+    expect(settings.given).toEqual({ host: 'f' });
   });
 });

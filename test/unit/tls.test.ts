@@ -2,9 +2,11 @@ import { X509Certificate } from 'node:crypto';
 import { chmodSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConnectionOptions, DetailedPeerCertificate } from 'node:tls';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ConnectionSettings, type Environment, resolveSettings, SSL_MODES } from '../../src/config/settings.js';
+import { describe, expect, it } from 'vitest';
+import { SSL_MODES } from '../../src/config/parameters.js';
+import { type ConnectionSettings, resolveSettings } from '../../src/config/settings.js';
 import { tlsAttempts } from '../../src/config/tls.js';
+import type { Environment } from '../../src/config/variables.js';
 import { authority } from '../support/certificates.js';
 import { folder } from '../support/folder.js';
 
@@ -20,18 +22,9 @@ chmodSync(at('client.key'), 0o600);
 chmodSync(at('encrypted.key'), 0o600);
 
 // A developer's own ~/.postgresql must not decide these tests.
-const home = process.env.HOME;
-beforeAll(() => {
-  process.env.HOME = folder({});
-});
-afterAll(() => {
-  process.env.HOME = home;
-});
-
-const settings = (values: Partial<ConnectionSettings>): ConnectionSettings => ({
-  ...resolveSettings({ host: 'db' }, {}, { direct: false }),
-  ...values,
-});
+const HOME = folder({});
+const resolve = (env: Environment) => resolveSettings({ host: 'db' }, { HOME, ...env }, { direct: false });
+const settings = (values: Partial<ConnectionSettings>): ConnectionSettings => ({ ...resolve({}), ...values });
 const attempts = (values: Partial<ConnectionSettings>, host = 'db') =>
   tlsAttempts(settings(values), host).map((tls) => (tls ? tls() : tls));
 const encrypted = (values: Partial<ConnectionSettings>) => attempts(values).find(Boolean) as ConnectionOptions;
@@ -86,9 +79,8 @@ describe('tlsAttempts › what libpq does for each sslmode, not what pg does (TR
   });
 
   it('sslrootcert=system means the roots that the system trusts, with verify-full, which is then the default', () => {
-    const system = (env: Environment) => resolveSettings({ host: 'db' }, env, { direct: false });
-    expect(system({ PGSSLROOTCERT: 'system' }).sslmode).toBe('verify-full');
-    expect(() => system({ PGSSLROOTCERT: 'system', PGSSLMODE: 'require' })).toThrow(
+    expect(resolve({ PGSSLROOTCERT: 'system' }).sslmode).toBe('verify-full');
+    expect(() => resolve({ PGSSLROOTCERT: 'system', PGSSLMODE: 'require' })).toThrow(
       'sslrootcert=system needs sslmode=verify-full, not require (PGSSLMODE)',
     );
     const before = process.env.SSL_CERT_FILE;
@@ -108,7 +100,7 @@ describe('tlsAttempts › what libpq does for each sslmode, not what pg does (TR
     ['PGSSLMINPROTOCOLVERSION', 'TLSv9', /ssl_min_protocol_version "TLSv9" \(PGSSLMINPROTOCOLVERSION\) is unknown/],
     ['PGSSLMAXPROTOCOLVERSION', 'SSLv3', /ssl_max_protocol_version "SSLv3" \(PGSSLMAXPROTOCOLVERSION\) is unknown/],
   ])('%s=%s is a usage error', (name, value, message) => {
-    expect(() => resolveSettings({ host: 'db' }, { [name]: value }, { direct: false })).toThrow(message);
+    expect(() => resolve({ [name]: value })).toThrow(message);
   });
 
   it('never speaks less than TLS 1.2', () => {
@@ -156,13 +148,17 @@ describe('tlsAttempts › ~/.postgresql, as libpq', () => {
       '.postgresql/postgresql.key': '-----BEGIN PRIVATE KEY-----\nhome key\n',
     });
     chmodSync(join(own, '.postgresql/postgresql.key'), 0o600);
-    process.env.HOME = own;
-    expect(encrypted({ sslmode: 'prefer' })).toMatchObject({
+    const found = (env: Environment) =>
+      tlsAttempts(resolve({ HOME: own, ...env }), 'db')
+        .map((tls) => (tls ? tls() : tls))
+        .find(Boolean) as ConnectionOptions;
+    expect(found({ PGSSLMODE: 'prefer' })).toMatchObject({
       rejectUnauthorized: true,
       ca: expect.stringContaining('home root'),
       cert: expect.stringContaining('home client'),
       key: expect.stringContaining('home key'),
     });
-    expect(encrypted({ sslmode: 'prefer', sslrootcert: at('root.crt') }).ca).not.toContain('home');
+    expect(found({ PGSSLROOTCERT: at('root.crt') }).ca).not.toContain('home');
+    expect(found({ PGSSLCERTMODE: 'disable' }).cert).toBeUndefined();
   });
 });

@@ -1,0 +1,59 @@
+import { readFileSync } from 'node:fs';
+import { KasmDbError, messageOf } from '../app/errors.js';
+
+export type Environment = Record<string, string | undefined>;
+
+/** What the kubelet injects for a Service named `postgres` or `kasm-db-redis`: a protocol, an IP address and a port. */
+const SERVICE_LINK = /^(tcp|udp|sctp):\/\/[0-9a-f.:[\]]+:\d+$/;
+
+/** A Kubernetes service link is not a setting. */
+export function isServiceLink(env: Environment, name: string): boolean {
+  return SERVICE_LINK.test(env[name] ?? '');
+}
+
+/**
+ * Where NAME is set: as NAME_FILE, or as itself.
+ * @returns undefined where it is not
+ * @throws KasmDbError usage where both are
+ */
+export function variableName(env: Environment, name: string): string | undefined {
+  const value = isServiceLink(env, name) ? undefined : env[name];
+  if (!env[`${name}_FILE`]) return value ? name : undefined;
+  if (value) throw new KasmDbError('usage', `both ${name} and ${name}_FILE are set`, { hint: 'unset one of them' });
+  return `${name}_FILE`;
+}
+
+/**
+ * Reads NAME or NAME_FILE; an empty one is not set.
+ * @param readFile how a secret file is read
+ * @throws KasmDbError usage
+ */
+export function readVariable(
+  env: Environment,
+  name: string,
+  readFile = readSecretFile,
+): { value: string; source: string } | undefined {
+  const source = variableName(env, name);
+  if (source === undefined) return undefined;
+  const value = env[source] as string;
+  return { value: source === name ? value : readFile(value, source), source };
+}
+
+/**
+ * Reads a mounted secret; the newline that editors and `kubectl create secret --from-file` leave at its end is not part of it.
+ * @throws KasmDbError usage
+ */
+export function readSecretFile(path: string, setting: string): string {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new KasmDbError('usage', `${setting}: cannot read ${path} (${messageOf(error)})`, {
+      hint: 'mount the Secret there, or correct the path',
+    });
+  }
+  const value = text.replace(/\r?\n$/, '');
+  if (value === '') throw new KasmDbError('usage', `${setting}: ${path} is empty`);
+  if (value.includes('\0')) throw new KasmDbError('usage', `${setting}: ${path} holds a NUL byte; it is no text`);
+  return value;
+}

@@ -1,0 +1,40 @@
+import { createHash, createHmac, pbkdf2Sync } from 'node:crypto';
+import type pg from 'pg';
+import { saslprep } from './saslprep.js';
+
+/** What pg keeps between SCRAM's messages. */
+interface Driver {
+  password: string;
+  saslSession: { clientNonce: string; serverSignature: string };
+  connection: NodeJS.EventEmitter & { sendSCRAMClientFinalMessage(message: string): void };
+}
+
+/**
+ * Makes the proof of a login from the password as libpq prepares it. pg 8.23 normalises every password, libpq leaves one as it is that
+ * SASLprep refuses (an emoji, for one), so with `x²` and an emoji only one of the two would get in. ASCII is the same for both.
+ */
+export function prepareAsLibpq(client: pg.Client): void {
+  const driver = client as unknown as Driver;
+  const { connection } = driver;
+  let serverFirst = '';
+  connection.on('authenticationSASLContinue', ({ data }: { data: string }) => {
+    serverFirst = data;
+  });
+  const send = connection.sendSCRAMClientFinalMessage.bind(connection);
+  connection.sendSCRAMClientFinalMessage = (message) => {
+    const { password, saslSession } = driver;
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
+    if (/^[\x00-\x7f]*$/.test(password)) return send(message);
+    const withoutProof = message.replace(/,p=[^,]*$/, '');
+    const attribute = (name: string) => new RegExp(`(?:^|,)${name}=([^,]*)`).exec(serverFirst)?.[1] ?? '';
+    const authMessage = `n=*,r=${saslSession.clientNonce},${serverFirst},${withoutProof}`;
+    const salt = Buffer.from(attribute('s'), 'base64');
+    const salted = pbkdf2Sync(saslprep(password), salt, Number(attribute('i')), 32, 'sha256');
+    const hmac = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest();
+    const clientKey = hmac(salted, 'Client Key');
+    const signature = hmac(createHash('sha256').update(clientKey).digest(), authMessage);
+    const proof = Buffer.from(clientKey.map((byte, i) => byte ^ (signature[i] as number)));
+    saslSession.serverSignature = hmac(hmac(salted, 'Server Key'), authMessage).toString('base64');
+    send(`${withoutProof},p=${proof.toString('base64')}`);
+  };
+}
