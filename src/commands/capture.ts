@@ -4,7 +4,7 @@ import { look } from '../history/look.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { connect } from '../postgres/connect.js';
 import { cancellable, disconnect } from '../postgres/query.js';
-import { captureSql } from '../schema/capture.js';
+import { capture } from '../schema/capture.js';
 import { introspect } from '../schema/introspect.js';
 import { snapshotText } from '../schema/snapshot.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
@@ -33,8 +33,13 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
       });
     }
     write(out, snapshotText(newest, schema), 'w');
-  } else write(out, captureSql(schema, `database ${database.name}`), 'wx');
-  const warnings = schema.others.map(({ kind, name }) => `${kind} ${name} is not captured`);
+  }
+  const captured = snapshot ? undefined : capture(schema, `database ${database.name}`);
+  if (captured) write(out, captured.sql, 'wx');
+  const warnings = [
+    ...schema.others.map(({ kind, name }) => `${kind} ${name} is not captured`),
+    ...(captured?.leftOut ?? []).map(({ object, needs }) => `${object} is not captured, as it needs ${needs}`),
+  ];
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {
     fields: { database, ...(warnings.length > 0 ? { warnings } : {}) },

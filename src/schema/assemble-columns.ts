@@ -1,6 +1,6 @@
 import { type ColumnRow, compact } from './assemble.js';
 import { grantsOf } from './grants.js';
-import type { Column, SequenceOptions } from './model.js';
+import type { Column, Identity } from './model.js';
 
 /**
  * @param identities sequences of identity columns, by `oid column`
@@ -8,7 +8,7 @@ import type { Column, SequenceOptions } from './model.js';
  */
 export function columnsOf(
   rows: readonly ColumnRow[],
-  identities: ReadonlyMap<string, SequenceOptions>,
+  identities: ReadonlyMap<string, Omit<Identity, 'always'>>,
   partition: boolean,
   kind: string,
 ): Column[] {
@@ -21,7 +21,7 @@ export function columnsOf(
         notNull: false,
         default: row.default,
         generated: row.generated === '' ? undefined : row.generated === 'v' ? 'virtual' : 'stored',
-        identity: sequence && row.identity !== '' ? { always: row.identity === 'a', sequence } : undefined,
+        identity: sequence && row.identity !== '' ? { always: row.identity === 'a', ...sequence } : undefined,
         collation: row.collation,
         storage: kind === 'v' ? undefined : row.storage,
         compression: row.compression,

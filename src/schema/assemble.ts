@@ -4,7 +4,9 @@ import type {
   Attachment,
   Constraint,
   DataType,
+  Identity,
   Index,
+  Other,
   Policy,
   Routine,
   Schema,
@@ -31,6 +33,8 @@ export interface Rows {
     comment: string | null;
   }[];
   others: { kind: string; name: string }[];
+  /** What cannot be made without one of them. */
+  neededOthers: { kind: string; name: string; dependent: string }[];
   relations: RelationRow[];
   columns: ColumnRow[];
   sequences: SequenceRow[];
@@ -71,6 +75,11 @@ export interface Rows {
     default: string | null;
     notNull: boolean;
     constraints: { name: string; definition: string }[] | null;
+    subtype: string | null;
+    subtypeOpclass: string | null;
+    canonical: string | null;
+    subtypeDiff: string | null;
+    multirange: string | null;
   })[];
   dependencies: { dependent: string; needed: string }[];
 }
@@ -128,7 +137,9 @@ export interface SequenceRow extends Common, Omit<SequenceOptions, 'cycle'> {
   /** a: OWNED BY; i: of an identity column. */
   owned: 'a' | 'i' | null;
   ownerOid: string | null;
+  /** As SQL. */
   ownerTable: string | null;
+  ownerName: string | null;
   ownerColumn: string | null;
   ownerColumnSql: string | null;
 }
@@ -165,7 +176,7 @@ export function assemble(rows: Rows): Schema {
   const identities = new Map(
     rows.sequences
       .filter((row) => row.owned === 'i')
-      .map((row) => [`${row.ownerOid} ${row.ownerColumn}`, optionsOf(row)]),
+      .map((row) => [`${row.ownerOid} ${row.ownerColumn}`, identitySequence(row)]),
   );
   const parts = (relation: RelationRow) => ({
     columns: columnsOf(columns.get(relation.oid) ?? [], identities, relation.partitionBound !== null, relation.kind),
@@ -280,12 +291,31 @@ export function assemble(rows: Rows): Schema {
         }),
       )
       .sort(bySchemaAndName),
-    others: [...rows.others].sort((a, b) => byText(a.kind, b.kind) || byName(a, b)),
+    others: rows.others
+      .map(({ kind, name }) => {
+        const needed = rows.neededOthers.filter((row) => row.kind === kind && row.name === name);
+        return compact<Other>({
+          kind,
+          name,
+          neededBy: needed.length > 0 && needed.map(({ dependent }) => dependent).sort(byText),
+        });
+      })
+      .sort((a, b) => byText(a.kind, b.kind) || byName(a, b)),
   };
 }
 
 function optionsOf({ type, start, increment, min, max, cache, cycle }: SequenceRow): SequenceOptions {
   return compact<SequenceOptions>({ type, start, increment, min, max, cache, cycle: cycle || undefined });
+}
+
+/** Of an identity column, without what its name is by itself. */
+function identitySequence(row: SequenceRow): Omit<Identity, 'always'> {
+  return compact<Omit<Identity, 'always'>>({
+    sequence: optionsOf(row),
+    name: row.name === `${row.ownerName}_${row.ownerColumn}_seq` ? undefined : row.name,
+    comment: row.comment,
+    grants: grantsOf('sequence', row.acl),
+  });
 }
 
 const CONSTRAINTS: Record<string, Constraint['kind']> = {

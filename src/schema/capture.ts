@@ -1,12 +1,21 @@
 import { createAll } from './ddl/create.js';
 import { comment, statement } from './ddl/names.js';
+import { type LeftOut, withoutLeftOut } from './left-out.js';
 import type { Grant, Schema } from './model.js';
 
+export interface Captured {
+  /** A migration that makes the same catalog in an empty database. */
+  sql: string;
+  /** What the model knows and the migration leaves out. */
+  leftOut: LeftOut[];
+}
+
 /**
- * A migration that makes the same catalog in an empty database; pure.
+ * Pure.
  * @param from where it comes from, for its first line
  */
-export function captureSql(schema: Schema, from: string): string {
+export function capture(whole: Schema, from: string): Captured {
+  const { schema, leftOut } = withoutLeftOut(whole);
   const roles = grantees(schema);
   const invalid = [...schema.tables, ...schema.views].flatMap((relation) =>
     relation.indexes.filter(({ valid }) => !valid).map(({ name }) => `${relation.schema}.${name}`),
@@ -15,6 +24,7 @@ export function captureSql(schema: Schema, from: string): string {
     comment(`The catalog of ${from}, captured by kasm-db. Rows, owners, roles and settings are not part of it.`),
     ...(roles.length > 0 ? [comment(`These roles must be there: ${roles.join(', ')}.`)] : []),
     ...schema.others.map(({ kind, name }) => comment(`Left out, make it by hand: ${kind} ${name}`)),
+    ...leftOut.map(({ object, needs }) => comment(`Left out, as it needs ${needs}: ${object}`)),
     ...invalid.map((name) =>
       comment(`Left out, it was invalid (a CREATE INDEX CONCURRENTLY that failed): index ${name}`),
     ),
@@ -22,7 +32,7 @@ export function captureSql(schema: Schema, from: string): string {
     '-- Bodies of functions may name what comes later.',
     'SET LOCAL check_function_bodies = off;',
   ];
-  return `${[...head, ...createAll(schema).map(statement)].join('\n')}\n`;
+  return { sql: `${[...head, ...createAll(schema).map(statement)].join('\n')}\n`, leftOut };
 }
 
 function grantees(schema: Schema): string[] {
@@ -33,6 +43,9 @@ function grantees(schema: Schema): string[] {
   ];
   const names = [
     ...objects.flatMap(({ grants = [] }) => grants.map(({ grantee }) => grantee)),
+    ...relations.flatMap(({ columns }) =>
+      columns.flatMap(({ identity }) => (identity?.grants ?? []).map(({ grantee }) => grantee)),
+    ),
     ...schema.tables.flatMap(({ policies }) => policies.flatMap(({ roles }) => roles)),
   ];
   return [...new Set(names)].filter((name) => name !== 'PUBLIC' && name !== 'OWNER').sort();

@@ -1,9 +1,9 @@
-import { columnSettings, sequenceOptions } from './ddl/columns.js';
+import { columnSettings, identitySequence, identitySql, sequenceOptions } from './ddl/columns.js';
 import { comment, ident, literal, qualified } from './ddl/names.js';
 import { grantSql } from './ddl/others.js';
 import { enableTrigger, option } from './ddl/tables.js';
 import type { Difference } from './diff.js';
-import type { Column, Schema, Table } from './model.js';
+import type { Column, Grant, Identity, Schema, Table } from './model.js';
 import type { SchemaObject } from './objects.js';
 
 /** Is it dropped and made anew? No statement alters it, or none that always works. */
@@ -41,7 +41,7 @@ export function alterStatements(
     const name = `${relation.schema}.${relation.name}`;
     const column = relation.columns.find((item) => id === `column ${name}.${item.name}`);
     const before = found?.columns.find((item) => item.name === column?.name);
-    if (column && before) return alterColumn(qualified(relation), column, before, has);
+    if (column && before) return alterColumn(relation, column, before, has);
     const trigger = relation.triggers.find((item) => id === `trigger ${name}.${item.name}`);
     if (trigger) return [enableTrigger(relation, trigger)];
   }
@@ -74,9 +74,9 @@ export function alterStatements(
       schema,
       actual.schemas.find(({ name }) => name === schema.name),
     );
-  const type = find(expected.types, 'enum', 'domain', 'type');
+  const type = find(expected.types, 'enum', 'domain', 'range', 'type');
   if (!type) return byHand;
-  const found = find(actual.types, 'enum', 'domain', 'type');
+  const found = find(actual.types, 'enum', 'domain', 'range', 'type');
   const granted = grants(`TYPE ${qualified(type)}`, type, found);
   if (type.kind === 'domain' && !has('base') && !has('collation')) {
     const alter = `ALTER DOMAIN ${qualified(type)}`;
@@ -124,7 +124,13 @@ function alterTable(table: Table, found: Table, has: (property: string) => boole
   ];
 }
 
-function alterColumn(table: string, column: Column, found: Column, has: (property: string) => boolean): string[] {
+function alterColumn(
+  relation: { schema: string; name: string },
+  column: Column,
+  found: Column,
+  has: (property: string) => boolean,
+): string[] {
+  const table = qualified(relation);
   const name = ident(column.name);
   const alter = `ALTER TABLE ${table} ALTER COLUMN ${name}`;
   const retype = has('type') || has('collation');
@@ -132,7 +138,7 @@ function alterColumn(table: string, column: Column, found: Column, has: (propert
   // The old default may not fit the new type.
   const redefault = (has('default') || (retype && found.default !== undefined)) && !column.generated;
   return [
-    ...(has('identity') && found.identity ? [`${alter} DROP IDENTITY`] : []),
+    ...(has('identity') && found.identity && !column.identity ? [`${alter} DROP IDENTITY`] : []),
     ...(redefault && found.default !== undefined ? [`${alter} DROP DEFAULT`] : []),
     ...(retype
       ? [
@@ -141,16 +147,40 @@ function alterColumn(table: string, column: Column, found: Column, has: (propert
       : []),
     ...(redefault && column.default !== undefined ? [`${alter} SET DEFAULT ${column.default}`] : []),
     ...(has('notNull') ? [`${alter} ${column.notNull ? 'SET' : 'DROP'} NOT NULL`] : []),
-    ...(has('identity') && column.identity
-      ? [
-          `${alter} ADD GENERATED ${column.identity.always ? 'ALWAYS' : 'BY DEFAULT'} AS IDENTITY (${sequenceOptions(column.identity.sequence, true)})`,
-        ]
-      : []),
+    ...(has('identity') && column.identity ? alterIdentity(relation, column, found) : []),
     ...(settings && column.storage === undefined && found.storage ? [`${alter} SET STORAGE DEFAULT`] : []),
     ...(settings && column.statistics === undefined && found.statistics !== undefined
       ? [`${alter} SET STATISTICS -1`]
       : []),
     ...(settings ? columnSettings(table, column) : []),
     ...(has('grants') ? grantSql(`TABLE ${table}`, column.grants, found.grants, name) : []),
+  ];
+}
+
+/** Made anew, the sequence would give its numbers once more: what is there is altered. */
+function alterIdentity(relation: { schema: string; name: string }, column: Column, found: Column): string[] {
+  const identity = column.identity as Identity;
+  const alter = `ALTER TABLE ${qualified(relation)} ALTER COLUMN ${ident(column.name)}`;
+  const grants = (before?: Grant[]) =>
+    grantSql(`SEQUENCE ${identitySequence(relation, column)}`, identity.grants, before);
+  if (!found.identity) {
+    const add = `${alter} ADD ${identitySql(identity, relation.schema, true)}`;
+    return [add, ...(identity.grants ? grants() : [])];
+  }
+  const before = found.identity;
+  const rename = (identity.name ?? '') !== (before.name ?? '');
+  const options = JSON.stringify(identity.sequence) !== JSON.stringify(before.sequence);
+  const name = identity.name ?? `${relation.name}_${column.name}_seq`;
+  return [
+    ...(rename ? [`ALTER SEQUENCE ${identitySequence(relation, found)} RENAME TO ${ident(name)}`] : []),
+    ...(identity.always === before.always
+      ? []
+      : [`${alter} SET GENERATED ${identity.always ? 'ALWAYS' : 'BY DEFAULT'}`]),
+    ...(options
+      ? [
+          `ALTER SEQUENCE ${identitySequence(relation, column)} AS ${identity.sequence.type} ${sequenceOptions(identity.sequence, true)}`,
+        ]
+      : []),
+    ...(JSON.stringify(identity.grants) === JSON.stringify(before.grants) ? [] : grants(before.grants)),
   ];
 }

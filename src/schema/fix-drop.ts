@@ -18,6 +18,7 @@ export function dropStatement(id: string, actual: Schema): string[] {
     ['collation', 'COLLATION', actual.collations],
     ['domain', 'DOMAIN', actual.types],
     ['enum', 'TYPE', actual.types],
+    ['range', 'TYPE', actual.types],
     ['type', 'TYPE', actual.types],
   ];
   for (const [kind, word, list] of simple) {

@@ -21,7 +21,18 @@ const DROP_ORDER = [
   'table',
 ];
 /** What columns are made of: it goes after them, and comes before them. */
-const STANDALONE = ['function', 'procedure', 'window function', 'sequence', 'domain', 'enum', 'type', 'collation'];
+const STANDALONE = [
+  'aggregate',
+  'function',
+  'procedure',
+  'window function',
+  'sequence',
+  'domain',
+  'enum',
+  'range',
+  'type',
+  'collation',
+];
 
 /**
  * Statements that bring a database back to what is expected, as a script for a person to read and run; pure. What is in the way of a

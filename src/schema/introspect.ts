@@ -4,14 +4,15 @@ import { assemble, type Rows } from './assemble.js';
 import type { Schema } from './model.js';
 import { attachmentsSql, policiesSql, triggersSql } from './queries/attached.js';
 import { constraintsSql, indexesSql } from './queries/constraints.js';
-import { collationsSql, extensionsSql, othersSql, schemasSql } from './queries/namespaces.js';
+import { collationsSql, extensionsSql, schemasSql } from './queries/namespaces.js';
+import { dependenciesSql, neededOthersSql, othersSql } from './queries/others.js';
 import { columnsSql, relationsSql, sequencesSql } from './queries/relations.js';
-import { dependenciesSql, routinesSql, typesSql } from './queries/routines.js';
+import { routinesSql, typesSql } from './queries/routines.js';
 import { stableSchema } from './stable-text.js';
 import { unqualifyViews } from './view-text.js';
 
 /** One question to the catalogs for each kind of object. */
-const QUERIES: Record<keyof Rows, (version: number) => string> = {
+const QUERIES: Record<Exclude<keyof Rows, 'neededOthers'>, (version: number) => string> = {
   schemas: schemasSql,
   extensions: extensionsSql,
   collations: collationsSql,
@@ -51,16 +52,19 @@ export async function introspect(client: Client): Promise<Schema> {
  * every name.
  */
 export async function introspectHere(client: Client): Promise<Schema> {
-  const kinds = Object.keys(QUERIES) as (keyof Rows)[];
+  const kinds = Object.keys(QUERIES) as (keyof typeof QUERIES)[];
   try {
     await client.query(SETTINGS);
     const { rows: version } = await client.query<{ v: number }>(
       "SELECT current_setting('server_version_num')::integer AS v",
     );
-    const texts = kinds.map((kind) => QUERIES[kind](version[0]?.v as number));
+    const serverVersion = version[0]?.v as number;
+    const texts = kinds.map((kind) => QUERIES[kind](serverVersion));
     // One message, one round trip; each text has a result of its own.
     const results = (await client.query(texts.join(';\n'))) as unknown as { rows: never[] }[];
     const rows = Object.fromEntries(kinds.map((kind, i) => [kind, results[i]?.rows ?? []])) as unknown as Rows;
+    // Most databases have nothing of the kind, and need not be asked what stands on it.
+    rows.neededOthers = rows.others.length > 0 ? (await client.query(neededOthersSql(serverVersion))).rows : [];
     return await unqualifyViews(stableSchema(assemble(rows)));
   } catch (error) {
     throw toKasmDbError(error, 'reading the catalog');

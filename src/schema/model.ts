@@ -11,8 +11,15 @@ export interface Schema {
   routines: Routine[];
   tables: Table[];
   views: View[];
-  /** What is there and is not described further, such as aggregates and foreign tables. */
-  others: { kind: string; name: string }[];
+  /** What is there and is not described further, such as operators and foreign tables. */
+  others: Other[];
+}
+
+export interface Other {
+  kind: string;
+  name: string;
+  /** Ids of what cannot be made without it, directly or not (`table public.users`, `index public.users.users_mail`). */
+  neededBy?: string[];
 }
 
 export interface Grant {
@@ -52,7 +59,7 @@ export interface Collation extends Qualified {
 }
 
 export interface DataType extends Dependent {
-  kind: 'enum' | 'domain' | 'composite';
+  kind: 'enum' | 'domain' | 'composite' | 'range';
   /** Of an enum, in their order. */
   labels?: string[];
   /** Of a composite type. */
@@ -63,6 +70,12 @@ export interface DataType extends Dependent {
   default?: string;
   notNull?: true;
   constraints?: { name: string; definition: string }[];
+  /** Of a range, as SQL, where they are not what PostgreSQL takes by itself; its collation is above. */
+  subtype?: string;
+  subtypeOpclass?: string;
+  canonical?: string;
+  subtypeDiff?: string;
+  multirange?: string;
 }
 
 export interface SequenceOptions {
@@ -83,7 +96,7 @@ export interface Sequence extends Dependent, SequenceOptions {
 }
 
 export interface Routine extends Dependent {
-  kind: 'function' | 'procedure' | 'window function';
+  kind: 'function' | 'procedure' | 'window function' | 'aggregate';
   /** Types of its arguments, as they tell it from others of its name. */
   arguments: string;
   /** CREATE OR REPLACE … */
@@ -97,7 +110,7 @@ export interface Column extends Common {
   /** SQL expression; of a generated column, what it is made of. */
   default?: string;
   generated?: 'stored' | 'virtual';
-  identity?: { always: boolean; sequence: SequenceOptions };
+  identity?: Identity;
   /** Where it is not the type's own. */
   collation?: string;
   storage?: string;
@@ -107,6 +120,16 @@ export interface Column extends Common {
   inherited?: 'inherited' | 'merged';
   /** PostgreSQL 18: NOT NULL holds for new rows only. */
   notNullUnchecked?: true;
+}
+
+export interface Identity {
+  always: boolean;
+  sequence: SequenceOptions;
+  /** Of the sequence, where it is not `TABLE_COLUMN_seq`. */
+  name?: string;
+  /** Of the sequence. */
+  comment?: string;
+  grants?: Grant[];
 }
 
 export interface Constraint {

@@ -1,4 +1,4 @@
-import type { Schema } from './model.js';
+import type { Column, Schema } from './model.js';
 
 /** One thing that can be missing, extra or changed; columns, constraints and the like are things of their own. */
 export interface SchemaObject {
@@ -46,7 +46,7 @@ export function objectsOf(schema: Schema): Map<string, SchemaObject> {
     const { columns, constraints, indexes, triggers, policies, attachments, ...table } = item;
     const name = named(item);
     const id = add('table', name, name, table);
-    for (const part of columns) add('column', `${name}.${part.name}`, name, part, id);
+    for (const part of columns) add('column', `${name}.${part.name}`, name, comparedColumn(part), id);
     for (const part of constraints)
       add('constraint', `${name}.${part.name}`, name, { ...part, columns: undefined }, id);
     for (const part of policies) add('policy', `${name}.${part.name}`, name, part, id);
@@ -78,6 +78,12 @@ export function objectsOf(schema: Schema): Map<string, SchemaObject> {
     for (const part of parts.attachments)
       add(part.kind, `${name}.${part.name}`, name, { ...part, kind: undefined }, id);
   }
+}
+
+function comparedColumn(column: Column): object {
+  if (!column.identity) return column;
+  const { comment: _, ...identity } = column.identity;
+  return { ...column, identity };
 }
 
 function factsOf(value: object): Record<string, string> {

@@ -1,5 +1,5 @@
-import type { Column, SequenceOptions } from '../model.js';
-import { ident } from './names.js';
+import type { Column, Identity, SequenceOptions } from '../model.js';
+import { ident, qualified } from './names.js';
 
 const LARGEST: Record<string, string> = {
   smallint: '32767',
@@ -25,31 +25,44 @@ export function sequenceOptions(options: SequenceOptions, complete = false): str
   return parts.filter(Boolean).join(' ');
 }
 
-/** A column as CREATE TABLE and ADD COLUMN take it. */
-export function columnSql(column: Column): string {
+/** A column as CREATE TABLE and ADD COLUMN take it. @param schema of its table */
+export function columnSql(column: Column, schema: string): string {
   const parts = [ident(column.name), column.type];
   if (column.collation) parts.push(`COLLATE ${column.collation}`);
-  parts.push(...valueSql(column));
+  parts.push(...valueSql(column, schema));
   if (column.notNull && !column.notNullUnchecked) parts.push('NOT NULL');
   return parts.join(' ');
 }
 
-function valueSql({ generated, default: expression, identity }: Column): string[] {
+function valueSql({ generated, default: expression, identity }: Column, schema: string): string[] {
   if (generated) return [`GENERATED ALWAYS AS (${expression}) ${generated.toUpperCase()}`];
-  if (identity) {
-    const options = sequenceOptions(identity.sequence);
-    return [`GENERATED ${identity.always ? 'ALWAYS' : 'BY DEFAULT'} AS IDENTITY${options ? ` (${options})` : ''}`];
-  }
+  if (identity) return [identitySql(identity, schema)];
   return expression === undefined ? [] : [`DEFAULT ${expression}`];
 }
 
-/** What only ALTER TABLE can set on a column. */
+/** GENERATED … AS IDENTITY. @param complete with every option of the sequence */
+export function identitySql({ always, name, sequence }: Identity, schema: string, complete = false): string {
+  const named = name === undefined ? '' : `SEQUENCE NAME ${qualified({ schema, name })}`;
+  const options = [named, sequenceOptions(sequence, complete)].filter(Boolean).join(' ');
+  return `GENERATED ${always ? 'ALWAYS' : 'BY DEFAULT'} AS IDENTITY${options ? ` (${options})` : ''}`;
+}
+
+/** The sequence of an identity column, by its own name. */
+export function identitySequence(table: { schema: string; name: string }, column: Column): string {
+  return qualified({ schema: table.schema, name: column.identity?.name ?? `${table.name}_${column.name}_seq` });
+}
+
+/** What only ALTER TABLE can set on a column, and what a child that is made later would take over from its parent. */
 export function columnSettings(table: string, column: Column): string[] {
   const alter = `ALTER TABLE ONLY ${table} ALTER COLUMN ${ident(column.name)}`;
   return [
     ...(column.storage ? [`${alter} SET STORAGE ${column.storage}`] : []),
     ...(column.compression ? [`${alter} SET COMPRESSION ${column.compression}`] : []),
     ...(column.statistics === undefined ? [] : [`${alter} SET STATISTICS ${column.statistics}`]),
-    ...(column.notNullUnchecked ? [`ALTER TABLE ${table} ADD NOT NULL ${ident(column.name)} NOT VALID`] : []),
   ];
+}
+
+/** PostgreSQL 18: NOT NULL for new rows only, which no CREATE TABLE takes. */
+export function notNullUnchecked(table: string, column: Column): string[] {
+  return column.notNullUnchecked ? [`ALTER TABLE ${table} ADD NOT NULL ${ident(column.name)} NOT VALID`] : [];
 }

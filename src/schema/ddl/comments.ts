@@ -1,4 +1,5 @@
 import type { Grant, Schema } from '../model.js';
+import { identitySequence } from './columns.js';
 import type { Wanted } from './create.js';
 import { ident, literal, qualified } from './names.js';
 import { grantSql } from './others.js';
@@ -40,8 +41,12 @@ export function commentsAndGrants(schema: Schema, wanted: Wanted): string[] {
     const own = `${kind} ${plain(item)}`;
     say([own], `${kind.toUpperCase()} ${table}`, item.comment, item.grants, `TABLE ${table}`);
     const part = (type: string, name: string) => [own, `${type} ${plain(item)}.${name}`];
-    for (const { name, comment, grants } of item.columns)
+    for (const column of item.columns) {
+      const { name, comment, grants, identity } = column;
       say(part('column', name), `COLUMN ${table}.${ident(name)}`, comment, grants, `TABLE ${table}`, ident(name));
+      if (identity)
+        say(part('column', name), `SEQUENCE ${identitySequence(item, column)}`, identity.comment, identity.grants);
+    }
     for (const { name, comment } of item.indexes)
       say(part('index', name), `INDEX ${ident(item.schema)}.${ident(name)}`, comment);
     for (const { name, comment } of item.triggers)

@@ -1,5 +1,5 @@
 import type { Schema } from '../model.js';
-import { columnSettings, columnSql } from './columns.js';
+import { columnSettings, columnSql, notNullUnchecked } from './columns.js';
 import { commentsAndGrants } from './comments.js';
 import { ident, qualified } from './names.js';
 import { createSequence, createType } from './others.js';
@@ -53,9 +53,20 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
       );
     });
   }
+  // A range's canonical function takes the range: it is made when only the range's name is there.
+  const shells = new Map(
+    schema.types
+      .filter(({ canonical }) => canonical !== undefined)
+      .map((item) => [`type ${name(item)}` as string, item]),
+  );
   for (const item of schema.routines) {
     const id = `${name(item)}(${item.arguments})`;
-    unit(`routine ${id}`, item.dependsOn, () => (wanted(`${item.kind} ${id}`) ? [item.definition] : []));
+    const canonical = (needed: string) => shells.get(needed)?.canonical === qualified(item);
+    unit(
+      `routine ${id}`,
+      item.dependsOn?.filter((needed) => !canonical(needed)),
+      () => (wanted(`${item.kind} ${id}`) ? [item.definition] : []),
+    );
   }
   for (const item of schema.tables)
     unit(`table ${name(item)}`, item.dependsOn, () =>
@@ -64,21 +75,27 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
         : item.columns
             .filter((column) => wanted(`column ${name(item)}.${column.name}`))
             .flatMap((column) => [
-              `ALTER TABLE ${qualified(item)} ADD COLUMN ${columnSql(column)}`,
-              ...columnSettings(qualified(item), column),
+              `ALTER TABLE ${qualified(item)} ADD COLUMN ${columnSql(column, item.schema)}`,
+              ...notNullUnchecked(qualified(item), column),
             ]),
     );
   for (const item of schema.views)
     unit(`view ${name(item)}`, item.dependsOn, () => (wanted(`${item.kind} ${name(item)}`) ? [createView(item)] : []));
   const order = inOrder(needs);
+  const place = new Map(order.map((id, i) => [id, i]));
+  // What is made on a partitioned table is made on its partitions too, and takes what is like it there for its own: it comes first.
+  const tables = [...schema.tables].sort(
+    (a, b) => (place.get(`table ${name(a)}`) as number) - (place.get(`table ${name(b)}`) as number),
+  );
+  const views = new Map(schema.views.map((item) => [`view ${name(item)}`, item]));
   const filled = order.flatMap((id) => {
-    const view = schema.views.find((item) => `view ${name(item)}` === id);
+    const view = views.get(id);
     if (view?.kind !== 'materialized view' || view.empty || !wanted(`${view.kind} ${name(view)}`)) return [];
     return [`REFRESH MATERIALIZED VIEW ${qualified(view)}`];
   });
   const isNew = (item: { schema: string; name: string; kind: string }) =>
     wanted(`${item.kind.endsWith('table') ? 'table' : item.kind} ${name(item)}`);
-  const constraints = schema.tables.flatMap((table) =>
+  const constraints = tables.flatMap((table) =>
     table.constraints
       .filter((constraint) =>
         isNew(table) ? !isInline(constraint) : wanted(`constraint ${name(table)}.${constraint.name}`),
@@ -87,7 +104,7 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
   );
   const ofKind = (test: (kind: string) => boolean) =>
     constraints.filter(({ kind }) => test(kind)).map(({ sql }) => sql);
-  const relations = [...schema.tables, ...schema.views];
+  const relations = [...tables, ...schema.views];
   const parts = <P extends { name: string }>(
     list: (relation: (typeof relations)[number]) => readonly P[],
     kind: (part: P) => string,
@@ -112,7 +129,15 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
       .filter((item) => wanted(`collation ${name(item)}`))
       .map((item) => `CREATE COLLATION ${qualified(item)} (${item.options})`),
     ...schema.sequences.filter((item) => wanted(`sequence ${name(item)}`)).map(createSequence),
+    ...[...shells.values()]
+      .filter((item) => wanted(`range ${name(item)}`))
+      .map((item) => `CREATE TYPE ${qualified(item)}`),
     ...order.flatMap((id) => units.get(id)?.() ?? []),
+    ...tables.flatMap((item) =>
+      item.columns
+        .filter((column) => isNew(item) || wanted(`column ${name(item)}.${column.name}`))
+        .flatMap((column) => columnSettings(qualified(item), column)),
+    ),
     ...schema.sequences
       .filter((item) => item.ownedBy && wanted(`sequence ${name(item)}`))
       .map((item) => `ALTER SEQUENCE ${qualified(item)} OWNED BY ${item.ownedBy}`),

@@ -12,6 +12,17 @@ export function createType(type: DataType): string {
     );
     return `CREATE TYPE ${name} AS (${attributes.join(', ')})`;
   }
+  if (type.kind === 'range') {
+    const options = [
+      ['SUBTYPE', type.subtype],
+      ['SUBTYPE_OPCLASS', type.subtypeOpclass],
+      ['COLLATION', type.collation],
+      ['CANONICAL', type.canonical],
+      ['SUBTYPE_DIFF', type.subtypeDiff],
+      ['MULTIRANGE_TYPE_NAME', type.multirange],
+    ].flatMap(([option, value]) => (value === undefined ? [] : [`${option} = ${value}`]));
+    return `CREATE TYPE ${name} AS RANGE (${options.join(', ')})`;
+  }
   return [
     `CREATE DOMAIN ${name} AS ${type.base}`,
     type.collation ? `COLLATE ${type.collation}` : '',

@@ -1,5 +1,5 @@
 import type { Column, Constraint, Index, Policy, Schema, Table, Trigger, View } from '../model.js';
-import { columnSettings, columnSql } from './columns.js';
+import { columnSql, notNullUnchecked } from './columns.js';
 import { ident, qualified } from './names.js';
 
 /** CREATE TABLE and what belongs to it at once; foreign keys, checks, indexes and the rest come when all tables are there. */
@@ -7,10 +7,11 @@ export function createTable(table: Table, schema: Schema): string[] {
   const name = qualified(table);
   const partition = table.partitionBound !== undefined;
   const parents = partition ? [] : (table.inherits ?? []);
+  const keys = keysOf(table);
   const own = table.columns.filter((column) => partition || column.inherited !== 'inherited');
   const lines = [
-    ...own.map(columnSql),
-    ...table.constraints.filter(isInline).map((c) => `CONSTRAINT ${ident(c.name)} ${c.definition}`),
+    ...own.map((column) => columnSql(column, table.schema)),
+    ...keys.inline.map((c) => `CONSTRAINT ${ident(c.name)} ${c.definition}`),
   ];
   const body = lines.length > 0 ? `(\n    ${lines.join(',\n    ')}\n)` : '()';
   const create = [
@@ -23,8 +24,26 @@ export function createTable(table: Table, schema: Schema): string[] {
     create.filter(Boolean).join(' '),
     ...inheritedChanges(table, schema),
     ...(partition ? [`ALTER TABLE ${table.inherits?.[0]} ATTACH PARTITION ${name} ${table.partitionBound}`] : []),
-    ...table.columns.flatMap((column) => columnSettings(name, column)),
+    ...keys.later.map((key) => addConstraint(table, key)),
+    ...table.columns.flatMap((column) => notNullUnchecked(name, column)),
   ];
+}
+
+/**
+ * Keys that CREATE TABLE can take, and those that come after it: there PostgreSQL merges a key on the columns of another into that one. On a partition
+ * it would take any key for the one that comes from the whole table.
+ */
+function keysOf(table: Table): { inline: Constraint[]; later: Constraint[] } {
+  const seen = new Set<string>();
+  const primaryFirst = (a: Constraint, b: Constraint) =>
+    Number(b.kind === 'primary key') - Number(a.kind === 'primary key');
+  const keys = table.constraints.filter(isInline).sort(primaryFirst);
+  const isFirst = ({ kind, columns }: Constraint) => {
+    const key = kind === 'exclusion' ? kind : JSON.stringify(columns);
+    return !seen.has(key) && seen.add(key);
+  };
+  const inline = table.partitionBound === undefined ? keys.filter(isFirst) : [];
+  return { inline, later: keys.filter((key) => !inline.includes(key)) };
 }
 
 /** `name=value` as it is stored, as SQL. */

@@ -6,6 +6,15 @@ export const OURS = `member AS (SELECT classid, objid FROM pg_depend WHERE depty
 ours AS (SELECT oid, nspname FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'kasm_db')
   AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_namespace'::regclass AND m.objid = n.oid))`;
 
+/** A function as SQL, found whatever others share its name; those of pg_catalog are found without a schema. */
+export const routineName = (oid: string) =>
+  `(SELECT CASE n.nspname WHEN 'pg_catalog' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(p.proname)
+     FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = ${oid})`;
+
+/** Condition: PostgreSQL has made it with something else and drops it with that, as the constructors of a range. */
+export const isBroughtAlong = (catalog: string, oid: string) =>
+  `EXISTS (SELECT FROM pg_depend b WHERE b.classid = '${catalog}'::regclass AND b.objid = ${oid} AND b.deptype = 'i')`;
+
 /** Condition: no extension has brought it. */
 export const notMember = (catalog: string, oid: string) =>
   `NOT EXISTS (SELECT FROM member m WHERE m.classid = '${catalog}'::regclass AND m.objid = ${oid})`;

@@ -4,12 +4,18 @@ const names = (keys: string, relation: string) =>
   `(SELECT json_agg(a.attname ORDER BY u.n) FROM unnest(${keys}) WITH ORDINALITY AS u(num, n)
      JOIN pg_attribute a ON a.attrelid = ${relation} AND a.attnum = u.num)`;
 
+/** pg_get_constraintdef() leaves out the storage parameters of a key's index. */
+const definition = `(SELECT CASE WHEN k.contype NOT IN ('p', 'u') OR x.reloptions IS NULL THEN pg_get_constraintdef(k.oid)
+    ELSE regexp_replace(pg_get_constraintdef(k.oid), '^(.*\\))( DEFERRABLE.*)?$', format('\\1 WITH (%s)\\2',
+      (SELECT string_agg(format('%I = %L', split_part(o, '=', 1), substr(o, position('=' IN o) + 1)), ', ') FROM unnest(x.reloptions) o))) END
+  FROM (SELECT) one LEFT JOIN pg_class x ON x.oid = k.conindid)`;
+
 /**
  * Constraints of tables, without those that come from a parent, and without PostgreSQL 18's named NOT NULL: that is a property of the
  * column.
  */
 export const constraintsSql = () => `WITH ${OURS}
-SELECT k.conrelid::text AS oid, k.conname AS name, k.contype AS kind, pg_get_constraintdef(k.oid) AS definition,
+SELECT k.conrelid::text AS oid, k.conname AS name, k.contype AS kind, ${definition} AS definition,
   ${names('k.conkey', 'k.conrelid')} AS columns, fn.nspname AS "refSchema", f.relname AS "refTable", ${names('k.confkey', 'k.confrelid')} AS "refColumns",
   obj_description(k.oid, 'pg_constraint') AS comment
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN ours o ON o.oid = c.relnamespace

@@ -39,9 +39,10 @@ ORDER BY a.attrelid, a.attnum`;
 export const sequencesSql = () => `WITH ${OURS}
 SELECT o.nspname AS schema, c.relname AS name, c.relpersistence AS persistence, format_type(s.seqtypid, NULL) AS type, s.seqstart::text AS start,
   s.seqincrement::text AS increment, s.seqmin::text AS min, s.seqmax::text AS max, s.seqcache::text AS cache, s.seqcycle AS cycle,
-  d.deptype AS owned, d.refobjid::text AS "ownerOid", d.refobjid::regclass::text AS "ownerTable", a.attname AS "ownerColumn",
+  d.deptype AS owned, d.refobjid::text AS "ownerOid", d.refobjid::regclass::text AS "ownerTable", w.relname AS "ownerName", a.attname AS "ownerColumn",
   quote_ident(a.attname) AS "ownerColumnSql", obj_description(c.oid, 'pg_class') AS comment, ${grants('c.relacl', 's', 'c.relowner')} AS acl
 FROM pg_class c JOIN ours o ON o.oid = c.relnamespace JOIN pg_sequence s ON s.seqrelid = c.oid
 LEFT JOIN pg_depend d ON d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass AND d.refobjsubid > 0
+LEFT JOIN pg_class w ON w.oid = d.refobjid
 LEFT JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
 WHERE ${notMember('pg_class', 'c.oid')}`;
