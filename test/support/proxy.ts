@@ -46,8 +46,8 @@ export interface TestProxy {
   stop(): void;
 }
 
-/** A TCP proxy on loopback before a server, which reads PostgreSQL's protocol as it passes. @param target port of the server */
-export async function startProxy(target: number, options: ProxyOptions = {}): Promise<TestProxy> {
+/** A TCP proxy on loopback before a server, which reads PostgreSQL's protocol as it passes. @param target port of the server; a function sends later connections elsewhere */
+export async function startProxy(target: number | (() => number), options: ProxyOptions = {}): Promise<TestProxy> {
   const sockets = new Set<Socket>();
   const swallowed = new Set<Socket>();
   const passed: Passed[] = [];
@@ -94,7 +94,7 @@ export async function startProxy(target: number, options: ProxyOptions = {}): Pr
 
   const server = createServer((client) => {
     known(client);
-    const upstream = known(connect(target, '127.0.0.1'));
+    const upstream = known(connect(typeof target === 'number' ? target : target(), '127.0.0.1'));
     if (!options.tls) return join(client, upstream);
     const { tls } = options;
     client.once('data', () => {
