@@ -32,6 +32,7 @@ export default defineConfig({
       project('cli', { globalSetup: SERVERS }),
       project('chart', { globalSetup: FOLDER }),
       project('faults', { globalSetup: SERVERS }),
+      project('failover', { globalSetup: SERVERS }),
       // Not part of `npm test`: npm run test:containers.
       project('containers', { globalSetup: SERVERS }),
       // Nor this: real Helm on a real cluster, npm run test:cluster. Helm waits up to 5 minutes a step, and a scenario has several.
