@@ -26,7 +26,7 @@ export interface RunningCli {
 }
 
 const ROOT = join(import.meta.dirname, '..', '..');
-const NODE_COMMAND = [process.execPath, join(ROOT, 'dist/kasm-db.mjs')];
+export const NODE_COMMAND = [process.execPath, join(ROOT, 'dist/kasm-db.mjs')];
 /** KASM_DB_EXECUTABLE runs the same tests on the standalone executable. */
 export const COMMAND = process.env.KASM_DB_EXECUTABLE ? [process.env.KASM_DB_EXECUTABLE] : NODE_COMMAND;
 
