@@ -7,10 +7,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
   apply,
   CHARTS,
-  type Ended,
   EXTERNAL,
   EXTERNAL_HOST,
-  externalPostgres,
   HELM_TIMEOUT,
   hasHelm4,
   helm,
@@ -30,151 +28,19 @@ import {
   values,
   WITHOUT_GATEWAYS,
 } from './cluster.js';
+import { externalCa, KINDS, PASSWORD, printed, Release, rows, SCHEMA, SECRETS, seconds, tellAll } from './release.js';
 
-const PASSWORD = 's3cr3t-of-the-application';
-const SECRETS = {
-  'db-password': PASSWORD,
-  'admin-password': 's3cr3t-admin',
-  'user-password': 's3cr3t-user',
-  'manager-token': 's3cr3t-manager',
-  'service-token': 's3cr3t-service',
-};
-const rows: string[][] = [['DATABASE', 'FLAGS', 'HELM', 'STEP', 'ENDED', 'TIME']];
 let ca = '';
-/** Everything that was printed, for a look for passwords. */
-const printed: string[] = [];
 
 beforeAll(async () => {
   await kubectl('version');
-  ca = (await externalPostgres('s3cr3t-of-postgres')).ca;
+  ca = await externalCa();
 });
 
 afterAll(async () => {
   if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
-  const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
-  for (const row of rows) console.log(row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '));
-  expect(printed.filter((text) => text.includes('s3cr3t-'))).toEqual([]);
+  tellAll();
 });
-
-/** A namespace with a database of its own on the external server. Answers the values that use it. */
-async function external(name: string): Promise<object> {
-  await namespace(name);
-  const database = name.replaceAll('-', '_');
-  await psqlExternal(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
-  await psqlExternal(`DROP ROLE IF EXISTS ${database}`);
-  await psqlExternal(`CREATE ROLE ${database} LOGIN PASSWORD '${PASSWORD}'`);
-  await psqlExternal(`CREATE DATABASE ${database} OWNER ${database}`);
-  await secret(name, 'kasm-credentials', SECRETS);
-  await apply({
-    apiVersion: 'v1',
-    kind: 'ConfigMap',
-    metadata: { name: 'db-ca', namespace: name },
-    data: { 'ca.crt': ca },
-  });
-  return {
-    credentials: { existingSecret: 'kasm-credentials' },
-    database: {
-      bundled: false,
-      host: EXTERNAL_HOST,
-      name: database,
-      user: database,
-      sslmode: 'verify-full',
-      ca: { existingConfigMap: 'db-ca' },
-    },
-  };
-}
-
-const KINDS = ['bundled', 'external'] as const;
-type Kind = (typeof KINDS)[number];
-
-/** One release through its life, step by step. */
-class Release {
-  private constructor(
-    readonly ns: string,
-    readonly kind: Kind,
-    private readonly base: object,
-    private readonly flags: string[],
-    private readonly program: string,
-  ) {}
-
-  static async in(ns: string, kind: Kind, more: object = {}, flags: string[] = [], program = 'helm'): Promise<Release> {
-    if (kind === 'bundled') await namespace(ns);
-    const database = kind === 'external' ? await external(ns) : {};
-    return new Release(ns, kind, merge(database, more), flags, program);
-  }
-
-  helm(verb: string, args: string[], tag?: string, more: object = {}): Promise<Ended> {
-    const waits = ['install', 'upgrade', 'rollback'].includes(verb)
-      ? ['--wait', '--timeout', HELM_TIMEOUT, ...(verb === 'rollback' ? [] : this.flags)]
-      : [];
-    return helm(
-      verb,
-      [...args, '--namespace', this.ns, ...waits],
-      tag ? values(this.ns, tag, merge(this.base, more)) : undefined,
-      this.program,
-    ).then((ended) => {
-      printed.push(ended.stdout, ended.stderr);
-      return ended;
-    });
-  }
-
-  install = (tag: string, more = {}) => this.helm('install', ['--replace', 'kasmdemo', 'kasm-single-zone'], tag, more);
-  upgrade = (tag: string, more = {}) => this.helm('upgrade', ['kasmdemo', 'kasm-single-zone'], tag, more);
-
-  sql(sql: string): Promise<string> {
-    return this.kind === 'bundled' ? psqlBundled(this.ns, sql) : psqlExternal(sql, this.ns.replaceAll('-', '_'));
-  }
-
-  /** Does a step and checks what is there after it; its time goes to the table. */
-  async step(
-    what: string,
-    work: () => Promise<Ended>,
-    after: { fails?: RegExp; migrations: number; tag: string },
-  ): Promise<Ended> {
-    const ended = await work();
-    const say = `${this.ns}, ${what}: ${ended.stderr}${ended.stdout}`;
-    if (after.fails) {
-      expect(ended.code, say).not.toBe(0);
-      expect(ended.stderr, say).toMatch(after.fails);
-    } else expect(ended.code, say).toBe(0);
-    await this.holds(after.migrations, after.tag, say);
-    rows.push([
-      this.kind,
-      this.flags.join(' ') || '(none)',
-      this.program,
-      what,
-      'as it should',
-      `${(ended.ms / 1000).toFixed(1)} s`,
-    ]);
-    console.log(rows.at(-1)?.join('  '));
-    return ended;
-  }
-
-  /** Three API pods of this build serve, and each migration was applied exactly once. */
-  async holds(migrations: number, tag: string, say = ''): Promise<void> {
-    const ready = await until(`three API pods of ${tag} serve; ${say}`, 60, async () => {
-      const all = await readyPods(this.ns, 'kasm-api');
-      return all.length >= 3 && all;
-    });
-    const gates = JSON.parse(await kubectl('-n', this.ns, 'get', 'deployment', 'kasm-api', '-o', 'json'));
-    expect(gates.spec.template.spec.initContainers[0].image, say).toBe(`kasm-db:${tag}`);
-    expect(ready.length, say).toBeGreaterThanOrEqual(3);
-    const history = await this.sql('SELECT count(*), count(DISTINCT name), min(kind) FROM kasm_db.migrations');
-    expect(history, say).toBe(`${migrations}|${migrations}|sql`);
-    expect(await this.sql('SELECT count(*) FROM zones'), say).toBe('1');
-    expect(await this.sql('SELECT count(*) FROM users WHERE pw_hash IS NOT NULL'), say).toBe('2');
-  }
-
-  revision = async () =>
-    JSON.parse(await must('helm', ['history', 'kasmdemo', '-n', this.ns, '-o', 'json'])).at(-1).revision as number;
-
-  async remove(): Promise<void> {
-    await run('helm', ['uninstall', 'kasmdemo', '-n', this.ns]);
-    await kubectl('delete', 'namespace', this.ns, '--wait=false');
-  }
-}
-
-const SCHEMA = readdirSync(`${CHARTS}/../migrations`).filter((file) => /^\d{4}_.*(?<!\.down)\.sql$/.test(file)).length;
 
 describe.concurrent('Show 1 and 2: through its life, in a namespace that enforces restricted', () => {
   const cases = KINDS.flatMap((kind) => [[kind, []] as const, [kind, ['--atomic']] as const]);
@@ -227,7 +93,7 @@ describe.concurrent('Show 1 and 2: through its life, in a namespace that enforce
         'helm',
         'upgrade with a failing migration',
         'failed, old pods serve',
-        `${(failed.ms / 1000).toFixed(1)} s`,
+        seconds(failed),
       ]);
       await release.step('helm rollback after it', () => release.helm('rollback', ['kasmdemo', String(good)]), {
         migrations: SCHEMA + 1,
@@ -409,7 +275,7 @@ describe('Show 5: a wrong password', () => {
       'helm',
       'install with a wrong password',
       'failed, with the reason',
-      `${(failed.ms / 1000).toFixed(1)} s`,
+      seconds(failed),
     ]);
     const results = await migratorResults(release.ns);
     expect(results.at(-1)).toMatchObject({ outcome: 'unreachable', exitCode: 4, error: { sqlstate: '28P01' } });
@@ -472,14 +338,7 @@ describe('the documented commands', () => {
     const replaced = await run('sh', ['-ec', again], { cwd: folder });
     expect(replaced.code, replaced.stderr).toBe(0);
     expect(await psqlBundled('kasm-helm', 'SELECT count(*) FROM kasm_db.migrations')).toBe(String(SCHEMA));
-    rows.push([
-      'bundled',
-      '--replace',
-      'helm',
-      "README's commands, and again",
-      'as it should',
-      `${(installed.ms / 1000).toFixed(1)} s`,
-    ]);
+    rows.push(['bundled', '--replace', 'helm', "README's commands, and again", 'as it should', seconds(installed)]);
     await must('helm', ['uninstall', 'kasmdemo']);
     await kubectl('delete', 'namespace', 'kasm-helm', '--wait');
     rmSync(folder, { recursive: true });

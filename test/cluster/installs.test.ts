@@ -1,0 +1,226 @@
+/** First installs in a row, installs that fail and what then is said, and what was lost in between: with Helm 3 and 4. */
+import { spawnSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import {
+  apply,
+  type Ended,
+  EXTERNAL,
+  hasHelm4,
+  kubectl,
+  migratorResults,
+  must,
+  pods,
+  readyPods,
+  run,
+  secret,
+  until,
+  WITHOUT_GATEWAYS,
+} from './cluster.js';
+import { printed, Release, rows, SCHEMA, SECRETS, seconds, tellAll } from './release.js';
+
+const HELMS = ['helm', ...(hasHelm4 ? ['helm4'] : [])];
+/** Show: 20. */
+const ROUNDS = Number(process.env.KASM_TEST_ROUNDS ?? 2);
+
+beforeAll(async () => {
+  await kubectl('version');
+});
+
+afterAll(async () => {
+  if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
+  tellAll();
+});
+
+const tell = (kind: string, program: string, what: string, ended: string, time: string) => {
+  rows.push([kind, '(none)', program, what, ended, time]);
+  console.log(rows.at(-1)?.join('  '));
+};
+
+/** What the commands in NOTES print, for a release whose installation failed. */
+async function whyItFailed(release: Release): Promise<string> {
+  const notes = await must('helm', ['get', 'notes', 'kasmdemo', '-n', release.ns]);
+  const commands = notes
+    .split('\n')
+    .filter((line) => /^\s*kubectl (logs|get pods|get events) /.test(line) && !/deploy\//.test(line));
+  expect(commands, notes).toHaveLength(3);
+  const said = commands.map((command) => {
+    const { stdout, stderr } = spawnSync('sh', ['-c', command.trim()], { encoding: 'utf8' });
+    return stdout + stderr;
+  });
+  printed.push(...said, notes);
+  return said.join('\n');
+}
+
+describe.each(HELMS)('%s', (program) => {
+  describe('first installs in a row, with all that waits for the API', () => {
+    const TAGS = (process.env.KASM_TEST_TAGS ?? '0.1.0,0.2.0-slow').split(',');
+    const cases = TAGS.flatMap((tag) => Array.from({ length: ROUNDS }, (_, i) => [tag, i + 1] as const));
+    it.each(cases)('of %s, number %d', async (tag, number) => {
+      const release = await Release.in(`kasm-test-first-${program}`, 'bundled', {}, [], program);
+      const migrations = tag.startsWith('0.2.0') ? SCHEMA + 1 : SCHEMA;
+      await release.step(`first install of ${tag}, number ${number}`, () => release.install(tag), { migrations, tag });
+      for (const name of ['kasm-guac', 'rdp-gateway', 'rdp-https-gateway']) {
+        const [pod] = await readyPods(release.ns, name);
+        expect(
+          pod?.status.containerStatuses?.map(({ restartCount }) => restartCount),
+          name,
+        ).toEqual([0, 0]);
+      }
+      await release.remove(true);
+    });
+  });
+
+  it('a failed install is repaired by the same command, and what follows is a no-op', async () => {
+    // Whether a credential is there is looked up beforehand, unless that is turned off.
+    const values = {
+      ...WITHOUT_GATEWAYS,
+      credentials: { existingSecret: 'mine' },
+      'kasm-db': { lookupReferences: false },
+    };
+    const release = await Release.in(`kasm-test-repair-${program}`, 'bundled', values, [], program);
+    const { 'admin-password': _, ...incomplete } = SECRETS;
+    await secret(release.ns, 'mine', incomplete);
+    const failed = await release.install('0.1.0', {}, '90s');
+    expect(failed.code, failed.stdout).not.toBe(0);
+    expect((await migratorResults(release.ns)).at(-1)).toMatchObject({ outcome: 'seed', exitCode: 8 });
+    expect(await whyItFailed(release)).toMatch(/admin-password/);
+    tell('bundled', program, 'install without admin-password', 'failed, with the reason', seconds(failed));
+
+    await secret(release.ns, 'mine', SECRETS);
+    await release.step('the same command, with the key', () => release.install('0.1.0'), {
+      migrations: SCHEMA,
+      tag: '0.1.0',
+    });
+    const before = (await pods(release.ns, 'app.kubernetes.io/name=kasm-api')).map(({ metadata }) => metadata.name);
+    await release.step('helm upgrade after it', () => release.upgrade('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
+    expect((await migratorResults(release.ns)).at(-1)).toMatchObject({ outcome: 'ok', applied: [] });
+    expect((await pods(release.ns, 'app.kubernetes.io/name=kasm-api')).map(({ metadata }) => metadata.name)).toEqual(
+      before,
+    );
+    await release.remove();
+  });
+
+  it('helm template and kubectl apply, twice: the second changes nothing', async () => {
+    const values = { ...WITHOUT_GATEWAYS, credentials: { existingSecret: 'mine' } };
+    const release = await Release.in(`kasm-test-apply-${program}`, 'bundled', values, [], program);
+    await secret(release.ns, 'mine', SECRETS);
+    const applyAll = async () => {
+      const text = await release.template('0.1.0');
+      return run('kubectl', ['apply', '-f', '-'], { input: text });
+    };
+    expect((await applyAll()).code).toBe(0);
+    await release.holds(SCHEMA, '0.1.0', 'after the first apply', 240);
+    const again = await applyAll();
+    expect(again.stdout.split('\n').filter((line) => line && !/ (unchanged|created)$/.test(line))).toEqual([]);
+    expect(again.stdout).toMatch(/^job\.batch\/kasmdemo-migrate-1-[0-9a-f]{8} unchanged$/m);
+    await release.remove();
+  });
+
+  it('a lost Secret stops the upgrade with what to do, and is restored', async () => {
+    const release = await Release.in(`kasm-test-lost-${program}`, 'bundled', WITHOUT_GATEWAYS, [], program);
+    await release.step('install', () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
+    const kept = await kubectl('-n', release.ns, 'get', 'secret', 'kasmdemo-credentials', '-o', 'json');
+    await kubectl('-n', release.ns, 'delete', 'secret', 'kasmdemo-credentials');
+    const refused = await release.upgrade('0.1.0');
+    expect(refused.code, refused.stdout).not.toBe(0);
+    expect(refused.stderr).toMatch(
+      /Secret kasmdemo-credentials in namespace .* is missing, .*this is an upgrade[\s\S]*makeAgain/,
+    );
+    tell('bundled', program, 'upgrade after the Secret was lost', 'refused', seconds(refused));
+    const { metadata, ...rest } = JSON.parse(kept);
+    await apply({ ...rest, metadata: { name: metadata.name, namespace: release.ns, labels: metadata.labels } });
+    await release.step('upgrade with the Secret restored', () => release.upgrade('0.1.0'), {
+      migrations: SCHEMA,
+      tag: '0.1.0',
+    });
+
+    // Uninstalled, and the Secret gone while the volume stays.
+    await release.helm('uninstall', ['kasmdemo', '--wait']);
+    await kubectl('-n', release.ns, 'delete', 'secret', 'kasmdemo-credentials');
+    const beside = await release.install('0.1.0');
+    expect(beside.code).not.toBe(0);
+    expect(beside.stderr).toMatch(/the volume data-db-0 was kept/);
+    tell('bundled', program, 'install beside a kept volume, Secret lost', 'refused', seconds(beside));
+    await release.remove();
+  });
+
+  describe('what is said when it fails', () => {
+    const hook = (name: string, more: object = {}) =>
+      Release.in(`kasm-test-why-${name}-${program}`, 'external', { ...WITHOUT_GATEWAYS, ...more }, [], program);
+    const failed = async (release: Release, what: string, said: Ended, reason: RegExp) => {
+      expect(said.code, said.stdout).not.toBe(0);
+      expect(said.stdout + said.stderr, what).toMatch(reason);
+      tell('external', program, what, 'failed, Helm says why', seconds(said));
+      await release.remove();
+    };
+
+    it('a Secret, a key or a CA that is missing: before anything starts', async () => {
+      const release = await hook('missing');
+      await kubectl('-n', release.ns, 'delete', 'secret', 'kasm-credentials');
+      await kubectl('-n', release.ns, 'delete', 'configmap', 'db-ca');
+      const said = await release.install('0.1.0');
+      expect(said.ms).toBeLessThan(60_000);
+      expect(await kubectl('-n', release.ns, 'get', 'jobs,pods', '-o', 'name')).toBe('');
+      await failed(
+        release,
+        'install without Secret and CA',
+        said,
+        /lacks[\s\S]*the Secret kasm-credentials[\s\S]*the ConfigMap db-ca/,
+      );
+    });
+
+    it('a wrong password: Helm prints it from the log of the hook, with --atomic too', async () => {
+      const release = await hook('password');
+      await secret(release.ns, 'kasm-credentials', { ...SECRETS, 'db-password': 's3cr3t-wrong' });
+      const migrator = { migrator: { connectTimeout: '5s', backoffLimit: 1 } };
+      const said = await release.helm('install', ['kasmdemo', 'kasm-single-zone', '--atomic'], '0.1.0', {
+        'kasm-db': migrator,
+      });
+      await failed(release, 'install --atomic with a wrong password', said, /refuses the login[\s\S]*next:/);
+    });
+
+    it('an image that cannot be pulled: the pod remains, and the events name it', async () => {
+      const release = await hook('image');
+      const migrator = {
+        image: { repository: 'kasm-test/nowhere' },
+        migrator: { activeDeadlineSeconds: 50, lockTimeout: '20s', connectTimeout: '20s' },
+      };
+      const said = await release.install('0.1.0', { 'kasm-db': migrator });
+      expect(said.code).not.toBe(0);
+      expect(await whyItFailed(release)).toMatch(
+        /(Failed to pull image|ErrImage\w+|ImagePullBackOff).*kasm-test\/nowhere/i,
+      );
+      tell('external', program, 'install with an image that is nowhere', 'failed, NOTES says why', seconds(said));
+      await release.remove();
+    });
+
+    it('a quota that lets no pod in: the events name it', async () => {
+      const release = await hook('quota');
+      await apply({
+        apiVersion: 'v1',
+        kind: 'ResourceQuota',
+        metadata: { name: 'none', namespace: release.ns },
+        spec: { hard: { pods: '0' } },
+      });
+      const migrator = { migrator: { activeDeadlineSeconds: 40, lockTimeout: '10s', connectTimeout: '10s' } };
+      const said = await release.install('0.1.0', { 'kasm-db': migrator });
+      expect(said.code).not.toBe(0);
+      expect(await whyItFailed(release)).toMatch(/exceeded quota: none/);
+      tell('external', program, 'install under a quota of no pods', 'failed, NOTES says why', seconds(said));
+      await release.remove();
+    });
+
+    it("the Job's deadline in mid-migration: the pod remains, with its result", async () => {
+      const release = await hook('deadline');
+      const migrator = { migrator: { activeDeadlineSeconds: 32, lockTimeout: '10s', connectTimeout: '10s' } };
+      const said = await release.install('0.2.0-slow', { 'kasm-db': migrator });
+      expect(said.code).not.toBe(0);
+      expect(await until('a result', 60, async () => (await migratorResults(release.ns)).at(0))).toMatchObject({
+        outcome: 'interrupted',
+        exitCode: 143,
+      });
+      tell('external', program, 'a migration longer than the deadline', 'failed, the pod remains', seconds(said));
+      await release.remove();
+    });
+  });
+});
