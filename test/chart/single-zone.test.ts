@@ -236,6 +236,67 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     expect(remote).toEqual(['hostssl  all       all   all      scram-sha-256']);
   });
 
+  it('pull Secrets, registry, scheduling, labels and annotations reach every pod and object', () => {
+    const manifests = render({
+      ...REQUIRED,
+      release: '1.17.0',
+      networkPolicy: { enabled: true },
+      global: { imageRegistry: 'mirror.example:5000/kasm', imagePullSecrets: ['everywhere', { name: 'as-a-map' }] },
+      image: { pullSecrets: ['vendor'] },
+      redis: { image: 'mirror.example:5000/kasm/redis:7' },
+      'kasm-db': { image: { pullSecrets: ['ours', 'vendor'] } },
+      commonLabels: { team: 'vdi' },
+      commonAnnotations: { note: 'by hand' },
+      podLabels: { mesh: 'out' },
+      podAnnotations: { 'sidecar.istio.io/inject': 'false' },
+      nodeSelector: { pool: 'kasm' },
+      tolerations: [{ key: 'dedicated', operator: 'Exists' }],
+      affinity: { podAffinity: {} },
+      topologySpreadConstraints: [{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'ScheduleAnyway' }],
+      hostAliases: [{ ip: '10.0.0.1', hostnames: ['db'] }],
+      dnsConfig: { options: [{ name: 'ndots', value: '1' }] },
+      runtimeClassName: 'gvisor',
+      extraObjects: [
+        {
+          apiVersion: 'v1',
+          kind: 'ConfigMap',
+          metadata: { name: '{{ .Release.Name }}-more', namespace: '{{ .Values.namespace }}' },
+        },
+        'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: text, namespace: kasm-helm}',
+      ],
+    });
+    const pods = podsOf(manifests);
+    // proxy, API, manager, guac, two gateways, share, Redis, PostgreSQL, migrator, test.
+    expect(pods).toHaveLength(11);
+    for (const { owner, spec, metadata } of pods) {
+      expect(spec.imagePullSecrets.map(({ name }: Manifest) => name).sort(), owner).toEqual([
+        'as-a-map',
+        'everywhere',
+        'ours',
+        'vendor',
+      ]);
+      expect(spec, owner).toMatchObject({
+        nodeSelector: { pool: 'kasm' },
+        tolerations: [{ key: 'dedicated' }],
+        affinity: { podAffinity: {} },
+        topologySpreadConstraints: [{ topologyKey: 'zone' }],
+        hostAliases: [{ ip: '10.0.0.1' }],
+        dnsConfig: { options: [{ name: 'ndots' }] },
+        runtimeClassName: 'gvisor',
+      });
+      expect(metadata.labels, owner).toMatchObject({ team: 'vdi', mesh: 'out' });
+      expect(metadata.annotations, owner).toMatchObject({ note: 'by hand', 'sidecar.istio.io/inject': 'false' });
+      for (const { image } of [...(spec.initContainers ?? []), ...spec.containers])
+        expect(image, owner).toMatch(/^mirror\.example:5000\/kasm\//);
+    }
+    for (const { kind, metadata, spec } of manifests.filter(({ metadata }) => !/more$|^text$/.test(metadata.name))) {
+      expect(metadata.labels, `${kind}/${metadata.name}`).toMatchObject({ team: 'vdi' });
+      expect(metadata.annotations, `${kind}/${metadata.name}`).toMatchObject({ note: 'by hand' });
+      expect(spec?.selector?.matchLabels ?? {}).not.toHaveProperty('team');
+    }
+    expect(names(manifests, 'ConfigMap')).toEqual(expect.arrayContaining(['kasmdemo-more', 'text']));
+  });
+
   it('network policies let in what is needed and nothing else', () => {
     const manifests = render({ ...REQUIRED, networkPolicy: { enabled: true } });
     const from = (name: string) =>

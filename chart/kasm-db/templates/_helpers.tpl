@@ -67,7 +67,7 @@ Values, Release and Chart; kasm-db.manifests renders everything else from it.
 {{- include "kasm-db.validate" . -}}
 {{- include "kasm-db.lookUpReferences" . -}}
 {{- end -}}
-{{- range list "credentials" "networkPolicy" "job" "test" }}
+{{- range list "credentials" "networkPolicy" "job" "test" "extraObjects" }}
 {{- with include (printf "kasm-db.%s" .) $context }}
 ---
 {{ . }}
@@ -177,21 +177,13 @@ serviceAccountName: {{ . | quote }}
 {{- with .Values.priorityClassName }}
 priorityClassName: {{ . | quote }}
 {{- end }}
-{{- with .Values.image.pullSecrets }}
+{{- with include "kasm-db.pullSecrets" .Values | fromJsonArray }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . | quote }}
   {{- end }}
 {{- end }}
-{{- with .Values.nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with .Values.affinity }}
-affinity: {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "kasm-db.scheduling" .Values }}
 securityContext:
   runAsNonRoot: true
   {{- with include "kasm-db.ids" . }}
@@ -203,6 +195,30 @@ securityContext:
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
+{{- end -}}
+
+{{/* Of any pod, as its spec has them. Takes values. */}}
+{{- define "kasm-db.scheduling" -}}
+{{- $values := . -}}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "hostAliases" "dnsConfig" "runtimeClassName" }}
+{{- with index $values $name }}
+{{ dict $name . | toYaml }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Names of Secrets for pulling images, as a JSON list: {name: …} in global values as well as plain names. Takes values. */}}
+{{- define "kasm-db.pullSecrets" -}}
+{{- $names := list -}}
+{{- range concat ((.global | default dict).imagePullSecrets | default list) .image.pullSecrets -}}
+{{- if kindIs "map" . -}}{{- $names = append $names .name -}}{{- else -}}{{- $names = append $names . -}}{{- end -}}
+{{- end -}}
+{{- $names | uniq | toJson -}}
+{{- end -}}
+
+{{/* A repository, from global.imageRegistry where there is one. A list: values, repository. */}}
+{{- define "kasm-db.repository" -}}
+{{- with ((index . 0).global | default dict).imageRegistry }}{{ . | trimSuffix "/" }}/{{ end }}{{ index . 1 -}}
 {{- end -}}
 
 {{- define "kasm-db.ids" -}}
@@ -217,10 +233,11 @@ runAsGroup: {{ int64 . }}
 {{/* What the migrator's and the gate's container have in common. */}}
 {{- define "kasm-db.container" -}}
 {{- $image := .Values.image -}}
+{{- $repository := include "kasm-db.repository" (list .Values $image.repository) -}}
 {{- if $image.digest -}}
-image: {{ printf "%s@%s" $image.repository $image.digest | quote }}
+image: {{ printf "%s@%s" $repository $image.digest | quote }}
 {{- else -}}
-image: {{ printf "%s:%s" $image.repository ($image.tag | default .Chart.AppVersion) | quote }}
+image: {{ printf "%s:%s" $repository ($image.tag | default .Chart.AppVersion) | quote }}
 {{- end }}
 imagePullPolicy: {{ $image.pullPolicy }}
 # The result as JSON is in the container's status: kubectl describe shows it.

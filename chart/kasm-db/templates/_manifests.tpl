@@ -109,8 +109,15 @@ kind: Pod
 metadata:
   name: {{ include "kasm-db.prefix" . | trunc 50 | trimSuffix "-" }}-migrate-test
   namespace: {{ include "kasm-db.namespace" . | quote }}
-  labels: {{- include "kasm-db.labels" . | nindent 4 }}
+  labels:
+    {{- include "kasm-db.labels" . | nindent 4 }}
+    {{- with .Values.migrator.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   annotations:
+    {{- with merge (dict) .Values.migrator.podAnnotations .Values.annotations }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
     helm.sh/hook: test
     helm.sh/hook-delete-policy: before-hook-creation
     helm.sh/hook-output-log-policy: hook-failed
@@ -137,6 +144,15 @@ spec:
       volumeMounts: {{- include "kasm-db.mounts" . | nindent 8 }}
   volumes: {{- include "kasm-db.gate.volumes" . | nindent 4 }}
 {{- end -}}
+{{- end -}}
+
+{{/* Manifests that a user adds, as text or as objects; templates in them see what this chart sees. */}}
+{{- define "kasm-db.extraObjects" -}}
+{{- $context := . -}}
+{{- range .Values.extraObjects }}
+---
+{{ tpl (ternary . (toYaml .) (kindIs "string" .)) $context }}
+{{- end }}
 {{- end -}}
 
 {{/* The commands that say why the migrator failed, or why it does not start, for NOTES of this chart and its parents. */}}

@@ -48,7 +48,7 @@ of what is made here, nor what may be missing (Redis' password: without it gates
 {{- end -}}
 {{- $found = append $found (dict "kind" "ConfigMap" "name" $values.migrations.existingConfigMap "value" "migrations.existingConfigMap") -}}
 {{- $found = append $found (dict "kind" "ServiceAccount" "name" $values.serviceAccountName "value" "serviceAccountName") -}}
-{{- range $values.image.pullSecrets -}}
+{{- range include "kasm-db.pullSecrets" $values | fromJsonArray -}}
 {{- $found = append $found (dict "kind" "Secret" "name" . "value" "image.pullSecrets") -}}
 {{- end -}}
 {{- $named := list -}}

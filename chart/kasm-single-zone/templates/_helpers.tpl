@@ -14,6 +14,9 @@ helm.sh/chart: {{ printf "%s-%s" $context.Chart.Name $context.Chart.Version }}
 app.kubernetes.io/version: {{ $context.Values.release | quote }}
 app.kubernetes.io/part-of: kasm
 app.kubernetes.io/managed-by: {{ $context.Release.Service }}
+{{- with $context.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
 {{- end -}}
 
 {{- define "kasm.selector" -}}
@@ -21,11 +24,16 @@ app.kubernetes.io/name: {{ index . 1 }}
 app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 {{- end -}}
 
-{{/* A list: context, name. */}}
+{{/* A list: context, name, annotations of its own if it has any. */}}
 {{- define "kasm.metadata" -}}
+{{- $own := dict -}}
+{{- if gt (len .) 2 -}}{{- $own = index . 2 -}}{{- end -}}
 name: {{ index . 1 }}
 namespace: {{ (index . 0).Values.namespace | quote }}
 labels: {{- include "kasm.labels" . | nindent 2 }}
+{{- with merge (dict) $own (index . 0).Values.commonAnnotations }}
+annotations: {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end -}}
 
 {{/* A list: context, component, more annotations. */}}
@@ -36,7 +44,7 @@ labels:
   {{- with $context.Values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-{{- with merge (dict) (index . 2) $context.Values.podAnnotations }}
+{{- with merge (dict) (index . 2) $context.Values.podAnnotations $context.Values.commonAnnotations }}
 annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- end -}}
@@ -47,18 +55,14 @@ annotations: {{- toYaml . | nindent 2 }}
 {{- $user := index . 2 -}}
 enableServiceLinks: false
 automountServiceAccountToken: false
-{{- with $context.Values.image.pullSecrets }}
+{{- with include "kasm.pullSecrets" $context | fromJsonArray }}
 imagePullSecrets:
   {{- range . }}
   - name: {{ . | quote }}
   {{- end }}
 {{- end }}
-{{- with $context.Values.nodeSelector }}
-nodeSelector: {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $context.Values.tolerations }}
-tolerations: {{- toYaml . | nindent 2 }}
-{{- end }}
+{{- include "kasm-db.scheduling" $context.Values }}
+{{- if not $context.Values.affinity }}
 affinity:
   podAntiAffinity:
     preferredDuringSchedulingIgnoredDuringExecution:
@@ -67,6 +71,7 @@ affinity:
           topologyKey: kubernetes.io/hostname
           labelSelector:
             matchLabels: {{- include "kasm.selector" . | nindent 14 }}
+{{- end }}
 securityContext:
   runAsNonRoot: true
   {{- with $user }}
@@ -77,6 +82,12 @@ securityContext:
   fsGroupChangePolicy: OnRootMismatch
   seccompProfile:
     type: RuntimeDefault
+{{- end -}}
+
+{{/* Every pod may have a container of Kasm's and one of kasm-db's. */}}
+{{- define "kasm.pullSecrets" -}}
+{{- $names := include "kasm-db.pullSecrets" .Values | fromJsonArray -}}
+{{- concat $names (index .Values "kasm-db").image.pullSecrets | uniq | toJson -}}
 {{- end -}}
 
 {{/* Of each of Kasm's containers. */}}
@@ -95,7 +106,8 @@ securityContext:
 {{- define "kasm.image" -}}
 {{- $context := index . 0 -}}
 {{- $image := $context.Values.image -}}
-image: {{ (index . 1).image | default (printf "%s/%s:%s" $image.registry (index . 2) ($image.tag | default $context.Values.release)) | quote }}
+{{- $registry := ($context.Values.global | default dict).imageRegistry | default $image.registry }}
+image: {{ (index . 1).image | default (printf "%s/%s:%s" $registry (index . 2) ($image.tag | default $context.Values.release)) | quote }}
 imagePullPolicy: {{ $image.pullPolicy }}
 {{- end -}}
 
@@ -195,7 +207,7 @@ replicas: {{ int .replicas }}
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
-metadata: {{- include "kasm.metadata" . | nindent 2 }}
+metadata: {{- include "kasm.metadata" (slice . 0 2) | nindent 2 }}
 spec:
   maxUnavailable: 1
   # A pod that is not ready must not keep a node from being drained.
@@ -209,7 +221,7 @@ spec:
 {{- define "kasm.service" -}}
 apiVersion: v1
 kind: Service
-metadata: {{- include "kasm.metadata" . | nindent 2 }}
+metadata: {{- include "kasm.metadata" (slice . 0 2) | nindent 2 }}
 spec:
   {{- if index . 3 }}
   clusterIP: None

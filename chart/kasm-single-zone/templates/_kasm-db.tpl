@@ -24,9 +24,19 @@
 {{- $credentials = set $credentials "otherSecrets" (set $credentials.otherSecrets "redis-password" .) -}}
 {{- end -}}
 {{- end -}}
+{{- /* What holds for every pod and object; kasm-db's own values come first. */ -}}
+{{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "hostAliases" "dnsConfig" "runtimeClassName" -}}
+{{- $own = set $own $name (index $own $name | default (index $.Values $name)) -}}
+{{- end -}}
 {{- mergeOverwrite $own (dict
-  "global" (dict "namespace" .Values.namespace)
-  "migrator" (dict "mode" $mode)
+  "global" (merge (dict "namespace" .Values.namespace) (.Values.global | default dict))
+  "image" (dict "pullSecrets" (include "kasm.pullSecrets" . | fromJsonArray))
+  "labels" (merge (dict) $own.labels .Values.commonLabels)
+  "annotations" (merge (dict) $own.annotations .Values.commonAnnotations)
+  "migrator" (dict
+    "mode" $mode
+    "podLabels" (merge (dict) $own.migrator.podLabels .Values.podLabels)
+    "podAnnotations" (merge (dict) $own.migrator.podAnnotations .Values.podAnnotations .Values.commonAnnotations))
   "credentials" $credentials
   "database" $connection
   "redis" $redis) | toJson -}}
