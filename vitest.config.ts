@@ -16,8 +16,9 @@ function project(name: string, options: TestProjectInlineConfiguration['test']):
 export default defineConfig({
   plugins: [shippedVitePlugin()],
   test: {
-    testTimeout: MINUTE,
-    hookTimeout: 2 * MINUTE,
+    // Long enough for a machine that others keep busy too: whatever hangs, hangs for ever.
+    testTimeout: 3 * MINUTE,
+    hookTimeout: 5 * MINUTE,
     // Two cores: more workers only make the timing of process tests worse.
     maxWorkers: 2,
     pool: 'forks',

@@ -431,14 +431,13 @@ writeFileSync(${JSON.stringify(out)}, JSON.stringify({ results, codes: EXIT_CODE
     const db = await createDatabase();
     const slow = folder({ '0001_slow.sql': 'CREATE TABLE slow ();\nSELECT pg_sleep(60);' });
     const controller = new AbortController();
-    const started = performance.now();
     const running = migrate({ ...options(db, slow), signal: controller.signal });
     const sleeping =
       "SELECT FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND query LIKE '%pg_sleep(60)%' AND pid <> pg_backend_pid()";
-    await waitFor(() => db.superQuery(sleeping), 'the statement', 5000);
+    await waitFor(() => db.superQuery(sleeping), 'the statement');
     controller.abort();
     const result = await running;
-    expect(performance.now() - started).toBeLessThan(10_000);
+    // It would sleep for a minute.
     expect(await db.superQuery(sleeping)).toEqual([]);
     expect(await db.query("SELECT FROM pg_class WHERE relname = 'slow'")).toEqual([]);
     expect(result).toMatchObject({ outcome: 'interrupted', exitCode: 143, error: { code: 'interrupted' } });

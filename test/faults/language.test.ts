@@ -6,6 +6,7 @@ import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { translated } from '../support/protocol.js';
 import { startProxy, type TestProxy } from '../support/proxy.js';
+import { busy } from '../support/time.js';
 
 /** The test servers are built without translations, so a proxy stands in for lc_messages. */
 const LANGUAGES = {
@@ -73,9 +74,14 @@ describe.each(Object.entries(LANGUAGES))('a server that speaks %s', (_, words) =
     const { env: other } = await createLogin(db, 'nobody');
     const stranger = { ...other, POSTGRES_PORT: env.POSTGRES_PORT as string, PGSSLMODE: 'disable' };
     expect((await migrate(stranger, { ...kept, '0003_two.sql': 'CREATE TABLE two ();' })).code).toBe(9);
-    const wrong = await migrate({ ...env, POSTGRES_PASSWORD: 's3cr3t-wrong' }, one, '--connect-timeout', '500ms');
+    const wrong = await migrate(
+      { ...env, POSTGRES_PASSWORD: 's3cr3t-wrong' },
+      one,
+      '--connect-timeout',
+      `${busy(1000)}ms`,
+    );
     expect([wrong.code, wrong.json().error?.sqlstate]).toEqual([4, '28P01']);
-    const absent = await migrate({ ...env, POSTGRES_DB: 'nowhere' }, one, '--connect-timeout', '500ms');
+    const absent = await migrate({ ...env, POSTGRES_DB: 'nowhere' }, one, '--connect-timeout', `${busy(1000)}ms`);
     expect([absent.code, absent.json().error?.sqlstate]).toEqual([4, '3D000']);
   });
 

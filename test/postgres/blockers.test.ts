@@ -67,8 +67,9 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a migration that waits for a t
     expect(error?.hint).toContain(`SELECT pg_terminate_backend(${pid})`);
     expect(run.stderr).toContain(`0002_second waits for a lock: PID ${pid} (a report`);
     // Several attempts in these 3 s, but one line in 10 s.
-    expect(run.stderr.match(/waits for a lock/g)).toHaveLength(1);
-    expect(run.stderr.match(/gives way/g)).toHaveLength(1);
+    const lines = 1 + Math.floor(run.ms / 10_000);
+    expect(run.stderr.match(/waits for a lock/g)?.length).toBeLessThanOrEqual(lines);
+    expect(run.stderr.match(/gives way/g)?.length).toBeLessThanOrEqual(lines);
     expect(run.stdout + run.stderr).not.toContain(SECRET_MARK);
   });
 

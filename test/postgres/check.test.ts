@@ -17,10 +17,19 @@ import { embeddedBinaries, serverAccount } from '../../src/embedded/binaries.js'
 import { type ServerProcess, startServer } from '../../src/embedded/server-process.js';
 import { LOCK_KEY } from '../../src/postgres/lock-key.js';
 import { fingerprint } from '../fixtures/kasm/catalog.js';
-import { check, createLogin, ENGINE_VERSIONS, midStatement, migrate, startMigrate } from '../fixtures/kasm/observe.js';
+import {
+  check,
+  createLogin,
+  ENGINE_VERSIONS,
+  midStatement,
+  migrate,
+  noSession,
+  startMigrate,
+} from '../fixtures/kasm/observe.js';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, DEFAULT_VERSION, waitFor } from '../support/database.js';
 import { freePort, type RunningServer, startTestServer } from '../support/server.js';
+import { busy } from '../support/time.js';
 
 const ONE = { '0001_one.sql': 'CREATE TABLE one (x integer);\n' };
 const TWO = { ...ONE, '0002_two.sql': 'CREATE TABLE two (x integer);\n' };
@@ -72,7 +81,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 13: check', (version) => 
     await midStatement(db, 'pg_sleep(30)');
     const run = await check(db, folder(SLOW));
     expect(run.code, run.stderr).toBe(3);
-    expect(run.ms).toBeLessThan(8000);
+    expect(child.exitCode).toBeNull();
     expect(run.json().error?.message).toContain('1 of 2 migrations are applied');
     expect(run.json().error?.message).toContain('kasm-db/');
     child.kill('SIGTERM');
@@ -90,7 +99,6 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 13: check', (version) => 
     const run = await check(db, files);
     await client.end();
     expect(run.code, run.stderr).toBe(0);
-    expect(run.ms).toBeLessThan(8000);
   });
 
   it('trap 13: leaves the catalog and the history as they are', async () => {
@@ -134,7 +142,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › check --wait', (version) => {
       WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4242) LOOP PERFORM pg_sleep(0.1); END LOOP;
     END $$`;
     const files = folder({ ...ONE, '0002_two.sql': `CREATE TABLE two (x integer);\n${untilOpen};\n` });
-    const gate = startCli(['--check', '--wait', '30s', '--json', '--migrations', files], db.env);
+    const gate = startCli(['--check', '--wait', '10m', '--json', '--migrations', files], db.env);
     await waitFor(async () => waitingLines(gate.stderr()), 'the gate to wait');
     await new Promise((resolve) => setTimeout(resolve, 1000));
     expect(waitingLines(gate.stderr())).toHaveLength(1);
@@ -155,25 +163,25 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › check --wait', (version) => {
     const run = await check(db, folder(TWO), '--wait', '1s');
     expect(run.code, run.stderr).toBe(3);
     expect(run.ms).toBeGreaterThan(1000);
-    expect(run.ms).toBeLessThan(6000);
+    expect(run.ms).toBeLessThan(busy(6000));
     expect(run.json().error?.message).toContain('gave up after');
     await migrate(db, folder(TWO));
-    const changed = await check(db, folder({ ...TWO, '0002_two.sql': 'SELECT 2;' }), '--wait', '30s');
+    const changed = await check(db, folder({ ...TWO, '0002_two.sql': 'SELECT 2;' }), '--wait', '10m');
     expect(changed.code).toBe(6);
-    expect(changed.ms).toBeLessThan(10_000);
+    expect(waitingLines(changed.stderr)).toEqual([]);
   });
 
   it('--fail-fast gives up when the migrator has failed; without it the gate goes on', async () => {
     const db = await createDatabase(version);
     const bad = folder({ ...ONE, '0002_two.sql': 'SELECT 1 / 0;\n' });
-    const gate = startCli(['check', '--wait', '30s', '--fail-fast', '--json', '--migrations', bad], db.env);
-    const patient = startCli(['check', '--wait', '30s', '--json', '--migrations', bad], db.env);
+    const gate = startCli(['check', '--wait', '10m', '--fail-fast', '--json', '--migrations', bad], db.env);
+    const patient = startCli(['check', '--wait', '10m', '--json', '--migrations', bad], db.env);
     await waitFor(async () => (gate.stderr() && patient.stderr() ? [1] : []), 'both gates to wait');
     expect((await migrate(db, bad)).code).toBe(7);
     const run = await gate.ended;
     expect(run.code, run.stderr).toBe(3);
-    expect(run.ms).toBeLessThan(15_000);
     expect(run.json().error?.message).toContain('0002_two');
+    expect(run.json().error?.message).not.toContain('gave up after');
     await waitFor(
       async () => (patient.stderr().includes('the last run failed') ? [1] : []),
       'the patient gate to see the failure',
@@ -193,7 +201,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › check --wait', (version) => {
     gate.child.kill('SIGTERM');
     const run = await gate.ended;
     expect(run.code).toBe(143);
-    expect(performance.now() - sent).toBeLessThan(2000);
+    expect(performance.now() - sent).toBeLessThan(busy(2000));
     expect(run.json().outcome).toBe('interrupted');
   });
 
@@ -201,20 +209,14 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › check --wait', (version) => {
     const db = await createDatabase(version);
     const files = folder(TWO);
     const gates = Array.from({ length: 16 }, () =>
-      startCli(['check', '--wait', '60s', '--json', '--migrations', files], db.env),
+      startCli(['check', '--wait', '10m', '--json', '--migrations', files], db.env),
     );
     await waitFor(
       async () => (gates.every(({ stderr }) => waitingLines(stderr()).length > 0) ? [1] : []),
       'all gates to wait',
     );
-    let most = 0;
-    for (const end = performance.now() + 1500; performance.now() < end; ) {
-      const [row] = await db.superQuery<{ n: number }>(
-        "SELECT count(*)::int AS n FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'kasm-db/%'",
-      );
-      most = Math.max(most, row?.n ?? 0);
-    }
-    expect(most).toBeLessThan(10);
+    await noSession(db);
+    expect(gates.filter(({ child }) => child.exitCode !== null)).toEqual([]);
     expect((await migrate(db, files)).code).toBe(0);
     for (const { ended } of gates) expect((await ended).code).toBe(0);
   });
@@ -313,7 +315,7 @@ describe('a server of its own', () => {
   it('trap 32: check --wait survives a restart of the server', async () => {
     const { port } = primary.info;
     const files = folder({ ...TWO, '0003_three.sql': 'CREATE TABLE three (x int);' });
-    const gate = startCli(['check', '--wait', '60s', '--json', '--migrations', files], env(port));
+    const gate = startCli(['check', '--wait', '10m', '--json', '--migrations', files], env(port));
     await waitFor(async () => waitingLines(gate.stderr()), 'the gate to wait');
     await primary.stop();
     await waitFor(
@@ -405,7 +407,7 @@ describe('a server of its own', () => {
     expect(refused.json().error?.message).toContain('standby');
     expect((await cli(['status', '--json', '--migrations', files], env(port))).json().run?.phase).toBe('done');
 
-    const gate = startCli(['check', '--wait', '30s', '--json', '--migrations', more], env(port));
+    const gate = startCli(['check', '--wait', '10m', '--json', '--migrations', more], env(port));
     await waitFor(async () => waitingLines(gate.stderr()), 'the gate to wait');
     const migrator = startCli(['migrate', '--json', '--migrations', more], env(primary.info.port));
     await waitFor(async () => {

@@ -22,6 +22,7 @@ import { createDatabase, type TestDatabase, waitFor } from '../support/database.
 import { once } from '../support/once.js';
 import { startProxy, type TestProxy, type Verdict } from '../support/proxy.js';
 import { randomSource, rounds } from '../support/rounds.js';
+import { busy } from '../support/time.js';
 
 const SLOW = folder({
   '0001_first.sql': 'CREATE TABLE first (x int);\n',
@@ -91,7 +92,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › killed', (version)
     await ended;
     const run = await migrate(db, QUICK);
     expect(run.code, run.stderr).toBe(0);
-    expect(run.ms).toBeLessThan(5000);
+    expect(run.ms).toBeLessThan(busy(5000));
     expect(run.json().applied?.map(({ name }) => name)).toEqual(['0002_slow']);
   });
 
@@ -109,7 +110,6 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › killed', (version)
     await ended;
     const run = await migrate(db, QUICK);
     expect(run.code, run.stderr).toBe(0);
-    expect(run.ms).toBeLessThan(9000);
     expect(run.json().lock?.holder?.applicationName).toContain('kasm-db/');
   });
 
@@ -144,11 +144,11 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › interrupted', (ver
     const sent = performance.now();
     child.kill(signal);
     const run = await ended;
-    expect(performance.now() - sent).toBeLessThan(2000);
+    expect(performance.now() - sent).toBeLessThan(busy(2000));
     expect(run.code, run.stderr).toBe(code);
     expect(run.json()).toMatchObject({ outcome: 'interrupted', exitCode: code });
     expect(run.json().error?.message).toContain(signal);
-    await noSession(db, 2000);
+    await noSession(db, busy(2000));
     expect(await advisoryLocks(db)).toEqual([]);
     await expectRolledBack(db);
     expect(await runRow(db)).toMatchObject({ phase: 'failed', done: 1, total: 2 });
@@ -170,13 +170,13 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › interrupted', (ver
       onMessage: ({ direction }) => (direction === 'to client' ? 'drop' : 'pass'),
     });
     const lost = startCli(['migrate', '--json'], { ...db.env, POSTGRES_PORT: String(deaf.port) });
-    await new Promise((resolve) => setTimeout(resolve, 700));
+    await waitFor(async () => deaf.passed, 'the lost one to connect');
     for (const { child, ended } of [waiter, lost]) {
       const sent = performance.now();
       child.kill('SIGTERM');
       const run = await ended;
       expect(run.code, run.stderr).toBe(143);
-      expect(performance.now() - sent).toBeLessThan(2000);
+      expect(performance.now() - sent).toBeLessThan(busy(2000));
       expect(run.json().outcome).toBe('interrupted');
     }
     deaf.stop();
@@ -196,7 +196,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › interrupted', (ver
     const sent = performance.now();
     child.kill('SIGTERM');
     const run = await ended;
-    expect(performance.now() - sent).toBeLessThan(2000);
+    expect(performance.now() - sent).toBeLessThan(busy(2000));
     expect(run.code).toBe(143);
     proxy.stop();
     await db.superQuery(
@@ -238,9 +238,9 @@ describe.runIf(canUnshare)('trap 5: as PID 1 of a PID namespace', () => {
     const sent = performance.now();
     process.kill(inside as number, signal);
     expect(await ended).toBe(code);
-    expect(performance.now() - sent).toBeLessThan(2000);
+    expect(performance.now() - sent).toBeLessThan(busy(2000));
     expect(JSON.parse(stdout)).toMatchObject({ outcome: 'interrupted', exitCode: code });
-    await noSession(db, 2000);
+    await noSession(db, busy(2000));
     await expectRolledBack(db);
   });
 });

@@ -109,7 +109,6 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › the migration lock', (version)
     expect(run.code, run.stderr).toBe(5);
     expect(run.json().error).toMatchObject({ code: 'locked' });
     expect(run.json().error?.message).toContain(`PID ${pid} (somebody`);
-    expect(run.ms).toBeLessThan(8000);
     expect(await tableExists(db, 'kasm_db.migrations')).toBe(false);
   });
 
@@ -118,18 +117,16 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › the migration lock', (version)
     const { client, pid } = await session(db, `SELECT pg_advisory_lock(${LOCK_KEY})`);
     const waiter = startMigrate(db, folder(COUNTED));
     await waitFor(async () => (waiter.stderr().includes('waiting') ? [1] : []), 'the waiter to wait');
-    let without = 0;
-    let looks = 0;
-    for (const end = performance.now() + 2500; performance.now() < end; looks++) {
-      if ((await sessions(db)).length === 0) without++;
+    for (let tries = 0; tries < 2; tries++) {
+      await noSession(db);
+      await waitFor(() => sessions(db), 'the next try');
     }
-    expect(without / looks).toBeGreaterThan(0.6);
     expect(waiter.stderr()).toContain(`PID ${pid}`);
     await client.query(`SELECT pg_advisory_unlock(${LOCK_KEY})`);
     const run = await waiter.ended;
     expect(run.code, run.stderr).toBe(0);
     expect(run.json().lock?.holder).toMatchObject({ pid });
-    expect(run.json().lock?.waitedMs).toBeGreaterThan(2000);
+    expect(run.json().lock?.waitedMs).toBeGreaterThan(0);
   });
 
   it('is not waited for when there is nothing to do', async () => {
@@ -167,7 +164,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › the migration lock', (version)
     await db.superQuery('ALTER TABLE kasm_db.migrations DROP COLUMN extra');
     expect((await migrate(db, folder({ ...COUNTED, '0003_good.sql': 'SELECT 1;' }))).code).toBe(0);
     expect(await advisoryLocks(db)).toEqual([]);
-    await noSession(db, 2000);
+    await noSession(db);
   });
 
   it('trap 20: a server whose advisory locks always say yes is found out', async () => {

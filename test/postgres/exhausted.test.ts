@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { cli, folder, startCli } from '../support/cli.js';
 import { DEFAULT_VERSION, waitFor } from '../support/database.js';
 import { type RunningServer, startTestServer } from '../support/server.js';
+import { withEnoughTime } from '../support/time.js';
 
 const ONE = { '0001_one.sql': 'CREATE TABLE one (x int);\n' };
 
@@ -75,10 +76,12 @@ describe('a server with little of everything', () => {
       }
     }
     const files = folder(ONE);
-    const refused = await cli(['migrate', '--json', '--migrations', files, '--connect-timeout', '1s'], envOf(server));
+    const refused = await withEnoughTime((timeout) =>
+      cli(['migrate', '--json', '--migrations', files, '--connect-timeout', timeout], envOf(server)),
+    );
     expect(refused.code, refused.stderr).toBe(4);
     expect(refused.json().error).toMatchObject({ code: 'unreachable', sqlstate: '53300' });
-    const patient = startCli(['migrate', '--json', '--migrations', files, '--connect-timeout', '60s'], envOf(server));
+    const patient = startCli(['migrate', '--json', '--migrations', files, '--connect-timeout', '10m'], envOf(server));
     await waitFor(async () => (patient.stderr().includes('no connection left') ? [1] : []), 'the migrator to wait');
     for (const client of clients) await client.end();
     const run = await patient.ended;

@@ -12,6 +12,7 @@ import { waitFor } from '../support/database.js';
 import { findPsql } from '../support/psql.js';
 import { freePort } from '../support/server.js';
 import { type Cluster, startCluster } from '../support/standby.js';
+import { withEnoughTime } from '../support/time.js';
 
 const FILES: [string, string][] = ['one', 'two', 'three', 'four', 'five', 'six'].map((name, i) => [
   `000${i + 1}_${name}.sql`,
@@ -45,7 +46,8 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a primary with a streaming sta
     POSTGRES_HOST: ports.map(() => '127.0.0.1').join(','),
     POSTGRES_PORT: ports.join(','),
   });
-  const QUICK = ['--connect-timeout', '500ms'];
+  const migrateTo4 = (env: Record<string, string>) =>
+    withEnoughTime((timeout) => cli(['migrate', '--json', '--connect-timeout', timeout, '--migrations', upTo(4)], env));
 
   it('trap 22 › migrate finds the primary, whichever is first; check answers from any', async () => {
     const { primary, standby } = cluster;
@@ -82,10 +84,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a primary with a streaming sta
     const { standby } = cluster;
     expect((await cli(['check', '--migrations', upTo(3)], env(standby.port))).code).toBe(0);
     for (const wish of [undefined, 'primary', 'read-write']) {
-      const run = await cli(['migrate', '--json', ...QUICK, '--migrations', upTo(4)], {
-        ...env(standby.port),
-        ...(wish ? { PGTARGETSESSIONATTRS: wish } : {}),
-      });
+      const run = await migrateTo4({ ...env(standby.port), ...(wish ? { PGTARGETSESSIONATTRS: wish } : {}) });
       expect(run.code, run.stderr).toBe(9);
       expect(run.json().error?.message).toMatch(/standby|takes no writes/);
       expect(run.json().error?.hint).toMatch(/all hosts/);
@@ -94,7 +93,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a primary with a streaming sta
 
   it('a list without a primary is unreachable, for a failover may be going on: each host is told', async () => {
     const { standby } = cluster;
-    const run = await cli(['migrate', '--json', ...QUICK, '--migrations', upTo(4)], env(standby.port, nowhere));
+    const run = await migrateTo4(env(standby.port, nowhere));
     expect(run.code, run.stderr).toBe(4);
     expect(run.json().error?.message).toMatch(/none of the 2 hosts will do: .* is a standby .*; .*ECONNREFUSED/);
   });
@@ -189,7 +188,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a primary with a streaming sta
     const both = env(primary.port, standby.port);
     const slow = { [FILES[4]?.[0] as string]: `CREATE TABLE five (x integer);\nSELECT pg_sleep(60);\n` };
     const all = upTo(6);
-    const gate = startCli(['check', '--wait', '60s', '--json', '--migrations', all], both);
+    const gate = startCli(['check', '--wait', '10m', '--json', '--migrations', all], both);
     await waitFor(async () => (gate.stderr().includes('waiting:') ? [1] : []), 'the gate to wait');
     const run = startCli(
       ['migrate', '--json', '--migrations', folder({ ...Object.fromEntries(FILES.slice(0, 4)), ...slow })],

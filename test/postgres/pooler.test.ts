@@ -5,6 +5,7 @@ import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, waitFor } from '../support/database.js';
 import { hasPgbouncer, startPgbouncer, type TestPooler } from '../support/pgbouncer.js';
 import { rounds } from '../support/rounds.js';
+import { busy } from '../support/time.js';
 
 const FILES = {
   '0001_effects.sql': 'CREATE TABLE effects (name text);\n',
@@ -95,7 +96,7 @@ describe.runIf(hasPgbouncer())('through PgBouncer', () => {
     const db = await createDatabase();
     pooler = await startPgbouncer(db, 'statement');
     const files = folder(FILES);
-    const run = await migrate(pooler.env, files, '--connect-timeout', '2s');
+    const run = await migrate(pooler.env, files, '--connect-timeout', `${busy(2000)}ms`);
     expect(run.code, run.stderr).toBe(9);
     expect(run.json().error?.hint).toContain('KASM_DB_DIRECT_URL');
     expect(await tableExists(db, 'effects')).toBe(false);
@@ -231,7 +232,7 @@ describe.runIf(hasPgbouncer())('through PgBouncer', () => {
     child.kill('SIGTERM');
     const run = await ended;
     expect(run.code, run.stderr).toBe(143);
-    expect(performance.now() - sent).toBeLessThan(2000);
+    expect(performance.now() - sent).toBeLessThan(busy(2000));
     expect(await advisoryLocks(db)).toEqual([]);
     expect(await tableExists(db, 'slow')).toBe(false);
     expect(await runRow(db)).toMatchObject({ phase: 'failed' });

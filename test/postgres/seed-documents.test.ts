@@ -181,11 +181,9 @@ describe('a file that is no seed document', () => {
     ],
     ['for no release', 'zones: []\n', /is for alembic_version \(none is given\), but this kasm-db makes bfc22f00ad19/],
   ])('%s: exit 8, nothing written', async (_, text, message) => {
-    const started = performance.now();
     const error = await refused({ 'a.yaml': text });
     expect(error?.message).toMatch(message);
     expect(error?.file).toMatch(/a\.yaml$/);
-    expect(performance.now() - started).toBeLessThan(20_000);
   });
 
   it('what the parser quotes is not repeated: an export holds secrets', async () => {

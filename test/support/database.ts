@@ -73,7 +73,7 @@ export async function createDatabase(version: Version = DEFAULT_VERSION): Promis
 }
 
 /** Waits until a query on the server answers with at least one row. */
-export async function waitFor(look: () => Promise<unknown[]>, what: string, timeoutMs = 20_000): Promise<void> {
+export async function waitFor(look: () => Promise<unknown[]>, what: string, timeoutMs = 90_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   for (;;) {
     if ((await look()).length > 0) return;

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestProject } from 'vitest/node';
@@ -23,6 +23,8 @@ export default function setup(project: TestProject): () => void {
 /** Makes a folder for a run's files. `remove` throws when a password stands in what kasm-db printed. */
 export function testFolder(): { path: string; outputLog: string; remove: () => void } {
   const path = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kasm-db-test-'));
+  // The account that servers run under looks into it.
+  chmodSync(path, 0o755);
   const outputLog = join(path, 'outputs.log');
   writeFileSync(outputLog, '');
   return {

@@ -1,0 +1,21 @@
+import { availableParallelism, loadavg } from 'node:os';
+import type { CliRun } from './cli.js';
+
+/**
+ * How long something may take on this machine that takes at most `ms` where nobody else keeps the processors busy; with a load of
+ * 10 on two of them, seven times as long. For what is promised in seconds; whatever else is waited for is waited for by its state.
+ */
+export function busy(ms: number): number {
+  const [lastMinute = 0] = loadavg();
+  return Math.round(ms * Math.min(10, Math.max(1, (1.5 * lastMinute) / availableParallelism())));
+}
+
+/** Runs with a short --connect-timeout, and again with a longer one while a busy machine has not even answered within it. */
+export async function withEnoughTime(run: (connectTimeout: string) => Promise<CliRun>): Promise<CliRun> {
+  let result = await run('500ms');
+  for (const longer of ['3s', '15s', '60s']) {
+    if (!/did not answer (in time|within)/.test(result.stderr)) break;
+    result = await run(longer);
+  }
+  return result;
+}
