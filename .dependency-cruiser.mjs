@@ -43,8 +43,6 @@ export const EXCEPTIONS = [
   'schema/assemble-columns.ts > schema/assemble.ts',
   'schema/ddl/comments.ts > schema/ddl/create.ts',
   'schema/from-export-columns.ts > schema/from-export.ts',
-  'seed/plain.ts > seed/documents.ts',
-  'seed/yaml.ts > seed/documents.ts',
 ];
 
 const of = (rooms) => `^src/(${rooms.join('|')})(/|\\.ts$)`;

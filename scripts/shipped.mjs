@@ -1,30 +1,18 @@
-// The source of the two modules that hold the shipped migrations; for the build and for vitest.
+// The source of the modules kasm-db:…, which hold what ships: migrations, seeds, the snapshot. For the build and for vitest.
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 
-async function headerParser() {
+/** A module of src/, to be used here. */
+async function sourceModule(file) {
   const { outputFiles } = await build({
-    entryPoints: [join(ROOT, 'src/migrations/directives.ts')],
+    entryPoints: [join(ROOT, 'src', file)],
     bundle: true,
-    platform: 'node',
-    format: 'esm',
-    write: false,
-  });
-  const { parseMigration } = await import(
-    `data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
-  );
-  const { normalize } = await checksumModule();
-  return { parseMigration, normalize };
-}
-
-async function checksumModule() {
-  const { outputFiles } = await build({
-    entryPoints: [join(ROOT, 'src/migrations/checksum.ts')],
-    bundle: true,
-    platform: 'node',
+    // Without Node's form of a package, whose require() a data URL does not have.
+    platform: 'neutral',
+    external: ['node:*'],
     format: 'esm',
     write: false,
   });
@@ -32,8 +20,9 @@ async function checksumModule() {
 }
 
 /** @returns {Promise<{headers: string, sql: string}>} JavaScript sources */
-export async function shippedSources() {
-  const { parseMigration, normalize } = await headerParser();
+async function migrationSources() {
+  const { parseMigration } = await sourceModule('migrations/directives.ts');
+  const { normalize } = await sourceModule('migrations/checksum.ts');
   const folder = join(ROOT, 'migrations');
   const files = readdirSync(folder)
     .filter((file) => file.endsWith('.sql'))
@@ -46,15 +35,28 @@ export async function shippedSources() {
   const up = Object.fromEntries(names.map((name) => [name, read(`${name}.sql`)]));
   const down = Object.fromEntries(files.filter((f) => f.endsWith('.down.sql')).map((f) => [f.slice(0, -9), read(f)]));
   const headers = names.map((name) => parseMigration(name, `migrations/${name}.sql`, up[name], name in down));
-  const seeds = readdirSync(join(ROOT, 'seeds'))
-    .filter((file) => file.endsWith('.yaml'))
-    .sort();
-  const texts = Object.fromEntries(seeds.map((file) => [file, readFileSync(join(ROOT, 'seeds', file), 'utf8')]));
   return {
-    seeds: `export const documents = ${JSON.stringify(texts)};`,
     headers: `export const headers = ${JSON.stringify(headers)};`,
     sql: `export const up = ${JSON.stringify(up)};\nexport const down = ${JSON.stringify(down)};`,
   };
+}
+
+/** Each document as its parser gives it: what ships needs no parser when it is seeded. */
+async function seedsSource() {
+  const { readYaml } = await sourceModule('seed/yaml.ts');
+  const documents = readdirSync(join(ROOT, 'seeds'))
+    .filter((name) => name.endsWith('.yaml'))
+    .sort()
+    .map((name) => {
+      const file = `seeds/${name}`;
+      const { alembicVersion, rows } = readYaml(file, readFileSync(join(ROOT, file), 'utf8'));
+      return {
+        file,
+        alembicVersion,
+        rows: rows.map(({ table, line, cells }) => ({ table, line, cells: Object.fromEntries(cells) })),
+      };
+    });
+  return `export const documents = ${JSON.stringify(documents)};`;
 }
 
 /** While it is made anew there may be none. */
@@ -65,8 +67,9 @@ function snapshotSource() {
 
 async function sourceOf(module) {
   if (module === 'kasm-db:snapshot') return snapshotSource();
-  const { headers, sql, seeds } = await shippedSources();
-  return { 'kasm-db:migrations': headers, 'kasm-db:migration-sql': sql, 'kasm-db:seeds': seeds }[module];
+  if (module === 'kasm-db:seeds') return seedsSource();
+  const { headers, sql } = await migrationSources();
+  return { 'kasm-db:migrations': headers, 'kasm-db:migration-sql': sql }[module];
 }
 
 /** For esbuild. */

@@ -15,7 +15,12 @@ declare module 'kasm-db:snapshot' {
   export const snapshot: import('./schema/snapshot.js').Snapshot;
 }
 
-/** The seed documents that ship with this build, by file name. */
+/** The seed documents that ship with this build, as the build has read them. */
 declare module 'kasm-db:seeds' {
-  export const documents: Record<string, string>;
+  type Document = import('./seed/document.js').SeedDocument;
+  type Row = import('./seed/document.js').SeedRow;
+  type Cells = Record<string, import('./seed/document.js').Cell>;
+  export const documents: (Pick<Document, 'file' | 'alembicVersion'> & {
+    rows: (Pick<Row, 'table' | 'line'> & { cells: Cells })[];
+  })[];
 }

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { apiKeys, type Credentials, hashPassword, saltKey, userKeys } from './credentials.js';
-import type { SeedRow } from './documents.js';
+import type { SeedRow } from './document.js';
 import { looksLikeToken } from './tokens.js';
 
 /** Which credential fills which columns of a row. */

@@ -1,5 +1,5 @@
 import { insertOrder, isRequired, type Table } from './catalog.js';
-import type { SeedRow } from './documents.js';
+import type { SeedRow } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
 import type { Problem } from './problems.js';
 import { fingerprint, newSalt, type Remembered, type RememberedColumn, rowKeyOf, type Write } from './store.js';

@@ -1,42 +1,22 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
-import { readPlain } from './plain.js';
-
-/** One value of a row, and where it stands. */
-export interface Cell {
-  value: unknown;
-  line: number;
-}
-
-export interface SeedRow {
-  table: string;
-  file: string;
-  line: number;
-  cells: Map<string, Cell>;
-}
-
-/** What a document says. */
-export interface SeedContent {
-  alembicVersion: { value: string; line: number } | undefined;
-  rows: SeedRow[];
-}
-
-export interface SeedDocument extends SeedContent {
-  file: string;
-  /** A `custom` overlay: merged into the others instead of standing beside them. */
-  overlay: boolean;
-}
+import type { SeedDocument } from './document.js';
 
 /** More than any configuration export has; what is larger is no seed document. */
 const MAX_BYTES = 64 * 1024 * 1024;
 /** The name that the vendor gives the overlay; a customer's file may begin with "custom" too. */
 const OVERLAY = /^custom(_properties)?\.ya?ml$/;
 
-/** The documents that ship with this build. */
+/** The documents that ship with this build, read when it was built. */
 async function shippedDocuments(): Promise<SeedDocument[]> {
   const { documents } = await import('kasm-db:seeds');
-  return Promise.all(Object.entries(documents).map(([file, text]) => parseSeed(`seeds/${file}`, text)));
+  return documents.map(({ file, alembicVersion, rows }) => ({
+    file,
+    alembicVersion,
+    rows: rows.map(({ cells, ...row }) => ({ ...row, file, cells: new Map(Object.entries(cells)) })),
+    overlay: false,
+  }));
 }
 
 /**
@@ -87,7 +67,7 @@ function readText(file: string): string {
  * @throws KasmDbError seed, with file and line
  */
 export async function parseSeed(file: string, text: string): Promise<SeedDocument> {
-  // A parser of all YAML takes ten times as long, and most documents need none.
-  const content = readPlain(file, text) ?? (await import('./yaml.js')).readYaml(file, text);
-  return { ...content, file, overlay: OVERLAY.test(basename(file)) };
+  // Imported when it is needed: the documents that ship need no parser.
+  const { readYaml } = await import('./yaml.js');
+  return { ...readYaml(file, text), file, overlay: OVERLAY.test(basename(file)) };
 }

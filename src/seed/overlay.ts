@@ -1,4 +1,4 @@
-import type { SeedDocument, SeedRow } from './documents.js';
+import type { SeedDocument, SeedRow } from './document.js';
 
 /**
  * Merges the overlay as the vendor documents it: a non-empty list replaces a table's rows, settings are upserted by (name, category),

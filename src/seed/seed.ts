@@ -22,7 +22,7 @@ import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
 import { knownTokens, readCurrent, valuesIn } from './current.js';
 import { type Decided, decide, docKeyOf, type ResolvedRow, type Texts } from './decide.js';
-import type { SeedDocument, SeedRow } from './documents.js';
+import type { SeedDocument, SeedRow } from './document.js';
 import { Material } from './material.js';
 import { mergeOverlay } from './overlay.js';
 import { refuse } from './problems.js';

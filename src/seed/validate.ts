@@ -1,7 +1,7 @@
 import * as z from 'zod';
 import type { Column, Table } from './catalog.js';
 import { docKeyOf } from './decide.js';
-import type { SeedRow } from './documents.js';
+import type { SeedRow } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
 import type { Problem } from './problems.js';
 import { looksLikeToken, parseToken, tokensIn } from './tokens.js';

@@ -1,6 +1,6 @@
 import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { messageOf } from '../app/errors.js';
-import type { Cell, SeedContent } from './documents.js';
+import type { Cell, SeedContent } from './document.js';
 import { type Problem, refuse } from './problems.js';
 
 /** Expanding an alias more often than this is a YAML bomb. */

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import { z } from 'zod';
+import { readDocuments as readShipped } from '../../src/seed/documents.js';
 
 type Row = Record<string, unknown>;
 type Document = Record<string, unknown>;
@@ -304,6 +305,12 @@ const again =
   };
 
 describe('the seed documents', () => {
+  it('are shipped as the parser reads them, with their lines', async () => {
+    const shipped = await readShipped(undefined);
+    expect(shipped).toEqual(await readShipped('seeds'));
+    expect(shipped.flatMap(({ rows }) => rows).length).toBeGreaterThan(150);
+  });
+
   it('agree with the published schema', () => {
     expect(schema.alembicVersion).toBe('bfc22f00ad19');
     expect(schema.tables.size).toBeGreaterThan(60);
