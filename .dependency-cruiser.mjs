@@ -35,7 +35,6 @@ export const EXCEPTIONS = [
   'app/context.ts > postgres/blocker.ts',
   'app/context.ts > postgres/lock-holder.ts',
   'embedded/embedded.ts > seed/generated.ts',
-  'migrator/rollback.ts > seed/forget.ts',
   'output/reporter.ts > postgres/blocker.ts',
   'output/reporter.ts > postgres/lock-holder.ts',
   'output/result.ts > postgres/blocker.ts',

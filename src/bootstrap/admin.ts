@@ -2,8 +2,8 @@ import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
-import type { Client } from '../postgres/client.js';
-import { connect } from '../postgres/connect.js';
+import { sessionOptions } from '../migrator/with-lock.js';
+import { Session } from '../postgres/session.js';
 
 const USER = 'DATABASE_MASTER_USER';
 const PASSWORD = 'DATABASE_MASTER_PASSWORD';
@@ -29,13 +29,10 @@ export function adminSettings(settings: ConnectionSettings, env: Environment, db
  * @param dbnames tried in order where a database doesn't exist or isn't open to the admin
  * @throws KasmDbError
  */
-export async function connectAdmin(ctx: Context, env: Environment, dbnames: readonly string[]): Promise<Client> {
+export async function connectAdmin(ctx: Context, env: Environment, dbnames: readonly string[]): Promise<Session> {
   for (const [i, dbname] of dbnames.entries()) {
     try {
-      return await connect(() => adminSettings(ctx.resolve(), env, dbname), {
-        signal: ctx.signal,
-        onRetry: ctx.events.retryConnect,
-      });
+      return await Session.open(() => adminSettings(ctx.resolve(), env, dbname), sessionOptions(ctx));
     } catch (error) {
       if (!(error instanceof KasmDbError)) throw error;
       const closed = error.details.sqlstate === '3D000' || error.details.sqlstate === '42501';

@@ -5,13 +5,12 @@ import { jittered, now, sleep } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
-import { ensureHistory, MIN_SERVER_VERSION } from '../history/history.js';
-import type { Client } from '../postgres/client.js';
+import { CREATE_TABLES_SQL, ensureHistory } from '../history/tables.js';
+import { requireWritable } from '../migrator/with-lock.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
-import { cancellable, disconnect } from '../postgres/query.js';
+import type { Session } from '../postgres/session.js';
 import { isConnectionLost, isServerError, sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
-import { beginSql, sessionSql } from '../postgres/transaction.js';
 import { adminSettings, connectAdmin } from './admin.js';
 import { verifierOf } from './password.js';
 import { bootstrapWarnings, planBootstrap, type State, type Step, type Wanted } from './plan.js';
@@ -65,7 +64,6 @@ const MAX_RACES = 20;
 export async function bootstrap(ctx: Context, options: BootstrapOptions): Promise<BootstrapResult> {
   const settings = ctx.resolve();
   const names = namesOf(settings, options);
-  const historySql = await sqlOfHistory();
   const deadline = now() + (options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS);
   const done = new Map<string, Step>();
   let first: Step[] | undefined;
@@ -77,7 +75,7 @@ export async function bootstrap(ctx: Context, options: BootstrapOptions): Promis
       const wanted: Wanted = {
         ...names,
         verifiers: verifiers(state.server, names, options, settings),
-        historySql,
+        historySql: CREATE_TABLES_SQL,
       };
       const steps = planBootstrap(state, wanted);
       first ??= steps;
@@ -179,35 +177,25 @@ function verifiers(server: ServerState, names: Names, options: BootstrapOptions,
 const GATE_PASSWORD = 'KASM_DB_GATE_PASSWORD';
 
 async function look(ctx: Context, env: Environment, names: Names): Promise<State> {
-  const server = await withAdmin(ctx, env, [...MAINTENANCE_DATABASES, names.database], (client) =>
-    lookAtServer(client, names),
+  const server = await withAdmin(ctx, env, [...MAINTENANCE_DATABASES, names.database], (session) =>
+    lookAtServer(session, names),
   );
-  if (server.version < MIN_SERVER_VERSION) {
-    throw new KasmDbError('environment', `PostgreSQL ${Math.floor(server.version / 10_000)} is too old`, {
-      hint: 'kasm-db needs PostgreSQL 13 or newer; Kasm 1.19 wants 16',
-    });
-  }
-  if (server.standby) {
-    throw new KasmDbError('environment', 'this server is a standby; it takes no writes', {
-      hint: 'connect to the primary',
-    });
-  }
+  requireWritable({ serverVersion: server.version, standby: server.standby });
   if (!server.database) return { server };
-  return { server, target: await withAdmin(ctx, env, [names.database], (client) => lookAtTarget(client, names)) };
+  return { server, target: await withAdmin(ctx, env, [names.database], (session) => lookAtTarget(session, names)) };
 }
 
 async function withAdmin<T>(
   ctx: Context,
   env: Environment,
   dbnames: readonly string[],
-  work: (client: Client) => Promise<T>,
+  work: (session: Session) => Promise<T>,
 ): Promise<T> {
-  const client = await connectAdmin(ctx, env, dbnames);
-  client.on('notice', (notice) => ctx.events.notice?.(notice.message ?? ''));
+  const session = await connectAdmin(ctx, env, dbnames);
   try {
-    return await cancellable(client, ctx.signal, () => work(client));
+    return await work(session);
   } finally {
-    await disconnect(client);
+    await session.end();
   }
 }
 
@@ -218,49 +206,47 @@ async function withAdmin<T>(
  */
 function inMaintenance({ ctx, env, wanted, state: { target }, done }: Work): Promise<Attempt> {
   const dbnames = [...MAINTENANCE_DATABASES, wanted.database];
-  return withAdmin(ctx, env, dbnames, async (client) => {
-    let server = await lookAtServer(client, wanted);
+  return withAdmin(ctx, env, dbnames, async (session) => {
+    let server = await lookAtServer(session, wanted);
     if (!server.pooled) {
-      const lock = await tryLock(client);
+      const lock = await session.reading(() => tryLock(session));
       if (!lock.locked) return { busy: lock.holder };
-      await client.query(
-        sessionSql({ lockTimeoutMs: DDL_LOCK_TIMEOUT_MS, role: undefined, serverVersion: server.version }),
-      );
-      await client.query('SET ROLE NONE');
-      server = await lookAtServer(client, wanted);
+      await session.settle('own', { lockTimeoutMs: DDL_LOCK_TIMEOUT_MS });
+      await session.script('SET ROLE NONE');
+      server = await lookAtServer(session, wanted);
     }
-    for (let last: string | undefined; ; server = await lookAtServer(client, wanted)) {
+    for (let last: string | undefined; ; server = await lookAtServer(session, wanted)) {
       const step = planBootstrap({ server, target }, wanted).find((s) => s.where === 'maintenance' && !s.present);
       if (!step) break;
       if (step.what === last) throw withoutEffect([step], wanted);
       last = step.what;
-      await run(step, wanted, [], () => client.query(step.sql));
+      await run(step, wanted, [], () => session.script(step.sql));
       done.set(step.what, step);
       ctx.events.progress?.(`made ${step.what}`);
     }
-    if (!server.pooled) await unlock(client);
+    if (!server.pooled) await unlock(session);
     return { complete: true };
   });
 }
 
 /** What belongs into the target database, in one transaction under the migration lock, since a migrator may be making its history. */
 function inTarget({ ctx, env, wanted, state: { server }, done }: Work): Promise<Attempt> {
-  return withAdmin(ctx, env, [wanted.database], async (client) => {
-    const session = { lockTimeoutMs: DDL_LOCK_TIMEOUT_MS, role: undefined, serverVersion: server.version };
-    await client.query(`${beginSql(session)}; ${AS_ADMIN}`);
-    const lock = await tryTransactionLock(client);
+  return withAdmin(ctx, env, [wanted.database], async (session) => {
+    await session.begin('write', { lockTimeoutMs: DDL_LOCK_TIMEOUT_MS });
+    await session.script(AS_ADMIN);
+    const lock = await tryTransactionLock(session);
     if (!lock.locked) return { busy: lock.holder };
-    const target = await lookAtTarget(client, wanted, true);
+    const target = await lookAtTarget(session, wanted);
     const steps = planBootstrap({ server, target }, wanted).filter((s) => s.where === 'target' && !s.present);
     for (const step of steps) {
       await run(step, wanted, steps, async () => {
-        if (step.as) await client.query(`SET LOCAL ROLE ${escapeIdentifier(step.as)}`);
-        if (step.history) await ensureHistory(client);
-        else await client.query(step.sql);
-        if (step.as) await client.query('SET LOCAL ROLE NONE');
+        if (step.as) await session.script(`SET LOCAL ROLE ${escapeIdentifier(step.as)}`);
+        if (step.history) await ensureHistory(session);
+        else await session.script(step.sql);
+        if (step.as) await session.script('SET LOCAL ROLE NONE');
       });
     }
-    await client.query('COMMIT');
+    await session.commit('bootstrap');
     for (const step of steps) {
       done.set(step.what, step);
       ctx.events.progress?.(`made ${step.what}`);
@@ -322,17 +308,4 @@ const notIn = (steps: Step[]) => (step: Step) => !steps.some((other) => other.wh
 function stateOf(step: Step, done: Map<string, Step>, dryRun: boolean): BootstrapStep['state'] {
   if (dryRun && !step.present) return 'missing';
   return done.has(step.what) ? 'done' : 'there';
-}
-
-/** The SQL that ensureHistory sends where the schema is empty, for a dry run. */
-async function sqlOfHistory(): Promise<string> {
-  const sent: string[] = [];
-  const recorder = {
-    query: async (sql: string) => {
-      sent.push(sql.trim().replace(/;$/, ''));
-      return { rows: [{ schema: true, tables: null }] };
-    },
-  };
-  await ensureHistory(recorder as unknown as Client);
-  return sent.slice(1).join(';\n');
 }

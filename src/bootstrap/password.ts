@@ -1,7 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { Client } from '../postgres/client.js';
 import { isPortable } from '../postgres/saslprep.js';
+import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { scramVerifier } from './scram.js';
 
@@ -34,13 +34,15 @@ export function verifierOf(password: string | undefined, { role, key, variable }
 
 /**
  * Gives a role a new password, of which only the SCRAM verifier reaches the server. Sessions that are logged in stay.
- * @param client logged in as the admin, or as the role itself
+ * @param session logged in as the admin, or as the role itself
  * @throws KasmDbError seed when the password cannot be used; environment with the statement when the client may not change it
  */
-export async function rotateDatabasePassword(client: Client, role: string, password: string): Promise<void> {
+export async function rotateDatabasePassword(session: Session, role: string, password: string): Promise<void> {
   const verifier = verifierOf(password, { role, key: 'db-password', variable: 'POSTGRES_PASSWORD' });
   try {
-    await client.query(`ALTER ROLE ${escapeIdentifier(role)} PASSWORD ${escapeLiteral(verifier)}`);
+    await session.begin('write');
+    await session.script(`ALTER ROLE ${escapeIdentifier(role)} PASSWORD ${escapeLiteral(verifier)}`);
+    await session.commit(`changing the password of role ${role}`);
   } catch (error) {
     throw toKasmDbError(error, `changing the password of role ${role}`, {
       hint: `as a superuser or an admin of the role, in psql: \\password ${escapeIdentifier(role)}`,

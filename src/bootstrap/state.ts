@@ -1,5 +1,5 @@
-import { escapeLiteral, type QueryResult } from 'pg';
-import type { Client } from '../postgres/client.js';
+import { escapeLiteral } from 'pg';
+import type { Session } from '../postgres/session.js';
 
 /** A role, and what the admin who looks may do with it. */
 export interface RoleState {
@@ -113,40 +113,32 @@ function both(role: string, schema: string): string {
   return `${has('USAGE')} AND ${has('CREATE')}`;
 }
 
-/**
- * The admin may be a superuser, so nothing may be found in a schema that others can write to (CVE-2018-1058); and it looks and works as
- * itself, whatever `ALTER ROLE … SET role` says. LOCAL, so that nothing outlives it behind a pooler.
- */
-export const AS_ADMIN =
-  'SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL statement_timeout = 0; SET LOCAL ROLE NONE';
+/** The admin works as itself, whatever `ALTER ROLE … SET role` says. LOCAL, so that it outlives nothing behind a pooler. */
+export const AS_ADMIN = 'SET LOCAL ROLE NONE';
 
-/** One message and one transaction; inside a transaction of the caller it takes part in that. */
-async function lookUp(client: Client, sql: string, inTransaction: boolean) {
-  if (inTransaction) return (await client.query(sql)).rows[0];
-  const results = (await client.query(`BEGIN READ ONLY; ${AS_ADMIN}; ${sql}; COMMIT`)) as unknown as QueryResult[];
-  return results.find((result) => result.command === 'SELECT')?.rows[0];
+/** In a transaction of its own; inside one of the caller it takes part in that. */
+async function lookUp(session: Session, sql: string) {
+  const ask = async () => (await session.query(`${AS_ADMIN}; ${sql}`))[0];
+  return session.inTransaction ? ask() : session.reading(ask);
 }
 
 const literal = (name: string | undefined) => (name === undefined ? 'NULL' : escapeLiteral(name));
 
 /** Reads what the server has of the wanted roles and of the database. Works for every role. */
-export async function lookAtServer(client: Client, names: Names): Promise<ServerState> {
+export async function lookAtServer(session: Session, names: Names): Promise<ServerState> {
   const sql = SERVER_SQL(literal(names.login), literal(names.owner), literal(names.gate), literal(names.database));
-  const { pid, database, loginIsMember, ...rest } = await lookUp(client, sql, false);
+  const { pid, database, loginIsMember, ...rest } = await lookUp(session, sql);
   return {
     ...rest,
-    pooled: pid !== client.processID,
+    pooled: pid !== session.client.processID,
     loginIsMember: loginIsMember ?? false,
     ...(database ? { database } : {}),
   };
 }
 
-/**
- * Reads what the target database has.
- * @param inTransaction the client is in a transaction that has taken on AS_ADMIN
- */
-export async function lookAtTarget(client: Client, names: Names, inTransaction = false): Promise<TargetState> {
-  const row = await lookUp(client, TARGET_SQL(literal(names.owner), literal(names.gate)), inTransaction);
+/** Reads what the target database has. */
+export async function lookAtTarget(session: Session, names: Names): Promise<TargetState> {
+  const row = await lookUp(session, TARGET_SQL(literal(names.owner), literal(names.gate)));
   const { extension, publicSchema, history } = row;
   return { extension, ...(publicSchema ? { publicSchema } : {}), ...(history ? { history } : {}) };
 }

@@ -27,6 +27,8 @@ export const WORK: readonly CommandSpec[] = [
       ['--bootstrap', 'first what bootstrap does, with the admin login'],
       ['--gate-role <name>', 'with --bootstrap: also a role for the gates'],
       ['--seed', 'then write default rows and the credentials from Secrets'],
+      ['--expect-existing', 'stop where there is no history yet: an upgrade never initialises an empty database'],
+      ['--require-empty', 'stop where there is anything of Kasm already'],
       LOCK_TIMEOUT,
     ],
     writes: true,

@@ -32,7 +32,7 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
   const current = already || !dryRun ? migrations.at(-1)?.name : undefined;
   return {
     fields: {
-      database: describeDatabase(ctx.resolve(), result.look),
+      database: describeDatabase(ctx.resolve(), result.state),
       ...(current ? { current } : {}),
       ...(dryRun ? { pending: recorded } : { applied: recorded.map((name) => ({ name, ms: 0 })) }),
       ...(already ? {} : { accepted: [...allowed, ...tolerated] }),

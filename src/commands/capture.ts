@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { KasmDbError, messageOf } from '../app/errors.js';
-import { look } from '../history/look.js';
+import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
-import { connect } from '../postgres/connect.js';
-import { cancellable, disconnect } from '../postgres/query.js';
+import { sessionOptions } from '../migrator/with-lock.js';
+import { withSession } from '../postgres/session.js';
 import { capture } from '../schema/capture.js';
 import { introspect } from '../schema/introspect.js';
 import { snapshotText } from '../schema/snapshot.js';
@@ -19,11 +19,12 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
   if (!out) throw new KasmDbError('usage', '--out is missing', { hint: 'such as --out migrations/0001_baseline.sql' });
   const snapshot = out.endsWith('.json');
   const migrations = await ctx.migrations();
-  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-  const { state, schema } = await cancellable(client, ctx.signal, async () => ({
-    state: await look(client, { vendor: writesVendorVersion(migrations) }),
-    schema: await introspect(client),
-  })).finally(() => disconnect(client));
+  const vendor = writesVendorVersion(migrations);
+  const { state, schema } = await withSession(
+    ctx.resolve,
+    { ...sessionOptions(ctx), doing: 'capturing' },
+    async (session) => ({ state: await readState(session, { vendor }), schema: await introspect(session) }),
+  );
   const database = describeDatabase(ctx.resolve(), state);
   if (snapshot) {
     const newest = migrations.at(-1)?.name as string;

@@ -25,14 +25,14 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
   const migrations = await ctx.migrations();
   const started = now();
   const seed = options.seed ? await expectedSeed(options.seeds) : undefined;
-  const { look, plan, warnings } =
+  const { state, plan, warnings } =
     options.wait === undefined
       ? await checkOnce(ctx, migrations, { vendor: writesVendorVersion(migrations), gate: false, seed })
       : await waitFor(ctx, migrations, options.wait, options.failFast ?? false, seed);
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {
     fields: {
-      database: describeDatabase(ctx.resolve(), look),
+      database: describeDatabase(ctx.resolve(), state),
       ...(plan.target ? { target: plan.target } : {}),
       ...(plan.current ? { current: plan.current } : {}),
       ...(plan.unknown.length > 0 ? { unknown: plan.unknown } : {}),

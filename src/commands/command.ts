@@ -4,7 +4,7 @@ import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import { type ConnectionFlags, type ConnectionSettings, settingsOf } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
-import type { Look } from '../history/state.js';
+import type { MigrationState } from '../history/state.js';
 import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
 import { errorInfo } from '../output/error-info.js';
 import type { DatabaseInfo, Result } from '../output/result.js';
@@ -133,14 +133,16 @@ function databaseInfo(resolve: () => ConnectionSettings): DatabaseInfo | undefin
   }
 }
 
-export function describeDatabase(settings: ConnectionSettings, look?: Look): DatabaseInfo {
-  const { host, port } = look?.server ?? (settings.hosts[0] as { host: string; port: number });
+export function describeDatabase(settings: ConnectionSettings, state?: MigrationState): DatabaseInfo {
+  const { host, port } = state?.server ?? (settings.hosts[0] as { host: string; port: number });
   return {
     host,
     port,
     name: settings.dbname,
     user: settings.user,
-    ...(look ? { serverVersion: versionText(look.serverVersion), connection: look.pooled ? 'pooled' : 'direct' } : {}),
+    ...(state
+      ? { serverVersion: versionText(state.serverVersion), connection: state.pooled ? 'pooled' : 'direct' }
+      : {}),
   };
 }
 

@@ -1,8 +1,8 @@
 import { writeFileSync } from 'node:fs';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { NO_DATABASE } from '../config/settings.js';
-import { connect } from '../postgres/connect.js';
-import { cancellable, disconnect } from '../postgres/query.js';
+import { sessionOptions } from '../migrator/with-lock.js';
+import { withSession } from '../postgres/session.js';
 import { introspect } from '../schema/introspect.js';
 import type { Schema } from '../schema/model.js';
 import { readSnapshot } from '../schema/snapshot.js';
@@ -56,8 +56,7 @@ async function read(
   folder: string | undefined,
 ): Promise<{ schema: Schema; of: string; live: boolean }> {
   if (hasDatabase(ctx)) {
-    const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-    const schema = await cancellable(client, ctx.signal, () => introspect(client)).finally(() => disconnect(client));
+    const schema = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'reading the catalog' }, introspect);
     return { schema, of: `database ${ctx.resolve().dbname}`, live: true };
   }
   const snapshot = await readSnapshot(folder);

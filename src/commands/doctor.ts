@@ -5,17 +5,15 @@ import { PARAMETERS } from '../config/parameters.js';
 import { wantsRedis } from '../config/redis.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { readVariable } from '../config/variables.js';
-import { MIN_SERVER_VERSION } from '../history/history.js';
-import { look } from '../history/look.js';
-import type { Look } from '../history/state.js';
+import { readState } from '../history/read-state.js';
+import type { MigrationState } from '../history/state.js';
+import { MIN_SERVER_VERSION } from '../migrator/with-lock.js';
 import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
 import { addressesOf } from '../postgres/addresses.js';
-import type { Client } from '../postgres/client.js';
-import { connect } from '../postgres/connect.js';
 import { lockHolders } from '../postgres/lock.js';
 import { describeHolder } from '../postgres/lock-holder.js';
-import { disconnect } from '../postgres/query.js';
+import { Session } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface DoctorOptions {
@@ -38,16 +36,17 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
       meant ? `did you mean ${meant}?` : 'docs/SETTINGS.md lists them',
     );
   await checkNames(report, settings);
-  const client = await login(ctx, report);
-  let state: Look | undefined;
-  if (client) {
+  const session = await login(ctx, report);
+  let state: MigrationState | undefined;
+  if (session) {
     try {
-      state = await look(client, { vendor: true });
-      await checkDatabase(report, client, state, settings);
+      state = await readState(session, { vendor: true });
+      const found = state;
+      await session.reading(() => checkDatabase(report, session, found));
     } catch (error) {
       report.fail('history', error);
     } finally {
-      await disconnect(client);
+      await session.end();
     }
   }
   await checkRedis(report, ctx);
@@ -127,9 +126,10 @@ async function checkNames(report: Report, settings: ConnectionSettings): Promise
   }
 }
 
-async function login(ctx: CommandContext, report: Report): Promise<Client | undefined> {
+async function login(ctx: CommandContext, report: Report): Promise<Session | undefined> {
   try {
-    const client = await connect(ctx.resolve, { signal: ctx.signal, once: true });
+    const session = await Session.open(ctx.resolve, { signal: ctx.signal, once: true });
+    const { client } = session;
     const stream = (
       client as unknown as {
         connection: { stream: { encrypted?: boolean; getProtocol?: () => string; authorized?: boolean } };
@@ -145,27 +145,25 @@ async function login(ctx: CommandContext, report: Report): Promise<Client | unde
         'the connection is not encrypted',
         'set PGSSLMODE=verify-full and PGSSLROOTCERT, unless the network is your own',
       );
-    return client;
+    return session;
   } catch (error) {
     report.fail('login', error);
     return undefined;
   }
 }
 
-const PRIVILEGES_SQL = `SELECT pg_catalog.has_database_privilege(current_user, pg_catalog.current_database(), 'CREATE') AS "create",
-  pg_catalog.has_database_privilege(current_user, pg_catalog.current_database(), 'TEMPORARY') AS temp,
-  coalesce((SELECT pg_catalog.has_schema_privilege(current_user, oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'public'), false) AS public,
-  (SELECT pg_catalog.has_schema_privilege(current_user, oid, 'CREATE') FROM pg_catalog.pg_namespace WHERE nspname = 'kasm_db') AS kasm_db,
-  (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_catalog.pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
-  EXISTS (SELECT FROM pg_catalog.pg_extension WHERE extname = 'uuid-ossp') AS extension,
-  EXISTS (SELECT FROM pg_catalog.pg_available_extensions WHERE name = 'uuid-ossp') AS available,
-  pg_catalog.current_setting('server_version') AS version, current_user AS "user", pg_catalog.current_database() AS database`;
+const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_database(), 'CREATE') AS "create",
+  has_database_privilege(current_user, current_database(), 'TEMPORARY') AS temp,
+  coalesce((SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), false) AS public,
+  (SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_namespace WHERE nspname = 'kasm_db') AS kasm_db,
+  (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
+  EXISTS (SELECT FROM pg_extension WHERE extname = 'uuid-ossp') AS extension,
+  EXISTS (SELECT FROM pg_available_extensions WHERE name = 'uuid-ossp') AS available,
+  current_setting('server_version') AS version, current_user AS "user", current_database() AS database`;
 
-async function checkDatabase(report: Report, client: Client, state: Look, settings: ConnectionSettings): Promise<void> {
-  if (settings.role) await client.query(`SET ROLE ${client.escapeIdentifier(settings.role)}`);
-  const { rows } = await client.query(PRIVILEGES_SQL);
-  const p = rows[0];
+async function checkDatabase(report: Report, session: Session, state: MigrationState): Promise<void> {
+  const [p] = await session.query(PRIVILEGES_SQL);
   const { user, database } = p as { user: string; database: string };
   if (state.serverVersion < MIN_SERVER_VERSION)
     report.failed(
@@ -239,7 +237,7 @@ async function checkDatabase(report: Report, client: Client, state: Look, settin
       `${user} may not create the extension uuid-ossp`,
       'an admin has to run in this database: CREATE EXTENSION IF NOT EXISTS "uuid-ossp";',
     );
-  const [holder] = await lockHolders(client);
+  const [holder] = await lockHolders(session);
   if (holder)
     report.warning(
       'lock',

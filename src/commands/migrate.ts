@@ -1,12 +1,11 @@
 import { formatMs, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
-import { look } from '../history/look.js';
+import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
-import { planFor, type RunResult, run } from '../migrator/migrate.js';
+import { type MigrateResult, migrate, planFor } from '../migrator/migrate.js';
+import { sessionOptions } from '../migrator/with-lock.js';
 import { type Style, table } from '../output/terminal.js';
-import { connect } from '../postgres/connect.js';
-import { disconnect } from '../postgres/query.js';
-import type { Ringer } from '../readiness/notifier.js';
+import { withSession } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 import type { SeedCommandOptions } from './seed.js';
 
@@ -21,6 +20,10 @@ export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secr
   to?: string;
   /** Say what would be done, and do nothing. */
   dryRun?: boolean;
+  /** Stop where there is no history yet: an upgrade never initialises an empty database. */
+  expectExisting?: boolean;
+  /** Stop where there is anything of Kasm's already. */
+  requireEmpty?: boolean;
   /** How long to wait for another migrator or a table lock; default 5m. */
   lockTimeout?: string;
 }
@@ -39,40 +42,28 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
   }
   if (options.dryRun || !wantsRedis(ctx.env)) return migrateAndSeed(ctx, options, lockTimeoutMs);
   const database = ctx.resolve().dbname;
-  let ringer: Promise<Ringer> | undefined;
-  try {
-    return await migrateAndSeed(ctx, options, lockTimeoutMs, {
-      // Loaded while the server works.
-      prepare: () => {
-        ringer = import('../readiness/notifier.js').then((bell) => bell.ringer(ctx.env, database));
-      },
-      ring: async () => {
-        if (ringer) return (await ringer).ring();
-        return (await import('../readiness/notifier.js')).ring(ctx.env, database);
-      },
-    });
-  } finally {
-    (await ringer)?.close();
-  }
+  return migrateAndSeed(ctx, options, lockTimeoutMs, async () =>
+    (await import('../readiness/notifier.js')).ring(ctx.env, database),
+  );
 }
 
-/** @param bell told when there is something to migrate, and when all is done */
+/** @param notify tells the waiting gates that all is done; gives what to warn of */
 async function migrateAndSeed(
   ctx: CommandContext,
   options: MigrateOptions,
   lockTimeoutMs: number,
-  bell?: { prepare: () => void; ring: () => Promise<string | undefined> },
+  notify?: () => Promise<string | undefined>,
 ): Promise<Answer> {
   const migrations = await ctx.migrations();
   const result = options.dryRun
-    ? await dryRun(ctx, migrations, options.to)
-    : await run(ctx, migrations, { to: options.to, lockTimeoutMs, onStart: bell?.prepare });
-  const { plan, applied, look: state, waitedMs, holder, blockers = [] } = result;
+    ? await dryRun(ctx, migrations, options)
+    : await migrate(ctx, migrations, { ...options, lockTimeoutMs });
+  const { plan, applied, state, waitedMs, holder, blockers } = result;
   // What a seed would do shows only where its tables are.
   const seeding =
     options.seed && (!options.dryRun || plan.pending.length === 0) ? await import('./seed.js') : undefined;
   const seeded = await seeding?.runSeed(ctx, options);
-  const warning = await bell?.ring();
+  const warning = await notify?.();
   if (warning) ctx.events.warning?.(warning);
   for (const warning of plan.warnings) ctx.events.warning?.(warning);
   const database = describeDatabase(ctx.resolve(), state);
@@ -109,18 +100,15 @@ async function migrateAndSeed(
 async function dryRun(
   ctx: CommandContext,
   migrations: Awaited<ReturnType<CommandContext['migrations']>>,
-  to: string | undefined,
-): Promise<RunResult> {
-  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-  try {
-    const state = await look(client, { vendor: writesVendorVersion(migrations) });
-    return { look: state, plan: planFor(migrations, state, to), applied: [], waitedMs: 0 };
-  } finally {
-    await disconnect(client);
-  }
+  options: MigrateOptions,
+): Promise<MigrateResult> {
+  const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'planning' }, (session) =>
+    readState(session, { vendor: writesVendorVersion(migrations) }),
+  );
+  return { state, plan: planFor(migrations, state, options), applied: [], waitedMs: 0, blockers: [] };
 }
 
-function report({ applied, plan }: RunResult, database: string, known: number, s: Style): string {
+function report({ applied, plan }: MigrateResult, database: string, known: number, s: Style): string {
   if (applied.length === 0) {
     const ahead = plan.ahead ? `; it also has ${plan.unknown.join(', ')} from a newer kasm-db, which is fine` : '';
     return `${s.green('Nothing to do.')} Database ${database} is at ${plan.current ?? 'no migration'} (${plan.applied.length} of ${known} applied)${ahead}.`;
@@ -130,7 +118,7 @@ function report({ applied, plan }: RunResult, database: string, known: number, s
   return `${table(['MIGRATION', 'TIME'], rows, s)}\n\n${s.green(`Applied ${applied.length} migration${applied.length === 1 ? '' : 's'}`)} to database ${database} in ${formatMs(total)}; it is now at ${applied.at(-1)?.name}.`;
 }
 
-function dryRunReport({ plan }: RunResult, s: Style): string {
+function dryRunReport({ plan }: MigrateResult, s: Style): string {
   if (plan.pending.length === 0)
     return `${s.green('Nothing to do.')} The database is at ${plan.current ?? 'no migration'}.`;
   return `Would apply, in this order:\n${plan.pending.map((m) => `  ${m.name}`).join('\n')}`;

@@ -1,10 +1,10 @@
-import { look } from '../history/look.js';
+import { readState } from '../history/read-state.js';
 import { locksOfFiles, type StatementLock } from '../lint/plan-locks.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { planFor } from '../migrator/migrate.js';
+import { sessionOptions } from '../migrator/with-lock.js';
 import { printable, type Style, table } from '../output/terminal.js';
-import { connect } from '../postgres/connect.js';
-import { disconnect } from '../postgres/query.js';
+import { withSession } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface PlanOptions {
@@ -16,9 +16,10 @@ export interface PlanOptions {
 /** What `migrate` would do, in order; per statement the table lock it takes, and whether it rewrites the table. */
 export async function planCommand(ctx: CommandContext, options: PlanOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
-  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-  const state = await look(client, { vendor: writesVendorVersion(migrations) }).finally(() => disconnect(client));
-  const planned = planFor(migrations, state, options.to);
+  const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'planning' }, (session) =>
+    readState(session, { vendor: writesVendorVersion(migrations) }),
+  );
+  const planned = planFor(migrations, state, options);
   const { pending } = planned;
   const sql = options.sql
     ? await Promise.all(pending.map(async (m) => ({ migration: m.name, file: m.path, sql: await m.sql() })))

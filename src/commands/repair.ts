@@ -26,7 +26,7 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
   const request = { applied, pending, checksums, statementsDone };
   const lockTimeoutMs = parseDuration(options.lockTimeout ?? '5m', '--lock-timeout');
   const migrations = await ctx.migrations();
-  const { look, repairs, advice } = await lookForRepairs(ctx, migrations, request);
+  const { state, repairs, advice } = await lookForRepairs(ctx, migrations, request);
   const list = repairs.map(({ text }) => printable(text));
   if (repairs.length > 0) {
     const wanted = options.yes || (await ctx.confirm?.(`This will\n${bullets(list)}\nGo on?`));
@@ -37,7 +37,7 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
     }
     if (!wanted)
       return {
-        fields: { database: describeDatabase(ctx.resolve(), look), repairs: [] },
+        fields: { database: describeDatabase(ctx.resolve(), state), repairs: [] },
         text: () => 'Nothing was changed.',
       };
     await repair(ctx, migrations, { ...request, lockTimeoutMs }, repairs);
@@ -45,7 +45,7 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
   const asked = applied !== undefined || pending !== undefined || checksums === true;
   return {
     fields: {
-      database: describeDatabase(ctx.resolve(), look),
+      database: describeDatabase(ctx.resolve(), state),
       repairs: repairs.map(({ what, name, text }) => ({ what, name, text })),
       ...(!asked && advice.length > 0 ? { warnings: advice } : {}),
     },

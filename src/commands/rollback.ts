@@ -26,8 +26,8 @@ export async function rollbackCommand(ctx: CommandContext, options: RollbackComm
     allowDataLoss: options.allowDataLoss ?? false,
     dryRun: options.dryRun ?? false,
   });
-  const { plan, rolledBack, waitedMs, holder, look } = result;
-  const database = describeDatabase(ctx.resolve(), look);
+  const { plan, rolledBack, waitedMs, holder, state } = result;
+  const database = describeDatabase(ctx.resolve(), state);
   const at = plan.target ?? 'no migration';
   const names = plan.steps.map((migration) => migration.name);
   return {

@@ -2,7 +2,6 @@ import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
 import { readVariable } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
-import { disconnect } from '../postgres/query.js';
 import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
 import type { CredentialReport } from '../seed/rotate.js';
@@ -25,7 +24,7 @@ export interface SeedCommandOptions {
 /** Writes default rows and the credentials from Secrets; safe to repeat. */
 export async function seedCommand(ctx: CommandContext, options: SeedCommandOptions): Promise<Answer> {
   const result = await runSeed(ctx, options);
-  const database = describeDatabase(ctx.resolve(), result.look);
+  const database = describeDatabase(ctx.resolve(), result.state);
   return {
     fields: { database, ...seedFields(result) },
     text: (s) => seedText(result, options.dryRun === true, s),
@@ -83,11 +82,11 @@ async function rotateDatabaseLogin(
     import('../bootstrap/password.js'),
   ]);
   const settings = ctx.resolve();
-  const client = await connectAdmin(ctx, ctx.env, [settings.dbname, 'postgres']);
+  const session = await connectAdmin(ctx, ctx.env, [settings.dbname, 'postgres']);
   try {
-    await rotateDatabasePassword(client, settings.user, password);
+    await rotateDatabasePassword(session, settings.user, password);
   } finally {
-    await disconnect(client);
+    await session.end();
   }
   return { key: DATABASE_PASSWORD, action: 'rotated' };
 }

@@ -1,28 +1,28 @@
 import { VERSION } from '../app/version.js';
-import { look } from '../history/look.js';
-import type { FullHistoryRow, Look, RunRow } from '../history/state.js';
+import { readState } from '../history/read-state.js';
+import type { HistoryEntry, RunRow } from '../history/state.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { type Plan, plan } from '../migrator/plan.js';
+import { sessionOptions } from '../migrator/with-lock.js';
 import type { RunInfo } from '../output/result.js';
 import { printable, type Style, table } from '../output/terminal.js';
-import { connect } from '../postgres/connect.js';
 import { lockHolders } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
-import { disconnect } from '../postgres/query.js';
+import { withSession } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 /** What is applied, pending, unknown and changed, the run in progress or the last one, and who holds the lock. */
 export async function statusCommand(ctx: CommandContext): Promise<Answer> {
   const migrations = await ctx.migrations();
-  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-  let state: Look;
-  let holder: LockHolder | undefined;
-  try {
-    state = await look(client, { vendor: writesVendorVersion(migrations), times: true });
-    holder = (await lockHolders(client))[0];
-  } finally {
-    await disconnect(client);
-  }
+  const { state, holder } = await withSession(
+    ctx.resolve,
+    { ...sessionOptions(ctx), doing: 'asking' },
+    async (session) => {
+      const state = await readState(session, { vendor: writesVendorVersion(migrations) });
+      const [holder] = state.standby ? [] : await session.reading(() => lockHolders(session));
+      return { state, holder };
+    },
+  );
   const planned = plan(migrations, state, { appVersion: VERSION });
   const run = state.run ? runInfo(state.run, holder, state.standby) : undefined;
   const changed = planned.problems.flatMap((p) => (p.kind === 'changed' && p.migration ? [p.migration] : []));
@@ -62,7 +62,7 @@ function runInfo(run: RunRow, holder: LockHolder | undefined, standby: boolean):
 
 function report(
   planned: Plan,
-  history: readonly FullHistoryRow[],
+  history: readonly HistoryEntry[],
   changed: string[],
   run: RunInfo | undefined,
   holder: LockHolder | undefined,

@@ -23,7 +23,7 @@ export async function verifyCommand(ctx: CommandContext, options: VerifyOptions)
   const sql = options.fixSql ? await fixSql(result, options.against) : undefined;
   return {
     fields: {
-      database: describeDatabase(ctx.resolve(), result.look),
+      database: describeDatabase(ctx.resolve(), result.state),
       ...(result.plan?.current ? { current: result.plan.current } : {}),
       differences,
       ...(accepted.length > 0 ? { accepted } : {}),

@@ -1,7 +1,7 @@
 import { escapeIdentifier } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { Client } from '../postgres/client.js';
 import type { ParsedStatement } from '../postgres/parser.js';
+import type { Session } from '../postgres/session.js';
 
 /** A table, or a column of it, that a script takes away; quoted and, where the schema is known, qualified. */
 export interface Drop {
@@ -24,7 +24,7 @@ export function dropsOf(statements: readonly ParsedStatement[]): Drop[] {
   return statements.flatMap(({ type, node }): Drop[] => {
     if (type === 'DropStmt' && node.removeType === 'OBJECT_TABLE') {
       return (node.objects as { List: { items: { String: { sval: string } }[] } }[]).map(({ List }) => ({
-        table: List.items.map((item) => escapeIdentifier(item.String.sval)).join('.'),
+        table: qualified(List.items.map((item) => item.String.sval)),
       }));
     }
     if (type === 'TruncateStmt') {
@@ -45,18 +45,23 @@ interface RangeVar {
 }
 
 function quoted({ schemaname, relname }: RangeVar): string {
-  return [schemaname, relname].flatMap((part) => (part === undefined ? [] : [escapeIdentifier(part)])).join('.');
+  return qualified(schemaname === undefined ? [relname] : [schemaname, relname]);
 }
 
-const INVENTORY_SQL = `SELECT c.oid::text || '.' || coalesce(a.attnum, 0)::text AS id, pg_catalog.format('%I.%I', n.nspname, c.relname) AS table, a.attname AS column
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN LATERAL (SELECT attnum, attname FROM pg_catalog.pg_attribute
+/** A file sees schema public alone. */
+function qualified(parts: readonly string[]): string {
+  return (parts.length > 1 ? parts : ['public', ...parts]).map((part) => escapeIdentifier(part)).join('.');
+}
+
+const INVENTORY_SQL = `SELECT c.oid::text || '.' || coalesce(a.attnum, 0)::text AS id, format('%I.%I', n.nspname, c.relname) AS table, a.attname AS column
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN LATERAL (SELECT attnum, attname FROM pg_attribute
   WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped AND attgenerated = '' UNION ALL SELECT NULL, NULL) a ON true
 WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', 'kasm_db')`;
 
 /** All tables and columns that hold what is stored nowhere else. */
-export async function inventory(client: Client): Promise<Inventory> {
-  const { rows } = await client.query<{ id: string; table: string; column: string | null }>(INVENTORY_SQL);
+export async function inventory(session: Session): Promise<Inventory> {
+  const rows = await session.query<{ id: string; table: string; column: string | null }>(INVENTORY_SQL);
   return new Map(
     rows.map(({ id, table, column }) => [id, column === null ? { table } : { table, column }] as [string, Drop]),
   );
@@ -79,23 +84,21 @@ export interface Loss extends Drop {
  * Which of these hold something. Names that lead nowhere hold nothing.
  * @param lock keep them as they are until the transaction ends, with the lock that dropping them takes anyway
  */
-export async function lossesIn(client: Client, drops: readonly Drop[], lock: boolean): Promise<Loss[]> {
+export async function lossesIn(session: Session, drops: readonly Drop[], lock: boolean): Promise<Loss[]> {
   const tables = new Map<string, { name: string; columns: Set<string> }>();
   for (const table of new Set(drops.map((drop) => drop.table))) {
-    const { rows } = await client.query(
-      `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, (SELECT pg_catalog.array_agg(a.attname::text) FROM pg_catalog.pg_attribute a
+    const rows = await session.query(
+      `SELECT format('%I.%I', n.nspname, c.relname) AS name, (SELECT array_agg(a.attname::text) FROM pg_attribute a
          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS columns
-       FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-       WHERE c.oid = pg_catalog.to_regclass($1)::oid AND c.relkind IN ('r', 'p')`,
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+       WHERE c.oid = to_regclass($1)::oid AND c.relkind IN ('r', 'p')`,
       [table],
     );
     if (rows[0]) tables.set(table, { name: rows[0].name, columns: new Set(rows[0].columns ?? []) });
   }
   if (tables.size === 0) return [];
-  // A table whose policies hide rows from us must not look empty.
-  await client.query('SET LOCAL row_security = off');
   const names = [...new Set([...tables.values()].map(({ name }) => name))].sort();
-  if (lock) await client.query(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
+  if (lock) await session.query(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
   const losses: Loss[] = [];
   const seen = new Set<string>();
   for (const { table, column } of drops) {
@@ -105,8 +108,8 @@ export async function lossesIn(client: Client, drops: readonly Drop[], lock: boo
     if (seen.has(key)) continue;
     seen.add(key);
     const where = column === undefined ? '' : `WHERE ${escapeIdentifier(column)} IS NOT NULL`;
-    const { rows } = await client.query(
-      `SELECT pg_catalog.count(*)::int AS n FROM (SELECT FROM ${found.name} ${where} LIMIT ${COUNTED + 1}) x`,
+    const rows = await session.query(
+      `SELECT count(*)::int AS n FROM (SELECT FROM ${found.name} ${where} LIMIT ${COUNTED + 1}) x`,
     );
     if (rows[0].n > 0) losses.push({ table: found.name, ...(column === undefined ? {} : { column }), rows: rows[0].n });
   }
@@ -124,7 +127,7 @@ export function refusal(what: string, losses: readonly Loss[], migration: string
   });
   const more = losses.length > shown.length ? ` and ${losses.length - shown.length} more` : '';
   return new KasmDbError('integrity', `${what} would lose data: ${shown.join(', ')}${more}`, {
-    hint: 'make a backup (pg_dump); who wants it all the same adds --allow-data-loss',
+    hint: 'make a backup (pg_dump), then add --allow-data-loss to lose it',
     ...(migration ? { migration } : {}),
   });
 }

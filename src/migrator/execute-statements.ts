@@ -1,38 +1,43 @@
-import { escapeIdentifier } from 'pg';
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
-import { now, sleep } from '../app/time.js';
+import { now } from '../app/time.js';
+import { recordSql, unmarkSql } from '../history/record.js';
 import type { Migration } from '../migrations/files.js';
-import type { Client } from '../postgres/client.js';
 import { isSessionSetting, needsNoTransaction, type ParsedStatement, parseScript } from '../postgres/parser.js';
-import { cancellable } from '../postgres/query.js';
-import { runScript } from '../postgres/script.js';
 import { isServerError, sqlstateOf } from '../postgres/sqlstate.js';
 import { excerpt, lineAt } from '../postgres/statements.js';
-import { RESET_SQL, type SessionOptions, sessionSql } from '../postgres/transaction.js';
-import { rollback } from './execute.js';
 import { migrationFailure } from './failure.js';
-import { doubtHint } from './in-doubt.js';
+import { LONGEST_ATTEMPT_MS } from './give-way.js';
+import { inDoubtHint } from './in-doubt.js';
 import { indexState, isSameIndex } from './index-leftover.js';
-import { retryPause, type TableWaits, watched, withBlockers } from './table-wait.js';
+import { progressSql, type Run } from './run.js';
+import { recordOf } from './storage.js';
 
-export interface NoTransactionOptions {
-  session: SessionOptions;
-  deadline: number;
-  /** Told who kept a statement from its lock. */
-  waits: TableWaits;
+/** How a file's progress is recorded; SQL throughout. */
+export interface Recording {
   /** Statements that an earlier run has recorded as done. */
   done: number;
   /** 1-based number of the statement that an earlier run had begun when it died. */
   begun: number | undefined;
-  /** SQL that says that the next statement is being run, so that a later run knows if this one dies. */
+  /** The next statement is being run: should this run die in it, a later one knows. */
   mark: (done: number, total: number) => string;
-  /** SQL that takes that back: the statement has failed, and the server said so. */
+  /** It has failed, and the server said so. */
   unmark: () => string;
-  /** SQL that records how many statements are done. */
-  record: (done: number, total: number, ms: number) => string;
-  /** A DROP of what is not there is done: an earlier run may have come so far (a down script keeps no count). */
+  /** So many statements are done. */
+  record: (done: number, total: number, ms: number) => Promise<string>;
+  /** A DROP of what is not there is done: an earlier run may have come so far (a down migration keeps no count). */
   dropsAgain?: boolean;
+}
+
+/** One statement of a file. */
+interface Step {
+  run: Run;
+  migration: Migration;
+  text: string;
+  recording: Recording;
+  statement: ParsedStatement;
+  /** From 0. */
+  index: number;
+  total: number;
 }
 
 /** Statements that may be run again when nobody knows whether they had ended. */
@@ -54,184 +59,154 @@ const NOT_THERE = new Set(['42704', '42P01']);
  * accepts in a transaction runs in one together with its record; only the rest can be in doubt after a crash.
  * @throws KasmDbError integrity when a statement's outcome is unknown and running it twice could do harm
  */
-export async function applyNoTransaction(
-  ctx: Context,
-  client: Client,
-  migration: Migration,
-  options: NoTransactionOptions,
-): Promise<void> {
+export async function executeStatements(run: Run, migration: Migration, down?: Recording): Promise<void> {
+  const { session } = run.lock;
+  const recording = down ?? recordingOf(run, migration);
   const text = await migration.sql();
   const statements = await parseScript(text, migration.path);
-  // Waiting for old transactions is part of building an index concurrently, so only the deadline bounds it.
-  const lockTimeoutMs = migration.lockTimeoutMs ?? Math.max(options.deadline - now(), 1);
-  await client.query(sessionSql({ ...options.session, lockTimeoutMs }));
+  const total = statements.length;
+  // Waiting for old transactions is part of building an index concurrently, so only the patience bounds it.
+  await session.settle('file', { lockTimeoutMs: migration.lockTimeoutMs ?? run.waits.patienceMs });
   try {
-    for (const [i, statement] of statements.entries()) {
-      const before = i < options.done;
-      if (before && !isSessionSetting(statement)) continue;
-      const started = now();
-      try {
-        if (before) await client.query(statement.sql);
-        else
-          await watched(
-            ctx,
-            client,
-            {
-              migration: migration.name,
-              pid: client.processID as number,
-              lockTimeoutMs: options.session.lockTimeoutMs,
-              waits: options.waits,
-            },
-            () => runOne(ctx, client, migration, statement, i, statements.length, options),
-          );
-      } catch (error) {
-        if (ctx.signal.aborted || !isServerError(error)) throw error;
-        if (options.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code)) {
-          await asOurselves(client, options, options.record(i + 1, statements.length, 0));
-          continue;
-        }
-        if (!before && !isTransactional(statement))
-          await asOurselves(client, options, options.unmark()).catch(() => {});
-        throw withBlockers(failure(error, migration, text, statement, i, statements.length), options.waits);
-      }
-      if (!before) {
-        const ms = now() - started;
-        if (!isTransactional(statement))
-          await asOurselves(client, options, options.record(i + 1, statements.length, ms));
-        ctx.events.statementDone?.(migration.name, i + 1, statements.length);
-      }
+    for (const [index, statement] of statements.entries()) {
+      const step = { run, migration, text, recording, statement, index, total };
+      if (index >= recording.done) await executeStep(step);
+      else if (isSessionSetting(statement)) await session.script(statement.sql);
     }
-    if (statements.length === 0) await asOurselves(client, options, options.record(0, 0, 0));
+    if (total === 0) await write(run, await recording.record(0, 0, 0));
   } finally {
-    await client.query(RESET_SQL).catch(() => {});
+    await session.reset();
   }
 }
 
-/** Writes to the history as the role that migrates, whatever role the file has SET. */
-async function asOurselves(client: Client, options: NoTransactionOptions, sql: string): Promise<void> {
+/** As the history has it: how far an earlier run came. */
+function recordingOf(run: Run, migration: Migration): Recording {
+  const row = run.lock.state.history?.find(({ name }) => name === migration.name);
+  const begun = row && row.statementsTotal !== null && row.durationMs === null;
+  const recorded = (durationMs: number | null, done: number, total: number) =>
+    recordSql({ ...recordOf(migration), durationMs, statements: { done, total } });
+  return {
+    done: row?.statementsDone ?? 0,
+    // The mark stays unless the statement's end was seen.
+    begun: begun ? (row.statementsDone ?? 0) + 1 : undefined,
+    mark: (done, total) => recorded(null, done, total),
+    unmark: () => unmarkSql(migration.name),
+    record: async (done, total, ms) =>
+      done < total ? recorded(ms, done, total) : `${recorded(ms, done, total)}; ${progressSql(run, migration.name)}`,
+  };
+}
+
+async function executeStep(step: Step): Promise<void> {
+  const { run, migration, recording, statement, index, total } = step;
+  const started = now();
+  const recorded = async () => recording.record(index + 1, total, now() - started);
   try {
-    await client.query(`BEGIN READ WRITE; ${ownRole(options)}; ${sql}; COMMIT`);
+    if (isSessionSetting(statement)) await run.lock.session.script(statement.sql);
+    else if (needsNoTransaction(statement)) await executeAlone(step);
+    else return await executeInTransaction(step, recorded);
   } catch (error) {
-    await rollback(client);
-    throw error;
+    if (run.ctx.signal.aborted || !isServerError(error)) throw error;
+    if (!(recording.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code))) {
+      await write(run, recording.unmark()).catch(() => {});
+      throw failure(error, step);
+    }
   }
+  await write(run, await recorded());
+  run.ctx.events.statementDone?.(migration.name, index + 1, total);
 }
 
-/** Until the end of the transaction; then the file's role is back. */
-function ownRole({ session }: NoTransactionOptions): string {
-  return `SET LOCAL ROLE ${session.role ? escapeIdentifier(session.role) : 'NONE'}`;
+async function executeInTransaction(step: Step, recorded: () => Promise<string>): Promise<void> {
+  const { run, migration, recording, statement, index, total } = step;
+  const { session } = run.lock;
+  await run.waits.giveWay({
+    what: migration.name,
+    longestMs: migration.lockTimeoutMs ?? LONGEST_ATTEMPT_MS,
+    begin: async (lockTimeoutMs) => {
+      await session.beginStatement(lockTimeoutMs);
+      return session.client.processID as number;
+    },
+    work: async () => {
+      try {
+        await session.script(statement.sql);
+      } catch (error) {
+        if (run.ctx.signal.aborted || !isServerError(error)) throw error;
+        if (recording.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code)) {
+          await session.rollbackStatement();
+          await session.beginStatement(0);
+        } else throw failure(error, step);
+      }
+      await session.commitStatement(migration.name, await recorded());
+    },
+    rollback: () => session.rollbackStatement(),
+  });
+  run.ctx.events.statementDone?.(migration.name, index + 1, total);
 }
 
-function isTransactional(statement: ParsedStatement): boolean {
-  return !needsNoTransaction(statement) && !isSessionSetting(statement);
-}
-
-async function runOne(
-  ctx: Context,
-  client: Client,
-  migration: Migration,
-  statement: ParsedStatement,
-  i: number,
-  total: number,
-  options: NoTransactionOptions,
-): Promise<void> {
-  if (isSessionSetting(statement)) {
-    await client.query(statement.sql);
-    return;
-  }
-  if (isTransactional(statement)) {
-    const ddlLockTimeoutMs = migration.lockTimeoutMs ?? options.session.lockTimeoutMs;
-    await inTransaction(ctx, client, statement, ddlLockTimeoutMs, options, () => options.record(i + 1, total, 0));
-    return;
-  }
-  const inDoubt = options.begun === i + 1;
-  if (inDoubt && !REPEATABLE.has(statement.type)) throw doubt(migration, statement, i, total);
-  if (statement.type === 'IndexStmt' && (await clearIndex(client, migration, statement, i, total, inDoubt))) return;
-  await asOurselves(client, options, options.mark(i, total));
+/** Marked before, recorded after: what happens in between is in doubt when the run dies. */
+async function executeAlone(step: Step): Promise<void> {
+  const { run, recording, statement, index, total } = step;
+  const inDoubt = recording.begun === index + 1;
+  if (inDoubt && !REPEATABLE.has(statement.type)) throw doubt(step);
+  if (statement.type === 'IndexStmt' && (await isIndexThere(step, inDoubt))) return;
+  await write(run, recording.mark(index, total));
   try {
-    await runScript(client, statement.sql, { completed: 0 }, ctx.signal);
+    await run.waits.observed(step.migration.name, LONGEST_ATTEMPT_MS / 3, () => run.lock.session.script(statement.sql));
   } catch (error) {
     // An index that an earlier run had dropped before it died is gone, as it should be.
     if (!(inDoubt && statement.type === 'DropStmt' && sqlstateOf(error) === '42704')) throw error;
   }
 }
 
-async function inTransaction(
-  ctx: Context,
-  client: Client,
-  statement: ParsedStatement,
-  lockTimeoutMs: number,
-  options: NoTransactionOptions,
-  record: () => string,
-): Promise<void> {
-  for (let tries = 0; ; tries++) {
-    try {
-      await client.query(`BEGIN READ WRITE; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
-      await runScript(client, statement.sql, { completed: 0 }, ctx.signal);
-      await cancellable(client, ctx.signal, () => client.query(`${ownRole(options)}; ${record()}; COMMIT`));
-      return;
-    } catch (error) {
-      await rollback(client);
-      const pause = retryPause(tries, lockTimeoutMs);
-      if (sqlstateOf(error) !== '55P03' || now() + pause > options.deadline) throw error;
-      await sleep(pause, ctx.signal);
-    }
-  }
-}
-
 /**
- * An interrupted or failed CREATE INDEX CONCURRENTLY leaves an invalid index of that name, which IF NOT EXISTS would accept (TRAPS 8).
+ * An interrupted or failed CREATE INDEX CONCURRENTLY leaves an invalid index of that name, which IF NOT EXISTS would accept.
  * @returns true when a valid one is there already, made by a run that died before it could record it
  */
-async function clearIndex(
-  client: Client,
-  migration: Migration,
-  statement: ParsedStatement,
-  i: number,
-  total: number,
-  inDoubt: boolean,
-): Promise<boolean> {
+async function isIndexThere(step: Step, inDoubt: boolean): Promise<boolean> {
+  const { run, statement } = step;
   if (!statement.node.idxname) {
-    if (inDoubt) throw doubt(migration, statement, i, total);
+    if (inDoubt) throw doubt(step);
     return false;
   }
-  const state = await indexState(client, statement.node);
+  const state = await indexState(run.lock.session, statement.node);
   if (state && !state.valid) {
-    await client.query(`DROP INDEX CONCURRENTLY ${state.name}`);
+    await run.lock.session.script(`DROP INDEX CONCURRENTLY ${state.name}`);
     return false;
   }
   if (!state || !inDoubt) return false;
   if (await isSameIndex(statement.node, state.definition)) return true;
-  throw doubt(migration, statement, i, total);
+  throw doubt(step);
 }
 
-function doubt(migration: Migration, statement: ParsedStatement, i: number, total: number): KasmDbError {
+/** A statement of our own between those of the file. */
+async function write({ lock }: Run, sql: string): Promise<void> {
+  const { session } = lock;
+  await session.beginStatement(0);
+  await session.commitStatement('recording', sql).catch(async (error) => {
+    await session.rollbackStatement();
+    throw error;
+  });
+}
+
+function doubt({ migration, statement, index, total }: Step): KasmDbError {
   return new KasmDbError(
     'integrity',
-    `${migration.name}: nobody knows whether statement ${i + 1} of ${total} was completed; the run that began it died`,
+    `${migration.name}: nobody knows whether statement ${index + 1} of ${total} was completed; the run that began it died`,
     {
       migration: migration.name,
       file: migration.path,
       statement: excerpt(statement.sql),
-      hint: `look at the database; ${doubtHint(migration.name, i)}`,
+      hint: `look at the database; ${inDoubtHint(migration.name, index)}`,
     },
   );
 }
 
-function failure(
-  error: unknown,
-  migration: Migration,
-  text: string,
-  statement: ParsedStatement,
-  i: number,
-  total: number,
-): KasmDbError {
+function failure(error: unknown, { migration, text, statement, index, total }: Step): KasmDbError {
   const base = migrationFailure(error, migration, text, { sql: statement.sql, at: statement.start, completed: 0 });
   const line = lineAt(text, statement.start);
   const said = error as Error & { code: string };
   return new KasmDbError(
     base.outcome,
-    `${migration.name} failed at ${migration.path}:${line}, statement ${i + 1} of ${total}; the ${i} before it are kept and recorded: ${said.message} (SQLSTATE ${said.code})`,
+    `${migration.name} failed at ${migration.path}:${line}, statement ${index + 1} of ${total}; the ${index} before it are kept and recorded: ${said.message} (SQLSTATE ${said.code})`,
     { ...base.details, line, statement: excerpt(statement.sql), cause: error },
   );
 }

@@ -1,6 +1,6 @@
 import { escapeIdentifier } from 'pg';
-import type { Client } from '../postgres/client.js';
 import { parseScript } from '../postgres/parser.js';
+import type { Session } from '../postgres/session.js';
 
 export interface IndexState {
   /** Quoted and qualified. */
@@ -10,25 +10,26 @@ export interface IndexState {
   definition: string;
 }
 
-/** Looks up, in its table's schema, the index that a CREATE INDEX statement names. */
+/** Looks up, in its table's schema, the index that a CREATE INDEX statement names. The table is looked for as the file would. */
 export async function indexState(
-  client: Client,
+  session: Session,
   node: { idxname: string; relation: { schemaname?: string; relname: string } },
 ): Promise<IndexState | undefined> {
   const { schemaname, relname } = node.relation;
   const table = [schemaname, relname]
     .filter((part) => part !== undefined)
     .map((part) => escapeIdentifier(part as string));
-  const { rows } = await client.query(
-    `SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) AS name, i.indisvalid AND i.indisready AS valid, pg_catalog.pg_get_indexdef(c.oid) AS definition
-     FROM pg_catalog.pg_class t
-     JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace AND c.relname = $2
-     JOIN pg_catalog.pg_index i ON i.indexrelid = c.oid
-     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-     WHERE t.oid = pg_catalog.to_regclass($1)::oid`,
-    [table.join('.'), node.idxname],
+  const [found] = await session.query('SELECT pg_catalog.to_regclass($1)::pg_catalog.oid AS oid', [table.join('.')]);
+  const [row] = await session.reading(() =>
+    session.query(
+      `SELECT format('%I.%I', n.nspname, c.relname) AS name, i.indisvalid AND i.indisready AS valid, pg_get_indexdef(c.oid) AS definition
+     FROM pg_class t JOIN pg_class c ON c.relnamespace = t.relnamespace AND c.relname = $2
+       JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+     WHERE t.oid = $1`,
+      [found.oid, node.idxname],
+    ),
   );
-  return rows[0];
+  return row;
 }
 
 /** True when an index has the definition that a CREATE INDEX statement asks for. */

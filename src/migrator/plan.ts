@@ -1,4 +1,4 @@
-import type { DatabaseState, HistoryRow } from '../history/state.js';
+import { type DatabaseState, type HistoryRow, isDone } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 
 export type { DatabaseState, HistoryRow } from '../history/state.js';
@@ -101,10 +101,6 @@ export function plan<M extends MigrationHeader>(
     problems,
     warnings,
   };
-}
-
-function isDone(row: HistoryRow): boolean {
-  return row.statementsTotal === null || row.statementsDone === row.statementsTotal;
 }
 
 function newer(a: string | undefined, b: string | undefined): string | undefined {

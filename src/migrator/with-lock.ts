@@ -1,73 +1,149 @@
 import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
-import { jittered, now, sleep } from '../app/time.js';
-import { MIN_SERVER_VERSION } from '../history/history.js';
-import type { Look } from '../history/state.js';
-import type { Client } from '../postgres/client.js';
-import { connect } from '../postgres/connect.js';
+import { backoff, retry } from '../app/retry.js';
+import { now } from '../app/time.js';
+import { readState, type StateRequest, selectState } from '../history/read-state.js';
+import type { MigrationState } from '../history/state.js';
+import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
-import { disconnect } from '../postgres/query.js';
-import { toKasmDbError } from '../postgres/sqlstate.js';
+import { type Bounds, type Session, type TransactionKind, withSession } from '../postgres/session.js';
 
-export interface Waiting {
+export interface Waiting extends StateRequest {
   /** How long to wait for another migrator, in milliseconds. */
-  lockTimeoutMs: number;
+  waitMs: number;
   /** For messages, in the form "rolling back". */
   doing: string;
 }
 
-/**
- * Connects and lets `attempt` try for the migration lock, again and again until the time is up. Nobody holds a connection while waiting.
- * @throws KasmDbError
- */
-export async function untilLocked<T extends object>(
-  ctx: Context,
-  { lockTimeoutMs, doing }: Waiting,
-  attempt: (client: Client, deadline: number) => Promise<T | { busy: LockHolder | undefined }>,
-): Promise<T & { waitedMs: number; holder: LockHolder | undefined }> {
-  const started = now();
-  const deadline = started + lockTimeoutMs;
-  let holder: LockHolder | undefined;
-  for (let tries = 0; ; tries++) {
-    const waitedMs = tries === 0 ? 0 : now() - started;
-    const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-    client.on('notice', (notice) => ctx.events.notice?.(notice.message ?? ''));
-    try {
-      const result = await attempt(client, deadline);
-      if (!('busy' in result)) return { ...result, waitedMs, holder };
-      holder = result.busy ?? holder;
-    } catch (error) {
-      // An error that says what was done before it goes on as it is.
-      if (!(error instanceof KasmDbError)) ctx.signal.throwIfAborted();
-      throw toKasmDbError(error, doing);
-    } finally {
-      await disconnect(client);
-    }
-    ctx.events.waitForLock?.(holder);
-    const pause = jittered(Math.min(100 * 1.5 ** tries, 2000));
-    if (now() + pause > deadline) {
-      throw new KasmDbError(
-        'locked',
-        `another migrator held the migration lock for the whole ${Math.round(lockTimeoutMs / 1000)} s: ${describeHolder(holder)}`,
-        {
-          hint: 'wait for it and run again, or give more time with --lock-timeout; kasm-db status shows what it is doing',
-        },
-      );
-    }
-    await sleep(pause, ctx.signal);
+/** The migration lock, as `work` has it. */
+export interface MigrationLock {
+  session: Session;
+  /** What is there; read after the lock was taken, where it is held by the session. */
+  state: MigrationState;
+  /**
+   * Begins a transaction that holds the lock. Directly the session holds it already. Behind a pooler a session lock may belong to somebody else a
+   * moment later, so there each transaction takes it for itself.
+   * @returns PID of the session that works, as the server counts it
+   * @throws LockTaken, after which withMigrationLock begins again
+   */
+  begin(kind: TransactionKind, bounds?: Bounds): Promise<number>;
+  /** What is there now, within a transaction of `begin`. */
+  reread(): Promise<MigrationState>;
+}
+
+/** The lock is somebody else's, or what was read without it is not so any more: `work` has to begin again. */
+export class LockTaken extends KasmDbError {
+  constructor(readonly holder: LockHolder | undefined) {
+    super('locked', `another migrator holds the migration lock: ${describeHolder(holder)}`, {
+      hint: 'wait for it and run again, or give more time with --lock-timeout; kasm-db status shows what it is doing',
+    });
   }
 }
 
-/** @throws KasmDbError environment when this server cannot be written to */
-export function requireWritable({ serverVersion, standby }: Look): void {
-  if (serverVersion < MIN_SERVER_VERSION) {
-    throw new KasmDbError('environment', `PostgreSQL ${Math.floor(serverVersion / 10_000)} is too old`, {
-      hint: 'kasm-db needs PostgreSQL 13 or newer; Kasm 1.19 wants 16',
+/** This server takes no writes. Behind a name, a proxy or a list of hosts another one may a moment later. */
+class Standby extends KasmDbError {
+  constructor() {
+    super('unreachable', 'this server is a standby; it takes no writes', {
+      hint: 'if a failover is under way, run the same command again; else connect to the primary, or list all hosts (POSTGRES_HOST=a,b): then it is found',
     });
   }
-  if (standby) {
-    throw new KasmDbError('environment', 'this server is a standby; it takes no writes', {
-      hint: 'connect to the primary, or list all hosts and set PGTARGETSESSIONATTRS=read-write',
+}
+
+/** Waiters come again after that long, in milliseconds; each try costs the server a login. */
+const WAIT = { firstMs: 200, factor: 1.5, maxMs: 2000 };
+
+/**
+ * Takes the migration lock, runs `work`, and gives the lock back. While another migrator has it: disconnects, pauses, tries again. The lock is
+ * never waited for inside PostgreSQL, and nobody who waits holds a connection.
+ * @throws KasmDbError locked when the time is up; environment on a standby, or where advisory locks do not exclude each other
+ */
+export async function withMigrationLock<T>(
+  ctx: Context,
+  waiting: Waiting,
+  work: (lock: MigrationLock) => Promise<T>,
+): Promise<{ result: T; waitedMs: number; holder: LockHolder | undefined }> {
+  const started = now();
+  const pauses = backoff(WAIT);
+  let holder: LockHolder | undefined;
+  let waitedMs = 0;
+  const attempt = (attempts: number) =>
+    withSession(ctx.resolve, { ...sessionOptions(ctx), doing: waiting.doing }, async (session) => {
+      if (attempts > 0) waitedMs = now() - started;
+      const lock = await takeLock(session, waiting);
+      const result = await work(lock);
+      if (!lock.state.pooled) await unlock(session);
+      return { result, waitedMs, holder };
     });
+  const connectTimeoutMs = ctx.resolve().connectTimeoutMs;
+  const leftFor = (error: unknown) => {
+    const patienceMs = error instanceof LockTaken ? waiting.waitMs : error instanceof Standby ? connectTimeoutMs : 0;
+    return started + patienceMs - now();
+  };
+  return retry(attempt, {
+    deadline: started + Math.max(waiting.waitMs, connectTimeoutMs),
+    backoff: (error) => Math.min(pauses(), leftFor(error)),
+    retryable: (error) => leftFor(error) > 0,
+    onRetry: (error) => {
+      if (!(error instanceof LockTaken)) return ctx.events.retryConnect?.(error as Standby);
+      holder = error.holder ?? holder;
+      ctx.events.waitForLock?.(holder);
+    },
+    signal: ctx.signal,
+  }).catch((error) => {
+    throw error instanceof LockTaken ? locked(error.holder ?? holder, waiting.waitMs) : error;
+  });
+}
+
+async function takeLock(session: Session, request: StateRequest): Promise<MigrationLock> {
+  const before = await readState(session, request);
+  requireWritable(before);
+  const reread = () => selectState(session, request);
+  if (before.pooled) {
+    const begin = async (kind: TransactionKind, bounds?: Bounds) => {
+      await session.begin(kind, bounds);
+      const lock = await tryTransactionLock(session);
+      if (lock.locked) return lock.pid;
+      await session.rollback();
+      throw new LockTaken(lock.holder);
+    };
+    return { session, state: before, begin, reread };
   }
+  const lock = await session.reading(() => tryLock(session));
+  if (!lock.locked) throw new LockTaken(lock.holder);
+  const begin = async (kind: TransactionKind, bounds?: Bounds) => {
+    await session.begin(kind, bounds);
+    return lock.pid;
+  };
+  // What was read before the lock may be old: another migrator may have finished since.
+  return { session, state: await readState(session, request), begin, reread };
+}
+
+/** How commands of this run open a session. */
+export function sessionOptions(ctx: Context) {
+  return { signal: ctx.signal, onRetry: ctx.events.retryConnect, onNotice: ctx.events.notice };
+}
+
+/** PostgreSQL 13 is the first that has gen_random_uuid() of its own and trusted extensions. */
+export const MIN_SERVER_VERSION = 130_000;
+
+/** @throws KasmDbError environment when kasm-db does not work with this server */
+export function requireSupported({ serverVersion }: Pick<MigrationState, 'serverVersion'>): void {
+  if (serverVersion >= MIN_SERVER_VERSION) return;
+  throw new KasmDbError('environment', `PostgreSQL ${Math.floor(serverVersion / 10_000)} is too old`, {
+    hint: 'kasm-db needs PostgreSQL 13 or newer; Kasm 1.19 wants 16',
+  });
+}
+
+/** @throws KasmDbError environment when this server is too old; unreachable when it is a standby */
+export function requireWritable(state: Pick<MigrationState, 'serverVersion' | 'standby'>): void {
+  requireSupported(state);
+  if (state.standby) throw new Standby();
+}
+
+function locked(holder: LockHolder | undefined, waitMs: number): KasmDbError {
+  return new KasmDbError(
+    'locked',
+    `another migrator held the migration lock for the whole ${Math.round(waitMs / 1000)} s: ${describeHolder(holder)}`,
+    { hint: 'wait for it and run again, or give more time with --lock-timeout; kasm-db status shows what it is doing' },
+  );
 }

@@ -18,12 +18,21 @@ export interface Blocker {
   held: string | null;
 }
 
+/** What decides when to try again. */
+export interface ObservedBlocker extends Blocker {
+  /** Of its transaction: the same PID with another one is another blocker. Null for a prepared transaction. */
+  virtualTransaction: string | null;
+  /** An autovacuum worker, which gives way only to who waits longer than deadlock_timeout. */
+  autovacuum: boolean;
+}
+
 /** For people: who, since when, and with what. */
-function describeBlocker(blocker: Blocker): string {
+function describeBlocker(blocker: Blocker & Partial<ObservedBlocker>): string {
   const { pid, applicationName, clientAddr, state, querySeconds, transactionSeconds, relation, held } = blocker;
   const on = relation ? ` on ${relation}` : '';
   const lock = held ? `holds ${held}${on}` : `waits for its own lock${on}`;
   if (pid === 0) return `a prepared transaction (see pg_prepared_xacts) ${lock}`;
+  if (blocker.autovacuum) return `PID ${pid} (an autovacuum worker) ${lock}`;
   const age = transactionSeconds ?? querySeconds;
   const facts = [
     applicationName || 'unnamed',

@@ -1,6 +1,5 @@
 import pg from 'pg';
 import type { Client } from './client.js';
-import { cancellable } from './query.js';
 
 export interface ScriptRun {
   /** Statements that the server has completed, also when a later one failed. */
@@ -12,20 +11,9 @@ export interface ScriptRun {
 /**
  * Runs SQL text (one or many statements) as one simple-protocol message and drops its rows, so that memory stays bounded.
  * @param run told how far it came
- * @param signal cancels the statement on the server, waits for its end, then throws the signal's reason
  */
-export async function runScript(client: Client, sql: string, run: ScriptRun, signal?: AbortSignal): Promise<void> {
-  await cancellable(client, signal, () => sendScript(client, sql, run));
-}
-
-/** The same, for callers that see to cancelling themselves. */
 export function sendScript(client: Client, sql: string, run: ScriptRun): Promise<void> {
   return new Promise((resolve, reject) => void client.query(new Script(sql, run, resolve, reject) as never));
-}
-
-/** From now on a message is sent even where one before it is not answered yet; the server takes one after the other, whatever becomes of each. */
-export function pipeline(client: Client): void {
-  (client as unknown as { pipeline: boolean }).pipeline = true;
 }
 
 /** pg keeps a result with fields and rows for every statement; here nothing is kept but what was asked for. */

@@ -1,13 +1,12 @@
 import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
-import { look } from '../history/look.js';
-import type { LookOptions } from '../history/look-context.js';
-import type { Look } from '../history/state.js';
+import { readState, type StateRequest } from '../history/read-state.js';
+import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import { isNewer, type Plan, plan } from '../migrator/plan.js';
-import { connect } from '../postgres/connect.js';
-import { disconnect } from '../postgres/query.js';
+import { sessionOptions } from '../migrator/with-lock.js';
+import { withSession } from '../postgres/session.js';
 import { pendingHint, pendingText } from './pending-state.js';
 
 /** What `check --seed` asks for. */
@@ -17,13 +16,13 @@ export interface ExpectedSeed {
 }
 
 export interface Verdict {
-  look: Look;
+  state: MigrationState;
   plan: Plan<Migration>;
   warnings: string[];
 }
 
-/** What one look of a check asks, besides history and run row. */
-export interface CheckRequest extends Pick<LookOptions, 'vendor' | 'lock' | 'sessions' | 'absent'> {
+/** What a check asks. */
+export interface CheckRequest extends StateRequest {
   /** It has a rhythm of its own: one attempt to connect. */
   gate: boolean;
   seed?: ExpectedSeed | undefined;
@@ -34,22 +33,13 @@ export interface CheckRequest extends Pick<LookOptions, 'vendor' | 'lock' | 'ses
  * @throws KasmDbError pending, integrity, unreachable, environment
  */
 export async function checkOnce(ctx: Context, migrations: Migration[], request: CheckRequest): Promise<Verdict> {
-  const client = await connect(ctx.resolve, {
-    signal: ctx.signal,
-    once: request.gate,
-    onRetry: ctx.events.retryConnect,
-  });
-  let state: Look;
-  try {
-    state = await look(client, { ...request, expected: migrations.length });
-  } finally {
-    void disconnect(client);
-  }
+  const options = { ...sessionOptions(ctx), once: request.gate, doing: 'checking' };
+  const state = await withSession(ctx.resolve, options, (session) => readState(session, request));
   return judge(migrations, state, request.seed);
 }
 
 /** Decides from one look; pure. @throws KasmDbError pending, integrity */
-export function judge(migrations: Migration[], state: Look, seed?: ExpectedSeed): Verdict {
+export function judge(migrations: Migration[], state: MigrationState, seed?: ExpectedSeed): Verdict {
   const planned = plan(migrations, state, { appVersion: VERSION });
   const warnings = [...planned.warnings];
   for (const problem of planned.problems) {
@@ -65,7 +55,7 @@ export function judge(migrations: Migration[], state: Look, seed?: ExpectedSeed)
   if (planned.pending.length > 0) throw new PendingError(migrations.length, state, planned);
   if (seed && !planned.ahead && !isSeeded(seed, state.run?.seedDigest))
     throw new PendingError(migrations.length, state, planned);
-  return { look: state, plan: planned, warnings };
+  return { state, plan: planned, warnings };
 }
 
 /** kasm_db.run.seed_digest is VERSION:DIGEST of the last seed. */
@@ -79,9 +69,9 @@ function isSeeded({ digest }: ExpectedSeed, found: string | null | undefined): b
 export class PendingError extends KasmDbError {
   constructor(
     total: number,
-    readonly look: Look,
+    readonly state: MigrationState,
     readonly plan: Plan<Migration>,
   ) {
-    super('pending', pendingText(total, look, plan), { hint: pendingHint(look, plan) });
+    super('pending', pendingText(total, state, plan), { hint: pendingHint(state, plan) });
   }
 }

@@ -1,11 +1,11 @@
-import { isAtWork, type Look } from '../history/state.js';
+import { isAtWork, type MigrationState } from '../history/state.js';
 import type { Plan } from '../migrator/plan.js';
 
 /** What a gate may be waiting for while the database answers. */
 export type PendingState = 'no-history' | 'not-applied' | 'migrating' | 'seeding' | 'died' | 'failed' | 'not-seeded';
 
 /** Pure; one place decides what is going on, the texts follow. */
-export function pendingState({ history, run, lockHeld }: Look, planned: Plan): PendingState {
+export function pendingState({ history, run, lockHeld }: MigrationState, planned: Plan): PendingState {
   if (history === undefined) return 'no-history';
   if (run?.phase === 'failed') return 'failed';
   if (run && isAtWork(run)) {
@@ -16,13 +16,13 @@ export function pendingState({ history, run, lockHeld }: Look, planned: Plan): P
   return planned.pending.length > 0 ? 'not-applied' : 'not-seeded';
 }
 
-export function pendingText(total: number, look: Look, planned: Plan): string {
-  const { run } = look;
+export function pendingText(total: number, state: MigrationState, planned: Plan): string {
+  const { run } = state;
   const count = `${planned.applied.length} of ${total} migrations are applied`;
   const next = planned.pending[0]?.name;
   const by = run ? `${run.applicationName} (PID ${run.pid}) since ${run.startedAt}` : '';
   const at = run?.current;
-  switch (pendingState(look, planned)) {
+  switch (pendingState(state, planned)) {
     case 'no-history':
       return 'there is no history yet: no migration was ever applied to this database';
     case 'migrating':
@@ -42,8 +42,8 @@ export function pendingText(total: number, look: Look, planned: Plan): string {
   }
 }
 
-export function pendingHint(look: Look, planned: Plan): string {
-  switch (pendingState(look, planned)) {
+export function pendingHint(state: MigrationState, planned: Plan): string {
+  switch (pendingState(state, planned)) {
     case 'migrating':
     case 'seeding':
       return 'wait until it is done; kasm-db status shows how far it is';

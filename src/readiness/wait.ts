@@ -4,10 +4,10 @@ import { now, sleep, spread } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
 import type { Environment } from '../config/variables.js';
-import { isAtWork, type Look } from '../history/state.js';
+import { isAtWork, type MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import { type Moment, nextPause } from './backoff.js';
-import { type CheckRequest, checkOnce, type ExpectedSeed, PendingError, type Verdict } from './check.js';
+import { checkOnce, type ExpectedSeed, PendingError, type Verdict } from './check.js';
 import type { Bell } from './notifier.js';
 import { pendingState } from './pending-state.js';
 
@@ -37,30 +37,28 @@ const SUBSCRIBE_MS = 1000;
  */
 export async function waitUntilReady(ctx: Context, migrations: Migration[], options: WaitOptions): Promise<Verdict> {
   const started = now();
-  const rate = new SessionRate();
   let bell: Bell | undefined;
   let said = '';
   let pause = 0;
   let rung = false;
   let wasDead = false;
-  let asks = asksAfter(undefined);
-  let seen: Look | undefined;
+  let seen: MigrationState | undefined;
   let unheard = false;
   try {
     for (let looks = 1; ; looks++) {
       const began = now();
       let error: KasmDbError;
       try {
-        return await checkOnce(ctx, migrations, { ...asks, vendor: false, gate: true, seed: options.seed });
+        return await checkOnce(ctx, migrations, { vendor: false, gate: true, seed: options.seed });
       } catch (caught) {
         if (!(caught instanceof KasmDbError) || !waitingHelps(caught)) throw caught;
         error = caught;
       }
       const lookMs = now() - began;
-      if (options.failFast && error instanceof PendingError && error.look.run?.phase === 'failed') throw error;
+      if (options.failFast && error instanceof PendingError && error.state.run?.phase === 'failed') throw error;
       const text = `${error.message} (${error.details.hint})`;
       // Behind a pooler the lock is free for a moment between two migrations: only who is dead twice is dead.
-      const dead = error instanceof PendingError && pendingState(error.look, error.plan) === 'died';
+      const dead = error instanceof PendingError && pendingState(error.state, error.plan) === 'died';
       if (text !== said && (!dead || wasDead)) {
         ctx.events.waiting?.(text);
         said = text;
@@ -70,13 +68,13 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       bell ??= await openBell(ctx, options.env);
       // A ring between that look and the subscription was not heard; it can only have come from a run that was at work (and may have let
       // the lock go since the row was read), or not seen.
-      if (opening) unheard = !(error instanceof PendingError) || isAtWork(error.look.run);
+      if (opening) unheard = !(error instanceof PendingError) || isAtWork(error.state.run);
       else if (error instanceof PendingError) unheard = false;
       if (error instanceof PendingError) {
         rung = false;
-        seen = { ...error.look, databaseOid: error.look.databaseOid ?? seen?.databaseOid };
+        seen = error.state;
       }
-      pause = nextPause(momentOf(error, { looks, pause, lookMs, bell: bell?.listening ?? false, unheard, rung, rate }));
+      pause = nextPause(momentOf(error, { looks, pause, lookMs, bell: bell?.listening ?? false, unheard, rung }));
       const left = options.waitMs - (now() - started);
       if (left <= 0) {
         throw new KasmDbError(error.outcome, `${error.message}; gave up after ${formatMs(options.waitMs)}`, {
@@ -86,26 +84,10 @@ export async function waitUntilReady(ctx: Context, migrations: Migration[], opti
       }
       const each = seen?.pooled ? POOLED_LOOK_MS : LOOK_MS;
       rung = (await rest(Math.min(spread(pause), left), left, each, bell, ctx.signal)) || rung;
-      // Whoever rang has written a history.
-      asks = asksAfter(rung ? undefined : seen);
     }
   } finally {
     bell?.close();
   }
-}
-
-type Asks = Pick<CheckRequest, 'lock' | 'sessions' | 'absent'>;
-
-/** Most first looks find all done, as do those after a ring: what only the pace depends on is asked from the second on. */
-function asksAfter(seen: Look | undefined): Asks {
-  if (!seen) return { lock: 'if-working', sessions: 'if-absent' };
-  const { history, run, databaseOid, sessions } = seen;
-  return {
-    absent: history === undefined,
-    lock: isAtWork(run) ? 'at-once' : 'if-working',
-    // None at all: it is another database of that name now.
-    sessions: databaseOid === undefined || sessions === 0 ? true : { databaseOid },
-  };
 }
 
 /**
@@ -144,11 +126,11 @@ async function openBell(ctx: Context, env: Environment): Promise<Bell | undefine
 
 function momentOf(
   error: KasmDbError,
-  wait: Pick<Moment, 'looks' | 'lookMs' | 'bell' | 'unheard' | 'rung'> & { pause: number; rate: SessionRate },
+  wait: Pick<Moment, 'looks' | 'lookMs' | 'bell' | 'unheard' | 'rung'> & { pause: number },
 ): Moment {
   const pending = error instanceof PendingError ? error : undefined;
   const crowded = error.details.sqlstate === '53300';
-  const { run } = pending?.look ?? {};
+  const { run } = pending?.state ?? {};
   return {
     looks: wait.looks,
     lastPauseMs: wait.pause,
@@ -159,31 +141,14 @@ function momentOf(
     bell: wait.bell,
     unheard: wait.unheard,
     rung: wait.rung,
-    sessionRate: wait.rate.next(pending?.look.sessions),
+    sessionRate: undefined,
   };
 }
 
 /** A run is at work, as far as the last look could tell. */
 function isWorking(error: KasmDbError): boolean {
-  return error instanceof PendingError && ['migrating', 'seeding'].includes(pendingState(error.look, error.plan));
+  return error instanceof PendingError && ['migrating', 'seeding'].includes(pendingState(error.state, error.plan));
 }
-
-/** Sessions a second between two looks. */
-class SessionRate {
-  private last: { at: number; sessions: number } | undefined;
-
-  next(sessions: number | undefined): number | undefined {
-    if (sessions === undefined) return undefined;
-    const at = now();
-    const last = this.last;
-    if (last && at - last.at < MIN_INTERVAL_MS) return undefined;
-    this.last = { at, sessions };
-    return last ? ((sessions - last.sessions) * 1000) / (at - last.at) : undefined;
-  }
-}
-
-/** The server writes its counters at most once a second. */
-const MIN_INTERVAL_MS = 1500;
 
 function waitingHelps(error: KasmDbError): boolean {
   return error.outcome === 'pending' || error.outcome === 'unreachable' || error.outcome === 'locked';

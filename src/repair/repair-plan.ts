@@ -1,6 +1,6 @@
 import { escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { DatabaseState, FullHistoryRow } from '../history/state.js';
+import type { DatabaseState, HistoryEntry } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
 
@@ -40,7 +40,7 @@ export interface RepairFacts {
  */
 export function planRepair(
   files: readonly MigrationHeader[],
-  state: Omit<DatabaseState, 'history'> & { history: readonly FullHistoryRow[] | undefined },
+  state: Omit<DatabaseState, 'history'> & { history: readonly HistoryEntry[] | undefined },
   request: RepairRequest,
   facts: RepairFacts,
 ): Repair[] {
@@ -74,12 +74,12 @@ function checkRequest({ applied, pending, statementsDone, checksums }: RepairReq
   }
 }
 
-const isDone = (row: FullHistoryRow | undefined) =>
+const isDone = (row: HistoryEntry | undefined) =>
   row !== undefined && (row.statementsTotal === null || row.statementsDone === row.statementsTotal);
 
 function markApplied(
   files: readonly MigrationHeader[],
-  history: readonly FullHistoryRow[],
+  history: readonly HistoryEntry[],
   name: string,
   { totals, appVersion }: RepairFacts,
 ): Repair[] {
@@ -114,7 +114,7 @@ UPDATE kasm_db.run SET phase = 'done', current = NULL, error = NULL WHERE phase 
 
 function markPending(
   files: readonly MigrationHeader[],
-  history: readonly FullHistoryRow[],
+  history: readonly HistoryEntry[],
   name: string,
   statementsDone: number | undefined,
   { totals }: RepairFacts,
@@ -136,7 +136,7 @@ function markPending(
 }
 
 function resumeAt(
-  row: FullHistoryRow | undefined,
+  row: HistoryEntry | undefined,
   file: MigrationHeader | undefined,
   name: string,
   done: number,
@@ -159,7 +159,7 @@ function resumeAt(
 
 function acceptChecksums(
   files: readonly MigrationHeader[],
-  history: readonly FullHistoryRow[],
+  history: readonly HistoryEntry[],
   { totals }: RepairFacts,
 ): Repair[] {
   return files.flatMap((file): Repair[] => {
@@ -177,7 +177,7 @@ function acceptChecksums(
   });
 }
 
-function statementCounts(row: FullHistoryRow, file: MigrationHeader, total: number | undefined): string {
+function statementCounts(row: HistoryEntry, file: MigrationHeader, total: number | undefined): string {
   if (row.statementsTotal === null) return '';
   if (isDone(row)) return total === undefined ? '' : `, statements_done = ${total}, statements_total = ${total}`;
   if (total === undefined || file.transaction || (row.statementsDone ?? 0) > total) {

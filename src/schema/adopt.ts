@@ -2,18 +2,14 @@ import { escapeLiteral } from 'pg';
 import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
-import { ensureHistory, recordSql } from '../history/history.js';
-import { look } from '../history/look.js';
+import { recordSql } from '../history/record.js';
 import { newRun } from '../history/run-row.js';
-import type { Look } from '../history/state.js';
+import type { MigrationState } from '../history/state.js';
+import { ensureHistory } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
-import { begin, rollback } from '../migrator/execute.js';
 import { planFor } from '../migrator/migrate.js';
-import { requireWritable, untilLocked } from '../migrator/with-lock.js';
-import type { Client } from '../postgres/client.js';
-import { tryTransactionLock } from '../postgres/lock.js';
-import type { LockHolder } from '../postgres/lock-holder.js';
-import { cancellable } from '../postgres/query.js';
+import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
+import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { CREATE_ACCEPTED } from './accepted.js';
 import { createAll } from './ddl/create.js';
@@ -35,7 +31,7 @@ export interface AdoptOptions {
 }
 
 export interface AdoptResult {
-  look: Look;
+  state: MigrationState;
   /** It was adopted or migrated before: nothing was done. */
   already: boolean;
   /** Migrations that were recorded as adopted (or would be). */
@@ -57,34 +53,25 @@ const TABLE_LOCK_TIMEOUT_MS = 10_000;
  * @throws KasmDbError integrity when it differs in what matters, or is of a release that this build doesn't know
  */
 export async function adopt(ctx: Context, migrations: Migration[], options: AdoptOptions): Promise<AdoptResult> {
-  return untilLocked(ctx, { lockTimeoutMs: options.lockTimeoutMs, doing: 'adopting' }, (client) =>
-    cancellable(client, ctx.signal, () => attempt(ctx, client, migrations, options)),
-  );
+  const waiting = { waitMs: options.lockTimeoutMs, vendor: true, doing: 'adopting' };
+  const { result } = await withMigrationLock(ctx, waiting, (lock) => adoptUnderLock(lock, migrations, options));
+  return result;
 }
 
-async function attempt(
-  ctx: Context,
-  client: Client,
+async function adoptUnderLock(
+  lock: MigrationLock,
   migrations: Migration[],
   options: AdoptOptions,
-): Promise<AdoptResult | { busy: LockHolder | undefined }> {
-  await begin(client, {
-    lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS,
-    role: ctx.resolve().role,
-    serverVersion: client.announcedVersion ?? 0,
-  });
+): Promise<AdoptResult> {
+  const { session } = lock;
+  const { client } = session;
+  await lock.begin('write', { lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS });
   try {
-    const lock = await tryTransactionLock(client);
-    if (!lock.locked) {
-      await rollback(client);
-      return { busy: lock.holder };
-    }
-    const state = await look(client, { vendor: true });
-    requireWritable(state);
-    const none = { look: state, recorded: [], allowed: [], tolerated: [], added: [] };
+    const state = await lock.reread();
+    const none = { state, recorded: [], allowed: [], tolerated: [], added: [] };
     if ((state.history ?? []).length > 0) {
       refuseHalf(migrations, state);
-      await rollback(client);
+      await session.rollback();
       return { ...none, already: true };
     }
     refuseOther(migrations, state);
@@ -106,17 +93,17 @@ async function attempt(
       differences = diff(snapshot.schema, actual);
     }
     const { tolerated, refused: allowed } = tolerate(differences, snapshot.schema, actual);
-    if (options.dryRun) await rollback(client);
-    else await record(client, migrations, differences);
-    return { look: state, already: false, recorded: migrations.map(({ name }) => name), allowed, tolerated, added };
+    if (options.dryRun) await session.rollback();
+    else await record(session, migrations, differences);
+    return { state, already: false, recorded: migrations.map(({ name }) => name), allowed, tolerated, added };
   } catch (error) {
-    await rollback(client);
+    await session.rollback();
     throw error;
   }
 }
 
-async function record(client: Client, migrations: Migration[], differences: readonly Difference[]): Promise<void> {
-  await ensureHistory(client);
+async function record(session: Session, migrations: Migration[], differences: readonly Difference[]): Promise<void> {
+  await ensureHistory(session);
   const run = newRun();
   const rows = migrations.map(({ name, checksum, minCompatible }) =>
     recordSql({ name, checksum, minCompatible, durationMs: 0, appVersion: VERSION, kind: 'adopted' }),
@@ -132,8 +119,9 @@ async function record(client: Client, migrations: Migration[], differences: read
           `INSERT INTO kasm_db.differences (object, change, property, actual) VALUES ${values.join(', ')}`,
         ]
       : [];
-  await client.query(
-    [run.start(migrations.length, 'migrate'), ...rows, ...accepted, run.finish('done'), 'COMMIT'].join('; '),
+  await session.commit(
+    'adopting',
+    [run.start(migrations.length, 'migrate'), ...rows, ...accepted, run.finish('done')].join('; '),
   );
 }
 
@@ -145,8 +133,8 @@ function missingIndexes(differences: readonly Difference[]): string[] {
 }
 
 /** Nothing is adopted twice; what is pending in a database that kasm-db has made is migrate's. */
-function refuseHalf(migrations: Migration[], state: Look): void {
-  const { pending } = planFor(migrations, state, undefined);
+function refuseHalf(migrations: Migration[], state: MigrationState): void {
+  const { pending } = planFor(migrations, state);
   if (pending.length === 0) return;
   throw new KasmDbError(
     'integrity',
@@ -157,7 +145,7 @@ function refuseHalf(migrations: Migration[], state: Look): void {
   );
 }
 
-function refuseOther(migrations: Migration[], state: Look): void {
+function refuseOther(migrations: Migration[], state: MigrationState): void {
   const creates = new Set(migrations.flatMap((migration) => migration.creates));
   if (!state.publicTables.some((table) => creates.has(table))) {
     throw new KasmDbError('integrity', 'there is nothing to adopt: schema public has none of the tables of Kasm', {

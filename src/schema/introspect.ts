@@ -1,4 +1,5 @@
 import type { Client } from '../postgres/client.js';
+import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { assemble, type Rows } from './assemble.js';
 import type { Schema } from './model.js';
@@ -38,13 +39,8 @@ const SETTINGS =
  * Reads the whole catalog, of one moment, in a transaction of its own that cannot write.
  * @throws KasmDbError locked when a view is being rebuilt for more than 5 s
  */
-export async function introspect(client: Client): Promise<Schema> {
-  await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY');
-  try {
-    return await introspectHere(client);
-  } finally {
-    await client.query('ROLLBACK').catch(() => {});
-  }
+export async function introspect(session: Session): Promise<Schema> {
+  return session.reading(() => introspectHere(session.client));
 }
 
 /**

@@ -1,15 +1,12 @@
 import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
-import { MIN_SERVER_VERSION } from '../history/history.js';
-import { look } from '../history/look.js';
-import type { Look } from '../history/state.js';
+import { readState } from '../history/read-state.js';
+import type { MigrationState } from '../history/state.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { planFor } from '../migrator/migrate.js';
 import type { Plan } from '../migrator/plan.js';
-import type { Client } from '../postgres/client.js';
-import { connect } from '../postgres/connect.js';
-import { cancellable, disconnect } from '../postgres/query.js';
-import { toKasmDbError } from '../postgres/sqlstate.js';
+import { requireSupported, sessionOptions } from '../migrator/with-lock.js';
+import { withSession } from '../postgres/session.js';
 import { readAccepted, withoutAccepted } from './accepted.js';
 import { diffExport } from './against.js';
 import { type Difference, diff } from './diff.js';
@@ -19,7 +16,7 @@ import type { Schema } from './model.js';
 import { requireSnapshot } from './snapshot.js';
 
 export interface VerifyResult {
-  look: Look;
+  state: MigrationState;
   /** undefined: compared with a file, whatever the history says. */
   plan?: Plan<Migration>;
   differences: Difference[];
@@ -46,35 +43,21 @@ export async function verify(
 ): Promise<VerifyResult> {
   const exported = against === undefined ? undefined : readExport(against);
   const snapshot = exported ? undefined : await requireSnapshot(folder, migrations.at(-1)?.name);
-  const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-  try {
-    return await cancellable(client, ctx.signal, async () => {
-      const state = await look(client, { vendor: exported !== undefined || writesVendorVersion(migrations) });
-      if (exported) {
-        refuseOld(state);
-        const actual = await introspect(client);
-        return { look: state, ...diffExport(exported, actual, state.vendorVersion), accepted: [], actual };
-      }
-      const plan = planFor(migrations, state, undefined);
-      refuseOther(plan);
-      const actual = await introspect(client);
-      const expected = snapshot?.schema as Schema;
-      const { open, accepted } = withoutAccepted(diff(expected, actual), await readAccepted(client as Client));
-      return { look: state, plan, differences: open, accepted, leftOver: [], expected, actual };
-    });
-  } catch (error) {
-    ctx.signal.throwIfAborted();
-    throw toKasmDbError(error, 'verifying');
-  } finally {
-    await disconnect(client);
-  }
-}
-
-function refuseOld(state: Look): void {
-  if (state.serverVersion < MIN_SERVER_VERSION)
-    throw new KasmDbError('environment', `PostgreSQL ${Math.floor(state.serverVersion / 10_000)} is too old`, {
-      hint: 'kasm-db needs PostgreSQL 13 or newer',
-    });
+  return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'verifying' }, async (session) => {
+    const state = await readState(session, { vendor: exported !== undefined || writesVendorVersion(migrations) });
+    if (exported) {
+      requireSupported(state);
+      const actual = await introspect(session);
+      return { state, ...diffExport(exported, actual, state.vendorVersion), accepted: [], actual };
+    }
+    const plan = planFor(migrations, state);
+    refuseOther(plan);
+    const actual = await introspect(session);
+    const expected = snapshot?.schema as Schema;
+    const stored = await session.reading(() => readAccepted(session.client));
+    const { open, accepted } = withoutAccepted(diff(expected, actual), stored);
+    return { state, plan, differences: open, accepted, leftOver: [], expected, actual };
+  });
 }
 
 /** The snapshot is that of this build's newest migration: it says nothing of a database before or after it. */

@@ -1,22 +1,17 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { Context } from '../app/context.js';
 import { KasmDbError, messageOf } from '../app/errors.js';
-import { jittered, now, sleep } from '../app/time.js';
 import { VERSION } from '../app/version.js';
-import { ensureHistory } from '../history/history.js';
-import { look } from '../history/look.js';
+import { readState } from '../history/read-state.js';
 import { newRun } from '../history/run-row.js';
-import type { Look } from '../history/state.js';
+import type { MigrationState } from '../history/state.js';
+import { ensureHistory, SEED_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
-import { begin, rollback } from '../migrator/execute.js';
 import { planFor } from '../migrator/migrate.js';
+import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import type { Client } from '../postgres/client.js';
-import { connect } from '../postgres/connect.js';
-import { tryTransactionLock } from '../postgres/lock.js';
-import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
-import { cancellable, disconnect } from '../postgres/query.js';
-import { toKasmDbError } from '../postgres/sqlstate.js';
-import { OWN_PATH, type SessionOptions } from '../postgres/transaction.js';
+import { cancellable } from '../postgres/query.js';
+import { withSession } from '../postgres/session.js';
 import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValues } from './assign.js';
 import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
@@ -27,7 +22,7 @@ import { Material } from './material.js';
 import { mergeOverlay } from './overlay.js';
 import { refuse } from './problems.js';
 import { applyCredentials, type CredentialReport } from './rotate.js';
-import { canonical, DOCUMENTS, ensureSeeds, readRemembered, remember, sendRows, writeRows } from './store.js';
+import { canonical, DOCUMENTS, readRemembered, remember, sendRows, writeRows } from './store.js';
 import { looksLikeToken } from './tokens.js';
 import { danglingReferences, validateRows } from './validate.js';
 
@@ -43,7 +38,7 @@ export interface SeedOptions {
 }
 
 export interface SeedResult {
-  look: Look;
+  state: MigrationState;
   /** The database is ahead of this build: nothing was done. */
   skipped: boolean;
   counts: Decided['counts'];
@@ -60,33 +55,12 @@ const TABLE_LOCK_TIMEOUT_MS = 10_000;
  */
 export async function seed(ctx: Context, migrations: Migration[], options: SeedOptions): Promise<SeedResult> {
   const rows = checkDocuments(options.documents, migrations);
-  const deadline = now() + options.lockTimeoutMs;
-  for (let tries = 0; ; tries++) {
-    const client = await connect(ctx.resolve, { signal: ctx.signal, onRetry: ctx.events.retryConnect });
-    let holder: LockHolder | undefined;
-    try {
-      const result = await cancellable(client, ctx.signal, () => attempt(ctx, client, migrations, rows, options));
-      if (!('busy' in result)) return result;
-      holder = result.busy;
-    } catch (error) {
-      ctx.signal.throwIfAborted();
-      throw toKasmDbError(error, 'seeding');
-    } finally {
-      await disconnect(client);
-    }
-    ctx.events.waitForLock?.(holder);
-    const pause = jittered(Math.min(100 * 1.5 ** tries, 2000));
-    if (now() + pause > deadline) {
-      throw new KasmDbError(
-        'locked',
-        `another migrator held the migration lock all the time: ${describeHolder(holder)}`,
-        {
-          hint: 'wait for it and run again, or give more time with --lock-timeout',
-        },
-      );
-    }
-    await sleep(pause, ctx.signal);
-  }
+  if (options.dryRun) return dryRun(ctx, migrations, rows, options);
+  const waiting = { waitMs: options.lockTimeoutMs, vendor: true, doing: 'seeding' };
+  const { result } = await withMigrationLock(ctx, waiting, (lock) =>
+    seedUnderLock(ctx, lock, migrations, rows, options),
+  );
+  return result;
 }
 
 /** Which documents a build or a customer brings, as one short text; `check --seed` compares it. */
@@ -117,76 +91,68 @@ function checkDocuments(documents: readonly SeedDocument[], migrations: Migratio
   return mergeOverlay(documents);
 }
 
-async function attempt(
+async function dryRun(
   ctx: Context,
-  client: Client,
   migrations: Migration[],
   rows: SeedRow[],
   options: SeedOptions,
-): Promise<SeedResult | { busy: LockHolder | undefined }> {
-  const before = await look(client, { vendor: true });
+): Promise<SeedResult> {
+  return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'seeding' }, async (session) => {
+    const state = await readState(session, { vendor: true });
+    if (!isReady(state, migrations)) return skipped(state);
+    // Not read-only: what is sent for comparison stands in temporary tables.
+    await session.begin('write', { lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS });
+    await session.script(QUIET);
+    const result = await write(session.client, rows, options, state);
+    await session.rollback();
+    return { state, skipped: false, ...result };
+  });
+}
+
+async function seedUnderLock(
+  ctx: Context,
+  lock: MigrationLock,
+  migrations: Migration[],
+  rows: SeedRow[],
+  options: SeedOptions,
+): Promise<SeedResult> {
+  const { session, state: before } = lock;
   if (!isReady(before, migrations)) return skipped(before);
-  const session: SessionOptions = {
-    lockTimeoutMs: Math.min(TABLE_LOCK_TIMEOUT_MS, options.lockTimeoutMs),
-    role: ctx.resolve().role,
-    serverVersion: before.serverVersion,
-    path: OWN_PATH,
-  };
+  const bounds = { lockTimeoutMs: Math.min(TABLE_LOCK_TIMEOUT_MS, options.lockTimeoutMs) };
   const run = newRun();
   const start = run.start(migrations.length, 'seed');
-  if (!options.dryRun) {
-    await begin(client, session);
-    const lock = await tryTransactionLock(client);
-    if (!lock.locked) {
-      await rollback(client);
-      return { busy: lock.holder };
-    }
-    await ensureHistory(client);
-    await ensureSeeds(client);
-    await client.query(`${start}; COMMIT`);
-  }
+  await lock.begin('write', bounds);
+  await ensureHistory(session, SEED_TABLES);
+  await session.commit('writing the run row (kasm_db.run)', start);
   try {
-    await begin(client, session);
-    const lock = await tryTransactionLock(client);
-    if (!lock.locked) {
-      await rollback(client);
-      return { busy: lock.holder };
-    }
-    // Another migrator may have had the lock since.
-    const state = await look(client, { vendor: true });
+    await lock.begin('write', bounds);
+    // Behind a pooler another migrator may have had the lock since.
+    const state = await lock.reread();
     if (!isReady(state, migrations)) {
-      await rollback(client);
+      await session.rollback();
       return skipped(state);
     }
-    await client.query(TEXT_FORM);
-    const result = await write(client, rows, options, state);
-    if (options.dryRun) await rollback(client);
-    else {
-      // Once more: whoever found us busy may have put its own name into the run row.
-      await client.query(`${start}; ${run.seeded(`${VERSION}:${seedDigest(options.documents)}`)}; COMMIT`);
-    }
-    return { look: state, skipped: false, ...result };
+    await session.script(QUIET);
+    const result = await cancellable(session.client, ctx.signal, () => write(session.client, rows, options, state));
+    // Once more: whoever found us busy may have put its own name into the run row.
+    await session.commit('seeding', `${start}; ${run.seeded(`${VERSION}:${seedDigest(options.documents)}`)}`);
+    return { state, skipped: false, ...result };
   } catch (error) {
-    await rollback(client);
-    if (!options.dryRun && !ctx.signal.aborted) {
-      await begin(client, session)
-        .then(() => client.query(`${run.fail(messageOf(error))}; COMMIT`))
-        .catch(() => rollback(client));
+    await session.rollback();
+    if (!(error instanceof LockTaken)) {
+      const told = ctx.signal.aborted ? ctx.signal.reason : error;
+      await session.writeUninterrupted(run.fail(messageOf(told))).catch(() => session.rollback());
     }
     throw error;
   }
 }
 
-/**
- * Values are compared as text, so their text must be the same in every session, whatever the role or the database sets; and a customer's
- * trigger must not send us its rows as notices.
- */
-const TEXT_FORM = `SET LOCAL DateStyle = 'ISO, YMD'; SET LOCAL TimeZone = 'UTC'; SET LOCAL IntervalStyle = 'postgres';
-SET LOCAL bytea_output = 'hex'; SET LOCAL extra_float_digits = 1; SET LOCAL client_min_messages = 'error'`;
+/** A customer's trigger must not send us its rows as notices. */
+const QUIET = "SET LOCAL client_min_messages = 'error'";
 
 /** @returns false when the database is ahead of this build @throws KasmDbError pending, environment, integrity */
-function isReady(state: Look, migrations: Migration[]): boolean {
-  const { ahead, pending } = planFor(migrations, state, undefined);
+function isReady(state: MigrationState, migrations: Migration[]): boolean {
+  const { ahead, pending } = planFor(migrations, state);
   if (ahead) return false;
   if (pending.length > 0) {
     throw new KasmDbError(
@@ -195,20 +161,15 @@ function isReady(state: Look, migrations: Migration[]): boolean {
       { hint: 'run: kasm-db migrate --seed' },
     );
   }
-  if (state.standby) {
-    throw new KasmDbError('environment', 'this server is a standby; it takes no writes', {
-      hint: 'connect to the primary',
-    });
-  }
   return true;
 }
 
-function skipped(state: Look): SeedResult {
+function skipped(state: MigrationState): SeedResult {
   const counts = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
-  return { look: state, skipped: true, counts, credentials: [] };
+  return { state, skipped: true, counts, credentials: [] };
 }
 
-async function write(client: Client, rows: SeedRow[], options: SeedOptions, state: Look) {
+async function write(client: Client, rows: SeedRow[], options: SeedOptions, state: MigrationState) {
   const { rows: found } = await client.query("SELECT to_regclass('kasm_db.seeds') IS NOT NULL AS there");
   // A dry run on a database that was never seeded.
   const remembered = found[0].there ? await readRemembered(client) : [];

@@ -27,38 +27,6 @@ export interface RememberedColumn {
   token?: string;
 }
 
-const CREATE_SEEDS = `CREATE TABLE IF NOT EXISTS kasm_db.seeds (
-  table_name  text NOT NULL,
-  row_key     text NOT NULL,
-  doc_key     text NOT NULL,
-  salt        text NOT NULL,
-  columns     jsonb NOT NULL,
-  app_version text NOT NULL,
-  seeded_at   timestamptz NOT NULL DEFAULT now(),
-  PRIMARY KEY (table_name, doc_key)
-);
-COMMENT ON TABLE kasm_db.seeds IS 'kasm-db: the rows that were seeded, with a salted fingerprint of each value as it was written'`;
-
-const COLUMNS = ['table_name', 'row_key', 'doc_key', 'salt', 'columns', 'app_version', 'seeded_at'];
-
-/** @throws KasmDbError integrity when a table of that name is not ours (TRAPS 31) */
-export async function ensureSeeds(client: Client): Promise<void> {
-  const { rows } = await client.query<{ name: string }>(
-    `SELECT attname AS name FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass('kasm_db.seeds')::oid AND attnum > 0 AND NOT attisdropped`,
-  );
-  if (rows.length === 0) await client.query(CREATE_SEEDS);
-  else if (
-    rows
-      .map(({ name }) => name)
-      .sort()
-      .join() !== [...COLUMNS].sort().join()
-  ) {
-    throw new KasmDbError('integrity', "kasm_db.seeds is not kasm-db's table: its columns are others", {
-      hint: 'find out who changed it; kasm-db never alters it by itself',
-    });
-  }
-}
-
 export async function readRemembered(client: Client): Promise<Remembered[]> {
   const { rows } = await client.query(
     'SELECT table_name AS "table", row_key AS "rowKey", doc_key AS "docKey", salt, columns FROM kasm_db.seeds',

@@ -19,7 +19,7 @@ import { serverAccount } from '../../src/embedded/binaries.js';
 import type { Result } from '../../src/output/result.js';
 import { resultSchema } from '../../src/output/schema.js';
 import { style } from '../../src/output/terminal.js';
-import type { Client } from '../../src/postgres/client.js';
+import { Session } from '../../src/postgres/session.js';
 import { cli } from '../support/cli.js';
 import { type Version, waitFor } from '../support/database.js';
 import { SECRET_MARK, type ServerInfo } from '../support/global-setup.js';
@@ -169,6 +169,11 @@ const failure = async (work: Promise<{ result: Result }>) => {
 
 const versions: Version[] = [13, 15, 16, 18];
 const kinds: Kind[] = [SUPERUSER, LIMITED];
+
+function adminSession(s: Site): Promise<Session> {
+  const env = { ...s.login(s.admin, s.adminPassword), POSTGRES_DB: 'postgres' };
+  return Session.open(() => resolveSettings({}, env, { direct: true }), { signal: new AbortController().signal });
+}
 
 describe.each(
   versions.flatMap((version) => kinds.map((kind) => [version, kind] as const)),
@@ -369,7 +374,7 @@ describe.each(
   it('rotateDatabasePassword: the new password logs in, the old one does not', async () => {
     const s = await site();
     await s.ok();
-    const admin = (await s.client(s.admin, s.adminPassword, 'postgres')) as Client;
+    const admin = await adminSession(s);
     const fresh = `${secret()} Pa\u0308ss ﬁ'\\`;
     await rotateDatabasePassword(admin, s.app, fresh);
     await admin.end();
@@ -659,7 +664,7 @@ describe('bootstrap › a server that logs every statement and still hashes with
     await refused.super(`ALTER ROLE ${refused.admin} NOCREATEROLE`);
     expect((await failure(refused.run({ gateRole: refused.gate }))).exitCode).toBe(9);
     const fresh = secret();
-    const admin = (await s.client(s.admin, s.adminPassword, 'postgres')) as Client;
+    const admin = await adminSession(s);
     await rotateDatabasePassword(admin, s.app, fresh);
     await expect(rotateDatabasePassword(admin, 'postgres', fresh)).rejects.toMatchObject({
       outcome: 'environment',

@@ -170,7 +170,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › interrupted', (ver
       onMessage: ({ direction }) => (direction === 'to client' ? 'drop' : 'pass'),
     });
     const lost = startCli(['migrate', '--json'], { ...db.env, POSTGRES_PORT: String(deaf.port) });
-    await waitFor(async () => deaf.passed, 'the lost one to connect');
+    await waitFor(async () => deaf.passed, 'the login to be sent');
     for (const { child, ended } of [waiter, lost]) {
       const sent = performance.now();
       child.kill('SIGTERM');

@@ -77,7 +77,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
       { name: 't_b', valid: true },
     ]);
     expect(await statementsDone(db)).toEqual([3, 3]);
-    expect(await db.query('SELECT t FROM after')).toEqual([{ t: '2s' }]);
+    expect(await db.query('SELECT t FROM after')).toEqual([{ t: '100ms' }]);
     expect((await migrate(db, files)).json()).toMatchObject({ outcome: 'ok', applied: [] });
     expect(await advisoryLocks(db)).toEqual([]);
   });

@@ -157,10 +157,10 @@ SET ROLE ${role};`,
     expect(run.code, run.stderr).toBe(0);
     const [before] = await db.query('SELECT * FROM public.before');
     expect(before).toMatchObject({
-      search_path: 'public, pg_temp',
+      search_path: 'public',
       role: db.user,
       statement_timeout: '0',
-      lock_timeout: '2s',
+      lock_timeout: '100ms',
       isolation: 'read committed',
       read_only: 'off',
       text: 'ü',

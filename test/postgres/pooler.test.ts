@@ -118,7 +118,7 @@ describe.runIf(hasPgbouncer())('through PgBouncer', () => {
     });
     const run = await migrate(pooler.env, files);
     expect(run.code, run.stderr).toBe(0);
-    expect(await db.superQuery('SELECT lock_timeout FROM public.seen')).toEqual([{ lock_timeout: '2s' }]);
+    expect(await db.superQuery('SELECT lock_timeout FROM public.seen')).toEqual([{ lock_timeout: '100ms' }]);
     expect(await db.superQuery("SELECT work_mem FROM public.later WHERE work_mem = '99MB'")).toEqual([]);
     // Whoever gets these server connections next finds them as the role has them.
     const left = await db.superQuery(

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError, type Outcome } from '../../src/app/errors.js';
 import { VERSION } from '../../src/app/version.js';
-import type { FullHistoryRow, Look } from '../../src/history/state.js';
+import type { HistoryEntry, MigrationState } from '../../src/history/state.js';
 import type { MigrationHeader } from '../../src/migrations/directives.js';
 import type { Migration } from '../../src/migrations/files.js';
 import { planFor } from '../../src/migrator/migrate.js';
@@ -442,7 +442,7 @@ describe('plan › for any files and any history', () => {
     fc.assert(
       fc.property(cases, ([headers, history, vendorVersion]) => {
         const files = headers.map((f, i) => asMigration(i === 0 ? { ...f, vendorVersion: 'ours' } : f));
-        const state = asLook(history, vendorVersion);
+        const state = asState(history, vendorVersion);
         const gate = outcomeOf(() => judge(files, state));
         const migrator = outcomeOf(() => planFor(files, state, undefined));
         const planned = planOf(files, state);
@@ -464,12 +464,15 @@ function asMigration(header: MigrationHeader): Migration {
   return { ...header, path, downPath: path, sql: async () => '', downSql: async () => undefined };
 }
 
-function asLook(history: HistoryRow[], vendorVersion: string | undefined): Look {
+function asState(history: HistoryRow[], vendorVersion: string | undefined): MigrationState {
   return {
-    history: history.map((r): FullHistoryRow => ({ ...r, appliedAt: '2026-01-01T00:00:00Z', durationMs: 1 })),
+    history: history.map((r): HistoryEntry => ({ ...r, appliedAt: '2026-01-01T00:00:00Z', durationMs: 1 })),
     publicTables: [],
     vendorVersion,
     run: undefined,
+    server: { host: 'db', port: 5432 },
+    lockHeld: undefined,
+    lockHolder: undefined,
     serverVersion: 160_000,
     standby: false,
     pooled: false,

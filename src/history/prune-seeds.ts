@@ -1,8 +1,8 @@
 /**
- * SQL that takes out of a seed's memory what is not in the catalog any more, after a rollback: a table that comes back is seeded again, and so
- * is a column (its remembered value becomes null, as a new column's is). The digest goes too, so that no gate takes the database for seeded.
+ * SQL that takes out of the record of seeds what is not in the catalog any more, after a rollback: a table that comes back is seeded again, and so
+ * is a column (its fingerprint becomes that of null, as a new column's is). The digest goes too, so that no gate takes the database for seeded.
  */
-export const FORGET_SQL = `UPDATE kasm_db.run SET seed_digest = NULL WHERE EXISTS (SELECT FROM kasm_db.seeds s
+export const PRUNE_SEEDS_SQL = `UPDATE kasm_db.run SET seed_digest = NULL WHERE EXISTS (SELECT FROM kasm_db.seeds s
     WHERE to_regclass('public.' || quote_ident(s.table_name)) IS NULL OR EXISTS (SELECT FROM jsonb_object_keys(s.columns) k WHERE NOT ${there('k')}));
 DELETE FROM kasm_db.seeds WHERE to_regclass('public.' || quote_ident(table_name)) IS NULL;
 UPDATE kasm_db.seeds s SET columns = (SELECT jsonb_object_agg(c.key, CASE WHEN ${there('c.key')} THEN c.value
@@ -10,6 +10,6 @@ UPDATE kasm_db.seeds s SET columns = (SELECT jsonb_object_agg(c.key, CASE WHEN $
   WHERE EXISTS (SELECT FROM jsonb_object_keys(s.columns) k WHERE NOT ${there('k')})`;
 
 function there(column: string): string {
-  return `EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = to_regclass('public.' || quote_ident(s.table_name))
+  return `EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass('public.' || quote_ident(s.table_name))
     AND a.attname = ${column} AND NOT a.attisdropped)`;
 }

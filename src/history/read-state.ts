@@ -1,0 +1,131 @@
+import { KasmDbError } from '../app/errors.js';
+import { lockHolders } from '../postgres/lock.js';
+import type { Session } from '../postgres/session.js';
+import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
+import { type FoundTable, findTables, objectionsTo, requireAllRows } from '../postgres/tables.js';
+import { type HistoryEntry, isAtWork, type MigrationState, type RunRow } from './state.js';
+import { RUN_TABLES, requireOurs } from './tables.js';
+
+export interface StateRequest {
+  /** Also read public.alembic_version. */
+  vendor: boolean;
+  /** How long the answer may take, in milliseconds; default 5 s. */
+  withinMs?: number | undefined;
+}
+
+const WITHIN_MS = 5000;
+const VENDOR_TABLE = 'public.alembic_version';
+
+const SERVER_SQL =
+  "SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS standby";
+
+const HISTORY_SQL = `SELECT name, checksum, kind, min_compatible AS "minCompatible", statements_done AS "statementsDone",
+  statements_total AS "statementsTotal", app_version AS "appVersion", applied_at AS "appliedAt", duration_ms AS "durationMs"
+FROM kasm_db.migrations ORDER BY name COLLATE "C"`;
+
+const RUN_SQL = `SELECT run_id AS "runId", pid, application_name AS "applicationName", client_addr AS "clientAddr", app_version AS "appVersion",
+  started_at AS "startedAt", phase, current, done, total, error, seed_digest AS "seedDigest" FROM kasm_db.run WHERE id = 1`;
+
+const PUBLIC_TABLES_SQL = `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`;
+
+/** Who has a table of the history for himself, so that nobody can read it. */
+const KEEPERS_SQL = `SELECT l.pid, n.nspname || '.' || c.relname AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+  JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid() AND (n.nspname = 'kasm_db' OR c.relname = 'alembic_version')`;
+
+/**
+ * Reads the history, the run row and what else decides the plan, in one read-only snapshot. Takes no lock but ACCESS SHARE, writes nothing, works
+ * on a standby and with a role that may only SELECT, and ends within its time whatever the server does.
+ * @throws KasmDbError integrity when a table is not what it should be; environment, locked, unreachable
+ */
+export async function readState(session: Session, request: StateRequest): Promise<MigrationState> {
+  const withinMs = request.withinMs ?? WITHIN_MS;
+  const bounds = { lockTimeoutMs: withinMs / 2, statementTimeoutMs: withinMs };
+  return session
+    .reading(() => selectState(session, request), bounds)
+    .catch(async (error) => {
+      throw await readError(session, error);
+    });
+}
+
+/** The same within a transaction of the caller's, such as one that holds the migration lock. */
+export async function selectState(session: Session, { vendor }: StateRequest): Promise<MigrationState> {
+  const [server] = await session.query(SERVER_SQL);
+  const tables = await findTables(session, vendor ? [...RUN_TABLES, VENDOR_TABLE] : RUN_TABLES);
+  const [migrations, run] = RUN_TABLES.map((name) => requireHistoryTable(tables.get(name)));
+  const history = migrations && (await session.query(HISTORY_SQL)).map(historyRow);
+  const runRow = run && (await session.query(RUN_SQL)).map(runRowOf)[0];
+  const holders = isAtWork(runRow) && !server.standby ? await lockHolders(session) : undefined;
+  return {
+    server: { host: session.client.host, port: session.client.port },
+    serverVersion: server.version,
+    standby: server.standby,
+    pooled: session.client.processID !== server.pid,
+    history,
+    run: runRow,
+    vendorVersion: await vendorVersion(session, tables.get(VENDOR_TABLE)),
+    publicTables: history?.length ? [] : (await session.query(PUBLIC_TABLES_SQL)).map(({ name }) => name),
+    lockHeld: holders && holders.length > 0,
+    lockHolder: holders?.[0],
+  };
+}
+
+function requireHistoryTable(found: FoundTable | undefined): FoundTable | undefined {
+  if (found) requireOurs(found);
+  return found;
+}
+
+async function vendorVersion(session: Session, found: FoundTable | undefined): Promise<string | undefined> {
+  if (!found) return undefined;
+  const [first] = objectionsTo(found);
+  if (first) {
+    throw new KasmDbError('integrity', `${VENDOR_TABLE} is not Kasm's table: ${first}`, {
+      hint: 'find out who made it, and drop it where it is not of Kasm',
+    });
+  }
+  requireAllRows(found);
+  const [allowed] = await session.query(`SELECT has_table_privilege('${VENDOR_TABLE}', 'SELECT') AS allowed`);
+  if (!allowed.allowed) return undefined;
+  const [row] = await session.query(`SELECT min(version_num::text) AS version FROM ${VENDOR_TABLE}`);
+  return row?.version ?? undefined;
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row of SQL above.
+function historyRow(row: any): HistoryEntry {
+  return { ...row, appliedAt: isoTime(row.appliedAt) };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: a row of SQL above.
+function runRowOf(row: any): RunRow {
+  return { ...row, startedAt: isoTime(row.startedAt) };
+}
+
+/** The driver gives no Date for times that JavaScript has none for. */
+function isoTime(time: unknown): string {
+  return time instanceof Date ? time.toISOString() : String(time);
+}
+
+async function readError(session: Session, error: unknown): Promise<KasmDbError> {
+  const code = sqlstateOf(error);
+  if (code === '42501') {
+    return toKasmDbError(error, 'reading the history', {
+      hint: 'as the owner of the history: GRANT USAGE ON SCHEMA kasm_db TO <role>; GRANT SELECT ON kasm_db.migrations, kasm_db.run TO <role>',
+    });
+  }
+  if (code !== '55P03' && code !== '57014') return toKasmDbError(error, 'reading the history');
+  const keepers = () => session.query(KEEPERS_SQL);
+  const [keeper] = await session.reading(keepers, { statementTimeoutMs: WITHIN_MS }).catch(() => []);
+  return new KasmDbError(
+    'locked',
+    keeper
+      ? `PID ${keeper.pid} holds ACCESS EXCLUSIVE on ${keeper.name}, so the history cannot be read`
+      : `the history could not be read in time (SQLSTATE ${code})`,
+    {
+      sqlstate: code as string,
+      hint: 'wait until that session has ended (pg_stat_activity shows what it does), then run the same command again',
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,129 @@
+import { KasmDbError } from '../app/errors.js';
+import type { Session } from '../postgres/session.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
+import { type FoundTable, findTables, objectionsTo, requireAllRows } from '../postgres/tables.js';
+
+const CREATE_SCHEMA = 'CREATE SCHEMA kasm_db';
+
+const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS kasm_db.migrations (
+  name             text PRIMARY KEY,
+  checksum         text NOT NULL,
+  applied_at       timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  duration_ms      integer,
+  applied_by       text NOT NULL DEFAULT session_user,
+  app_version      text NOT NULL,
+  kind             text NOT NULL CHECK (kind IN ('sql', 'adopted', 'repaired')),
+  min_compatible   text,
+  statements_done  integer,
+  statements_total integer
+);
+COMMENT ON TABLE kasm_db.migrations IS 'kasm-db: what was applied; a row is written in the transaction of its migration'`;
+
+const CREATE_RUN = `CREATE TABLE IF NOT EXISTS kasm_db.run (
+  id               integer PRIMARY KEY DEFAULT 1 CHECK (id = 1),
+  run_id           text NOT NULL,
+  pid              integer NOT NULL,
+  application_name text NOT NULL,
+  client_addr      text,
+  app_version      text NOT NULL,
+  started_at       timestamptz NOT NULL,
+  phase            text NOT NULL CHECK (phase IN ('migrate', 'seed', 'done', 'failed')),
+  current          text,
+  done             integer NOT NULL DEFAULT 0,
+  total            integer NOT NULL DEFAULT 0,
+  error            text,
+  seed_digest      text
+);
+COMMENT ON TABLE kasm_db.run IS 'kasm-db: the migration run in progress, or the last one'`;
+
+const CREATE_SEEDS = `CREATE TABLE IF NOT EXISTS kasm_db.seeds (
+  table_name  text NOT NULL,
+  row_key     text NOT NULL,
+  doc_key     text NOT NULL,
+  salt        text NOT NULL,
+  columns     jsonb NOT NULL,
+  app_version text NOT NULL,
+  seeded_at   timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  PRIMARY KEY (table_name, doc_key)
+);
+COMMENT ON TABLE kasm_db.seeds IS 'kasm-db: the rows that were seeded, with a salted fingerprint of each value as it was written'`;
+
+/** A table of schema kasm_db: how it is made, and what it must consist of; anything else is someone else's work. */
+interface HistoryTable {
+  create: string;
+  columns: Record<string, string>;
+}
+
+const TIME = 'timestamp with time zone';
+
+const TABLES = {
+  'kasm_db.migrations': {
+    create: CREATE_MIGRATIONS,
+    columns: {
+      ...{ name: 'text', checksum: 'text', applied_at: TIME, duration_ms: 'integer', applied_by: 'text' },
+      ...{ app_version: 'text', kind: 'text', min_compatible: 'text' },
+      ...{ statements_done: 'integer', statements_total: 'integer' },
+    },
+  },
+  'kasm_db.run': {
+    create: CREATE_RUN,
+    columns: {
+      ...{ id: 'integer', run_id: 'text', pid: 'integer', application_name: 'text', client_addr: 'text' },
+      ...{ app_version: 'text', started_at: TIME, phase: 'text', current: 'text', done: 'integer' },
+      ...{ total: 'integer', error: 'text', seed_digest: 'text' },
+    },
+  },
+  'kasm_db.seeds': {
+    create: CREATE_SEEDS,
+    columns: {
+      ...{ table_name: 'text', row_key: 'text', doc_key: 'text', salt: 'text', columns: 'jsonb' },
+      ...{ app_version: 'text', seeded_at: TIME },
+    },
+  },
+} satisfies Record<string, HistoryTable>;
+
+export type HistoryTableName = keyof typeof TABLES;
+
+/** What every run needs; a seed needs its own table besides. */
+export const RUN_TABLES: readonly HistoryTableName[] = ['kasm_db.migrations', 'kasm_db.run'];
+export const SEED_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.seeds'];
+
+/**
+ * A table of that name must be kasm-db's own, with all its rows to be seen.
+ * @throws KasmDbError integrity, naming it and what is wrong with it
+ */
+export function requireOurs(found: FoundTable): void {
+  const objections = objectionsTo(found, TABLES[found.name as HistoryTableName].columns);
+  if (objections.length > 0) {
+    throw new KasmDbError('integrity', `${found.name} is not kasm-db's table: ${objections.join('; ')}`, {
+      hint: 'find out who made or changed it; kasm-db never alters it by itself',
+    });
+  }
+  requireAllRows(found);
+}
+
+/**
+ * Creates the history where it is missing. Runs inside the caller's transaction and under the migration lock, so no two runs race for it.
+ * @throws KasmDbError integrity when tables of that name have another shape; environment when the role may not create them
+ */
+export async function ensureHistory(session: Session, names: readonly HistoryTableName[] = RUN_TABLES): Promise<void> {
+  const found = await findTables(session, names);
+  for (const table of found.values()) requireOurs(table);
+  const missing = names.filter((name) => !found.has(name));
+  if (missing.length === 0) return;
+  const [{ there }] = (await session.query(
+    "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'kasm_db') AS there",
+  )) as [{ there: boolean }];
+  try {
+    // CREATE SCHEMA IF NOT EXISTS asks for the privilege even where the schema exists.
+    if (!there) await session.query(CREATE_SCHEMA);
+    for (const name of missing) await session.script(TABLES[name].create);
+  } catch (error) {
+    throw toKasmDbError(error, 'creating the history (schema kasm_db)', {
+      hint: 'as the owner of the database: GRANT CREATE ON DATABASE <database> TO <role>; or make the schema: CREATE SCHEMA kasm_db AUTHORIZATION <role>',
+    });
+  }
+}
+
+/** What makes the tables that every run needs, as SQL. */
+export const CREATE_TABLES_SQL = RUN_TABLES.map((name) => TABLES[name].create).join(';\n');

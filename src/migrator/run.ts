@@ -1,0 +1,70 @@
+import type { Context } from '../app/context.js';
+import { type KasmDbError, messageOf } from '../app/errors.js';
+import { newRun, type RunLog } from '../history/run-row.js';
+import { ensureHistory } from '../history/tables.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
+import { TableWaits } from './give-way.js';
+import { LockTaken, type MigrationLock } from './with-lock.js';
+
+/** One run under the migration lock: what everybody in it needs. */
+export interface Run {
+  ctx: Context;
+  lock: MigrationLock;
+  waits: TableWaits;
+  log: RunLog;
+  /** Names of the migrations to apply or to undo, in order. */
+  names: readonly string[];
+}
+
+export interface RunOptions {
+  names: readonly string[];
+  /** How long to wait for the tables of one migration, in milliseconds. */
+  lockTimeoutMs: number;
+  doing: string;
+}
+
+/**
+ * Makes the history where it is missing, says in the run row that a run is at work, does `work`, and says there how it ended.
+ * @throws KasmDbError
+ */
+export async function inRun(
+  ctx: Context,
+  lock: MigrationLock,
+  { names, lockTimeoutMs, doing }: RunOptions,
+  work: (run: Run) => Promise<void>,
+): Promise<TableWaits> {
+  const waits = new TableWaits(ctx, lock, lockTimeoutMs);
+  const run: Run = { ctx, lock, waits, log: newRun(), names };
+  try {
+    await start(run);
+    await work(run);
+    return waits;
+  } catch (caught) {
+    if (caught instanceof LockTaken) throw caught;
+    const error = toKasmDbError(ctx.signal.aborted ? ctx.signal.reason : caught, doing);
+    await fail(run, error);
+    throw error;
+  } finally {
+    waits.end();
+  }
+}
+
+async function start({ lock, log, names }: Run): Promise<void> {
+  const { session } = lock;
+  await lock.begin('write');
+  await ensureHistory(session);
+  await session.commit('writing the run row (kasm_db.run)', log.start(names.length, 'migrate', names[0]));
+}
+
+/** Gates and `status` find the failure in the run row; where that cannot be written, the lock that is free tells. */
+async function fail({ lock, log }: Run, error: KasmDbError): Promise<void> {
+  await lock.session.rollback();
+  await lock.session.writeUninterrupted(log.fail(messageOf(error))).catch(() => lock.session.rollback());
+}
+
+/** SQL for the run row once migration `name` is done: the next one is being run, or all is done. */
+export function progressSql({ log, names }: Run, name: string): string {
+  const done = names.indexOf(name) + 1;
+  const next = names[done];
+  return next === undefined ? log.finish('done') : log.progress({ current: next, done });
+}

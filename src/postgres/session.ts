@@ -1,0 +1,314 @@
+import { escapeIdentifier, type QueryResult } from 'pg';
+import { KasmDbError } from '../app/errors.js';
+import type { ConnectionSettings } from '../config/settings.js';
+import { applicationName } from './application-name.js';
+import type { Client } from './client.js';
+import { type ConnectOptions, connect } from './connect.js';
+import { cancellable, cutAfterAbort, disconnect } from './query.js';
+import { type ScriptRun, sendScript } from './script.js';
+import { isConnectionLost, sqlstateOf, toKasmDbError } from './sqlstate.js';
+
+/**
+ * read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public.
+ */
+export type TransactionKind = 'read' | 'write' | 'migration';
+
+/** How long a transaction's statements may take, in milliseconds; 0: without end. */
+export interface Bounds {
+  /** Default: 0. */
+  lockTimeoutMs?: number;
+  /** Default: 0. */
+  statementTimeoutMs?: number;
+}
+
+export interface SessionOptions extends Pick<ConnectOptions, 'onRetry' | 'once'> {
+  signal: AbortSignal;
+  /** Told what the server says beside its answers. */
+  onNotice?: ((text: string) => void) | undefined;
+}
+
+const BEGIN: Record<TransactionKind, string> = {
+  read: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
+  write: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
+  migration: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
+};
+
+/**
+ * Statements of our own look nothing up in a schema that others can write to (CVE-2018-1058), see every row or fail (row_security), and print
+ * and read values in one form whatever a role or database has set, as pg_dump makes sure of too.
+ */
+const OWN_SETTINGS: readonly Setting[] = [
+  ['search_path', 'pg_catalog, pg_temp'],
+  ['row_security', 'off'],
+  ['standard_conforming_strings', 'on'],
+  ['quote_all_identifiers', 'off'],
+  ['transform_null_equals', 'off'],
+  ['DateStyle', "'ISO, YMD'"],
+  ['IntervalStyle', 'postgres'],
+  ['TimeZone', "'UTC'"],
+  ['bytea_output', 'hex'],
+  ['extra_float_digits', '1'],
+  ['xmloption', 'content'],
+];
+
+/** The part of them that what we ask around a migration's file depends on. */
+const AROUND_FILE_SETTINGS = OWN_SETTINGS.slice(0, 5);
+
+/** A file runs as in psql: public alone, so that a temporary table stands before one of the same name; else as role and database have it. */
+const FILE_SETTINGS: readonly Setting[] = [
+  ['search_path', 'public'],
+  ['standard_conforming_strings', 'on'],
+  ['row_security', 'DEFAULT'],
+  ['quote_all_identifiers', 'DEFAULT'],
+  ['transform_null_equals', 'DEFAULT'],
+];
+
+/** A server that finds out soon that its client is gone gives its locks back; one that cannot is done without. */
+const PROTECTIVE_SETTINGS: readonly Setting[] = [
+  ['tcp_keepalives_idle', '10'],
+  ['tcp_keepalives_interval', '5'],
+  ['tcp_keepalives_count', '4'],
+  ['tcp_user_timeout', '30000'],
+];
+
+type Setting = readonly [name: string, value: string];
+
+/**
+ * Puts away what a migration has left in the session, as DISCARD ALL would, but for advisory locks: the migration lock is one (PostgreSQL manual,
+ * DISCARD). The first part belongs before the record, which must not be written with a migration's settings or role; the second needs no
+ * transaction.
+ */
+const RESET_SETTINGS = 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL';
+const DISCARD_REST = 'CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES';
+
+/**
+ * A connection, and the rule for every statement on it: it stands in a transaction that was begun with the settings of its kind, all of them LOCAL,
+ * so that nothing outlives it behind a pooler.
+ */
+export class Session {
+  /** The server did not take our protective settings. */
+  #unprotected = false;
+  readonly #disarm: () => void;
+
+  private constructor(
+    readonly client: Client,
+    /** Role to SET, beside the login's. */
+    readonly role: string | undefined,
+    private readonly signal: AbortSignal,
+  ) {
+    this.#disarm = cutAfterAbort(client, signal);
+  }
+
+  /** @throws KasmDbError unreachable, usage */
+  static async open(resolve: () => ConnectionSettings, options: SessionOptions): Promise<Session> {
+    const client = await connect(resolve, options);
+    client.on('notice', (notice) => options.onNotice?.(notice.message ?? ''));
+    return new Session(client, resolve().role, options.signal);
+  }
+
+  /** server_version_num, such as 160014. */
+  get serverVersion(): number {
+    return this.client.announcedVersion ?? 0;
+  }
+
+  /** The transaction that was begun is still open, and has not failed. */
+  get inTransaction(): boolean {
+    return this.client.getTransactionStatus() === 'T';
+  }
+
+  /** Runs one statement, or several without values; the signal cancels it. @returns all rows @throws the driver's errors; the signal's reason */
+  // biome-ignore lint/suspicious/noExplicitAny: rows of whatever is asked.
+  async query<R extends Record<string, any> = any>(sql: string, values?: unknown[]): Promise<R[]> {
+    const result: QueryResult<R> | QueryResult<R>[] = await cancellable(this.client, this.signal, () =>
+      this.client.query<R>(sql, values),
+    );
+    return Array.isArray(result) ? result.flatMap(({ rows }) => rows) : result.rows;
+  }
+
+  /** Runs SQL text of one or many statements and drops its rows. @param run told how far it came */
+  async script(sql: string, run: ScriptRun = { completed: 0 }): Promise<void> {
+    await cancellable(this.client, this.signal, () => sendScript(this.client, sql, run));
+  }
+
+  /** @throws KasmDbError environment when the role may not be taken, or a pooler cannot hold a transaction */
+  async begin(kind: TransactionKind, bounds: Bounds = {}): Promise<void> {
+    try {
+      await this.script(
+        `${BEGIN[kind]}; ${this.#settings(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, bounds)}`,
+      );
+    } catch (error) {
+      await this.rollback();
+      if (sqlstateOf(error) === '22023' && !this.#unprotected) {
+        this.#unprotected = true;
+        return this.begin(kind, bounds);
+      }
+      throw beginError(error, this.role);
+    }
+  }
+
+  /** Runs `work` in a read-only transaction of our own. */
+  async reading<T>(work: () => Promise<T>, bounds: Bounds = {}): Promise<T> {
+    await this.begin('read', bounds);
+    try {
+      const result = await work();
+      await this.query('COMMIT');
+      return result;
+    } catch (error) {
+      await this.rollbackStatement();
+      throw error;
+    }
+  }
+
+  /** Gives the session itself to statements that run outside of a transaction: a file's, or our own. Never behind a pooler. */
+  async settle(whose: 'file' | 'own', bounds: Bounds): Promise<void> {
+    const settings = this.#settings(whose === 'file' ? FILE_SETTINGS : OWN_SETTINGS, bounds, 'SET');
+    const defaults = "SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'";
+    await this.script(`${settings}; ${defaults}`);
+  }
+
+  /** A transaction within such a file: what the file has set holds in it. */
+  async beginStatement(lockTimeoutMs: number): Promise<void> {
+    await this.script(`${BEGIN.migration}; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
+  }
+
+  /** Ends it with a statement of our own, whatever role the file has set. */
+  async commitStatement(what: string, sql: string): Promise<void> {
+    await this.#commit(what, `SET LOCAL role TO DEFAULT; ${this.#settings(OWN_SETTINGS)}; ${sql}; COMMIT`);
+  }
+
+  /** Undoes it; what the file has set stays. */
+  async rollbackStatement(): Promise<void> {
+    await this.client.query('ROLLBACK').catch(() => {});
+  }
+
+  /** SQL that gives the next message of a transaction to a migration's file. */
+  forFile(): string {
+    return FILE_SETTINGS.map(([name, value]) => `SET LOCAL ${name} = ${value}`).join('; ');
+  }
+
+  /** SQL that gives the rest of a transaction to our own statements again, whatever a file has set. */
+  forUs(): string {
+    return `${RESET_SETTINGS}; ${this.#settings(OWN_SETTINGS)}`;
+  }
+
+  /** Writes in a short transaction, also after the signal has come: how a run ended. */
+  async writeUninterrupted(sql: string): Promise<void> {
+    await this.client.query(`${BEGIN.write}; ${this.#settings(OWN_SETTINGS)}; ${sql}; COMMIT`);
+  }
+
+  /**
+   * Runs `sql`, COMMIT, and puts away what is left of the session, as one message.
+   * @param what for messages, such as the migration's name
+   * @throws KasmDbError; unreachable where the answer was lost, so that nobody knows whether it is committed
+   */
+  async commit(what: string, sql?: string): Promise<void> {
+    await this.#commit(what, `${sql ? `${sql}; ` : ''}COMMIT; ${DISCARD_REST}`).catch(async (error) => {
+      await this.rollback();
+      throw error;
+    });
+  }
+
+  async #commit(what: string, message: string): Promise<void> {
+    const run = { completed: 0, tags: [] as string[] };
+    let failure: unknown;
+    await this.script(message, run).catch((error) => {
+      failure = error;
+    });
+    // What was sent behind COMMIT may fail without harm.
+    if (run.tags.includes('COMMIT')) return;
+    if (failure === undefined) {
+      // A transaction that had failed unnoticed answers COMMIT with ROLLBACK.
+      throw new KasmDbError('failed', `${what}: the server rolled back instead of committing; nothing of it was kept`);
+    }
+    if (isConnectionLost(failure)) {
+      throw toKasmDbError(
+        failure,
+        `${what}: the answer to COMMIT was lost, so it is not known whether it is committed`,
+        {
+          hint: 'run the same command again: it finds out, and does what is missing',
+        },
+      );
+    }
+    throw toKasmDbError(failure, `${what} failed at COMMIT, nothing of it was kept`);
+  }
+
+  /** Rolls back and puts away what is left of the session; a connection that is gone has already done so. */
+  async rollback(): Promise<void> {
+    await this.client.query(`ROLLBACK; ${RESET_SETTINGS}; ${DISCARD_REST}`).catch(() => {});
+  }
+
+  /** Puts away what statements without a transaction have left. */
+  async reset(): Promise<void> {
+    await this.client.query(`${RESET_SETTINGS}; ${DISCARD_REST}`).catch(() => {});
+  }
+
+  async end(): Promise<void> {
+    await disconnect(this.client);
+    this.#disarm();
+  }
+
+  #settings(
+    special: readonly Setting[],
+    { lockTimeoutMs = 0, statementTimeoutMs = 0 }: Bounds = {},
+    set = 'SET LOCAL',
+  ): string {
+    const version = this.serverVersion;
+    const settings: Setting[] = [
+      ...special,
+      // Behind a pooler RESET ALL gives its server connection the pooler's name; who waits has to see ours.
+      ['application_name', quote(applicationName())],
+      ['statement_timeout', String(Math.round(statementTimeoutMs))],
+      ['lock_timeout', String(Math.round(lockTimeoutMs))],
+      ['idle_in_transaction_session_timeout', '0'],
+      ...(version >= 140_000 ? ([['idle_session_timeout', '0']] as const) : []),
+      ...(version >= 170_000 ? ([['transaction_timeout', '0']] as const) : []),
+      ...(this.#unprotected ? [] : PROTECTIVE_SETTINGS),
+      ...(version >= 140_000 && !this.#unprotected ? ([['client_connection_check_interval', '1000']] as const) : []),
+    ];
+    const role = this.role === undefined ? [] : [`${set} ROLE ${escapeIdentifier(this.role)}`];
+    return [...settings.map(([name, value]) => `${set} ${name} = ${value}`), ...role].join('; ');
+  }
+}
+
+/** Opens a session, runs `work`, and ends it whatever happens. @throws KasmDbError */
+export async function withSession<T>(
+  resolve: () => ConnectionSettings,
+  options: SessionOptions & { doing: string },
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await Session.open(resolve, options);
+  try {
+    return await work(session);
+  } catch (error) {
+    if (!(error instanceof KasmDbError)) options.signal.throwIfAborted();
+    throw toKasmDbError(error, options.doing);
+  } finally {
+    await session.end();
+  }
+}
+
+const quote = (value: string) => `'${value.replaceAll("'", "''")}'`;
+
+function beginError(error: unknown, role: string | undefined): unknown {
+  const code = sqlstateOf(error);
+  if (role !== undefined && (code === '22023' || code === '42501')) {
+    return new KasmDbError('environment', `cannot SET ROLE "${role}": ${(error as Error).message} (SQLSTATE ${code})`, {
+      sqlstate: code,
+      cause: error,
+      hint: 'create the role, or GRANT it to the login WITH SET TRUE; it comes from --role or KASM_DB_ROLE',
+    });
+  }
+  // What a pooler says that gives every statement to another server connection; a server never does.
+  if (code === '08P01') {
+    return new KasmDbError(
+      'environment',
+      `a pooler refuses to begin a transaction: ${(error as Error).message} (SQLSTATE 08P01)`,
+      {
+        sqlstate: code,
+        cause: error,
+        hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or pool_mode=transaction for this database',
+      },
+    );
+  }
+  return toKasmDbError(error, 'beginning a transaction');
+}
