@@ -1,5 +1,6 @@
 import { EXIT_CODES, type FailureOutcome, KasmDbError, messageOf } from '../app/errors.js';
 import { formatMs } from '../config/duration.js';
+import { isSocket } from '../config/hosts.js';
 import { unknownNames } from '../config/near-names.js';
 import { PARAMETERS } from '../config/parameters.js';
 import { wantsRedis } from '../config/redis.js';
@@ -112,7 +113,7 @@ function describeSettings(settings: ConnectionSettings): string[] {
 
 async function checkNames(report: Report, settings: ConnectionSettings): Promise<void> {
   for (const host of settings.hosts) {
-    if (host.host.startsWith('/')) continue;
+    if (isSocket(host)) continue;
     try {
       report.ok('dns', `${host.host || 'the host'} is ${(await addressesOf(host)).join(', ')}`);
     } catch (error) {

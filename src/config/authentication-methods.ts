@@ -11,11 +11,12 @@ const METHODS = ['password', 'md5', 'gss', 'sspi', 'scram-sha-256', 'oauth'];
 
 /**
  * Reads require_auth (PostgreSQL manual, 34.1.2): a list of methods, or of methods with `!` that must not be.
- * @returns undefined where it is empty: any method will do
+ * @returns undefined where it is not set: any method will do; an empty list allows none, as in libpq
  * @throws KasmDbError usage for what libpq refuses: an unknown or repeated method, both kinds mixed
  */
-export function requiredMethods(text: string, source: string): RequiredMethods | undefined {
-  if (text === '') return undefined;
+export function requiredMethods(text: string | undefined, source = ''): RequiredMethods | undefined {
+  if (text === undefined) return undefined;
+  if (text === '') return { allowed: new Set(), none: true };
   const items = text.split(',');
   const negated = items[0]?.startsWith('!') ?? false;
   const wrong = (item: string, what: string) =>

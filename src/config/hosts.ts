@@ -9,6 +9,11 @@ export interface Host {
   port: number;
 }
 
+/** Is it reached by a Unix socket? A folder with an address beside it is but a name. */
+export function isSocket({ host, hostaddr }: Host): boolean {
+  return hostaddr === undefined && host.startsWith('/');
+}
+
 const DEFAULT_HOST = 'localhost';
 const DEFAULT_PORT = '5432';
 

@@ -14,7 +14,7 @@ export interface Parameter {
   values?: readonly string[];
   /** Why kasm-db refuses any other value than `harmless`, and what to do. */
   refused?: string;
-  /** Values of a refused parameter that mean what kasm-db does anyway; an empty one always does. */
+  /** Values of a refused parameter that mean what kasm-db does anyway; without it only an empty one does. */
   harmless?: RegExp;
   /** For docs/SETTINGS.md. */
   note?: string;
@@ -28,6 +28,8 @@ export type TargetSessionAttrs = (typeof TARGET_SESSION_ATTRS)[number];
 
 const NO_GSSAPI = 'kasm-db has no GSSAPI: leave it out and log in with a password or a certificate';
 const NO_OAUTH = 'kasm-db has no OAuth: leave it out and log in with a password or a certificate';
+/** libpq refuses an empty one, too. */
+const NONE = /(?!)/;
 const NO_SCRAM_KEYS = 'leave it out and set the password';
 
 /**
@@ -98,7 +100,7 @@ export const PARAMETERS: readonly Parameter[] = [
     variable: 'PGCLIENTENCODING',
     default: 'UTF8',
     refused: 'kasm-db speaks UTF8 alone: leave it out',
-    harmless: /^(utf[-_]?8|unicode|auto)$/i,
+    harmless: /^(utf[-_]?8|unicode|auto|)$/i,
   },
   {
     keyword: 'application_name',
@@ -194,17 +196,17 @@ export const PARAMETERS: readonly Parameter[] = [
     variable: 'PGKRBSRVNAME',
     default: 'postgres',
     refused: NO_GSSAPI,
-    harmless: /^postgres$/,
+    harmless: /^(postgres)?$/,
   },
   { keyword: 'gsslib', variable: 'PGGSSLIB', refused: NO_GSSAPI },
-  { keyword: 'gssdelegation', variable: 'PGGSSDELEGATION', default: '0', refused: NO_GSSAPI, harmless: /^0$/ },
+  { keyword: 'gssdelegation', variable: 'PGGSSDELEGATION', default: '0', refused: NO_GSSAPI, harmless: /^0?$/ },
   {
     keyword: 'replication',
     refused: 'kasm-db does not replicate: leave it out',
-    harmless: /^(0|f|false|n|no|off)$/i,
+    harmless: /^(0|f|false|n|no|off|)$/i,
   },
-  { keyword: 'scram_client_key', secret: true, refused: NO_SCRAM_KEYS },
-  { keyword: 'scram_server_key', secret: true, refused: NO_SCRAM_KEYS },
+  { keyword: 'scram_client_key', secret: true, refused: NO_SCRAM_KEYS, harmless: NONE },
+  { keyword: 'scram_server_key', secret: true, refused: NO_SCRAM_KEYS, harmless: NONE },
   { keyword: 'oauth_issuer', refused: NO_OAUTH },
   { keyword: 'oauth_client_id', refused: NO_OAUTH },
   { keyword: 'oauth_client_secret', secret: true, refused: NO_OAUTH },

@@ -171,7 +171,7 @@ export function resolveSettings(
     password:
       found.text('password') || mountedPassword(flags.secrets ?? env.KASM_DB_SECRETS_DIR, found, options.onFile),
     passfile: found.text('passfile') || homeFile(env, '.pgpass'),
-    requireAuth: requiredMethods(found.text('require_auth') ?? '', found.sources.require_auth ?? ''),
+    requireAuth: requiredMethods(found.text('require_auth'), found.sources.require_auth),
     channelBinding: (found.text('channel_binding') ?? 'prefer') as ConnectionSettings['channelBinding'],
     requirePeer: found.text('requirepeer') || undefined,
     sslmode,
@@ -334,7 +334,7 @@ function check({ keyword, values, refused, harmless, secret }: Parameter, value:
   const shown = secret ? keyword : `${keyword} "${value}"`;
   if (values && !values.includes(value))
     throw new KasmDbError('usage', `${shown} (${source}) is unknown`, { hint: `it is one of ${values.join(', ')}` });
-  if (refused && value !== '' && !harmless?.test(value))
+  if (refused && !(harmless ?? /^$/).test(value))
     throw new KasmDbError('usage', `${shown} (${source}) is not supported`, { hint: refused });
   if (value.includes('\0')) throw new KasmDbError('usage', `${keyword} (${source}) holds a NUL byte`);
 }
@@ -433,9 +433,7 @@ function wishedServer(found: Values, hosts: number, writes: boolean): TargetSess
 
 function keepaliveSeconds(found: Values): number | undefined {
   const seconds = found.integer('keepalives_idle') ?? DEFAULT_KEEPALIVE_SECONDS;
-  const on = found.text('keepalives');
-  if (on !== undefined && on !== '') return found.integer('keepalives') ? seconds : undefined;
-  return on === '' ? undefined : seconds;
+  return found.integer('keepalives') === 0 ? undefined : Math.max(seconds, 0);
 }
 
 function connectTimeout(found: Values, flag: string | undefined): number {

@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { KasmDbError } from '../app/errors.js';
+import { type Host, isSocket } from './hosts.js';
 import { type ConnectionSettings, SYSTEM_ROOTS } from './settings.js';
 import { readKey, readPem, revocationLists, systemRoots } from './tls-files.js';
 import { nameMismatch } from './tls-name.js';
@@ -12,18 +13,20 @@ export type TlsAttempt = false | (() => ConnectionOptions);
 /**
  * The attempts that libpq makes for an sslmode, in order (PostgreSQL manual, 34.19). pg alone differs: its `require` verifies,
  * and it has neither `allow` nor `prefer` (traps: sslmode).
- * @param host its name, or the folder of its socket; empty where only an address is given
  */
-export function tlsAttempts(settings: ConnectionSettings, host: string): TlsAttempt[] {
+export function tlsAttempts(settings: ConnectionSettings, host: Host): TlsAttempt[] {
   // libpq ignores sslmode on Unix sockets.
-  if (settings.sslmode === 'disable' || host.startsWith('/')) return [false];
-  const encrypted = () => tlsOptions(settings, host);
+  if (settings.sslmode === 'disable' || isSocket(host)) return [false];
+  const encrypted = () => tlsOptions(settings, host.host);
   if (settings.sslmode === 'allow') return [false, encrypted];
   if (settings.sslmode === 'prefer') return [encrypted, false];
   return [encrypted];
 }
 
-/** @throws KasmDbError usage when a certificate file cannot be used */
+/**
+ * @param host its name; empty where only an address is given
+ * @throws KasmDbError usage when a certificate file cannot be used
+ */
 function tlsOptions(settings: ConnectionSettings, host: string): ConnectionOptions {
   const { sslmode } = settings;
   const root = rootCertificate(settings);
@@ -31,7 +34,7 @@ function tlsOptions(settings: ConnectionSettings, host: string): ConnectionOptio
     ...(settings.sslMinProtocolVersion ? { minVersion: settings.sslMinProtocolVersion } : {}),
     ...(settings.sslMaxProtocolVersion ? { maxVersion: settings.sslMaxProtocolVersion } : {}),
     // An address is no name that a server could have a certificate for (RFC 6066, section 3).
-    ...(settings.sslSni && host !== '' && !isIP(host) ? { servername: host } : {}),
+    ...(settings.sslSni && /^[^/]/.test(host) && !isIP(host) ? { servername: host } : {}),
     ...clientCertificate(settings),
   };
   const mustVerify = sslmode === 'verify-ca' || sslmode === 'verify-full';

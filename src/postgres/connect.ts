@@ -2,7 +2,7 @@ import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { jittered, now, sleep } from '../app/time.js';
-import type { Host } from '../config/hosts.js';
+import { type Host, isSocket } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
 import { addressesOf } from './addresses.js';
@@ -76,7 +76,7 @@ async function tryHosts(
 ): Promise<Client | Refusal> {
   if (settings.targetSessionAttrs !== 'prefer-standby') return tryEach(settings, deadline, options);
   const standby = await tryEach({ ...settings, targetSessionAttrs: 'standby' }, deadline, options);
-  if (!('error' in standby)) return standby;
+  if (!('error' in standby) || standby.ends) return standby;
   return tryEach({ ...settings, targetSessionAttrs: 'any' }, deadline, options);
 }
 
@@ -131,7 +131,7 @@ async function tryAddress(
 ): Promise<Client | Refusal> {
   let first: unknown;
   let unusable: unknown;
-  for (const tls of tlsAttempts(settings, target.host)) {
+  for (const tls of tlsAttempts(settings, target)) {
     const progress: Progress = { handshake: false };
     try {
       const options = tls === false ? false : tls();
@@ -235,7 +235,7 @@ function attempt(
   client.wire = new WireGuard(connection, hostText(target));
   const authentication = new Authentication(settings, target, tls !== false, connection);
   prepareAsLibpq(client);
-  if (target.host.startsWith('/') && settings.requirePeer) requireOwner(connection, target, settings.requirePeer);
+  if (isSocket(target) && settings.requirePeer) requireOwner(connection, target, settings.requirePeer);
   watchTls(connection, tls !== false && !settings.sslDirect, progress);
   connection.on('parameterStatus', (message) => {
     const value = String(message.parameterValue);

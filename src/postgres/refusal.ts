@@ -138,6 +138,7 @@ export function combine(refusals: readonly Refusal[]): Refusal {
   const reasons = [...new Set(refusals.map(({ error }) => error.message))].join('; ');
   return {
     heals: chosen.heals,
+    ends: ended !== undefined,
     error: new KasmDbError(
       'unreachable',
       ended ? reasons : `none of the ${refusals.length} hosts will do: ${reasons}`,

@@ -488,6 +488,8 @@ describe('settings › each place by the same rules, as libpq has them', () => {
     ['ssl_min_protocol_version', 'PGSSLMINPROTOCOLVERSION', 'SSLv3'],
     ['ssl_max_protocol_version', 'PGSSLMAXPROTOCOLVERSION', 'TLSv1.1'],
     ['gssencmode', 'PGGSSENCMODE', 'require'],
+    ['gssencmode', 'PGGSSENCMODE', ''],
+    ['min_protocol_version', 'PGMINPROTOCOLVERSION', ''],
     ['gssencmode', 'PGGSSENCMODE', 'yes'],
     ['krbsrvname', 'PGKRBSRVNAME', 'kasm'],
     ['client_encoding', 'PGCLIENTENCODING', 'LATIN1'],
@@ -589,6 +591,7 @@ describe('settings › each place by the same rules, as libpq has them', () => {
     ['md5,none', ['md5'], true],
     ['none', [], true],
     ['!password,!md5', ['gss', 'sspi', 'scram-sha-256', 'oauth'], true],
+    ['', [], true],
     ['!none', ['password', 'md5', 'gss', 'sspi', 'scram-sha-256', 'oauth'], false],
   ])('require_auth=%s', (text, allowed, none) => {
     expect(resolve({ host: 'db' }, { PGREQUIREAUTH: text }).requireAuth).toEqual({ allowed: new Set(allowed), none });

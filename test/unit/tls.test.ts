@@ -26,7 +26,7 @@ const HOME = folder({});
 const resolve = (env: Environment) => resolveSettings({ host: 'db' }, { HOME, ...env }, { direct: false });
 const settings = (values: Partial<ConnectionSettings>): ConnectionSettings => ({ ...resolve({}), ...values });
 const attempts = (values: Partial<ConnectionSettings>, host = 'db') =>
-  tlsAttempts(settings(values), host).map((tls) => (tls ? tls() : tls));
+  tlsAttempts(settings(values), { host, port: 1 }).map((tls) => (tls ? tls() : tls));
 const encrypted = (values: Partial<ConnectionSettings>) => attempts(values).find(Boolean) as ConnectionOptions;
 const shape = (values: Partial<ConnectionSettings>, host?: string) =>
   attempts(values, host).map((tls) => (tls === false ? 'plain' : tls.rejectUnauthorized ? 'verified' : 'encrypted'));
@@ -62,6 +62,12 @@ describe('tlsAttempts › what libpq does for each sslmode, not what pg does (TR
 
   it.each(SSL_MODES)('a Unix socket is never encrypted (%s)', (sslmode) => {
     expect(shape({ sslmode }, '/var/run/postgresql')).toEqual(['plain']);
+  });
+
+  it('but with hostaddr a folder is only a name, and sslmode counts', () => {
+    const target = { host: '/var/run/postgresql', hostaddr: '10.0.0.1', port: 5432 };
+    expect(tlsAttempts(settings({ sslmode: 'require' }), target)).toHaveLength(1);
+    expect(tlsAttempts(settings({ sslmode: 'require' }), target)).not.toContain(false);
   });
 
   it('the name in the certificate counts for verify-full alone, by libpq’s rules instead of Node’s', async () => {
@@ -149,7 +155,7 @@ describe('tlsAttempts › ~/.postgresql, as libpq', () => {
     });
     chmodSync(join(own, '.postgresql/postgresql.key'), 0o600);
     const found = (env: Environment) =>
-      tlsAttempts(resolve({ HOME: own, ...env }), 'db')
+      tlsAttempts(resolve({ HOME: own, ...env }), { host: 'db', port: 1 })
         .map((tls) => (tls ? tls() : tls))
         .find(Boolean) as ConnectionOptions;
     expect(found({ PGSSLMODE: 'prefer' })).toMatchObject({
