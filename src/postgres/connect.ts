@@ -14,7 +14,16 @@ import type { Client } from './client.js';
 import { withDeadline } from './deadline.js';
 import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
-import { asUnreachable, combine, hostText, isTlsRefusal, type Refusal, refusal, wrongKind } from './refusal.js';
+import {
+  asUnreachable,
+  combine,
+  hostText,
+  isTlsRefusal,
+  type Refusal,
+  refusal,
+  unanswered,
+  wrongKind,
+} from './refusal.js';
 
 import { prepareAsLibpq } from './scram-proof.js';
 import { mismatch } from './session-attrs.js';
@@ -136,8 +145,7 @@ async function tryAddress(
     try {
       const options = tls === false ? false : tls();
       const client = await attempt(settings, target, { tls: options, timeoutMs, progress, signal });
-      const wrong = await isWrongKind(client, settings, timeoutMs, signal);
-      return wrong === undefined ? client : wrongKind(settings, target, wrong);
+      return await requireServer(client, settings, target, { timeoutMs, signal });
     } catch (error) {
       signal?.throwIfAborted();
       if (error instanceof KasmDbError && error.outcome === 'usage') {
@@ -157,20 +165,29 @@ async function tryAddress(
   return refusal(first, settings, target);
 }
 
-/** Ends the connection where it is the wrong one. */
-async function isWrongKind(
+/**
+ * The first answer of the server itself, and whether it is of the kind that is wished for. A pooler takes a login without any server behind it, so
+ * a first query that fails is a refused login too. What is refused is disconnected.
+ */
+async function requireServer(
   client: Client,
   settings: ConnectionSettings,
-  timeoutMs: number,
-  signal?: AbortSignal,
-): Promise<string | undefined> {
-  let wrong: string | undefined = 'was not asked';
+  target: Target,
+  { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined },
+): Promise<Client | Refusal> {
+  const ask = async () => {
+    await client.query('SELECT 1');
+    return mismatch(client, settings.targetSessionAttrs);
+  };
   try {
-    const wish = settings.targetSessionAttrs;
-    wrong = await withDeadline(client, timeoutMs, () => mismatch(client, wish), { signal });
-    return wrong;
-  } finally {
-    if (wrong !== undefined) void disconnect(client);
+    const wrong = await withDeadline(client, timeoutMs, ask, { signal });
+    if (wrong === undefined) return client;
+    void disconnect(client);
+    return wrongKind(settings, target, wrong);
+  } catch (error) {
+    void disconnect(client);
+    signal?.throwIfAborted();
+    return unanswered(error, target);
   }
 }
 

@@ -114,6 +114,20 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: Host
   );
 }
 
+/** The login was taken, but the first query failed: so a pooler does whose server is gone, frozen or busy. */
+export function unanswered(error: unknown, host: Host): Refusal {
+  const sqlstate = isServerError(error) ? error.code : undefined;
+  return {
+    heals: sqlstate === undefined || /^(08|53|57)/.test(sqlstate),
+    ends: false,
+    error: new KasmDbError('unreachable', `${hostText(host)} takes the login, but not a query: ${messageOf(error)}`, {
+      hint: 'if a pooler answers there, is its server running? KASM_DB_DIRECT_URL leads around the pooler',
+      cause: error,
+      ...(sqlstate ? { sqlstate } : {}),
+    }),
+  };
+}
+
 /** A server that answers, but is not of the kind wished for; a failover may change that. */
 export function wrongKind(settings: ConnectionSettings, host: Host, what: string): Refusal {
   return {

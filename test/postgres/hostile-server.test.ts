@@ -92,7 +92,6 @@ const LOGIN: Scenario[] = [
       await peer.query();
       peer.send(error('XX000', 'no'), ready());
     },
-    code: 7,
   },
   { name: 'key data without end', ...floods(authentication(0), keyData()) },
   { name: 'key data that is short', ...says(authentication(0), message('K', 'xx')) },
