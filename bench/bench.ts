@@ -24,7 +24,7 @@ export interface Findings {
   absent?: string[];
 }
 
-/** One of issue 9's limits. */
+/** A limit, with what was found. */
 export interface Show {
   text: string;
   figure: string;

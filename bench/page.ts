@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { SERVERS } from '../test/support/server.js';
@@ -7,7 +7,7 @@ import type { Bench, Findings, Show, Timing } from './bench.js';
 import { PEERS } from './peers/index.js';
 import { writeReadme } from './readme.js';
 import { ratio } from './shows.js';
-import { stored } from './store.js';
+import { RESULTS, stored } from './store.js';
 import { median, psql, ROOT } from './support.js';
 
 /** A bench's table for the terminal. */
@@ -15,8 +15,25 @@ export function summary(bench: Bench, findings: Findings): string {
   return [...tables(findings), ...showLines(bench.shows?.(findings) ?? [])].join('\n');
 }
 
-/** Writes docs/BENCHMARKS.md, and README's table, from everything that is stored. */
-export function writePage(benches: Bench[]): void {
+/** The limits of all benches with what is stored of today, for the terminal. */
+export function limits(benches: Bench[]): string {
+  const shows = benches.flatMap((bench) => bench.shows?.(stored(bench.name)?.findings ?? {}) ?? []);
+  const missing = benches.filter((bench) => bench.shows && !stored(bench.name)).map(({ name }) => name);
+  return [
+    `Limits: ${count(shows, true)} met, ${count(shows, false)} missed, ${count(shows, undefined)} not measured${missing.length > 0 ? ` (${missing.join(', ')})` : ''}.`,
+    '',
+    ...showLines(shows),
+  ].join('\n');
+}
+
+const count = (shows: Show[], as: boolean | undefined) => shows.filter(({ met }) => met === as).length;
+
+/**
+ * Writes the page from everything that is stored.
+ * @param publish docs/BENCHMARKS.md and README's table; else bench/results/BENCHMARKS.md
+ * @returns the page's path
+ */
+export function writePage(benches: Bench[], publish: boolean): string {
   const found = benches.flatMap((bench) => {
     const of = stored(bench.name);
     return of ? [{ bench, ...of }] : [];
@@ -26,7 +43,7 @@ export function writePage(benches: Bench[]): void {
   const lines = [
     '# Benchmarks',
     '',
-    'Made by `npm run bench`; do not edit by hand.',
+    'Made by `npm run bench -- --publish`; do not edit by hand.',
     '',
     `Measured on ${found.at(-1)?.date.slice(0, 10) ?? 'no day yet'} on one machine of ${cpus().length} cores (${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux), which is noisy: read the ratios, not the milliseconds.`,
     'All take turns (A B C A B C …), so that a machine whose speed drifts is the same to all. Each time is that of a whole cold process, from its start to its end, beside a PostgreSQL 16 on the same machine (loopback, SCRAM login, no TLS, data in memory, fsync off). "× floor" is the median of the ratios round by round; the spread is the smallest and the largest time.',
@@ -35,7 +52,7 @@ export function writePage(benches: Bench[]): void {
     '',
     '## What was to be shown',
     '',
-    `${shows.filter(({ met }) => met).length} of ${shows.length} limits are met.`,
+    `${count(shows, true)} of ${shows.length} limits are met.`,
     '',
     ...showLines(shows),
     '',
@@ -60,11 +77,14 @@ export function writePage(benches: Bench[]): void {
     'npm run bench                       # all; --list names the benches, --peers NAME,... and --runs N shorten it',
     '```',
     '',
-    'Raw times are kept in the cache folder (`KASM_DB_BENCH_CACHE`, by default `~/.cache/kasm-db-bench/results`); `npm run bench -- --page` writes this page from them.',
+    'What a run finds is kept in `bench/results/`, which is in no repository, with a page like this one; `npm run bench -- --publish` writes this page and the table of README.',
     '',
   ];
-  writeFileSync(join(ROOT, 'docs/BENCHMARKS.md'), lines.join('\n'));
-  writeReadme(ROOT);
+  const path = publish ? join(ROOT, 'docs/BENCHMARKS.md') : join(RESULTS, 'BENCHMARKS.md');
+  mkdirSync(RESULTS, { recursive: true });
+  writeFileSync(path, lines.join('\n'));
+  if (publish) writeReadme(ROOT);
+  return path;
 }
 
 function showLines(shows: Show[]): string[] {
@@ -74,7 +94,7 @@ function showLines(shows: Show[]): string[] {
     '|---|---|---|---|',
     ...shows.map(
       ({ text, figure, limit, met }) =>
-        `| ${text} | ${figure} | ${limit} | ${met === undefined ? 'not measured' : met ? 'met' : '**not met**'} |`,
+        `| ${text} | ${figure} | ${limit} | ${met === undefined ? 'not measured' : met ? 'met' : '**missed**'} |`,
     ),
   ];
 }

@@ -1,10 +1,12 @@
-// npm run bench: measures kasm-db beside its peers and writes docs/BENCHMARKS.md from what is stored of this commit.
+// npm run bench: measures kasm-db beside its peers, prints the limits with what was found, and writes bench/results/BENCHMARKS.md.
 //   --only NAME[,NAME]   these benches       --peers NAME[,NAME]  these peers; what was stored of the others stays
 //   --runs N             rounds              --json               findings on stdout        --list   the benches
-//   --note TEXT          stands with the figures            --page   only writes the page
+//   --note TEXT          stands with the figures
+//   --publish            writes docs/BENCHMARKS.md and README's table instead: whoever publishes has measured all of it
+//   --page               measures nothing, and writes the page from what is stored of today
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench.js';
-import { summary, writePage } from './page.js';
+import { limits, summary, writePage } from './page.js';
 import { store } from './store.js';
 import { BENCHES } from './works/index.js';
 
@@ -16,6 +18,7 @@ const { values } = parseArgs({
     json: { type: 'boolean' },
     list: { type: 'boolean' },
     page: { type: 'boolean' },
+    publish: { type: 'boolean' },
     note: { type: 'string' },
   },
 });
@@ -44,4 +47,7 @@ if (!values.page) {
     if (values.json) console.log(JSON.stringify({ bench: bench.name, ...found }));
   }
 }
-if (!values.json) writePage(BENCHES);
+if (!values.json) {
+  console.log(limits(BENCHES));
+  console.log(`\n${writePage(BENCHES, values.publish === true)}`);
+}

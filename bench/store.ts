@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Findings } from './bench.js';
-import { CACHE } from './peers/peer.js';
 import { ROOT } from './support.js';
 
 export interface Stored {
@@ -15,7 +14,9 @@ export interface Stored {
   note?: string;
 }
 
-const fileOf = (bench: string) => join(CACHE, 'results', `${bench}.json`);
+/** Beside the code, in no repository: a run changes no page that others read, unless it is to be published. */
+export const RESULTS = join(ROOT, 'bench/results');
+const fileOf = (bench: string) => join(RESULTS, `${bench}.json`);
 const today = () => new Date().toISOString();
 
 /** @returns what was found today; a figure of another day was measured on something else */
@@ -30,7 +31,7 @@ export function stored(bench: string): Stored | undefined {
 export function store(bench: string, found: Findings, whole: boolean, note?: string): void {
   const old = whole ? undefined : stored(bench);
   const commits = [...new Set([...(old?.commits ?? []), commit()])];
-  mkdirSync(join(CACHE, 'results'), { recursive: true });
+  mkdirSync(RESULTS, { recursive: true });
   writeFileSync(
     fileOf(bench),
     JSON.stringify({

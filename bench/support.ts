@@ -1,12 +1,16 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import pg from 'pg';
+import { serverAccount } from '../src/embedded/binaries.js';
+import { authority } from '../test/support/certificates.js';
 import { installServers } from '../test/support/global-setup.js';
 import { startTestServer } from '../test/support/server.js';
 import type { Login } from './peers/peer.js';
+
+export type SslMode = 'disable' | 'require' | 'verify-full';
 
 /** One way to do the work that is measured. */
 export interface Contender {
@@ -35,6 +39,8 @@ export interface BenchServer {
   query(database: string, sql: string): Promise<pg.QueryResultRow[]>;
   /** @param template database to copy */
   newDatabase(template?: string): Promise<string>;
+  /** What a client sets for a connection with TLS of this mode. */
+  tls(mode: SslMode): Record<string, string>;
   stop(): Promise<void>;
 }
 
@@ -49,12 +55,23 @@ export function psql(): string | undefined {
   return candidates.find((path) => existsSync(path));
 }
 
-/** A PostgreSQL 16 with SCRAM login on loopback, as in real use. */
+/** A PostgreSQL 16 with SCRAM login on loopback, as in real use; with TLS for those who ask for it. */
 export async function benchServer(): Promise<BenchServer> {
   const scratch = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'kasm-db-bench-'));
   installServers(ROOT, [16]);
   const server = await startTestServer(16, scratch);
   const { port, password } = server.info;
+  const ca = await authority('bench');
+  const { cert, key } = await ca.issue('127.0.0.1', [{ type: 'ip', value: '127.0.0.1' }]);
+  const root = join(scratch, 'root.crt');
+  writeFileSync(root, ca.cert);
+  for (const [name, text] of Object.entries({ 'server.crt': cert, 'server.key': key })) {
+    const path = join(server.data, name);
+    writeFileSync(path, text);
+    const account = serverAccount();
+    if (account) chownSync(path, account.uid, account.gid);
+    chmodSync(path, 0o600);
+  }
   const query = async (database: string, sql: string) => {
     const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database, ssl: false });
     await client.connect();
@@ -63,7 +80,11 @@ export async function benchServer(): Promise<BenchServer> {
       .then(({ rows }) => rows)
       .finally(() => client.end());
   };
+  await query('postgres', 'ALTER SYSTEM SET ssl = on');
+  await query('postgres', 'SELECT pg_reload_conf()');
+  while ((await query('postgres', 'SHOW ssl'))[0]?.ssl !== 'on') await new Promise((done) => setTimeout(done, 20));
   return {
+    tls: (mode) => ({ PGSSLMODE: mode, ...(mode === 'verify-full' ? { PGSSLROOTCERT: root } : {}) }),
     login: (database) => ({ host: '127.0.0.1', port, user: 'postgres', password, database }),
     env: (database) => ({
       POSTGRES_HOST: '127.0.0.1',

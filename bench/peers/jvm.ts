@@ -11,7 +11,6 @@ export const JVM: Peer[] = [
     version: cachedVersion('flyway'),
     family: 'JVM',
     installed: cachedVersion('flyway') !== '',
-    commits: 'each',
     files: () => [home('flyway')],
     write: (folder, steps) => {
       for (const [i, { name, sql }] of steps.entries())
@@ -35,7 +34,6 @@ export const JVM: Peer[] = [
     version: cachedVersion('liquibase'),
     family: 'JVM',
     installed: cachedVersion('liquibase') !== '',
-    commits: 'each',
     files: () => [home('liquibase')],
     write: (folder, steps) => {
       for (const [i, { name, sql }] of steps.entries())

@@ -25,7 +25,6 @@ const kasmDb = (name: string, program: string[], files: () => string[], installe
   version,
   family: 'kasm-db',
   installed,
-  commits: 'each',
   files,
   write: (folder, steps) => {
     for (const [i, step] of steps.entries())

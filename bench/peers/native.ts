@@ -18,7 +18,6 @@ function compiled(
     family,
     version: cachedVersion(name),
     installed: existsSync(bin(program)),
-    commits: 'each',
     files: () => [bin(program)],
     ...more,
     up: (folder, login) => {

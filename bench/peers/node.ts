@@ -38,7 +38,7 @@ const sqlFiles = (folder: string, steps: Step[]) => {
 };
 
 /** A library's few lines of program, in peers/. */
-const script = (name: string, packageName: string, rest: Pick<Peer, 'write' | 'commits'>): Peer => ({
+const script = (name: string, packageName: string, rest: Pick<Peer, 'write'>): Peer => ({
   name,
   version: versionOf(packageName),
   family: 'Node',
@@ -51,10 +51,9 @@ const script = (name: string, packageName: string, rest: Pick<Peer, 'write' | 'c
 const connection = (login: Login) => ({ DATABASE_URL: url(login) });
 
 export const NODE: Peer[] = [
-  script('umzug', 'umzug', { write: sqlFiles, commits: 'each' }),
-  script('knex', 'knex', { write: sqlFiles, commits: 'each' }),
+  script('umzug', 'umzug', { write: sqlFiles }),
+  script('knex', 'knex', { write: sqlFiles }),
   script('drizzle-orm', 'drizzle-orm', {
-    commits: 'all',
     write: (folder, steps) => {
       mkdirSync(join(folder, 'meta'), { recursive: true });
       const entries = steps.map(({ name }, idx) => ({
@@ -73,7 +72,6 @@ export const NODE: Peer[] = [
     version: versionOf('node-pg-migrate'),
     family: 'Node',
     installed: existsSync(join(MODULES, 'node-pg-migrate')),
-    commits: 'each',
     files: () => closure('node-pg-migrate', 'pg'),
     write: (folder, steps) => {
       for (const [i, { name, sql }] of steps.entries())
@@ -94,7 +92,6 @@ export const NODE: Peer[] = [
     version: versionOf('graphile-migrate'),
     family: 'Node',
     installed: existsSync(join(MODULES, 'graphile-migrate')),
-    commits: 'each',
     files: () => closure('graphile-migrate'),
     write: (folder, steps) => {
       const committed = join(folder, 'migrations/committed');

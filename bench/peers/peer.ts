@@ -32,8 +32,6 @@ export interface Peer {
   version: string;
   family: Family;
   installed: boolean;
-  /** Whether a run of many migrations commits each, or all at its end; where an option decides, each. */
-  commits: 'each' | 'all';
   write(folder: string, steps: Step[]): void;
   up(folder: string, login: Login): Command;
   /** Its way to ask whether something is pending; without one, `up` with nothing to do. */

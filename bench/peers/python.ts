@@ -42,7 +42,6 @@ export const PYTHON: Peer[] = [
     version: cachedVersion('alembic'),
     family: 'Python',
     installed: cachedVersion('alembic') !== '',
-    commits: 'each',
     files: () => [join(site('alembic'), 'lib')],
     write: (folder, steps) => {
       mkdirSync(join(folder, 'versions'), { recursive: true });
@@ -71,7 +70,6 @@ export const PYTHON: Peer[] = [
     version: cachedVersion('django'),
     family: 'Python',
     installed: cachedVersion('django') !== '',
-    commits: 'each',
     files: () => [join(site('django'), 'lib')],
     write: (folder, steps) => {
       const app = join(folder, 'kasm');

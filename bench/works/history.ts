@@ -1,6 +1,6 @@
 import { type Entrant, eachPeer, emptySteps, inArena, migrated, psqlCommand, race, written } from '../arena.js';
 import type { Bench } from '../bench.js';
-import { atMost, fasterThanAll, ratioTo } from '../shows.js';
+import { fasterThanAll } from '../shows.js';
 
 const COUNT = 5000;
 const FEW = 12;
@@ -39,12 +39,7 @@ export const history: Bench = {
       return await race(arena, [...entrants, ...peers], options.runs ?? 7);
     }),
   shows: (findings) =>
-    ['kasm-db (executable)', 'kasm-db (Node)'].flatMap((name) => [
-      atMost(
-        `no-op with ${COUNT}: ${name} to its check with ${FEW}`,
-        ratioTo(findings, name, `${name}, check with ${FEW}`),
-        3,
-      ),
+    ['kasm-db (executable)', 'kasm-db (Node)'].map((name) =>
       fasterThanAll(`no-op with ${COUNT}: ${name}, to the fastest Node, Python and JVM peer`, findings, name, SLOW),
-    ]),
+    ),
 };

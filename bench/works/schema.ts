@@ -10,7 +10,7 @@ import {
   written,
 } from '../arena.js';
 import type { Bench } from '../bench.js';
-import { atMost, ratioTo } from '../shows.js';
+import { atMost, fasterThanAll, ratioTo } from '../shows.js';
 
 /** Work 2. */
 export const schema: Bench = {
@@ -40,7 +40,12 @@ export const schema: Bench = {
       return await race(arena, [floor, ...own, ...peers], options.runs ?? 15);
     }),
   shows: (findings) => [
-    atMost('whole schema: executable to psql -X -1 -f', ratioTo(findings, 'kasm-db (executable)'), 1.1),
-    atMost('whole schema: Node bundle to psql -X -1 -f', ratioTo(findings, 'kasm-db (Node)'), 1.3),
+    atMost('whole schema: executable to psql -X -1 -f', ratioTo(findings, 'kasm-db (executable)'), 1.2),
+    atMost('whole schema: Node bundle to psql -X -1 -f', ratioTo(findings, 'kasm-db (Node)'), 1.5),
+    fasterThanAll('whole schema: Node bundle, to the fastest Node, Python and JVM peer', findings, 'kasm-db (Node)', [
+      'Node',
+      'Python',
+      'JVM',
+    ]),
   ],
 };

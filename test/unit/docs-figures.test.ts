@@ -41,7 +41,7 @@ describe("README's comparison", () => {
     for (const [title, ...cells] of measured) for (const cell of cells) expect(cell, title).toContain('applied once');
   });
 
-  it('has the figures of docs/BENCHMARKS.md (npm run bench -- --page)', () => {
+  it('has the figures of docs/BENCHMARKS.md (npm run bench -- --page --publish)', () => {
     const page = existsSync(join(ROOT, 'docs/BENCHMARKS.md')) ? textOf('docs/BENCHMARKS.md') : '';
     expect(withComparison(textOf('README.md'), page)).toBe(textOf('README.md'));
   });

@@ -5,16 +5,30 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import pg from 'pg';
-import { serverAccount } from '../src/embedded/binaries.js';
-import { freePort, startTestServer } from '../test/support/server.js';
-import { KASM_DB, ROOT } from './support.js';
+import { serverAccount } from '../../src/embedded/binaries.js';
+import { freePort, type RunningServer, startTestServer } from '../../test/support/server.js';
+import type { Bench, Show } from '../bench.js';
+import { KASM_DB, ROOT } from '../support.js';
 
 interface Round {
+  name: string;
   gates: number;
   redis: boolean;
   /** The gates reach the server by PgBouncer in transaction mode. */
   pooler?: boolean;
 }
+
+/** Where the gates wait. */
+interface Site {
+  server: RunningServer;
+  scratch: string;
+  redisPort: number;
+  /** Kept open, by database: once the gates are there, no connection may be left. */
+  clients: Map<string, pg.Client>;
+}
+
+/** A row of the table. */
+const HEAD = ['', 'failed', 'release median', 'p99', 'all had looked', 'then looks/s', "server's CPU", 'connections'];
 
 const PROCESSES = Number(process.env.BENCH_GATE_PROCESSES ?? 20);
 const WORKERS = 4;
@@ -22,41 +36,74 @@ const START_AFTER_MS = 10_000;
 /** What the gates cost is measured once each has looked, for at least so long. */
 const WATCHED_MS = 3000;
 const TICKS_A_SECOND = 100;
+/** Of one core. */
+const MAX_CPU = 40;
 
-const rounds: Round[] = [
-  { gates: 100, redis: false },
-  { gates: 500, redis: false },
-  { gates: 500, redis: true },
-  { gates: 500, redis: true, pooler: true },
+const ROUNDS: Round[] = [
+  { name: '100, polling', gates: 100, redis: false },
+  { name: '500, polling', gates: 500, redis: false },
+  { name: '500, with Redis', gates: 500, redis: true },
+  { name: '500, with Redis, through PgBouncer', gates: 500, redis: true, pooler: true },
 ];
-const clients = new Map<string, pg.Client>();
-const scratch = mkdtempSync(join('/dev/shm', 'kasm-db-gates-'));
-const server = await startTestServer(16, scratch, ['max_connections=100']);
-const redisPort = await freePort();
-const redis = spawn('redis-server', ['--port', String(redisPort), '--bind', '127.0.0.1', '--save', ''], {
-  stdio: 'ignore',
-});
-try {
-  await query('postgres', `CREATE ROLE gate LOGIN PASSWORD 'gate' CONNECTION LIMIT 20`);
-  const idle = await serverCpu(3000);
-  console.log(`server's CPU without gates: ${(idle * 100).toFixed(1)} % of a core`);
-  for (const round of rounds) {
-    const pooler = round.pooler ? await startPooler() : undefined;
-    if (round.pooler && !pooler) console.log('pgbouncer is not installed: its round is left out');
-    else await run(round, pooler?.port ?? server.info.port);
-    pooler?.stop();
-  }
-  await floor(500);
-} finally {
-  redis.kill();
-  await Promise.all([...clients.values()].map((client) => client.end().catch(() => {})));
-  await server.stop();
-  rmSync(scratch, { recursive: true, force: true });
-}
+/** By round: the 99th percentile from commit to release, in seconds. */
+const P99_LIMITS: Record<string, number> = {
+  '500, polling': 15,
+  '500, with Redis': 5,
+  '500, with Redis, through PgBouncer': 1.5,
+};
 
-async function run({ gates, redis: withRedis, pooler }: Round, port: number): Promise<void> {
-  const database = `gates_${gates}_${withRedis ? 'redis' : 'plain'}${pooler ? '_pooler' : ''}`;
-  await query('postgres', `CREATE DATABASE ${database}`);
+export const gates: Bench = {
+  name: 'gates',
+  title: '500 gates',
+  about: `Up to 500 gates (\`kasm-db --check --wait\`; ${PROCESSES} as processes, the others in ${WORKERS} threads) wait for one migrator on a server with 100 connections, of which the gate role may have 20: are all released, how soon after the last commit, and what does the server pay while they wait? The last row is what so many bare logins with SELECT 1 cost at least.`,
+  run: async () => {
+    const scratch = mkdtempSync(join('/dev/shm', 'kasm-db-gates-'));
+    const server = await startTestServer(16, scratch, ['max_connections=100']);
+    const redisPort = await freePort();
+    const redis = spawn('redis-server', ['--port', String(redisPort), '--bind', '127.0.0.1', '--save', ''], {
+      stdio: 'ignore',
+    });
+    const site: Site = { server, scratch, redisPort, clients: new Map() };
+    const rows: string[][] = [];
+    const absent: string[] = [];
+    try {
+      await query(site, 'postgres', `CREATE ROLE gate LOGIN PASSWORD 'gate' CONNECTION LIMIT 20`);
+      for (const round of ROUNDS) {
+        const pooler = round.pooler ? await startPooler(site) : undefined;
+        if (round.pooler && !pooler) absent.push(`${round.name} (pgbouncer is not installed)`);
+        else rows.push(await run(site, round, pooler?.port ?? server.info.port));
+        pooler?.stop();
+      }
+      rows.push(await floor(site, 500));
+    } finally {
+      redis.kill();
+      await Promise.all([...site.clients.values()].map((client) => client.end().catch(() => {})));
+      await server.stop();
+      rmSync(scratch, { recursive: true, force: true });
+    }
+    return { outcome: { head: HEAD, rows }, absent };
+  },
+  shows: ({ outcome }) =>
+    Object.entries(P99_LIMITS).flatMap(([round, limit]): Show[] => {
+      const [, failed, , p99, , , cpu] = outcome?.rows.find(([name]) => name === round) ?? [];
+      const within = (text: string, figure: string | undefined, most: number, unit: string): Show => ({
+        text: `gates, ${round}: ${text}`,
+        figure: figure ?? 'not measured',
+        limit: `at most ${most}${unit}`,
+        met: figure === undefined ? undefined : Number.parseFloat(figure) <= most,
+      });
+      return [
+        within('failed', failed, 0, ''),
+        within('p99 from commit to release', p99, limit, ' s'),
+        within("server's CPU while they wait, of a core", cpu, MAX_CPU, ' %'),
+      ];
+    }),
+};
+
+async function run(site: Site, { name, gates, redis, pooler }: Round, port: number): Promise<string[]> {
+  const { server, redisPort } = site;
+  const database = `gates_${gates}_${redis ? 'redis' : 'plain'}${pooler ? '_pooler' : ''}`;
+  await query(site, 'postgres', `CREATE DATABASE ${database}`);
   const env = {
     POSTGRES_HOST: '127.0.0.1',
     POSTGRES_PORT: String(port),
@@ -64,7 +111,7 @@ async function run({ gates, redis: withRedis, pooler }: Round, port: number): Pr
     POSTGRES_USER: 'gate',
     POSTGRES_PASSWORD: 'gate',
     PGSSLMODE: 'disable',
-    ...(withRedis ? { KASM_DB_REDIS_HOST: '127.0.0.1', KASM_DB_REDIS_PORT: String(redisPort) } : {}),
+    ...(redis ? { KASM_DB_REDIS_HOST: '127.0.0.1', KASM_DB_REDIS_PORT: String(redisPort) } : {}),
   };
   const admin = {
     ...env,
@@ -74,6 +121,7 @@ async function run({ gates, redis: withRedis, pooler }: Round, port: number): Pr
   };
   // The gate's role may read what it needs from the moment that it exists.
   await query(
+    site,
     database,
     `CREATE SCHEMA kasm_db; GRANT USAGE ON SCHEMA kasm_db TO gate;
     ALTER DEFAULT PRIVILEGES IN SCHEMA kasm_db GRANT SELECT ON TABLES TO gate`,
@@ -88,17 +136,19 @@ async function run({ gates, redis: withRedis, pooler }: Round, port: number): Pr
   const processes = startProcesses(Math.min(PROCESSES, gates), env, released, hasLooked);
   const workers = startWorkers(gates - processes.length, env, released, hasLooked);
   const watch = setInterval(async () => {
-    const rows = await query(database, "SELECT count(*)::int AS n FROM pg_stat_activity WHERE usename = 'gate'").catch(
-      () => [],
-    );
+    const rows = await query(
+      site,
+      database,
+      "SELECT count(*)::int AS n FROM pg_stat_activity WHERE usename = 'gate'",
+    ).catch(() => []);
     mostConnections = Math.max(mostConnections, rows[0]?.n ?? 0);
   }, 500);
   while (looked < gates) await sleep(20);
   const allLooked = Date.now() - started;
   const watchedMs = Math.max(START_AFTER_MS - allLooked, WATCHED_MS);
-  const sessions = await sessionCount(database);
-  const cpu = await serverCpu(watchedMs);
-  const looks = ((await sessionCount(database)) - sessions) / (watchedMs / 1000);
+  const sessions = await sessionCount(site, database);
+  const cpu = await serverCpu(site, watchedMs);
+  const looks = ((await sessionCount(site, database)) - sessions) / (watchedMs / 1000);
   await ended(
     spawn(KASM_DB[0] as string, [...KASM_DB.slice(1), 'migrate', '--quiet'], {
       env: { PATH: process.env.PATH, ...admin },
@@ -106,6 +156,7 @@ async function run({ gates, redis: withRedis, pooler }: Round, port: number): Pr
     }),
   );
   const [{ committed }] = (await query(
+    site,
     database,
     'SELECT extract(epoch FROM applied_at)::float8 * 1000 + duration_ms AS committed FROM kasm_db.migrations ORDER BY name DESC LIMIT 1',
   )) as [{ committed: number }];
@@ -116,19 +167,26 @@ async function run({ gates, redis: withRedis, pooler }: Round, port: number): Pr
   for (const child of processes) child.kill();
   const late = released.map(({ at }) => at - committed).sort((a, b) => a - b);
   const failed = released.filter(({ outcome }) => outcome !== 'ok').length + gates - released.length;
-  console.log(
-    `${gates} gates (${processes.length} processes, ${gates - processes.length} in ${WORKERS} threads), ${withRedis ? 'with' : 'without'} Redis${pooler ? ', through PgBouncer' : ''}: ` +
-      `${failed} failed; commit to release median ${seconds(at(late, 0.5))}, p99 ${seconds(at(late, 0.99))}; all had looked after ${seconds(allLooked)}, then ${looks.toFixed(1)} looks/s, ` +
-      `server's CPU ${(cpu * 100).toFixed(1)} % of a core, at most ${mostConnections} connections of the gate role (limit 20)`,
-  );
+  return [
+    name,
+    String(failed),
+    seconds(at(late, 0.5)),
+    seconds(at(late, 0.99)),
+    seconds(allLooked),
+    looks.toFixed(1),
+    `${(cpu * 100).toFixed(1)} %`,
+    `at most ${mostConnections}`,
+  ];
 }
 
 /** PgBouncer before the server, with as many connections as the gates' role may have; undefined: it is not installed. */
-async function startPooler(): Promise<{ port: number; stop: () => void } | undefined> {
+async function startPooler(site: Site): Promise<{ port: number; stop: () => void } | undefined> {
   const port = await freePort();
+  const { server, scratch } = site;
   const folder = mkdtempSync(join(scratch, 'pgbouncer-'));
   // The server's own verifier: PgBouncer then logs in with what the gate has shown.
   const [{ verifier }] = await query(
+    site,
     'postgres',
     `SELECT rolpassword AS verifier FROM pg_authid WHERE rolname = 'gate'`,
   );
@@ -165,14 +223,15 @@ async function startPooler(): Promise<{ port: number; stop: () => void } | undef
 }
 
 /** What 500 confirmations cost this machine at least, server and clients together. */
-async function floor(logins: number): Promise<void> {
+async function floor(site: Site, logins: number): Promise<string[]> {
+  const { server } = site;
   const env = {
     POSTGRES_HOST: '127.0.0.1',
     POSTGRES_PORT: String(server.info.port),
     POSTGRES_USER: 'gate',
     POSTGRES_PASSWORD: 'gate',
   };
-  const cpu = ticks();
+  const cpu = ticks(site);
   const began = Date.now();
   await Promise.all(
     Array.from({ length: WORKERS }, () => {
@@ -183,10 +242,17 @@ async function floor(logins: number): Promise<void> {
     }),
   );
   const ms = Date.now() - began;
-  const cpuMs = ((ticks() - cpu) * 1000) / TICKS_A_SECOND / logins;
-  console.log(
-    `the floor: ${logins} bare logins with SELECT 1 (${WORKERS} threads, ${WORKERS * 4} at a time) take ${seconds(ms)}, ${cpuMs.toFixed(1)} ms of the server's CPU each`,
-  );
+  const cpuMs = ((ticks(site) - cpu) * 1000) / TICKS_A_SECOND / logins;
+  return [
+    `${logins} bare logins, ${WORKERS * 4} at a time`,
+    '',
+    '',
+    '',
+    seconds(ms),
+    '',
+    `${cpuMs.toFixed(1)} ms each`,
+    `at most ${WORKERS * 4}`,
+  ];
 }
 
 function startProcesses(
@@ -225,13 +291,13 @@ function startWorkers(
 }
 
 /** Share of one core that the server's processes used, the ended ones too. */
-async function serverCpu(ms: number): Promise<number> {
-  const before = ticks();
+async function serverCpu(site: Site, ms: number): Promise<number> {
+  const before = ticks(site);
   await sleep(ms);
-  return (ticks() - before) / TICKS_A_SECOND / (ms / 1000);
+  return (ticks(site) - before) / TICKS_A_SECOND / (ms / 1000);
 }
 
-function ticks(): number {
+function ticks({ server }: Site): number {
   const stat = (pid: string) => readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
   const own = stat(String(server.pid));
   // utime, stime, and those of children that were waited for: fields 14 to 17 of proc(5), counted from 3.
@@ -247,8 +313,9 @@ function ticks(): number {
   return sum;
 }
 
-async function sessionCount(database: string): Promise<number> {
+async function sessionCount(site: Site, database: string): Promise<number> {
   const [row] = await query(
+    site,
     'postgres',
     `SELECT sessions::int AS n FROM pg_stat_database WHERE datname = '${database}'`,
   );
@@ -256,8 +323,7 @@ async function sessionCount(database: string): Promise<number> {
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: rows of whatever is asked.
-async function query(database: string, sql: string): Promise<any[]> {
-  // Kept open: once the gates are there, no connection may be left.
+async function query({ server, clients }: Site, database: string, sql: string): Promise<any[]> {
   const known = clients.get(database);
   const client =
     known ??
