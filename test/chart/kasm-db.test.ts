@@ -430,6 +430,56 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     ]);
   });
 
+  describe('Secrets as operators write them, in ci/', () => {
+    /** What becomes of each key: Secret/key → file in /etc/kasm-db. */
+    const CASES: Record<string, Record<string, string>> = {
+      cloudnativepg: {
+        'kasm-pg-app/uri': 'database/uri',
+        'kasm-pg-app/password': 'database/password',
+        'kasm-pg-ca/ca.crt': 'ca/ca.crt',
+      },
+      crunchy: {
+        'hippo-pguser-kasmapp/pgbouncer-host': 'database/host',
+        'hippo-pguser-kasmapp/pgbouncer-port': 'database/port',
+        'hippo-pguser-kasmapp/dbname': 'database/name',
+        'hippo-pguser-kasmapp/user': 'database/user',
+        'hippo-pguser-kasmapp/password': 'database/password',
+        'hippo-pguser-kasmapp/uri': 'direct/url',
+        'hippo-cluster-cert/ca.crt': 'ca/ca.crt',
+      },
+      zalando: {
+        'kasmapp.kasm-pg.credentials.postgresql.acid.zalan.do/username': 'database/user',
+        'kasmapp.kasm-pg.credentials.postgresql.acid.zalan.do/password': 'database/password',
+      },
+      'external-secrets': {
+        'kasm-database/host': 'database/host',
+        'kasm-database/dbname': 'database/name',
+        'kasm-database/username': 'database/user',
+        'kasm-database/password': 'database/password',
+        'kasm-database-ca/tls-ca.pem': 'ca/ca.crt',
+      },
+    };
+    it.each(Object.entries(CASES))('%s: each key becomes the file that kasm-db is told to read', (name, expected) => {
+      const values = parse(readFileSync(join(chart, `ci/${name}-values.yaml`), 'utf8'));
+      const { containers, volumes } = render(values).find(({ kind }) => kind === 'Job').spec.template.spec;
+      const folders = Object.fromEntries(
+        containers[0].volumeMounts.map((mount: Manifest) => [mount.name, mount.mountPath.replace('/etc/kasm-db/', '')]),
+      );
+      const files = volumes
+        .filter(({ secret }: Manifest) => secret)
+        .flatMap(({ name: volume, secret }: Manifest) =>
+          secret.items.map(({ key, path }: Manifest) => [`${secret.secretName}/${key}`, `${folders[volume]}/${path}`]),
+        );
+      expect(Object.fromEntries(files)).toEqual(expected);
+      const told = Object.values(envOf(containers[0])).filter((value) => value.startsWith('/etc/kasm-db/'));
+      const read = Object.values(expected)
+        // The password is in the URI too, for who wants it apart.
+        .filter((file) => !(file === 'database/password' && Object.values(expected).includes('database/uri')))
+        .map((file) => `/etc/kasm-db/${file}`);
+      expect(told.sort()).toEqual([...read, '/etc/kasm-db/secrets'].sort());
+    });
+  });
+
   it('bootstraps with the admin login, which no gate sees', () => {
     const values = {
       ...REQUIRED,

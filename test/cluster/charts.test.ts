@@ -28,7 +28,19 @@ import {
   values,
   WITHOUT_GATEWAYS,
 } from './cluster.js';
-import { externalCa, KINDS, PASSWORD, printed, Release, rows, SCHEMA, SECRETS, seconds, tellAll } from './release.js';
+import {
+  external,
+  externalCa,
+  KINDS,
+  PASSWORD,
+  printed,
+  Release,
+  rows,
+  SCHEMA,
+  SECRETS,
+  seconds,
+  tellAll,
+} from './release.js';
 
 let ca = '';
 
@@ -41,6 +53,8 @@ afterAll(async () => {
   if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
   tellAll();
 });
+
+const HELMS = ['helm', ...(hasHelm4 ? ['helm4'] : [])];
 
 describe.concurrent('Show 1 and 2: through its life, in a namespace that enforces restricted', () => {
   const cases = KINDS.flatMap((kind) => [[kind, []] as const, [kind, ['--atomic']] as const]);
@@ -446,6 +460,48 @@ describe('chart kasm-db alone', () => {
       'as it should',
       '-',
     ]);
+    await kubectl('delete', 'namespace', ns, '--wait=false');
+  });
+});
+
+describe('Secrets of operators', () => {
+  it.each(HELMS)('%s: the values files in ci/, with Secrets of the form that each operator writes', async (program) => {
+    const ns = `kasm-test-operators-${program}`;
+    await external(ns);
+    const [role, port] = [ns.replaceAll('-', '_'), '5432'];
+    const login = { username: role, user: role, password: PASSWORD, host: EXTERNAL_HOST, port, dbname: role };
+    const uri = `postgresql://${role}:${PASSWORD}@${EXTERNAL_HOST}:${port}/${role}`;
+    const zalando = 'kasmapp.kasm-pg.credentials.postgresql.acid.zalan.do';
+    await secret(ns, 'kasm-pg-app', { ...login, uri, 'jdbc-uri': `jdbc:${uri}`, pgpass: '*' });
+    await secret(ns, 'kasm-pg-ca', { 'ca.crt': ca });
+    await secret(ns, 'hippo-pguser-kasmapp', {
+      ...login,
+      uri,
+      ...{ 'pgbouncer-host': EXTERNAL_HOST, 'pgbouncer-port': port, verifier: 'SCRAM-SHA-256$x' },
+    });
+    await secret(ns, 'hippo-cluster-cert', { 'ca.crt': ca, 'tls.crt': 'x', 'tls.key': 'x' });
+    await secret(ns, zalando, { username: role, password: PASSWORD });
+    await secret(ns, 'kasm-database', login);
+    await secret(ns, 'kasm-database-ca', { 'tls-ca.pem': ca });
+    await secret(ns, 'kasm-vault', { admin: 's3cr3t-a', user: 's3cr3t-u', manager: 's3cr3t-m', service: 's3cr3t-s' });
+    for (const name of ['cloudnativepg', 'crunchy', 'zalando', 'external-secrets']) {
+      const database = name === 'zalando' ? { database: { host: EXTERNAL_HOST, name: role } } : {};
+      const installed = await helm(
+        'upgrade',
+        [
+          ...['--install', 'kasmdb', 'kasm-db', '-n', ns, '--wait', '--timeout', HELM_TIMEOUT],
+          ...['--reset-values', '-f', `kasm-db/ci/${name}-values.yaml`],
+        ],
+        { image: { tag: '0.1.0' }, ...database },
+        program,
+      );
+      expect(installed.code, `${name}: ${installed.stderr}`).toBe(0);
+      expect((await migratorResults(ns)).at(-1), name).toMatchObject({
+        outcome: 'ok',
+        database: { host: EXTERNAL_HOST, name: role, user: role },
+      });
+      rows.push(['external', '(none)', program, `Secrets as of ${name}`, 'as it should', seconds(installed)]);
+    }
     await kubectl('delete', 'namespace', ns, '--wait=false');
   });
 });
