@@ -79,6 +79,14 @@ describe.skipIf(!hasHelm)('all values', () => {
       }
     });
 
+    it('variables are declared once in a container: server-side apply refuses two of a name', () => {
+      for (const { owner, spec } of pods)
+        for (const { name, env = [] } of [...(spec.initContainers ?? []), ...spec.containers]) {
+          const variables = env.map((variable: Manifest) => variable.name);
+          expect(variables, `${owner} ${name}`).toEqual([...new Set(variables)]);
+        }
+    });
+
     it('ports are declared once in a pod', () => {
       for (const { owner, spec } of pods) {
         const ports = spec.containers.flatMap((container: Manifest) => container.ports ?? []);

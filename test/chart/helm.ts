@@ -136,7 +136,7 @@ export function readableSecrets(manifests: Manifest[]): string[] {
       ...spec.containers,
     ]) {
       for (const text of [...args, ...command])
-        if (/:\/\/[^/\s:@]+:[^@\s]+@|(?<!-)(pass|token|secret)[\w-]*=/i.test(text))
+        if (/:\/\/[^/\s:@]+:[^@\s]+@|(?<!-)(pass|token|secret)[\w-]*=(?!"?\$)/i.test(text))
           wrong.push(`${owner} ${name}: ${text}`);
       for (const variable of env) {
         if (/PASS|TOKEN|SECRET|_KEY$/.test(variable.name) && 'value' in variable && !/_(FILE|DIR)$/.test(variable.name))

@@ -404,6 +404,40 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     expect(pod.containers[0].securityContext).toEqual(RESTRICTED);
   });
 
+  it('dumps the database before pending migrations, with the same connection', () => {
+    const backup = { enabled: true, image: 'postgres:16', existingClaim: 'dumps', keep: 3 };
+    const values = { ...REQUIRED, seed: { enabled: true }, migrator: { mode: 'hook', backup } };
+    const { initContainers, containers, volumes } = renderJob(values).spec.template.spec;
+    expect(initContainers.map(({ name }: Manifest) => name)).toEqual(['status', 'backup']);
+    const [status, dump] = initContainers;
+    expect(status.args.slice(0, 1)).toEqual(['status']);
+    expect(envOf(status).KASM_DB_TERMINATION_LOG).toBe('/var/lib/kasm-db/status.json');
+    expect(dump).toMatchObject({ image: 'postgres:16', securityContext: RESTRICTED });
+    expect(envOf(dump)).toMatchObject({ POSTGRES_HOST: 'db.example', KEEP: '3', PGSSLMODE: 'require' });
+    expect(volumes.find(({ name }: Manifest) => name === 'kasm-db-backup').persistentVolumeClaim.claimName).toBe(
+      'dumps',
+    );
+    // Neither sees what is seeded.
+    expect(JSON.stringify(initContainers)).not.toContain('/etc/kasm-db/secrets');
+    expect(JSON.stringify(containers)).not.toContain('/backup');
+    expect(refusal(withMode('hook', { migrator: { backup: { enabled: true } } }))).toMatch(/migrator\.backup needs/);
+    const database = { existingSecret: 'pg', keys: { uri: 'uri' } };
+    expect(refusal({ database, migrator: { backup } })).toMatch(/cannot read database\.keys\.uri/);
+  });
+
+  it('takes containers of others, those that start first before its own', () => {
+    const proxy = { name: 'proxy', image: 'proxy:2', restartPolicy: 'Always' };
+    const values = {
+      ...REQUIRED,
+      seed: { enabled: true, rotate: ['all'] },
+      migrator: { extraInitContainers: [proxy], extraContainers: [{ name: 'beside', image: 'b:1' }] },
+    };
+    const { initContainers, containers } = renderJob(values).spec.template.spec;
+    expect(initContainers.map(({ name }: Manifest) => name)).toEqual(['proxy', 'migrate']);
+    expect(initContainers[0]).toEqual(proxy);
+    expect(containers.map(({ name }: Manifest) => name)).toEqual(['rotate', 'beside']);
+  });
+
   it('reads a Secret of a database operator key by key', () => {
     const [byUri, apart] = [
       { uri: 'uri' },

@@ -92,10 +92,18 @@ spec:
   activeDeadlineSeconds: {{ include "kasm-db.podDeadline" . }}
   terminationGracePeriodSeconds: 30
   {{- include "kasm-db.podSettings" . | nindent 2 }}
+  {{- $before := .Values.migrator.extraInitContainers }}
+  {{- if .Values.migrator.backup.enabled }}
+  {{- $before = concat $before (include "kasm-db.backup" . | fromYamlArray) }}
+  {{- end }}
   {{- if $rotate }}
-  initContainers:
-    {{- include "kasm-db.migrate" . | nindent 4 }}
+  {{- $before = concat $before (include "kasm-db.migrate" . | fromYamlArray) }}
+  {{- end }}
+  {{- with $before }}
+  initContainers: {{- toYaml . | nindent 4 }}
+  {{- end }}
   containers:
+    {{- if $rotate }}
     - name: rotate
       {{- include "kasm-db.container" . | nindent 6 }}
       args:
@@ -110,13 +118,24 @@ spec:
         {{- end }}
         - --json
       {{- include "kasm-db.migratorInside" . | nindent 6 }}
-  {{- else }}
-  containers:
+    {{- else }}
     {{- include "kasm-db.migrate" . | nindent 4 }}
-  {{- end }}
+    {{- end }}
+    {{- with .Values.migrator.extraContainers }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   volumes:
     {{- include "kasm-db.volumes" (dict "context" .) | nindent 4 }}
     {{- include "kasm-db.secretVolumes" . | nindent 4 }}
+    {{- with .Values.migrator.backup }}
+    {{- if .enabled }}
+    - name: kasm-db-backup
+      persistentVolumeClaim:
+        claimName: {{ .existingClaim | quote }}
+    - name: kasm-db-status
+      emptyDir: {sizeLimit: 1Mi}
+    {{- end }}
+    {{- end }}
     {{- with .Values.migrator.extraVolumes }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
@@ -125,6 +144,10 @@ spec:
 {{/* Seconds for one attempt: less than for the Job, whose deadline removes the pod, and with it the reason and the events. */}}
 {{- define "kasm-db.podDeadline" -}}
 {{- sub (int64 .Values.migrator.activeDeadlineSeconds) 20 -}}
+{{- end -}}
+
+{{- define "kasm-db.connectTimeout" -}}
+{{- .Values.migrator.connectTimeout | default (ternary "3m" "30s" (eq .Values.migrator.mode "job")) -}}
 {{- end -}}
 
 {{- define "kasm-db.migrate" -}}
@@ -145,7 +168,7 @@ spec:
     - --lock-timeout
     - {{ .Values.migrator.lockTimeout | quote }}
     - --connect-timeout
-    - {{ .Values.migrator.connectTimeout | default (ternary "3m" "30s" (eq .Values.migrator.mode "job")) | quote }}
+    - {{ include "kasm-db.connectTimeout" . | quote }}
     {{- include "kasm-db.documentArgs" . | nindent 4 }}
     - --json
   {{- include "kasm-db.migratorInside" . | nindent 2 }}
@@ -242,6 +265,11 @@ image: {{ printf "%s:%s" $repository ($image.tag | default .Chart.AppVersion) | 
 imagePullPolicy: {{ $image.pullPolicy }}
 # The result as JSON is in the container's status: kubectl describe shows it.
 terminationMessagePath: /dev/termination-log
+{{ include "kasm-db.containerSecurity" . }}
+{{- end -}}
+
+{{/* Of every container in a pod of kasm-db. */}}
+{{- define "kasm-db.containerSecurity" -}}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
   runAsNonRoot: true
@@ -267,7 +295,10 @@ securityContext:
 {{- end }}
 {{- end -}}
 
-{{/* Environment for the connection. A dict of context and gate: a gate may have a login of its own. */}}
+{{/*
+Environment for the connection. A dict of context; gate, which may have a login of its own; result, the file that the result goes to
+instead of the container's status.
+*/}}
 {{- define "kasm-db.env" -}}
 {{- $values := .context.Values -}}
 {{- $database := $values.database -}}
@@ -335,7 +366,7 @@ securityContext:
 {{- end }}
 {{- include "kasm-db.redisEnv" $values.redis }}
 - name: KASM_DB_TERMINATION_LOG
-  value: /dev/termination-log
+  value: {{ .result | default "/dev/termination-log" }}
 {{- end -}}
 
 {{- define "kasm-db.redisEnv" -}}

@@ -60,6 +60,14 @@
 {{- fail "kasm-db: bootstrap.gateRole needs gate.existingSecret, the Secret with its password" -}}
 {{- end -}}
 {{- end -}}
+{{- with $values.migrator.backup -}}
+{{- if and .enabled (not (and .image .existingClaim)) -}}
+{{- fail "kasm-db: migrator.backup needs migrator.backup.image, with sh and a pg_dump not older than the server, and migrator.backup.existingClaim, a PersistentVolumeClaim" -}}
+{{- end -}}
+{{- if and .enabled $fromSecret $database.keys.uri -}}
+{{- fail "kasm-db: migrator.backup cannot read database.keys.uri; name host, port, name, user and password in database.keys" -}}
+{{- end -}}
+{{- end -}}
 {{- if eq $values.migrator.mode "hook" -}}
 {{- range $name, $weight := dict "networkPolicy" $values.networkPolicy.hookWeight "credentials" $values.credentials.hookWeight -}}
 {{- if ge (int $weight) (int $values.migrator.hookWeight) -}}
