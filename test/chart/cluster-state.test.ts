@@ -111,6 +111,37 @@ describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
     });
   });
 
+  describe('an upgrade never initialises an empty database', () => {
+    const revision = (version: number, status: string, release = 'kasmdemo'): Manifest => ({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: {
+        name: `sh.helm.release.v1.${release}.v${version}`,
+        labels: { owner: 'helm', name: release, status, version: String(version) },
+      },
+      type: 'helm.sh/release.v1',
+    });
+    const expects = async (there: Manifest[], more: object = {}, args = ['--is-upgrade']) => {
+      const manifests = await renderServed(chart, { ...VALUES, ...more }, there, { args, program });
+      return jobOf(manifests).spec.template.spec.containers[0].args.includes('--expect-existing');
+    };
+
+    it('and an installation does; so does an upgrade where that is asked for', async () => {
+      expect(await expects([])).toBe(true);
+      expect(await expects([revision(1, 'deployed')])).toBe(true);
+      expect(await expects([revision(1, 'superseded'), revision(2, 'failed')])).toBe(true);
+      expect(await expects([], {}, [])).toBe(false);
+      expect(await expects([], { migrator: { mode: 'hook', initializeOnUpgrade: true } })).toBe(false);
+    });
+
+    it('but one after a first installation that failed is a first installation still', async () => {
+      expect(await expects([revision(1, 'failed')])).toBe(false);
+      expect(await expects([revision(1, 'failed'), revision(2, 'pending-upgrade')])).toBe(false);
+      expect(await expects([revision(1, 'failed'), revision(1, 'deployed', 'another')])).toBe(false);
+      expect(await expects([revision(1, 'failed', 'another')])).toBe(true);
+    });
+  });
+
   describe('what is read in the cluster', () => {
     const object = (kind: string, name: string, ...keys: string[]): Manifest => ({
       apiVersion: 'v1',

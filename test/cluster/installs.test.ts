@@ -5,11 +5,13 @@ import {
   apply,
   type Ended,
   EXTERNAL,
+  EXTERNAL_HOST,
   hasHelm4,
   kubectl,
   migratorResults,
   must,
   pods,
+  psqlExternal,
   readyPods,
   run,
   secret,
@@ -50,6 +52,40 @@ async function whyItFailed(release: Release): Promise<string> {
   printed.push(...said, notes);
   return said.join('\n');
 }
+
+/** A pod that restores the newest dump, as an operator would run one. */
+const restorePod = (namespace: string, database: string) => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'restore', namespace },
+  spec: {
+    restartPolicy: 'Never',
+    securityContext: {
+      runAsNonRoot: true,
+      runAsUser: 65532,
+      fsGroup: 65532,
+      seccompProfile: { type: 'RuntimeDefault' },
+    },
+    containers: [
+      {
+        name: 'restore',
+        image: 'kasm-test/standin:1',
+        command: [
+          ...['sh', '-ec'],
+          `pg_restore --clean --if-exists --no-owner --exit-on-error --single-transaction -d ${database} "$(ls -1t /backup/*.dump | head -n 1)"`,
+        ],
+        env: [
+          { name: 'PGHOST', value: EXTERNAL_HOST },
+          { name: 'PGUSER', value: database },
+          { name: 'PGPASSWORD', valueFrom: { secretKeyRef: { name: 'kasm-credentials', key: 'db-password' } } },
+        ],
+        securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
+        volumeMounts: [{ name: 'dumps', mountPath: '/backup', readOnly: true }],
+      },
+    ],
+    volumes: [{ name: 'dumps', persistentVolumeClaim: { claimName: 'dumps' } }],
+  },
+});
 
 describe.each(HELMS)('%s', (program) => {
   describe('first installs in a row, with all that waits for the API', () => {
@@ -141,6 +177,72 @@ describe.each(HELMS)('%s', (program) => {
     expect(beside.code).not.toBe(0);
     expect(beside.stderr).toMatch(/the volume data-db-0 was kept/);
     tell('bundled', program, 'install beside a kept volume, Secret lost', 'refused', seconds(beside));
+    await release.remove();
+  });
+
+  it('trap 56: an upgrade finds a new, empty database and leaves it alone; one after a failed first install goes on', async () => {
+    const release = await Release.in(`kasm-test-empty-${program}`, 'external', WITHOUT_GATEWAYS, [], program);
+    const database = release.ns.replaceAll('-', '_');
+    await secret(release.ns, 'kasm-credentials', { ...SECRETS, 'db-password': 's3cr3t-wrong' });
+    const quick = { 'kasm-db': { migrator: { connectTimeout: '2s', backoffLimit: 0 } } };
+    expect((await release.install('0.1.0', quick)).code).not.toBe(0);
+    await secret(release.ns, 'kasm-credentials', SECRETS);
+    await release.step('helm upgrade after a failed first install', () => release.upgrade('0.1.0'), {
+      migrations: SCHEMA,
+      tag: '0.1.0',
+    });
+
+    await psqlExternal(`DROP DATABASE ${database} WITH (FORCE)`);
+    await psqlExternal(`CREATE DATABASE ${database} OWNER ${database}`);
+    const refused = await release.upgrade('0.2.0');
+    expect(refused.code, refused.stdout).not.toBe(0);
+    expect(refused.stdout + refused.stderr).toMatch(/this is an upgrade[\s\S]*is the backup restored yet/);
+    expect((await migratorResults(release.ns)).at(-1)).toMatchObject({ outcome: 'integrity', exitCode: 6 });
+    expect(await release.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'kasm_db'")).toBe('0');
+    expect(await release.sql("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")).toBe('0');
+    tell('external', program, 'upgrade on an empty database', 'refused, nothing made', seconds(refused));
+    await release.remove();
+  });
+
+  it('a backup before pending migrations, and back to it', async () => {
+    const release = await Release.in(`kasm-test-backup-${program}`, 'external', WITHOUT_GATEWAYS, [], program);
+    const database = release.ns.replaceAll('-', '_');
+    await apply({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'dumps', namespace: release.ns },
+      spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '100Mi' } } },
+    });
+    const backup = { enabled: true, image: 'kasm-test/standin:1', existingClaim: 'dumps' };
+    const more = { 'kasm-db': { migrator: { backup } } };
+    await release.step('install: nothing to dump yet', () => release.install('0.1.0', more), {
+      migrations: SCHEMA,
+      tag: '0.1.0',
+    });
+    await release.sql("CREATE TABLE kept AS SELECT 'before'::text AS what");
+    await release.step('upgrade with a backup', () => release.upgrade('0.2.0', more), {
+      migrations: SCHEMA + 1,
+      tag: '0.2.0',
+    });
+    await release.sql("UPDATE kept SET what = 'after'");
+
+    // As docs/HELM.md says: everything to 0, the dump restored by the owner, and the version of that day.
+    await kubectl('-n', release.ns, 'scale', 'deployment/kasm-api', 'deployment/kasm-manager', '--replicas=0');
+    await apply(restorePod(release.ns, database));
+    await until('the restore', 120, async () => {
+      const phase = await kubectl('-n', release.ns, 'get', 'pod', 'restore', '-o', 'jsonpath={.status.phase}');
+      if (phase === 'Failed') throw new Error(await kubectl('-n', release.ns, 'logs', 'restore'));
+      return phase === 'Succeeded';
+    });
+    expect(await release.sql('SELECT what FROM kept')).toBe('before');
+    await release.step('upgrade to the version of that day', () => release.upgrade('0.1.0'), {
+      migrations: SCHEMA,
+      tag: '0.1.0',
+    });
+    await release.step('and again to the next', () => release.upgrade('0.2.0'), {
+      migrations: SCHEMA + 1,
+      tag: '0.2.0',
+    });
     await release.remove();
   });
 

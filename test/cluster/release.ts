@@ -52,7 +52,7 @@ export function tellAll(): void {
 export const seconds = ({ ms }: { ms: number }) => `${(ms / 1000).toFixed(1)} s`;
 
 /** A namespace with a database of its own on the external server. Answers the values that use it. */
-async function external(name: string): Promise<object> {
+export async function external(name: string): Promise<object> {
   await namespace(name);
   const database = name.replaceAll('-', '_');
   await psqlExternal(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);

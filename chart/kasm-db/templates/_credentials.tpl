@@ -75,7 +75,7 @@
 {{- end -}}
 {{- end -}}
 {{- with include "kasm-db.missingKeys" . -}}
-{{- if $.Release.IsUpgrade -}}
+{{- if include "kasm-db.isUpgrade" $ -}}
 {{- include "kasm-db.refuseToMake" (list $ . "this is an upgrade, so the database has other ones already") -}}
 {{- end -}}
 {{- $data := include "kasm-db.madeData" $ | fromJson -}}

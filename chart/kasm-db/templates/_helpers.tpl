@@ -146,6 +146,28 @@ spec:
 {{- sub (int64 .Values.migrator.activeDeadlineSeconds) 20 -}}
 {{- end -}}
 
+{{/*
+An upgrade of what was once installed. `helm upgrade` after a first installation that failed is none: Helm keeps its releases in Secrets,
+and there none was ever deployed. Where it keeps them elsewhere, every upgrade is one.
+*/}}
+{{- define "kasm-db.isUpgrade" -}}
+{{- if .Release.IsUpgrade -}}
+{{- $failed := false -}}
+{{- $deployed := false -}}
+{{- range (lookup "v1" "Secret" .Release.Namespace "").items -}}
+{{- $labels := .metadata.labels | default dict -}}
+{{- if and (eq (get $labels "owner") "helm") (eq (get $labels "name") $.Release.Name) -}}
+{{- if has (get $labels "status") (list "failed" "pending-install" "pending-upgrade" "pending-rollback") -}}
+{{- $failed = true -}}
+{{- else -}}
+{{- $deployed = true -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if or $deployed (not $failed) -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "kasm-db.connectTimeout" -}}
 {{- .Values.migrator.connectTimeout | default (ternary "3m" "30s" (eq .Values.migrator.mode "job")) -}}
 {{- end -}}
@@ -164,6 +186,9 @@ spec:
     {{- end }}
     {{- if .Values.seed.enabled }}
     - --seed
+    {{- end }}
+    {{- if and (include "kasm-db.isUpgrade" .) (not .Values.migrator.initializeOnUpgrade) }}
+    - --expect-existing
     {{- end }}
     - --lock-timeout
     - {{ .Values.migrator.lockTimeout | quote }}
