@@ -8,7 +8,7 @@
  * ```
  */
 
-import type { RunEvents } from './app/context.js';
+import type { RunEvents } from './app/events.js';
 import type { AdoptCommandOptions } from './commands/adopt.js';
 import { type BootstrapCommandOptions, bootstrapCommand } from './commands/bootstrap.js';
 import { type CheckOptions, checkCommand } from './commands/check.js';
@@ -24,8 +24,8 @@ import { statusCommand } from './commands/status.js';
 import type { VerifyOptions } from './commands/verify.js';
 import type { Result } from './output/result.js';
 
-export type { RunEvents } from './app/context.js';
 export { EXIT_CODES, type Outcome } from './app/errors.js';
+export type { RunEvents } from './app/events.js';
 export type { AdoptCommandOptions } from './commands/adopt.js';
 export type { BootstrapCommandOptions } from './commands/bootstrap.js';
 export type { CheckOptions } from './commands/check.js';

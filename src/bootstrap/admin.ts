@@ -1,5 +1,5 @@
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
+import type { Context } from '../config/context.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
 import { sessionOptions } from '../migrator/with-lock.js';

@@ -1,14 +1,14 @@
 import { escapeIdentifier } from 'pg';
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
+import { describeHolder, type LockHolder } from '../app/lock-holder.js';
 import { jittered, now, sleep } from '../app/time.js';
+import type { Context } from '../config/context.js';
 import { formatMs } from '../config/duration.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
 import { CREATE_TABLES_SQL, ensureHistory } from '../history/tables.js';
 import { requireWritable } from '../migrator/with-lock.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
-import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import type { Session } from '../postgres/session.js';
 import { isConnectionLost, isServerError, sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { adminSettings, connectAdmin } from './admin.js';

@@ -1,7 +1,8 @@
-import type { Context, RunEvents } from '../app/context.js';
 import { EXIT_CODES, KasmDbError, messageOf } from '../app/errors.js';
+import type { RunEvents } from '../app/events.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
+import type { Context } from '../config/context.js';
 import { type ConnectionFlags, type ConnectionSettings, settingsOf } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import type { MigrationState } from '../history/state.js';

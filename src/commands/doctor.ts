@@ -1,4 +1,5 @@
 import { EXIT_CODES, type FailureOutcome, KasmDbError, messageOf } from '../app/errors.js';
+import { describeHolder } from '../app/lock-holder.js';
 import { formatMs } from '../config/duration.js';
 import { isSocket } from '../config/hosts.js';
 import { unknownNames } from '../config/near-names.js';
@@ -13,7 +14,6 @@ import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
 import { addressesOf } from '../postgres/addresses.js';
 import { lockHolders } from '../postgres/lock.js';
-import { describeHolder } from '../postgres/lock-holder.js';
 import { Session } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 

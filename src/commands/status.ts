@@ -1,3 +1,4 @@
+import { describeHolder, type LockHolder } from '../app/lock-holder.js';
 import { VERSION } from '../app/version.js';
 import { readState } from '../history/read-state.js';
 import type { HistoryEntry, RunRow } from '../history/state.js';
@@ -7,7 +8,6 @@ import { sessionOptions } from '../migrator/with-lock.js';
 import type { RunInfo } from '../output/result.js';
 import { printable, type Style, table } from '../output/terminal.js';
 import { lockHolders } from '../postgres/lock.js';
-import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { withSession } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 

@@ -16,11 +16,11 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
-import type { RunEvents } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
+import type { RunEvents } from '../app/events.js';
 import type { ConnectionFlags } from '../config/settings.js';
-import { generatedSecret, readGenerated } from '../seed/generated.js';
 import { type Account, embeddedBinaries, passable, serverAccount, sharedFolder } from './binaries.js';
+import { generatedSecret, readGenerated } from './generated-secrets.js';
 import { initdb, startServer } from './server-process.js';
 
 export interface EmbeddedServer {

@@ -1,4 +1,4 @@
-import type { LockHolder } from '../postgres/lock-holder.js';
+import type { LockHolder } from '../app/lock-holder.js';
 
 /** What the plan is made from of a row of kasm_db.migrations. */
 export interface HistoryRow {

@@ -1,7 +1,7 @@
-import type { Context } from '../app/context.js';
+import { type Blocker, describeBlockers, type ObservedBlocker } from '../app/blocker.js';
 import { KasmDbError } from '../app/errors.js';
 import { now, sleep } from '../app/time.js';
-import { type Blocker, describeBlockers, type ObservedBlocker } from '../postgres/blocker.js';
+import type { Context } from '../config/context.js';
 import { BlockerWatch } from '../postgres/blockers.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import type { MigrationLock } from './with-lock.js';

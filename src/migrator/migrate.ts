@@ -1,15 +1,15 @@
 import { Umzug } from 'umzug';
-import type { Context } from '../app/context.js';
+import type { Blocker } from '../app/blocker.js';
 import { KasmDbError } from '../app/errors.js';
+import type { LockHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
+import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { isDone, type MigrationState } from '../history/state.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { requireName } from '../migrations/name.js';
 import { refuseTransactionControl } from '../migrations/transaction-control.js';
-import type { Blocker } from '../postgres/blocker.js';
-import type { LockHolder } from '../postgres/lock-holder.js';
 import { withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { execute } from './execute.js';
@@ -208,7 +208,7 @@ function tableWaits(waits: readonly TableWaits[]): { ms: number; blockers: reado
 }
 
 /** A failure that says what was applied before it, and who was in the way. */
-export class PartialError extends KasmDbError {
+class PartialError extends KasmDbError {
   /** Goes into the result. */
   readonly fields: { applied: Applied[]; lock?: { waitedMs: number; blockers: Blocker[] } };
 

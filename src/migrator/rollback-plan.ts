@@ -18,7 +18,7 @@ export interface RollbackPlan<M extends MigrationHeader> {
   target: string | undefined;
 }
 
-export const NOTHING = 'none';
+const NOTHING = 'none';
 
 /**
  * What has to be undone, last applied first. "Last" is by name, not by clock: a migration with the out-of-order directive counts by its number.

@@ -1,14 +1,14 @@
 import { Umzug } from 'umzug';
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
+import type { LockHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
+import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { halfUndoneSql } from '../history/record.js';
 import type { MigrationState } from '../history/state.js';
 import { downOf, type Migration, writesVendorVersion } from '../migrations/files.js';
 import { refuseTransactionControl } from '../migrations/transaction-control.js';
 import type { Result } from '../output/result.js';
-import type { LockHolder } from '../postgres/lock-holder.js';
 import { parseScript } from '../postgres/parser.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';

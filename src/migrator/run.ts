@@ -1,5 +1,5 @@
-import type { Context } from '../app/context.js';
 import { type KasmDbError, messageOf } from '../app/errors.js';
+import type { Context } from '../config/context.js';
 import { newRun, type RunLog } from '../history/run-row.js';
 import { ensureHistory } from '../history/tables.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';

@@ -1,11 +1,11 @@
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
+import { describeHolder, type LockHolder } from '../app/lock-holder.js';
 import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
+import type { Context } from '../config/context.js';
 import { readState, type StateRequest, selectState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
-import { describeHolder, type LockHolder } from '../postgres/lock-holder.js';
 import { type Bounds, type Session, type TransactionKind, withSession } from '../postgres/session.js';
 
 export interface Waiting extends StateRequest {

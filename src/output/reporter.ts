@@ -1,8 +1,8 @@
-import type { RunEvents } from '../app/context.js';
+import { describeBlockers } from '../app/blocker.js';
+import type { RunEvents } from '../app/events.js';
+import { describeHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
-import { describeBlockers } from '../postgres/blocker.js';
-import { describeHolder } from '../postgres/lock-holder.js';
 import { writeTerminationLog } from './output.js';
 import type { Result } from './result.js';
 import { stderr, stdout } from './streams.js';

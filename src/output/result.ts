@@ -1,6 +1,6 @@
+import type { Blocker } from '../app/blocker.js';
 import type { Outcome } from '../app/errors.js';
-import type { Blocker } from '../postgres/blocker.js';
-import type { LockHolder } from '../postgres/lock-holder.js';
+import type { LockHolder } from '../app/lock-holder.js';
 
 /** What every command answers, and what `--json` prints; result.schema.json is made from src/output/schema.ts, which must agree. */
 export interface Result {

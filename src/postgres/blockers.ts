@@ -1,6 +1,6 @@
+import type { ObservedBlocker } from '../app/blocker.js';
 import { sleep } from '../app/time.js';
 import type { ConnectionSettings } from '../config/settings.js';
-import type { ObservedBlocker } from './blocker.js';
 import { Session } from './session.js';
 
 /**

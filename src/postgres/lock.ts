@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import type { LockHolder } from './lock-holder.js';
+import type { LockHolder } from '../app/lock-holder.js';
 import { LOCK_CLASSID, LOCK_KEY, LOCK_OBJID } from './lock-key.js';
 import type { Session } from './session.js';
 

@@ -1,6 +1,6 @@
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
 import { now, sleep, spread } from '../app/time.js';
+import type { Context } from '../config/context.js';
 import { formatMs } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
 import type { Environment } from '../config/variables.js';

@@ -1,6 +1,6 @@
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
+import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { isDone, type MigrationState } from '../history/state.js';
 import { ensureHistory } from '../history/tables.js';

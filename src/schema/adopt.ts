@@ -1,7 +1,7 @@
 import { escapeLiteral } from 'pg';
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
+import type { Context } from '../config/context.js';
 import { recordSql } from '../history/record.js';
 import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';

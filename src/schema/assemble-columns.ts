@@ -1,6 +1,7 @@
-import { type ColumnRow, compact } from './assemble.js';
+import { compact } from './compact.js';
 import { grantsOf } from './grants.js';
 import type { Column, Identity } from './model.js';
+import type { ColumnRow } from './rows.js';
 
 /**
  * @param identities sequences of identity columns, by `oid column`

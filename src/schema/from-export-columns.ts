@@ -1,8 +1,14 @@
 import { isRequired } from './against.js';
 import { ident } from './ddl/names.js';
 import { type ExportedColumn, postgresType } from './export.js';
-import type { Steps } from './from-export.js';
 import type { Column } from './model.js';
+
+/** The way to another release: statements up and down, for the two files of a migration. */
+export interface Steps {
+  up: string[];
+  /** In the order in which they run. */
+  down: string[];
+}
 
 /** A value for rows that are there when a column becomes required. @returns undefined when there is none that says nothing */
 export function placeholder(type: string): string | undefined {

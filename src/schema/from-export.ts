@@ -2,15 +2,8 @@ import { createHash } from 'node:crypto';
 import { isRequired } from './against.js';
 import { comment, ident, literal } from './ddl/names.js';
 import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType } from './export.js';
-import { changeColumn, placeholder } from './from-export-columns.js';
+import { changeColumn, placeholder, type Steps } from './from-export-columns.js';
 import type { Schema, Table } from './model.js';
-
-/** The way to another release: statements up and down, for the two files of a migration. */
-export interface Steps {
-  up: string[];
-  /** In the order in which they run. */
-  down: string[];
-}
 
 type Columns = Map<string, ExportedColumn>;
 

@@ -1,7 +1,7 @@
 import type { Client } from '../postgres/client.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { assemble, type Rows } from './assemble.js';
+import { assemble } from './assemble.js';
 import type { Schema } from './model.js';
 import { attachmentsSql, policiesSql, triggersSql } from './queries/attached.js';
 import { constraintsSql, indexesSql } from './queries/constraints.js';
@@ -9,6 +9,7 @@ import { collationsSql, extensionsSql, schemasSql } from './queries/namespaces.j
 import { dependenciesSql, neededOthersSql, othersSql } from './queries/others.js';
 import { columnsSql, relationsSql, sequencesSql } from './queries/relations.js';
 import { routinesSql, typesSql } from './queries/routines.js';
+import type { Rows } from './rows.js';
 import { stableSchema } from './stable-text.js';
 import { unqualifyViews } from './view-text.js';
 

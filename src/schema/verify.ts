@@ -1,5 +1,5 @@
-import type { Context } from '../app/context.js';
 import { KasmDbError } from '../app/errors.js';
+import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';

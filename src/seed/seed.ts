@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto';
-import type { Context } from '../app/context.js';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
+import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';

@@ -2,8 +2,6 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-// @ts-expect-error plain JavaScript, read by dependency-cruiser
-import { EXCEPTIONS } from '../../.dependency-cruiser.mjs';
 import { folder } from '../support/folder.js';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -65,14 +63,6 @@ describe('dependency-cruiser', () => {
       'src-stands-alone: src/config/planted.ts',
       'umzug-is-known-to-migrator: src/schema/planted.ts',
     ]);
-  });
-
-  it('needs each of its exceptions', () => {
-    for (const pair of EXCEPTIONS as string[]) {
-      const [from = '', to = ''] = pair.split(' > ');
-      const importer = readFileSync(join(ROOT, 'src', from), 'utf8');
-      expect(importer, pair).toMatch(new RegExp(`/${to.split('/').at(-1)?.replace('.ts', '.js')}'`));
-    }
   });
 });
 

@@ -1,8 +1,10 @@
 import type { Grant, Schema } from '../model.js';
 import { identitySequence } from './columns.js';
-import type { Wanted } from './create.js';
 import { ident, literal, qualified } from './names.js';
 import { grantSql } from './others.js';
+
+/** Says of an object's id (`column public.users.email`) whether it is to be made; parts of a wanted table are too. */
+export type Wanted = (id: string) => boolean;
 
 /** Comments on, and privileges of, what is made. */
 export function commentsAndGrants(schema: Schema, wanted: Wanted): string[] {

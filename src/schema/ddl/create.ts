@@ -1,6 +1,6 @@
 import type { Schema } from '../model.js';
 import { columnSettings, columnSql, notNullUnchecked } from './columns.js';
-import { commentsAndGrants } from './comments.js';
+import { commentsAndGrants, type Wanted } from './comments.js';
 import { ident, qualified } from './names.js';
 import { createSequence, createType } from './others.js';
 import {
@@ -13,9 +13,6 @@ import {
   isInline,
   rowSecurity,
 } from './tables.js';
-
-/** Says of an object's id (`column public.users.email`) whether it is to be made; parts of a wanted table are too. */
-export type Wanted = (id: string) => boolean;
 
 /** Ids in an order in which each comes after all that it needs; those that need each other come as they are. */
 export function inOrder(needs: ReadonlyMap<string, readonly string[]>): string[] {

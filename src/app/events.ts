@@ -1,7 +1,6 @@
-import type { ConnectionSettings } from '../config/settings.js';
-import type { Blocker } from '../postgres/blocker.js';
-import type { LockHolder } from '../postgres/lock-holder.js';
+import type { Blocker } from './blocker.js';
 import type { KasmDbError } from './errors.js';
+import type { LockHolder } from './lock-holder.js';
 
 /** What a run tells while it works. Nothing of it decides anything. */
 export interface RunEvents {
@@ -20,12 +19,4 @@ export interface RunEvents {
   waiting?(text: string): void;
   notice?(text: string): void;
   warning?(text: string): void;
-}
-
-/** What every database command needs. */
-export interface Context {
-  /** Gives the connection settings; called for each attempt. */
-  resolve: () => ConnectionSettings;
-  signal: AbortSignal;
-  events: RunEvents;
 }
