@@ -23,8 +23,3 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
 export function jittered(ms: number): number {
   return ms * (0.5 + Math.random() / 2);
 }
-
-/** Between three quarters and the whole of `ms`: many that wait spread, and none waits longer than it says. */
-export function spread(ms: number): number {
-  return ms * (0.75 + Math.random() / 4);
-}

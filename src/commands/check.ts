@@ -1,8 +1,7 @@
 import { now } from '../app/time.js';
 import { formatMs, parseDuration } from '../config/duration.js';
-
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
-import { checkOnce, type ExpectedSeed } from '../readiness/check.js';
+import { check, type ExpectedSeed } from '../readiness/check.js';
 import { waitUntilReady } from '../readiness/wait.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
@@ -27,7 +26,7 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
   const seed = options.seed ? await expectedSeed(options.seeds) : undefined;
   const { state, plan, warnings } =
     options.wait === undefined
-      ? await checkOnce(ctx, migrations, { vendor: writesVendorVersion(migrations), gate: false, seed })
+      ? await check(ctx, migrations, { vendor: writesVendorVersion(migrations), seed })
       : await waitFor(ctx, migrations, options.wait, options.failFast ?? false, seed);
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {

@@ -43,7 +43,7 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
   if (options.dryRun || !wantsRedis(ctx.env)) return migrateAndSeed(ctx, options, lockTimeoutMs);
   const database = ctx.resolve().dbname;
   return migrateAndSeed(ctx, options, lockTimeoutMs, async () =>
-    (await import('../readiness/notifier.js')).ring(ctx.env, database),
+    (await import('../readiness/notifier.js')).notify(ctx.env, database),
   );
 }
 

@@ -1,6 +1,7 @@
 import { KasmDbError } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
+import type { ConnectionSettings } from '../config/settings.js';
 import { readState, type StateRequest } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
@@ -15,31 +16,36 @@ export interface ExpectedSeed {
   digest?: string;
 }
 
-export interface Verdict {
+export interface CheckResult {
   state: MigrationState;
   plan: Plan<Migration>;
   warnings: string[];
 }
 
-/** What a check asks. */
-export interface CheckRequest extends StateRequest {
-  /** It has a rhythm of its own: one attempt to connect. */
-  gate: boolean;
+export interface CheckRequest extends Omit<StateRequest, 'withinMs'> {
   seed?: ExpectedSeed | undefined;
+  /** One attempt that has so many milliseconds to connect, and again to read; without it connecting is tried again for as long as it may take. */
+  attemptMs?: number;
 }
 
 /**
- * One look: is everything that this build needs applied? Never writes and never takes the migration lock.
+ * Is everything that this build needs applied? Never writes and never takes the migration lock.
  * @throws KasmDbError pending, integrity, unreachable, environment
  */
-export async function checkOnce(ctx: Context, migrations: Migration[], request: CheckRequest): Promise<Verdict> {
-  const options = { ...sessionOptions(ctx), once: request.gate, doing: 'checking' };
-  const state = await withSession(ctx.resolve, options, (session) => readState(session, request));
-  return judge(migrations, state, request.seed);
+export async function check(ctx: Context, migrations: Migration[], request: CheckRequest): Promise<CheckResult> {
+  const { attemptMs, seed, vendor } = request;
+  const options = { ...sessionOptions(ctx), once: attemptMs !== undefined, doing: 'checking' };
+  const resolve = attemptMs === undefined ? ctx.resolve : () => connectWithin(attemptMs, ctx.resolve());
+  const state = await withSession(resolve, options, (session) => readState(session, { vendor, withinMs: attemptMs }));
+  return evaluate(migrations, state, seed);
 }
 
-/** Decides from one look; pure. @throws KasmDbError pending, integrity */
-export function judge(migrations: Migration[], state: MigrationState, seed?: ExpectedSeed): Verdict {
+function connectWithin(ms: number, settings: ConnectionSettings): ConnectionSettings {
+  return { ...settings, connectTimeoutMs: Math.min(settings.connectTimeoutMs, ms) };
+}
+
+/** What a state means; pure. @throws KasmDbError pending, integrity */
+export function evaluate(migrations: Migration[], state: MigrationState, seed?: ExpectedSeed): CheckResult {
   const planned = plan(migrations, state, { appVersion: VERSION });
   const warnings = [...planned.warnings];
   for (const problem of planned.problems) {

@@ -1,203 +1,86 @@
 import { Cluster, Redis } from 'ioredis';
-import { messageOf } from '../app/errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
 import { redisSettings } from '../config/redis.js';
 import type { Environment } from '../config/variables.js';
 
 /** Redis must not hold up a migration that is done. */
-const RING_MS = 2000;
-/** What a connection gets that was made while the migrations ran, before another is made. */
-const EARLY_MS = 500;
+const NOTIFY_MS = 2000;
 const CONNECT_MS = 3000;
 
-/** One channel a database; who hears it still asks PostgreSQL, so a wrong ring only costs a look. */
+/** One channel a database. Whoever is notified still asks PostgreSQL, so a wrong notification only costs a check. */
 export function channelOf(database: string): string {
   return `kasm-db:${database}`;
 }
 
-/** What a ring says. */
-export interface Ring {
-  /** How many heard it, so that they can look one after the other; undefined: not known. */
-  listeners: number | undefined;
-}
-
-export interface Bell {
-  /** Subscribed, so that a ring would be heard. */
-  readonly listening: boolean;
-  /** Resolves when it listens, when it is known that it can't, or when `ms` are over. */
-  opened(ms: number): Promise<void>;
-  /** Resolves at the next ring, or with undefined when `ms` are over. */
-  wait(ms: number, signal: AbortSignal): Promise<Ring | undefined>;
+export interface Subscription {
+  /** @returns true at the next notification, also of one that came since the last wait; false when `ms` are over. @throws the signal's reason */
+  wait(ms: number, signal: AbortSignal): Promise<boolean>;
   close(): void;
 }
 
 /**
- * Listens for the migrator's ring. Never throws and never makes anyone wait: without Redis there is only polling.
+ * Subscribes to the migrator's notifications. Never throws and never makes anyone wait: without Redis there is only polling.
  * @param warn told once, without any secret
  */
-export function listen(env: Environment, database: string, warn: (text: string) => void): Bell {
+export function subscribe(env: Environment, database: string, warn: (text: string) => void): Subscription {
   let warned = false;
-  let settle = () => {};
-  const settled = new Promise<void>((resolve) => {
-    settle = resolve;
-  });
   const complain = (error: unknown) => {
-    if (!warned) warn(`Redis is of no use as a bell, so the gate looks by itself: ${reason(error)}`);
+    if (!warned) warn(`Redis cannot notify the gate, so it polls only: ${reason(error)}`);
     warned = true;
-    settle();
   };
-  let heard: ((ring: Ring) => void) | undefined;
-  let missed: Ring | undefined;
-  const rung = (ring: Ring) => {
-    // A ring during a look is kept: that look may have begun before the commit.
-    if (heard) heard(ring);
-    else missed = ring;
-  };
-  let listening = false;
-  let subscribed = 0;
+  let notified = false;
+  let wake = () => {};
   let client: Redis | Cluster | undefined;
   try {
     client = open(env);
     client.on('error', complain);
-    for (const name of ['close', 'end']) {
-      client.on(name, () => {
-        listening = false;
-      });
-    }
-    // Every time, since a reconnect subscribes anew.
-    client.on('ready', () => {
-      client?.subscribe(channelOf(database)).then(() => {
-        listening = true;
-        settle();
-        // While the connection was lost, a ring may have been too.
-        if (++subscribed > 1) rung({ listeners: undefined });
-      }, complain);
+    client.on('message', () => {
+      // One that comes during a check is kept: that check may have read before the commit.
+      notified = true;
+      wake();
     });
-    client.on('message', (_, message) => rung({ listeners: listenersOf(message) }));
+    // The driver subscribes anew when it has reconnected.
+    client.subscribe(channelOf(database)).catch(complain);
   } catch (error) {
     complain(error);
   }
   return {
-    get listening() {
-      return listening;
-    },
-    opened: async (ms) => {
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([
-        settled,
-        new Promise<void>((resolve) => {
-          timer = setTimeout(resolve, ms);
-        }),
-      ]);
-      clearTimeout(timer);
-    },
     wait: (ms, signal) =>
       new Promise((resolve, reject) => {
-        if (missed) {
-          resolve(missed);
-          missed = undefined;
-          return;
-        }
-        const end = (ring: Ring | undefined) => {
+        const finish = (settle: () => void) => {
           clearTimeout(timer);
-          heard = undefined;
           signal.removeEventListener('abort', abort);
-          resolve(ring);
+          wake = () => {};
+          settle();
         };
-        const abort = () => {
-          clearTimeout(timer);
-          reject(signal.reason);
-        };
-        const timer = setTimeout(() => end(undefined), ms);
-        heard = end;
-        signal.addEventListener('abort', abort, { once: true });
+        const abort = () => finish(() => reject(signal.reason));
+        const timer = setTimeout(() => finish(() => resolve(false)), ms);
+        wake = () =>
+          finish(() => {
+            notified = false;
+            resolve(true);
+          });
+        signal.addEventListener('abort', abort);
+        if (signal.aborted) abort();
+        else if (notified) wake();
       }),
     close: () => client?.disconnect(),
   };
 }
 
-/** Anybody may publish; what is no count is none. */
-function listenersOf(message: string): number | undefined {
-  try {
-    const { listeners } = JSON.parse(message);
-    return Number.isSafeInteger(listeners) && listeners >= 0 ? listeners : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Tells the waiting gates to look. */
-export interface Ringer {
-  /**
-   * Redis down is a warning, never a failure.
-   * @returns what to warn of
-   */
-  ring(): Promise<string | undefined>;
-  close(): void;
-}
-
-/** Connects in the background, so that nothing is left to do but to ring once the database is ready. Never throws. */
-export function ringer(env: Environment, database: string): Ringer {
-  let early: Redis | Cluster | undefined;
-  try {
-    early = open(env);
-    // What is wrong now may be right when it matters.
-    early.on('error', () => {});
-  } catch {
-    // ring() will say it.
-  }
-  return {
-    ring: async () => {
-      // A connection that was idle for long may be dead without a word: a new one reads the Secrets anew, too.
-      if (early?.status === 'ready' && (await ringOn(early, database, EARLY_MS)) === undefined) return undefined;
-      return ring(env, database);
-    },
-    close: () => early?.disconnect(),
-  };
-}
-
 /**
- * Tells the waiting gates to look, on a connection of its own. Redis down is a warning, never a failure.
+ * Notifies the waiting gates that the database is ready. Redis down is a warning, never a failure.
  * @returns what to warn of
  */
-export async function ring(env: Environment, database: string): Promise<string | undefined> {
-  let client: Redis | Cluster | undefined;
-  let failure: unknown;
+export async function notify(env: Environment, database: string): Promise<string | undefined> {
   try {
-    client = open(env);
-    failure = await ringOn(client, database, RING_MS);
-  } catch (error) {
-    failure = error;
-  } finally {
-    client?.disconnect();
-  }
-  if (failure === undefined) return undefined;
-  return `Redis could not be told that the database is ready, so gates find out by looking: ${reason(failure)}`;
-}
-
-/** @returns what went wrong */
-async function ringOn(client: Redis | Cluster, database: string, ms: number): Promise<unknown> {
-  let last: unknown;
-  client.on('error', (error) => {
-    last = error;
-  });
-  let timer: NodeJS.Timeout | undefined;
-  try {
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-    });
-    const channel = channelOf(database);
-    const work = async () => {
-      // A user who may only publish is not told; the gates then don't know how many they are.
-      const [, listeners] = (await client.pubsub('NUMSUB', channel).catch(() => [])) as unknown[];
-      await client.publish(channel, JSON.stringify({ version: VERSION, listeners: Number(listeners ?? Number.NaN) }));
-    };
-    await Promise.race([work(), late]);
+    await withRedis(env, NOTIFY_MS, (client) =>
+      client.publish(channelOf(database), JSON.stringify({ version: VERSION })),
+    );
     return undefined;
   } catch (error) {
-    return last ?? error;
-  } finally {
-    clearTimeout(timer);
+    return `Redis could not be told that the database is ready, so gates find out by polling: ${reason(error)}`;
   }
 }
 
@@ -206,23 +89,38 @@ async function ringOn(client: Redis | Cluster, database: string, ms: number): Pr
  * @throws Error with Redis' own words
  */
 export async function probe(env: Environment, database: string): Promise<void> {
+  try {
+    await withRedis(env, CONNECT_MS, async (client) => {
+      await client.publish(channelOf(`${database}:doctor`), '{}');
+      await client.subscribe(channelOf(database));
+    });
+  } catch (error) {
+    if (error instanceof KasmDbError) throw error;
+    throw new Error(`Redis: ${reason(error)}`);
+  }
+}
+
+/** On a connection of its own. @throws what Redis said last, or that it said nothing within `ms` */
+async function withRedis(
+  env: Environment,
+  ms: number,
+  work: (client: Redis | Cluster) => Promise<unknown>,
+): Promise<void> {
   const client = open(env);
   let last: unknown;
   client.on('error', (error) => {
     last = error;
   });
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(last ?? new Error(`no answer within ${ms} ms`)), ms);
+  });
   try {
-    const late = new Promise<never>((_, reject) =>
-      setTimeout(() => reject(new Error(`Redis: ${reason(last ?? new Error('no answer'))}`)), CONNECT_MS),
-    );
-    const work = async () => {
-      await client.publish(channelOf(`${database}:doctor`), '{}');
-      await client.subscribe(channelOf(database));
-    };
-    await Promise.race([work(), late]);
+    await Promise.race([work(client), late]);
   } catch (error) {
-    throw new Error(`Redis: ${reason(last ?? error)}`);
+    throw last ?? error;
   } finally {
+    clearTimeout(timer);
     client.disconnect();
   }
 }

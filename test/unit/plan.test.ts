@@ -7,7 +7,7 @@ import type { MigrationHeader } from '../../src/migrations/directives.js';
 import type { Migration } from '../../src/migrations/files.js';
 import { planFor } from '../../src/migrator/migrate.js';
 import { type DatabaseState, type HistoryRow, type Plan, plan } from '../../src/migrator/plan.js';
-import { judge } from '../../src/readiness/check.js';
+import { evaluate } from '../../src/readiness/check.js';
 
 const OLDER = '0.0.1';
 const NEWER = '99.0.0';
@@ -443,7 +443,7 @@ describe('plan › for any files and any history', () => {
       fc.property(cases, ([headers, history, vendorVersion]) => {
         const files = headers.map((f, i) => asMigration(i === 0 ? { ...f, vendorVersion: 'ours' } : f));
         const state = asState(history, vendorVersion);
-        const gate = outcomeOf(() => judge(files, state));
+        const gate = outcomeOf(() => evaluate(files, state));
         const migrator = outcomeOf(() => planFor(files, state, undefined));
         const planned = planOf(files, state);
         if (planned.problems.some((p) => p.kind !== 'vendor-upgraded')) {
