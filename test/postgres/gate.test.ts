@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Redis } from 'ioredis';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -6,6 +7,7 @@ import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.js';
+import { busy } from '../support/time.js';
 
 const SECRETS = {
   DEFAULT_ADMIN_PASSWORD: `${SECRET_MARK}admin`,
@@ -139,6 +141,20 @@ describe('gate › says what it waits for', () => {
     while (!gate.stderr().includes('refuses the login')) await new Promise((resolve) => setTimeout(resolve, 50));
     writeFileSync(`${secrets}/password`, `${POSTGRES_PASSWORD}\n`);
     expect((await gate.ended).code).toBe(0);
+  });
+
+  it('--wait ends when its time is up, also where a server takes the connection and then says nothing', async () => {
+    const silent = createServer(() => {});
+    const port = await new Promise<number>((resolve) =>
+      silent.listen(0, '127.0.0.1', () => resolve((silent.address() as AddressInfo).port)),
+    );
+    const env = { POSTGRES_HOST: '127.0.0.1', POSTGRES_PORT: String(port), POSTGRES_DB: 'x', POSTGRES_USER: 'x' };
+    const run = await cli(['--check', '--wait', '2s', '--json'], env);
+    silent.close();
+    expect(run.code).toBe(4);
+    expect(run.json().error?.message).toMatch(/did not answer in time; gave up after 2/);
+    // A single attempt to connect may take 10 s otherwise.
+    expect(run.json().durationMs).toBeLessThan(busy(5000));
   });
 
   it('an older build passes on a newer database, and ends at once with 6 where that says min-compatible', async () => {
