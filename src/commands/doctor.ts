@@ -250,7 +250,7 @@ async function checkDatabase(report: Report, session: Session, state: MigrationS
 }
 
 async function checkRedis(report: Report, ctx: CommandContext): Promise<void> {
-  if (!wantsRedis(ctx.env)) return report.ok('redis', 'not configured; gates look by themselves');
+  if (!wantsRedis(ctx.env)) return report.ok('redis', 'not configured; gates poll');
   const { probe } = await import('../readiness/notifier.js');
   try {
     await probe(ctx.env, ctx.resolve().dbname);

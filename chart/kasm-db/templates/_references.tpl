@@ -1,6 +1,6 @@
 {{/*
 What this chart reads in the cluster, as JSON: a list of {kind, name, key, value}; without a key, the object itself is enough. Nothing
-of what is made here, nor what may be missing (Redis' password: without it gates look by themselves).
+of what is made here, nor what may be missing (Redis' password: without it gates poll).
 */}}
 {{- define "kasm-db.references" -}}
 {{- $context := . -}}
