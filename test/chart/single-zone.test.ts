@@ -128,6 +128,31 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     }
   });
 
+  it('fits on a node with two CPUs beside what Kubernetes itself runs there, about one', () => {
+    const requested = (manifests: Manifest[]) =>
+      manifests.reduce((sum, { kind, spec }) => {
+        const pod = spec?.template?.spec;
+        if (!pod || kind === 'Pod') return sum;
+        const milli = (container: Manifest) => {
+          const { cpu } = container.resources.requests;
+          return String(cpu).endsWith('m') ? Number.parseInt(cpu, 10) : Number(cpu) * 1000;
+        };
+        const together = pod.containers.map(milli).reduce((a: number, b: number) => a + b, 0);
+        const before = Math.max(0, ...(pod.initContainers ?? []).map(milli));
+        return sum + Math.max(together, before) * (spec.replicas ?? 1);
+      }, 0);
+    expect(requested(bundled)).toBeLessThan(1000);
+    expect(requested(legacy)).toBeLessThan(1000);
+  });
+
+  it("values-production.yaml goes together with values of one's own", () => {
+    const args = ['--values', join(chart, 'values-production.yaml')];
+    const manifests = render({ ...REQUIRED, database: { host: 'db.example' } }, { args });
+    expect(names(manifests, 'HorizontalPodAutoscaler')).toEqual(['kasm-api']);
+    expect(names(manifests, 'NetworkPolicy')).toContain('kasmdemo-migrate');
+    expect(find(manifests, 'Job', 'kasmdemo-migrate')).toBeDefined();
+  });
+
   it('what ends when no API answers waits for it, and says so', () => {
     for (const manifests of [bundled, external, legacy]) {
       for (const { owner, spec, metadata } of podsOf(manifests)) {

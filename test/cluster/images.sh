@@ -25,13 +25,14 @@ kasm_db() {
 }
 one='CREATE TABLE cluster_test (id integer PRIMARY KEY);'
 two='CREATE TABLE cluster_test_2 (id integer PRIMARY KEY);'
-for tag in "${@:-0.1.0 0.2.0 0.3.0-bad 0.3.0 0.2.0-slow standin}"; do for each in $tag; do
+for tag in "${@:-0.1.0 0.2.0 0.3.0-bad 0.3.0 0.2.0-slow 0.2.0-slow60 standin}"; do for each in $tag; do
   case "$each" in
   0.1.0) kasm_db 0.1.0 ;;
   0.2.0) kasm_db 0.2.0 "$one" ;;
   0.3.0-bad) kasm_db 0.3.0-bad "$one" "$two SELECT 1 / 0;" ;;
   0.3.0) kasm_db 0.3.0 "$one" "$two" ;;
   0.2.0-slow) kasm_db 0.2.0-slow "$one SELECT pg_sleep(20);" ;;
+  0.2.0-slow60) kasm_db 0.2.0-slow60 "$one SELECT pg_sleep(60);" ;;
   standin)
     docker build --quiet --network host --build-arg "BASE=$BASE" -t kasm-test/standin:1 test/cluster/standin
     $KASM_TEST_LOAD kasm-test/standin:1 ;;

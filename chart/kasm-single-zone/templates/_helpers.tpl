@@ -256,7 +256,7 @@ spec:
     initialDelaySeconds: 10
     periodSeconds: 30
   resources:
-    requests: {cpu: 50m, memory: 64Mi}
+    requests: {cpu: 10m, memory: 64Mi}
     limits: {memory: 256Mi}
   volumeMounts:
     {{- include "kasm.nginxMounts" . | nindent 4 }}
