@@ -438,6 +438,39 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     expect(containers.map(({ name }: Manifest) => name)).toEqual(['rotate', 'beside']);
   });
 
+  it('runs kasm-db on demand and by a schedule, in pods as restricted as the migrator', () => {
+    const values = {
+      ...withMode('manual', { seed: { enabled: true } }),
+      onDemand: { enabled: true },
+      verify: { schedule: '0 3 * * *' },
+    };
+    const jobs = render(values).filter(({ kind }) => kind === 'CronJob');
+    expect(jobs.map(({ metadata, spec }) => [metadata.name, spec.suspend, spec.schedule])).toEqual([
+      ['kasmdemo-migrate', true, '0 0 1 1 *'],
+      ['kasmdemo-status', true, '0 0 1 1 *'],
+      ['kasmdemo-doctor', true, '0 0 1 1 *'],
+      ['kasmdemo-verify', false, '0 3 * * *'],
+    ]);
+    const migrator = renderJob({ ...REQUIRED, seed: { enabled: true } }).spec.template;
+    for (const { spec, metadata } of jobs) {
+      const { template } = spec.jobTemplate.spec;
+      const [container] = template.spec.containers;
+      expect(container.securityContext).toEqual(RESTRICTED);
+      expect(container.env).toEqual(migrator.spec.containers[0].env);
+      // Not the migrator's labels: its Jobs are looked for by them.
+      for (const labels of [metadata.labels, template.metadata.labels])
+        expect(labels['app.kubernetes.io/component']).toBe('command');
+    }
+    const args = jobs.map(({ spec }) => spec.jobTemplate.spec.template.spec.containers[0].args);
+    expect(args[0].slice(0, 2)).toEqual(['migrate', '--seed']);
+    expect(args.slice(1)).toEqual([
+      ['status', '--json'],
+      ['doctor', '--json'],
+      ['verify', '--json'],
+    ]);
+    expect(render({ ...REQUIRED, verify: { schedule: '@daily' } }).map(({ kind }) => kind)).toContain('CronJob');
+  });
+
   it('reads a Secret of a database operator key by key', () => {
     const [byUri, apart] = [
       { uri: 'uri' },

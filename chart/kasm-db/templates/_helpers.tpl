@@ -63,11 +63,11 @@ Values, Release and Chart; kasm-db.manifests renders everything else from it.
 {{/* Everything but the gates, for a parent chart that passes its own context. */}}
 {{- define "kasm-db.manifests" -}}
 {{- $context := . -}}
-{{- if ne .Values.migrator.mode "manual" -}}
+{{- if or (ne .Values.migrator.mode "manual") .Values.onDemand.enabled .Values.verify.schedule -}}
 {{- include "kasm-db.validate" . -}}
 {{- include "kasm-db.lookUpReferences" . -}}
 {{- end -}}
-{{- range list "credentials" "networkPolicy" "job" "test" "extraObjects" }}
+{{- range list "credentials" "networkPolicy" "job" "test" "commands" "extraObjects" }}
 {{- with include (printf "kasm-db.%s" .) $context }}
 ---
 {{ . }}

@@ -1,0 +1,65 @@
+{{/*
+kasm-db inside of the cluster, on demand: suspended CronJobs, from which `kubectl create job --from=cronjob/NAME` makes a Job; and verify
+by a schedule, whose Job fails when there is drift. They have the migrator's pod, with another command in it.
+*/}}
+{{- define "kasm-db.commands" -}}
+{{- $context := . -}}
+{{- $commands := ternary (list "migrate" "status" "doctor" "verify") (list) .Values.onDemand.enabled -}}
+{{- if .Values.verify.schedule -}}{{- $commands = append $commands "verify" | uniq -}}{{- end -}}
+{{- range $command := $commands }}
+{{- $schedule := ternary $context.Values.verify.schedule "" (eq $command "verify") }}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata:
+  name: {{ printf "%s-%s" (include "kasm-db.prefix" $context | trunc 42 | trimSuffix "-") $command }}
+  namespace: {{ include "kasm-db.namespace" $context | quote }}
+  labels: {{- include "kasm-db.commandLabels" $context | nindent 4 }}
+  {{- with $context.Values.annotations }}
+  annotations: {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  # A suspended one needs a schedule too.
+  schedule: {{ $schedule | default "0 0 1 1 *" | quote }}
+  suspend: {{ not $schedule }}
+  concurrencyPolicy: Forbid
+  jobTemplate:
+    metadata:
+      labels: {{- include "kasm-db.commandLabels" $context | nindent 8 }}
+    spec:
+      backoffLimit: 0
+      activeDeadlineSeconds: {{ int64 $context.Values.migrator.activeDeadlineSeconds }}
+      template: {{- include "kasm-db.commandPod" (list $context $command) | nindent 8 }}
+{{- end }}
+{{- end -}}
+
+{{/* Not those of the migrator, whose Jobs are looked for by their labels. */}}
+{{- define "kasm-db.commandLabels" -}}
+{{- mergeOverwrite (include "kasm-db.labels" . | fromYaml) (dict "app.kubernetes.io/component" "command") | toYaml -}}
+{{- end -}}
+
+{{/* The migrator's pod with one container: migrate as the migrator runs it, or another command. A list: context, command. */}}
+{{- define "kasm-db.commandPod" -}}
+{{- $context := index . 0 -}}
+{{- $command := index . 1 -}}
+{{- $pod := include "kasm-db.podTemplate" $context | fromYaml -}}
+{{- $container := include "kasm-db.migrate" $context | fromYamlArray | first -}}
+{{- $args := without $container.args "--expect-existing" -}}
+{{- if ne $command "migrate" -}}
+{{- $args = concat (list $command) (include "kasm-db.documentArgs" $context | fromYamlArray) (list "--json") -}}
+{{- end -}}
+{{- $_ := set $container "name" $command -}}
+{{- $_ = set $container "args" $args -}}
+{{- $_ = set $pod.spec "containers" (list $container) -}}
+{{- $_ = set $pod "spec" (omit $pod.spec "initContainers") -}}
+{{- if $context.Values.migrator.extraInitContainers -}}
+{{- $_ = set $pod.spec "initContainers" $context.Values.migrator.extraInitContainers -}}
+{{- end -}}
+{{- $volumes := list -}}
+{{- range $pod.spec.volumes -}}
+{{- if not (has .name (list "kasm-db-backup" "kasm-db-status")) -}}{{- $volumes = append $volumes . -}}{{- end -}}
+{{- end -}}
+{{- $_ = set $pod.spec "volumes" $volumes -}}
+{{- $_ = set $pod.metadata "labels" (mergeOverwrite $pod.metadata.labels (include "kasm-db.commandLabels" $context | fromYaml)) -}}
+{{- $pod | toYaml -}}
+{{- end -}}
