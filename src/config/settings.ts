@@ -181,7 +181,7 @@ export function resolveSettings(
     sslcert: found.text('sslcert') || inHome('postgresql.crt'),
     sslkey: found.text('sslkey') || inHome('postgresql.key'),
     sslpassword: found.text('sslpassword') || undefined,
-    sslcertmode: (found.text('sslcertmode') ?? 'allow') as ConnectionSettings['sslcertmode'],
+    sslcertmode: certificateMode(found),
     ...(crl.sslcrl || crl.sslcrldir ? crl : { sslcrl: inHome('root.crl'), sslcrldir: undefined }),
     ...protocolVersions(found),
     targetSessionAttrs: wishedServer(found, hosts.length, options.direct),
@@ -391,6 +391,15 @@ function sslDirect(found: Values, sslmode: SslMode): boolean {
       { hint: 'set PGSSLMODE=require, verify-ca or verify-full' },
     );
   return direct;
+}
+
+function certificateMode(found: Values): ConnectionSettings['sslcertmode'] {
+  const mode = (found.text('sslcertmode') ?? 'allow') as ConnectionSettings['sslcertmode'];
+  if (mode === 'require' && process.versions.bun)
+    throw new KasmDbError('usage', `sslcertmode=require (${found.sources.sslcertmode}) needs kasm-db on Node`, {
+      hint: 'this executable cannot tell whether a server has asked for a certificate: leave it out, or run the npm package',
+    });
+  return mode;
 }
 
 function protocolVersions(found: Values): Pick<ConnectionSettings, 'sslMinProtocolVersion' | 'sslMaxProtocolVersion'> {

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -17,11 +17,11 @@ const STRICTER: Record<string, RegExp> = {
   'a / in the password of a URL': /has an @ behind its first \//,
   'a host that is none': /^host \(.*\) (holds|is no name)/,
   'a port that is not written plainly': /is not a number from 1 to 65535$/,
-  'verify-full without what it needs, also where nobody is reached': /^sslmode=verify-\S+ needs /,
+  'verify-full without what it needs': /^sslmode=verify-\S+ needs /,
   'a database that is a URL': /^dbname .* holds a URL$/,
   'what is no UTF-8': /is not UTF-8$/,
-  'an address that is none, where libpq stops before it': /is not an IP address$/,
-  'a number that is none, where libpq does not look at it': /is not a whole number$/,
+  'an address that is none': /is not an IP address$/,
+  'a number that is none': /is not a whole number$/,
 };
 
 /** libpq's default host, which ours is not. */
@@ -35,6 +35,17 @@ interface Case {
   passfileMode?: number;
 }
 
+const PLAIN = ['primary', 'standby', 'refuses', 'starting'] as const;
+const ASKING = ['asks nothing', 'asks md5', 'asks SCRAM', 'offers PLUS', 'asks OAuth', 'asks GSSAPI'] as const;
+
+it('each difference is in docs/SETTINGS.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/SETTINGS.md'), 'utf8')
+    .replaceAll('`', '')
+    .replace(/\s+/g, ' ');
+  for (const difference of [...Object.keys(STRICTER), 'localhost is the default host'])
+    expect(page).toContain(difference);
+});
+
 const available = hasLibpq();
 
 describe.skipIf(!available)('beside libpq', { timeout: 3_600_000 }, () => {
@@ -46,7 +57,7 @@ describe.skipIf(!available)('beside libpq', { timeout: 3_600_000 }, () => {
   beforeAll(async () => {
     scratch = mkdtempSync(join(tmpdir(), 'kasm-db-libpq-'));
     mkdirSync(join(scratch, 'home'));
-    servers = await startLoggingServers(scratch, ['primary', 'standby', 'refuses', 'starting']);
+    servers = await startLoggingServers(scratch, [...PLAIN, ...ASKING]);
     libpq = await startLibpq();
   });
   afterAll(() => {
@@ -135,6 +146,38 @@ describe.skipIf(!available)('beside libpq', { timeout: 3_600_000 }, () => {
       `beside libpq ${libpq.version}: ${count} cases, ${same} the same, ${reached} of them at a server, stricter ${JSON.stringify(stricter)}, ${different.length} different (KASM_DB_SEED=${seed})\n${different.slice(0, 20).join('\n')}`,
     );
     expect(different.length).toBe(0);
+  });
+
+  it('what a server asks for, by require_auth and channel_binding: answered alike', async () => {
+    const methods = ['password', 'md5', 'scram-sha-256', 'none', 'gss', 'sspi', 'oauth'];
+    const wishes = [
+      undefined,
+      '',
+      ...methods,
+      ...methods.map((name) => `!${name}`),
+      ...['md5,scram-sha-256', 'scram-sha-256,none', '!password,!md5', '!none,!password', 'password,md5,scram-sha-256'],
+    ];
+    const different: string[] = [];
+    let count = 0;
+    for (const manner of ['primary', ...ASKING] as const)
+      for (const wish of wishes)
+        for (const binding of ['disable', 'prefer', 'require']) {
+          const env = {
+            PGHOST: '127.0.0.1',
+            PGPORT: String(servers.port(manner)),
+            PGUSER: 'app',
+            PGPASSWORD: 'x',
+            PGCHANNELBINDING: binding,
+            ...(wish === undefined ? {} : { PGREQUIREAUTH: wish }),
+          };
+          const found = await difference({ conninfo: 'dbname=kasm', env });
+          count++;
+          if (found) different.push(found.text);
+        }
+    console.log(
+      `require_auth × channel_binding × server: ${count} cases, ${different.length} different\n${different.slice(0, 10).join('\n')}`,
+    );
+    expect(different).toEqual([]);
   });
 
   it('the program itself goes where libpq goes, as Node runs it or as an executable', async () => {

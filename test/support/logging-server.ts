@@ -11,9 +11,21 @@ export interface Visit {
   password: string | undefined;
 }
 
-export type Manner = 'primary' | 'standby' | 'refuses' | 'starting';
+const MANNERS = {
+  primary: {},
+  standby: {},
+  refuses: {},
+  starting: {},
+  'asks nothing': { asks: 'nothing' },
+  'asks md5': { asks: 'md5' },
+  'asks SCRAM': { asks: ['SCRAM-SHA-256'] },
+  'offers PLUS': { asks: ['SCRAM-SHA-256-PLUS', 'SCRAM-SHA-256'] },
+  'asks OAuth': { asks: ['OAUTHBEARER'] },
+  'asks GSSAPI': { asks: 'gss' },
+} as const satisfies Record<string, { asks?: string | readonly string[] }>;
+export type Manner = keyof typeof MANNERS;
 
-/** Servers that ask for a password in plain text and write down what they are told; none of them can TLS. */
+/** Servers that ask for a password in plain text, or what their name says, and write down what they are told; none of them can TLS. */
 export interface LoggingServers {
   port(manner: Manner): number;
   /** Folder of the Unix sockets, with the same ports. */
@@ -77,9 +89,28 @@ export async function startLoggingServers(folder: string, manners: readonly Mann
   };
 }
 
+function request(asks: string | readonly string[]): Buffer {
+  if (asks === 'md5') return Buffer.concat([int32(5), Buffer.from('salt')]);
+  if (asks === 'gss') return int32(7);
+  return typeof asks === 'string' ? int32(3) : Buffer.concat([int32(10), text(...asks), Buffer.from([0])]);
+}
+
+function loggedIn(manner: Manner): Buffer {
+  return Buffer.concat([
+    message('R', int32(0)),
+    message('S', text('server_version', '18.0')),
+    message('S', text('client_encoding', 'UTF8')),
+    message('S', text('in_hot_standby', manner === 'standby' ? 'on' : 'off')),
+    message('S', text('default_transaction_read_only', 'off')),
+    message('K', Buffer.concat([int32(1), int32(1)])),
+    message('Z', Buffer.from('I')),
+  ]);
+}
+
 function serve(socket: Socket, manner: Manner, server: string, note: (visit: Visit) => void): void {
   let buffer = Buffer.alloc(0);
   let visit: Visit | undefined;
+  const { asks = 'password' } = MANNERS[manner] as { asks?: string | readonly string[] };
   socket.on('error', () => {});
   socket.on('data', (chunk) => {
     buffer = Buffer.concat([buffer, chunk]);
@@ -110,24 +141,16 @@ function serve(socket: Socket, manner: Manner, server: string, note: (visit: Vis
         };
         note(visit);
         if (manner === 'starting') return void socket.end(error('57P03'));
-        socket.write(message('R', int32(3)));
+        socket.write(asks === 'nothing' ? loggedIn(manner) : message('R', request(asks)));
       } else if (type === 'p') {
-        visit.password = body.subarray(0, -1).toString();
-        if (manner === 'refuses') return void socket.end(error('28P01'));
-        const standby = manner === 'standby' ? 'on' : 'off';
-        socket.write(
-          Buffer.concat([
-            message('R', int32(0)),
-            message('S', text('server_version', '18.0')),
-            message('S', text('client_encoding', 'UTF8')),
-            message('S', text('in_hot_standby', standby)),
-            message('S', text('default_transaction_read_only', 'off')),
-            message('K', Buffer.concat([int32(1), int32(1)])),
-            message('Z', Buffer.from('I')),
-          ]),
-        );
+        // Of SCRAM the mechanism: what follows is random.
+        visit.password = body.toString().split('\0')[0];
+        if (manner === 'refuses' || Array.isArray(asks)) return void socket.end(error('28P01'));
+        socket.write(loggedIn(manner));
       } else if (type === 'Q') {
-        socket.write(Buffer.concat([error('0A000'), message('Z', Buffer.from('I'))]));
+        // What shows that there is a server behind a pooler; nothing else is answered.
+        const answer = body.toString() === 'SELECT 1\0' ? message('I', Buffer.alloc(0)) : error('0A000');
+        socket.write(Buffer.concat([answer, message('Z', Buffer.from('I'))]));
       } else socket.end();
     }
   });

@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { settingsTable } from '../../scripts/settings/table.js';
 import { PARAMETERS } from '../../src/config/parameters.js';
 
 /** PQconndefaults() of libpq 18: keyword, variable. */
@@ -28,5 +31,10 @@ describe('parameters', () => {
 
   it('that are refused say what to do', () => {
     for (const { refused, harmless } of PARAMETERS) if (harmless) expect(refused).toMatch(/leave it out|it is/);
+  });
+
+  it('docs/SETTINGS.md has the table of them (npm run docs:settings)', () => {
+    const page = readFileSync(join(import.meta.dirname, '../../docs/SETTINGS.md'), 'utf8');
+    expect(page).toContain(`-->\n\n${settingsTable()}\n\n<!-- end of parameters -->`);
   });
 });
