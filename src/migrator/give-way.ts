@@ -22,6 +22,9 @@ const OBSERVE_MS = 1000;
 /** Who waits for something else than a lock is told so after that long, in milliseconds. */
 const TELL_WAIT_MS = 10_000;
 
+/** What the server calls SyncRep is a COMMIT that a synchronous standby has not confirmed (PostgreSQL manual, 28.2.3). */
+const WAITS: Record<string, string> = { SyncRep: 'a synchronous standby to confirm the COMMIT (SyncRep)' };
+
 /** 55P03 lock_timeout, 40P01 deadlock, 40001 serialization: the same transaction may succeed a moment later. */
 const RETRYABLE = new Set(['55P03', '40P01', '40001']);
 
@@ -120,10 +123,10 @@ export class TableWaits {
       } else if (now() - told >= TELL_WAIT_MS) {
         told = now();
         const event = await this.#watch.waitEventOf(pid);
-        if (event && !ended.aborted)
-          this.ctx.events.progress?.(
-            `${what}: the server has been waiting for ${event} (pg_stat_activity, PID ${pid}) for ${Math.round((now() - started) / 1000)} s`,
-          );
+        if (event && !ended.aborted) {
+          const seconds = Math.round((now() - started) / 1000);
+          this.ctx.events.progress?.(`${what} has waited ${seconds} s for ${WAITS[event] ?? event} (PID ${pid})`);
+        }
       }
     }
   }

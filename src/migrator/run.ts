@@ -41,12 +41,18 @@ export async function inRun(
     return waits;
   } catch (caught) {
     if (caught instanceof LockTaken) throw caught;
-    const error = toKasmDbError(ctx.signal.aborted ? ctx.signal.reason : caught, doing);
+    const error = failureOf(caught, ctx.signal, doing);
     await fail(run, error);
     throw error;
   } finally {
     waits.end();
   }
+}
+
+/** After the signal all failures come of it; one that says so itself knows more. */
+function failureOf(caught: unknown, signal: AbortSignal, doing: string): KasmDbError {
+  const error = toKasmDbError(caught, doing);
+  return signal.aborted && error.outcome !== 'interrupted' ? toKasmDbError(signal.reason, doing) : error;
 }
 
 async function start({ lock, log, names }: Run): Promise<void> {

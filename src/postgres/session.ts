@@ -6,7 +6,7 @@ import type { Client } from './client.js';
 import { type ConnectOptions, connect } from './connect.js';
 import { cancellable, cutAfterAbort, disconnect } from './query.js';
 import { type ScriptRun, sendScript } from './script.js';
-import { isConnectionLost, sqlstateOf, toKasmDbError } from './sqlstate.js';
+import { isConnectionLost, isServerError, sqlstateOf, toKasmDbError } from './sqlstate.js';
 
 /**
  * read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public.
@@ -211,11 +211,17 @@ export class Session {
   async #commit(what: string, message: string): Promise<void> {
     const run = { completed: 0, tags: [] as string[] };
     let failure: unknown;
-    await this.script(message, run).catch((error) => {
-      failure = error;
+    const send = () =>
+      sendScript(this.client, message, run).catch((error) => {
+        failure = error;
+      });
+    await cancellable(this.client, this.signal, send).catch((error) => {
+      failure ??= error;
     });
-    // What was sent behind COMMIT may fail without harm.
+    // What was sent behind COMMIT may fail without harm, and a signal that came meanwhile is told by what follows.
     if (run.tags.includes('COMMIT')) return;
+    if (this.signal.aborted && !isServerError(failure)) throw interruptedInCommit(what, this.signal.reason);
+    this.signal.throwIfAborted();
     if (failure === undefined) {
       // A transaction that had failed unnoticed answers COMMIT with ROLLBACK.
       throw new KasmDbError('failed', `${what}: the server rolled back instead of committing; nothing of it was kept`);
@@ -287,6 +293,16 @@ export async function withSession<T>(
   }
 }
 
+function interruptedInCommit(what: string, reason: unknown): unknown {
+  if (!(reason instanceof KasmDbError)) return reason;
+  const unknown = `the answer to the COMMIT of ${what} did not come, so it is not known whether it is committed`;
+  return new KasmDbError(reason.outcome, `${reason.message}; ${unknown}`, {
+    ...reason.details,
+    exitCode: reason.exitCode,
+    hint: 'run the same command again: it finds out, and does what is missing',
+  });
+}
+
 const quote = (value: string) => `'${value.replaceAll("'", "''")}'`;
 
 function beginError(error: unknown, role: string | undefined): unknown {
@@ -298,8 +314,8 @@ function beginError(error: unknown, role: string | undefined): unknown {
       hint: 'create the role, or GRANT it to the login WITH SET TRUE; it comes from --role or KASM_DB_ROLE',
     });
   }
-  // What a pooler says that gives every statement to another server connection; a server never does.
-  if (code === '08P01') {
+  // PgBouncer's words, which are in no other language: it gives every statement to another server connection.
+  if (code === '08P01' && /statement pooling/.test((error as Error).message)) {
     return new KasmDbError(
       'environment',
       `a pooler refuses to begin a transaction: ${(error as Error).message} (SQLSTATE 08P01)`,
