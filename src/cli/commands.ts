@@ -27,6 +27,10 @@ export const WORK: readonly CommandSpec[] = [
       ['--bootstrap', 'first what bootstrap does, with the admin login'],
       ['--gate-role <name>', 'with --bootstrap: also a role for the gates'],
       ['--seed', 'then write default rows and the credentials from Secrets'],
+      [
+        '--cancel-blockers <duration>',
+        'end sessions that are idle in a transaction for longer and hold a table it needs',
+      ],
       ['--expect-existing', 'stop where there is no history yet: an upgrade never initialises an empty database'],
       ['--require-empty', 'stop where there is anything of Kasm already'],
       LOCK_TIMEOUT,

@@ -2,7 +2,7 @@ import { formatMs, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
-import { type MigrateResult, migrate, planFor } from '../migrator/migrate.js';
+import { type MigrateResult, type MigrateOptions as MigratorOptions, migrate, planFor } from '../migrator/migrate.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';
@@ -26,13 +26,20 @@ export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secr
   requireEmpty?: boolean;
   /** How long to wait for another migrator or a table lock; default 5m. */
   lockTimeout?: string;
+  /** End sessions that are idle in a transaction for longer than that and hold a table that a migration needs. */
+  cancelBlockers?: string;
 }
 
 const DEFAULT_LOCK_TIMEOUT = '5m';
 
 /** Brings the database to the newest version that this build knows. */
 export async function migrateCommand(ctx: CommandContext, options: MigrateOptions): Promise<Answer> {
-  const lockTimeoutMs = parseDuration(options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT, '--lock-timeout');
+  const timeouts = {
+    ...(options.cancelBlockers === undefined
+      ? {}
+      : { cancelBlockersMs: parseDuration(options.cancelBlockers, '--cancel-blockers') }),
+    lockTimeoutMs: parseDuration(options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT, '--lock-timeout'),
+  };
   if (options.bootstrap) {
     const { bootstrapCommand } = await import('./bootstrap.js');
     const made = await bootstrapCommand(ctx, options);
@@ -40,9 +47,9 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     if (options.dryRun) return made;
     ctx.events.progress?.('role, database, extension, history and grants are there');
   }
-  if (options.dryRun || !wantsRedis(ctx.env)) return migrateAndSeed(ctx, options, lockTimeoutMs);
+  if (options.dryRun || !wantsRedis(ctx.env)) return migrateAndSeed(ctx, options, timeouts);
   const database = ctx.resolve().dbname;
-  return migrateAndSeed(ctx, options, lockTimeoutMs, async () =>
+  return migrateAndSeed(ctx, options, timeouts, async () =>
     (await import('../readiness/notifier.js')).notify(ctx.env, database),
   );
 }
@@ -51,14 +58,14 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
 async function migrateAndSeed(
   ctx: CommandContext,
   options: MigrateOptions,
-  lockTimeoutMs: number,
+  timeouts: Pick<MigratorOptions, 'lockTimeoutMs' | 'cancelBlockersMs'>,
   notify?: () => Promise<string | undefined>,
 ): Promise<Answer> {
   const migrations = await ctx.migrations();
   const result = options.dryRun
     ? await dryRun(ctx, migrations, options)
-    : await migrate(ctx, migrations, { ...options, lockTimeoutMs });
-  const { plan, applied, state, waitedMs, holder, blockers } = result;
+    : await migrate(ctx, migrations, { ...options, ...timeouts });
+  const { plan, applied, state, waitedMs, holder, blockers, cancelled } = result;
   // What a seed would do shows only where its tables are.
   const seeding =
     options.seed && (!options.dryRun || plan.pending.length === 0) ? await import('./seed.js') : undefined;
@@ -74,15 +81,16 @@ async function migrateAndSeed(
       database,
       ...(plan.target ? { target: plan.target } : {}),
       ...(current ? { current } : {}),
-      applied: applied.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
+      applied: applied.map((migration) => ({ ...migration, ms: Math.round(migration.ms) })),
       ...(options.dryRun ? { pending: plan.pending.map((m) => m.name) } : {}),
       ...(plan.unknown.length > 0 ? { unknown: plan.unknown } : {}),
-      ...(waitedMs > 0 || blockers.length > 0
+      ...(waitedMs > 0 || blockers.length > 0 || cancelled.length > 0
         ? {
             lock: {
               waitedMs: Math.round(waitedMs),
               ...(holder ? { holder } : {}),
               ...(blockers.length > 0 ? { blockers: [...blockers] } : {}),
+              ...(cancelled.length > 0 ? { cancelled: [...cancelled] } : {}),
             },
           }
         : {}),
@@ -105,7 +113,7 @@ async function dryRun(
   const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'planning' }, (session) =>
     readState(session, { vendor: writesVendorVersion(migrations) }),
   );
-  return { state, plan: planFor(migrations, state, options), applied: [], waitedMs: 0, blockers: [] };
+  return { state, plan: planFor(migrations, state, options), applied: [], waitedMs: 0, blockers: [], cancelled: [] };
 }
 
 function report({ applied, plan }: MigrateResult, database: string, known: number, s: Style): string {

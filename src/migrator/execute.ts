@@ -1,10 +1,10 @@
 import { KasmDbError } from '../app/errors.js';
 import type { Migration } from '../migrations/files.js';
-import { HOLDS_LOCK_SQL } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
 import { splitStatements } from '../postgres/statements.js';
 import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
+import { type Before, giveToFile, takeFromFile } from './locks-taken.js';
 import type { Run } from './run.js';
 
 /** A larger message is sent in pieces: the server needs some 25 times its size in memory to parse it. */
@@ -34,9 +34,9 @@ export async function execute(run: Run, migration: Migration, guards: Guards = {
       return pid;
     },
     work: async () => {
-      await session.script(session.forFile());
+      const before = await giveToFile(session, sql);
       await sendFile(session, migration, sql);
-      await takeBack(run, migration, sql);
+      await takeBack(run, migration, sql, before);
       await guards.done?.();
     },
     rollback: () => session.rollback(),
@@ -57,7 +57,7 @@ async function sendFile(session: Session, migration: Migration, sql: string): Pr
  * and role hold.
  * @throws KasmDbError failed
  */
-async function takeBack({ lock }: Run, migration: Migration, sql: string): Promise<void> {
+async function takeBack({ lock, locks }: Run, migration: Migration, sql: string, before: Before): Promise<void> {
   const { session, state } = lock;
   const details = { migration: migration.name, file: migration.path };
   if (!session.inTransaction) {
@@ -69,8 +69,9 @@ async function takeBack({ lock }: Run, migration: Migration, sql: string): Promi
   await session.script('SET CONSTRAINTS ALL IMMEDIATE').catch((error) => {
     throw migrationFailure(error, migration, sql, { sql: '', at: 0, completed: 0 });
   });
-  const [row] = await session.query(`${session.forUs()}; SELECT ${HOLDS_LOCK_SQL} AS held`);
-  if (row.held || state.pooled) return;
+  const taken = await takeFromFile(session, before);
+  locks.set(migration.name, taken.locks);
+  if (taken.held || state.pooled) return;
   throw new KasmDbError(
     'failed',
     `${migration.path} gave the migration lock away, so another migrator may be at work`,

@@ -47,14 +47,19 @@ export class TableWaits {
   ms = 0;
   /** Who was in the way, as last seen. */
   blockers: readonly ObservedBlocker[] = [];
+  /** Who was ended. */
+  readonly cancelled: Blocker[] = [];
   readonly #watch: BlockerWatch;
   #pid = 0;
+  #mayEnd = true;
 
   constructor(
     private readonly ctx: Context,
     private readonly lock: MigrationLock,
     /** How long to wait for the tables of one migration, in milliseconds. */
     readonly patienceMs: number,
+    /** Who is idle in a transaction for longer than that, in milliseconds, and in the way is ended. Default: nobody. */
+    private readonly cancelBlockersMs?: number | undefined,
   ) {
     const { host, port } = lock.session.client;
     this.#watch = new BlockerWatch(() => ({ ...ctx.resolve(), hosts: [{ host, port }] }));
@@ -139,9 +144,38 @@ export class TableWaits {
     const left = Math.max(deadline - now(), 0);
     const known = this.blockers.filter(({ virtualTransaction }) => virtualTransaction !== null);
     if (known.length > 0 && !known.every(({ autovacuum }) => autovacuum)) {
-      await this.#watch.untilGone(known, left, this.ctx.signal);
+      await this.#untilGone(known, deadline);
     } else if (known.length === 0) {
       await sleep(Math.min(lockTimeoutMs * REST_FACTOR * (0.5 + Math.random() / 2), left), this.ctx.signal);
+    }
+  }
+
+  async #untilGone(blockers: readonly ObservedBlocker[], deadline: number): Promise<void> {
+    const cancelMs = this.cancelBlockersMs;
+    if (cancelMs === undefined) {
+      await this.#watch.untilGone(blockers, Math.max(deadline - now(), 0), this.ctx.signal);
+      return;
+    }
+    while (now() < deadline) {
+      await this.#endIdle(blockers, cancelMs);
+      const gone = await this.#watch.untilGone(blockers, Math.min(OBSERVE_MS, deadline - now()), this.ctx.signal);
+      if (gone) return;
+    }
+  }
+
+  async #endIdle(blockers: readonly ObservedBlocker[], idleMs: number): Promise<void> {
+    if (!this.#mayEnd) return;
+    const ended = await this.#watch.endIdle(blockers, idleMs);
+    if (ended === undefined) {
+      this.#mayEnd = false;
+      this.ctx.events.warning?.(
+        'this role may not end the sessions that are in the way (--cancel-blockers needs their role, or pg_signal_backend); kasm-db goes on waiting',
+      );
+      return;
+    }
+    for (const blocker of ended) {
+      this.cancelled.push(blockerInfo(blocker));
+      this.ctx.events.warning?.(`ended a session that was idle in a transaction: ${describeBlockers([blocker])}`);
     }
   }
 

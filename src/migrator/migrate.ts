@@ -15,6 +15,7 @@ import { toKasmDbError } from '../postgres/sqlstate.js';
 import { execute } from './execute.js';
 import { executeStatements } from './execute-statements.js';
 import { blockerInfo, type TableWaits } from './give-way.js';
+import type { LockInfo } from './locks-taken.js';
 import { type Plan, plan } from './plan.js';
 import { inRun, type Run } from './run.js';
 import { historyStorage } from './storage.js';
@@ -25,6 +26,8 @@ export interface MigrateOptions {
   to?: string | undefined;
   /** How long to wait for another migrator, and for the tables of each migration, in milliseconds. */
   lockTimeoutMs: number;
+  /** Sessions that are idle in a transaction for longer than that, in milliseconds, and hold a table that is needed are ended. Default: none. */
+  cancelBlockersMs?: number | undefined;
   /** There must be a history already: an upgrade never initialises an empty database. */
   expectExisting?: boolean | undefined;
   /** There must be nothing of Kasm's yet. */
@@ -42,12 +45,16 @@ export interface MigrateResult {
   holder?: LockHolder | undefined;
   /** Who kept a migration from its table lock. */
   blockers: readonly Blocker[];
+  /** Who was ended, since it was idle in a transaction. */
+  cancelled: readonly Blocker[];
 }
 
 export interface Applied {
   name: string;
   /** Milliseconds from its BEGIN to its COMMIT. */
   ms: number;
+  /** What it has locked until its COMMIT; left out where that stops nobody. */
+  locks?: LockInfo[];
 }
 
 /**
@@ -61,7 +68,7 @@ export async function migrate(ctx: Context, migrations: Migration[], options: Mi
     readState(session, { vendor }),
   );
   const before = { state, plan: planFor(migrations, state, options) };
-  if (before.plan.pending.length === 0) return { ...before, applied: [], waitedMs: 0, blockers: [] };
+  if (before.plan.pending.length === 0) return { ...before, applied: [], waitedMs: 0, blockers: [], cancelled: [] };
   const applied: Applied[] = [];
   const waits: TableWaits[] = [];
   const underLock = async (lock: MigrationLock) => {
@@ -74,7 +81,14 @@ export async function migrate(ctx: Context, migrations: Migration[], options: Mi
   try {
     const { result, waitedMs, holder } = await withMigrationLock(ctx, waiting, underLock);
     const tables = tableWaits(waits);
-    return { ...result, applied, waitedMs: waitedMs + tables.ms, holder, blockers: tables.blockers };
+    return {
+      ...result,
+      applied,
+      waitedMs: waitedMs + tables.ms,
+      holder,
+      blockers: tables.blockers,
+      cancelled: tables.cancelled,
+    };
   } catch (error) {
     throw new PartialError(toKasmDbError(error, 'migrating'), applied, tableWaits(waits));
   }
@@ -88,7 +102,8 @@ async function applyPending(
   told: { options: MigrateOptions; applied: Applied[]; waits: TableWaits[] },
 ): Promise<void> {
   const names = pending.map(({ name }) => name);
-  const running = { names, lockTimeoutMs: told.options.lockTimeoutMs, doing: 'migrating' };
+  const { lockTimeoutMs, cancelBlockersMs } = told.options;
+  const running = { names, lockTimeoutMs, cancelBlockersMs, doing: 'migrating' };
   await inRun(ctx, lock, running, async (run) => {
     told.waits.push(run.waits);
     const done = (lock.state.history ?? []).filter(isDone).map(({ name }) => name);
@@ -107,7 +122,8 @@ async function applyPending(
     });
     umzug.on('migrated', ({ name }) => {
       const ms = now() - started;
-      told.applied.push({ name, ms });
+      const locks = run.locks.get(name) ?? [];
+      told.applied.push({ name, ms, ...(locks.length > 0 ? { locks } : {}) });
       ctx.events.migrationDone?.(name, ms);
     });
     await umzug.up().catch((error) => {
@@ -200,27 +216,39 @@ export function needsDirectConnection(file: string, migration: string): KasmDbEr
   );
 }
 
-function tableWaits(waits: readonly TableWaits[]): { ms: number; blockers: readonly Blocker[] } {
+/** What all attempts together have waited for tables. */
+interface Waited {
+  ms: number;
+  blockers: readonly Blocker[];
+  cancelled: readonly Blocker[];
+}
+
+function tableWaits(waits: readonly TableWaits[]): Waited {
   return {
     ms: waits.reduce((sum, { ms }) => sum + ms, 0),
     blockers: waits.flatMap(({ blockers }) => blockers.map(blockerInfo)),
+    cancelled: waits.flatMap(({ cancelled }) => cancelled),
   };
 }
 
 /** A failure that says what was applied before it, and who was in the way. */
 class PartialError extends KasmDbError {
   /** Goes into the result. */
-  readonly fields: { applied: Applied[]; lock?: { waitedMs: number; blockers: Blocker[] } };
+  readonly fields: { applied: Applied[]; lock?: { waitedMs: number; blockers: Blocker[]; cancelled?: Blocker[] } };
 
-  constructor(
-    error: KasmDbError,
-    applied: readonly Applied[],
-    { ms, blockers }: { ms: number; blockers: readonly Blocker[] },
-  ) {
+  constructor(error: KasmDbError, applied: readonly Applied[], { ms, blockers, cancelled }: Waited) {
     super(error.outcome, error.message, { ...error.details, exitCode: error.exitCode, cause: error.cause });
     this.fields = {
-      applied: applied.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
-      ...(blockers.length > 0 ? { lock: { waitedMs: Math.round(ms), blockers: [...blockers] } } : {}),
+      applied: applied.map((migration) => ({ ...migration, ms: Math.round(migration.ms) })),
+      ...(blockers.length > 0
+        ? {
+            lock: {
+              waitedMs: Math.round(ms),
+              blockers: [...blockers],
+              ...(cancelled.length > 0 ? { cancelled: [...cancelled] } : {}),
+            },
+          }
+        : {}),
     };
   }
 }

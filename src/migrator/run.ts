@@ -4,6 +4,7 @@ import { newRun, type RunLog } from '../history/run-row.js';
 import { ensureHistory } from '../history/tables.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { TableWaits } from './give-way.js';
+import type { LockInfo } from './locks-taken.js';
 import { LockTaken, type MigrationLock } from './with-lock.js';
 
 /** One run under the migration lock: what everybody in it needs. */
@@ -14,12 +15,16 @@ export interface Run {
   log: RunLog;
   /** Names of the migrations to apply or to undo, in order. */
   names: readonly string[];
+  /** What each migration has locked until its end, by its name. */
+  locks: Map<string, LockInfo[]>;
 }
 
 export interface RunOptions {
   names: readonly string[];
   /** How long to wait for the tables of one migration, in milliseconds. */
   lockTimeoutMs: number;
+  /** Who is idle in a transaction for longer than that and in the way is ended; default: nobody. */
+  cancelBlockersMs?: number | undefined;
   doing: string;
 }
 
@@ -30,11 +35,11 @@ export interface RunOptions {
 export async function inRun(
   ctx: Context,
   lock: MigrationLock,
-  { names, lockTimeoutMs, doing }: RunOptions,
+  { names, lockTimeoutMs, cancelBlockersMs, doing }: RunOptions,
   work: (run: Run) => Promise<void>,
 ): Promise<TableWaits> {
-  const waits = new TableWaits(ctx, lock, lockTimeoutMs);
-  const run: Run = { ctx, lock, waits, log: newRun(), names };
+  const waits = new TableWaits(ctx, lock, lockTimeoutMs, cancelBlockersMs);
+  const run: Run = { ctx, lock, waits, log: newRun(), names, locks: new Map() };
   try {
     await start(run);
     await work(run);

@@ -12,7 +12,8 @@ export interface Result {
   database?: DatabaseInfo;
   target?: string;
   current?: string;
-  applied?: { name: string; ms: number }[];
+  /** `locks`: what each has locked until its COMMIT, of what was there before and others use too. */
+  applied?: { name: string; ms: number; locks?: { relation: string; mode: string }[] }[];
   pending?: string[];
   /** Of `rollback`: what was undone, last applied first. */
   rolledBack?: { name: string; ms: number }[];
@@ -22,8 +23,8 @@ export interface Result {
   repairs?: { what: 'applied' | 'pending' | 'checksum' | 'index'; name: string; text: string }[];
   unknown?: string[];
   changed?: string[];
-  /** `holder` of the migration lock; `blockers` of a table that a migration has to change. */
-  lock?: { waitedMs: number; holder?: LockHolder; blockers?: Blocker[] };
+  /** `holder` of the migration lock; `blockers` of a table that a migration has to change; `cancelled`: those that were ended. */
+  lock?: { waitedMs: number; holder?: LockHolder; blockers?: Blocker[]; cancelled?: Blocker[] };
   run?: RunInfo;
   seed?: SeedInfo;
   /** Of `doctor`. */

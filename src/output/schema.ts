@@ -49,7 +49,15 @@ export const resultSchema = z.strictObject({
     .optional(),
   target: z.string().optional(),
   current: z.string().optional(),
-  applied: z.array(z.strictObject({ name: z.string(), ms: z.number().int() })).optional(),
+  applied: z
+    .array(
+      z.strictObject({
+        name: z.string(),
+        ms: z.number().int(),
+        locks: z.array(z.strictObject({ relation: z.string(), mode: z.string() })).optional(),
+      }),
+    )
+    .optional(),
   pending: z.array(z.string()).optional(),
   rolledBack: z.array(z.strictObject({ name: z.string(), ms: z.number().int() })).optional(),
   toRollBack: z.array(z.string()).optional(),
@@ -69,6 +77,7 @@ export const resultSchema = z.strictObject({
       waitedMs: z.number().int(),
       holder: holder.optional(),
       blockers: z.array(blocker).optional(),
+      cancelled: z.array(blocker).optional(),
     })
     .optional(),
   run: z

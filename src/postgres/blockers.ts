@@ -2,6 +2,7 @@ import type { ObservedBlocker } from '../app/blocker.js';
 import { sleep } from '../app/time.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { Session } from './session.js';
+import { sqlstateOf } from './sqlstate.js';
 
 /**
  * Who keeps session $1 from the lock that it waits for, the oldest transaction first; of a crowd the first are enough for the result.
@@ -27,6 +28,9 @@ WHERE w.pid = $1 AND NOT w.granted ORDER BY a.xact_start, b.pid LIMIT 20`;
 /** Of these transactions, those that are still there. Takes no lock. */
 const LEFT_SQL = 'SELECT DISTINCT virtualtransaction AS id FROM pg_locks WHERE virtualtransaction = ANY ($1)';
 
+const END_IDLE_SQL = `SELECT pid FROM pg_stat_activity WHERE pid = ANY ($1) AND datname = current_database() AND backend_type = 'client backend'
+  AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - $2 * interval '1 millisecond' AND pg_terminate_backend(pid)`;
+
 const WITHIN_MS = 5000;
 
 /** A second session that watches what keeps the first from its lock. It only reports: whatever fails in it is silent. */
@@ -48,14 +52,30 @@ export class BlockerWatch {
     return (await this.#read(BLOCKERS_SQL, [pid])) as ObservedBlocker[];
   }
 
-  /** Waits until none of these blockers' transactions is left, or `ms` are over. */
-  async untilGone(blockers: readonly ObservedBlocker[], ms: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Ends those of these blockers that have been idle in a transaction for longer than `idleMs`: connections of this database, never a running
+   * query, never replication.
+   * @returns those that were ended; undefined where the role may not end somebody
+   */
+  async endIdle(blockers: readonly ObservedBlocker[], idleMs: number): Promise<ObservedBlocker[] | undefined> {
+    const pids = blockers.map(({ pid }) => pid);
+    try {
+      const ended = await this.#query(END_IDLE_SQL, [pids, idleMs]);
+      return blockers.filter(({ pid }) => ended.some((row) => (row as { pid: number }).pid === pid));
+    } catch (error) {
+      return sqlstateOf(error) === '42501' ? undefined : [];
+    }
+  }
+
+  /** Waits until none of these blockers' transactions is left, or `ms` are over. @returns none is left */
+  async untilGone(blockers: readonly ObservedBlocker[], ms: number, signal: AbortSignal): Promise<boolean> {
     const ids = blockers.flatMap(({ virtualTransaction }) => virtualTransaction ?? []);
     const end = performance.now() + ms;
     for (let pause = 20; performance.now() < end; pause = Math.min(pause * 1.5, 250)) {
       await sleep(Math.min(pause, end - performance.now()), signal);
-      if ((await this.#read(LEFT_SQL, [ids])).length === 0) return;
+      if ((await this.#read(LEFT_SQL, [ids])).length === 0) return true;
     }
+    return false;
   }
 
   /** What a session waits for beside locks, such as SyncRep; undefined: nothing, or it may not be seen. @param pid as its server counts it */
@@ -78,14 +98,18 @@ export class BlockerWatch {
   }
 
   async #read(sql: string, values: unknown[]): Promise<object[]> {
+    return this.#query(sql, values).catch(() => []);
+  }
+
+  async #query(sql: string, values: unknown[]): Promise<object[]> {
     this.prepare();
     try {
       const session = (await this.#session) as Session;
       return await session.reading(() => session.query(sql, values), { statementTimeoutMs: WITHIN_MS });
-    } catch {
+    } catch (error) {
       void this.#session?.then((session) => session.end()).catch(() => {});
       this.#session = undefined;
-      return [];
+      throw error;
     }
   }
 }
