@@ -1,7 +1,7 @@
 import { readState } from '../history/read-state.js';
 import { locksOfFiles, type StatementLock } from '../lint/plan-locks.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
-import { planFor } from '../migrator/migrate.js';
+import { planFor } from '../migrator/plan-for.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { printable, type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';

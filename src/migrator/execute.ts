@@ -28,12 +28,9 @@ export async function execute(run: Run, migration: Migration, guards: Guards = {
   await run.waits.giveWay({
     what: migration.name,
     longestMs: migration.lockTimeoutMs ?? LONGEST_ATTEMPT_MS,
-    begin: async (lockTimeoutMs) => {
-      const pid = await run.lock.begin('migration', { lockTimeoutMs });
-      await guards.locked?.();
-      return pid;
-    },
+    begin: (lockTimeoutMs) => run.lock.begin('migration', { lockTimeoutMs }),
     work: async () => {
+      await guards.locked?.();
       const before = await giveToFile(session, sql);
       await sendFile(session, migration, sql);
       await takeBack(run, migration, sql, before);

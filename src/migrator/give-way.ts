@@ -50,7 +50,10 @@ export class TableWaits {
   /** Who was ended. */
   readonly cancelled: Blocker[] = [];
   readonly #watch: BlockerWatch;
+  /** Of the session that works, as its server counts it. */
   #pid = 0;
+  /** Who was seen during the attempt that is going on. */
+  #met: readonly ObservedBlocker[] = [];
   #mayEnd = true;
 
   constructor(
@@ -78,7 +81,7 @@ export class TableWaits {
       const started = now();
       try {
         this.#pid = await begin(lockTimeoutMs);
-        this.blockers = [];
+        this.#met = [];
         return await this.observed(what, lockTimeoutMs / 3, work);
       } catch (error) {
         await rollback();
@@ -89,7 +92,7 @@ export class TableWaits {
         this.ctx.events.waitForTable?.(what, toKasmDbError(error, `after ${Math.round(now() - started)} ms`));
         await this.#rest(lockTimeoutMs, deadline);
         lockTimeoutMs = await this.#nextAttempt(lockTimeoutMs, longestMs, met, attempts);
-        met = this.blockers;
+        met = this.#met;
         this.ms += now() - started;
       }
     }
@@ -124,6 +127,7 @@ export class TableWaits {
       if (ended.aborted) return;
       if (blockers.length > 0) {
         this.blockers = blockers;
+        this.#met = blockers;
         this.ctx.events.blocked?.(what, blockers);
       } else if (now() - told >= TELL_WAIT_MS) {
         told = now();
@@ -142,7 +146,7 @@ export class TableWaits {
     const { session, state } = this.lock;
     if (!state.pooled && session.serverVersion >= 140_000) await session.script('SET idle_session_timeout = 0');
     const left = Math.max(deadline - now(), 0);
-    const known = this.blockers.filter(({ virtualTransaction }) => virtualTransaction !== null);
+    const known = this.#met.filter(({ virtualTransaction }) => virtualTransaction !== null);
     if (known.length > 0 && !known.every(({ autovacuum }) => autovacuum)) {
       await this.#untilGone(known, deadline);
     } else if (known.length === 0) {
@@ -185,10 +189,10 @@ export class TableWaits {
     before: readonly ObservedBlocker[],
     attempts: number,
   ): Promise<number> {
-    if (this.blockers.some(({ autovacuum }) => autovacuum)) {
+    if (this.#met.some(({ autovacuum }) => autovacuum)) {
       return (await this.#watch.deadlockTimeoutMs()) + AUTOVACUUM_MARGIN_MS;
     }
-    const others = attempts > 0 && !sameTransactions(before, this.blockers);
+    const others = attempts > 0 && !sameTransactions(before, this.#met);
     return others ? Math.min(lockTimeoutMs * 2, longestMs) : Math.min(lockTimeoutMs, longestMs);
   }
 }

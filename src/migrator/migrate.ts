@@ -3,35 +3,27 @@ import type { Blocker } from '../app/blocker.js';
 import { KasmDbError } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
-import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { isDone, type MigrationState } from '../history/state.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
-import { requireName } from '../migrations/name.js';
-import { refuseTransactionControl } from '../migrations/transaction-control.js';
 import { withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { execute } from './execute.js';
 import { executeStatements } from './execute-statements.js';
 import { blockerInfo, type TableWaits } from './give-way.js';
 import type { LockInfo } from './locks-taken.js';
-import { type Plan, plan } from './plan.js';
+import type { Plan } from './plan.js';
+import { type Expectations, planFor, requireApplicable } from './plan-for.js';
 import { inRun, type Run } from './run.js';
 import { historyStorage } from './storage.js';
-import { LockTaken, type MigrationLock, requireSupported, sessionOptions, withMigrationLock } from './with-lock.js';
+import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from './with-lock.js';
 
-export interface MigrateOptions {
-  /** Last migration to apply. */
-  to?: string | undefined;
+export interface MigrateOptions extends Expectations {
   /** How long to wait for another migrator, and for the tables of each migration, in milliseconds. */
   lockTimeoutMs: number;
   /** Sessions that are idle in a transaction for longer than that, in milliseconds, and hold a table that is needed are ended. Default: none. */
   cancelBlockersMs?: number | undefined;
-  /** There must be a history already: an upgrade never initialises an empty database. */
-  expectExisting?: boolean | undefined;
-  /** There must be nothing of Kasm's yet. */
-  requireEmpty?: boolean | undefined;
 }
 
 export interface MigrateResult {
@@ -148,72 +140,6 @@ async function requireAsPlanned({ lock }: Run, name: string, predecessors: reado
   const done = new Set(history.filter(isDone).map((row) => row.name));
   if (!done.has(name) && predecessors.every((predecessor) => done.has(predecessor))) return;
   throw new LockTaken(undefined);
-}
-
-/** Plans, and stops on whatever makes it unsafe to go on. @throws KasmDbError usage, integrity, environment */
-export function planFor(
-  migrations: Migration[],
-  state: MigrationState,
-  { to, expectExisting, requireEmpty }: Pick<MigrateOptions, 'to' | 'expectExisting' | 'requireEmpty'> = {},
-): Plan<Migration> {
-  requireSupported(state);
-  const names = migrations.map((migration) => migration.name);
-  if (to !== undefined) requireName('--to', to, names);
-  if (expectExisting) requireExisting(state);
-  if (requireEmpty) refuseExisting(state);
-  const planned = plan(migrations, state, { to, appVersion: VERSION });
-  const [first, ...more] = planned.problems;
-  if (first) {
-    const others = more.length > 0 ? ` (and ${more.length} more: ${more.map((p) => p.message).join('; ')})` : '';
-    throw new KasmDbError('integrity', first.message + others, {
-      hint: first.hint,
-      ...(first.migration ? { migration: first.migration } : {}),
-    });
-  }
-  return planned;
-}
-
-function requireExisting({ history }: MigrationState): void {
-  if (history !== undefined && history.length > 0) return;
-  throw new KasmDbError(
-    'integrity',
-    'this is an upgrade (--expect-existing), but the database has no history of kasm-db: nothing was done',
-    {
-      hint: 'is it the right host and database, and is the backup restored yet? For a first installation leave --expect-existing out; for a database that Kasm made: kasm-db adopt',
-    },
-  );
-}
-
-function refuseExisting({ history, publicTables, vendorVersion }: MigrationState): void {
-  const found = history?.length
-    ? `${history.length} migrations are recorded`
-    : publicTables.length > 0 || vendorVersion !== undefined
-      ? 'schema public has tables'
-      : undefined;
-  if (found === undefined) return;
-  throw new KasmDbError('integrity', `the database has to be empty (--require-empty), but ${found}: nothing was done`, {
-    hint: 'is it the right host and database? To bring an existing one up to date leave --require-empty out',
-  });
-}
-
-/** What can be known to be wrong before a statement is run. @throws KasmDbError usage, environment */
-async function requireApplicable(pending: readonly Migration[], { pooled }: MigrationState): Promise<void> {
-  for (const migration of pending) {
-    refuseTransactionControl(migration, await migration.sql());
-    if (pooled && !migration.transaction) throw needsDirectConnection(migration.name, migration.name);
-  }
-}
-
-/** @param file what cannot run behind a pooler, for messages */
-export function needsDirectConnection(file: string, migration: string): KasmDbError {
-  return new KasmDbError(
-    'environment',
-    `${file} cannot run in a transaction, and a connection pooler stands before the server`,
-    {
-      hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself',
-      migration,
-    },
-  );
 }
 
 /** What all attempts together have waited for tables. */

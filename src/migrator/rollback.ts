@@ -15,7 +15,7 @@ import { toKasmDbError } from '../postgres/sqlstate.js';
 import { type Drop, dropsOf, goneFrom, type Inventory, inventory, lossesIn, refusal } from './data-loss.js';
 import { execute } from './execute.js';
 import { executeStatements } from './execute-statements.js';
-import { needsDirectConnection } from './migrate.js';
+import { needsDirectConnection } from './plan-for.js';
 import { planRollback, type RollbackGoal, type RollbackPlan } from './rollback-plan.js';
 import { inRun, progressSql, type Run } from './run.js';
 import { historyStorage, undoneSql } from './storage.js';

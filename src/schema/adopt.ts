@@ -7,7 +7,7 @@ import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import { ensureHistory } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
-import { planFor } from '../migrator/migrate.js';
+import { planFor } from '../migrator/plan-for.js';
 import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';

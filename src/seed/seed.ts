@@ -7,7 +7,7 @@ import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import { ensureHistory, SEED_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
-import { planFor } from '../migrator/migrate.js';
+import { planFor } from '../migrator/plan-for.js';
 import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import type { Client } from '../postgres/client.js';
 import { cancellable } from '../postgres/query.js';
