@@ -5,8 +5,8 @@ import { VERSION } from '../../src/app/version.js';
 import type { HistoryEntry, MigrationState } from '../../src/history/state.js';
 import type { MigrationHeader } from '../../src/migrations/directives.js';
 import type { Migration } from '../../src/migrations/files.js';
-import { planFor } from '../../src/migrator/plan-for.js';
 import { type DatabaseState, type HistoryRow, type Plan, plan } from '../../src/migrator/plan.js';
+import { planFor } from '../../src/migrator/plan-for.js';
 import { evaluate } from '../../src/readiness/check.js';
 
 const OLDER = '0.0.1';
