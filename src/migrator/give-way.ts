@@ -51,7 +51,7 @@ export class TableWaits {
   readonly cancelled: Blocker[] = [];
   readonly #watch: BlockerWatch;
   /** Of the session that works, as its server counts it. */
-  #pid = 0;
+  #pid: number;
   /** Who was seen during the attempt that is going on. */
   #met: readonly ObservedBlocker[] = [];
   #mayEnd = true;
@@ -64,7 +64,8 @@ export class TableWaits {
     /** Who is idle in a transaction for longer than that, in milliseconds, and in the way is ended. Default: nobody. */
     private readonly cancelBlockersMs?: number | undefined,
   ) {
-    const { host, port } = lock.session.client;
+    const { host, port, processID } = lock.session.client;
+    this.#pid = processID ?? 0;
     this.#watch = new BlockerWatch(() => ({ ...ctx.resolve(), hosts: [{ host, port }] }));
   }
 
@@ -98,7 +99,7 @@ export class TableWaits {
     }
   }
 
-  /** Runs `work` in the transaction that was begun last, and while it takes long, looks what keeps it. @param firstMs when to look first */
+  /** Runs `work` in the run's session, and while it takes long, looks what keeps it. @param firstMs when to look first, in milliseconds */
   async observed<T>(what: string, firstMs: number, work: () => Promise<T>): Promise<T> {
     const ended = new AbortController();
     void this.#observe(what, this.#pid, firstMs, ended.signal).catch(() => {});
@@ -169,7 +170,9 @@ export class TableWaits {
 
   async #endIdle(blockers: readonly ObservedBlocker[], idleMs: number): Promise<void> {
     if (!this.#mayEnd) return;
-    const ended = await this.#watch.endIdle(blockers, idleMs);
+    // What a role may not see of others, it may not end either.
+    const seen = blockers.some(({ state }) => state !== null);
+    const ended = seen ? await this.#watch.endIdle(blockers, idleMs) : undefined;
     if (ended === undefined) {
       this.#mayEnd = false;
       this.ctx.events.warning?.(
