@@ -2,11 +2,11 @@ import { chmodSync, chownSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import pg from 'pg';
 import { serverAccount } from '../../src/embedded/binaries.js';
-import { authority, type Certificate, selfSigned } from './certificates.js';
+import { type Authority, authority, type Certificate, selfSigned } from './certificates.js';
 import { folder } from './cli.js';
 import { DEFAULT_VERSION } from './database.js';
 import { SECRET_MARK } from './global-setup.js';
-import { type RunningServer, startTestServer } from './server.js';
+import { type RunningServer, startTestServer, type Version } from './server.js';
 
 /** Of every login below. */
 const TLS_PASSWORD = `${SECRET_MARK}tls`;
@@ -33,12 +33,23 @@ export interface TlsServer {
   certificates: Record<string, Certificate | undefined>;
   /** Gives the server one of them. */
   present(name: string): Promise<void>;
+  /** Runs a statement as the superuser. */
+  superuser(sql: string): Promise<unknown[]>;
   /** libpq's variables for a login. */
   env(login: string, more?: Record<string, string>): Record<string, string>;
 }
 
+export interface TlsServerOptions {
+  version?: Version;
+  /** Further certificates that it can show, by the CA that right.crt is of. */
+  more?: (right: Authority) => Promise<Record<string, Certificate>>;
+}
+
 /** A PostgreSQL with TLS by a private CA, and logins that are let in by different rules. */
-export async function startTlsServer(scratch: string): Promise<TlsServer> {
+export async function startTlsServer(
+  scratch: string,
+  { version = DEFAULT_VERSION, more }: TlsServerOptions = {},
+): Promise<TlsServer> {
   const servers: TlsServer['certificates'] = {};
   const right = await authority('the right CA');
   const wrong = await authority('another CA');
@@ -59,6 +70,7 @@ export async function startTlsServer(scratch: string): Promise<TlsServer> {
   servers['CN localhost, DNS other'] = await right.issue('localhost', [{ type: 'dns', value: 'other' }]);
   servers['DNS 127.0.0.1'] = await right.issue('db', [{ type: 'dns', value: '127.0.0.1' }]);
   servers['DNS LOCALHOST'] = await right.issue('db', [{ type: 'dns', value: 'LOCALHOST' }]);
+  Object.assign(servers, await more?.(right));
   const client = await right.issue('cert_only');
   const stranger = await wrong.issue('cert_only');
   const otherName = await right.issue('somebody');
@@ -85,7 +97,7 @@ export async function startTlsServer(scratch: string): Promise<TlsServer> {
   const at = (name: string) => join(files, name);
   for (const name of ['client.key', 'stranger.key', 'other.key', 'homes/client/.postgresql/postgresql.key'])
     chmodSync(at(name), 0o600);
-  const server = await startTestServer(DEFAULT_VERSION, scratch);
+  const server = await startTestServer(version, scratch);
   const superuser = async (sql: string) => {
     const client = new pg.Client({
       host: server.info.sockets,
@@ -135,6 +147,7 @@ export async function startTlsServer(scratch: string): Promise<TlsServer> {
     at,
     files,
     certificates: servers,
+    superuser,
     present: async (name) => {
       const certificate = servers[name];
       if (certificate) {
