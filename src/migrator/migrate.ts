@@ -1,4 +1,4 @@
-import { Umzug } from 'umzug';
+import { MigrationError, Umzug } from 'umzug';
 import type { Blocker } from '../app/blocker.js';
 import { KasmDbError } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
@@ -119,7 +119,8 @@ async function applyPending(
       ctx.events.migrationDone?.(name, ms);
     });
     await umzug.up().catch((error) => {
-      throw (error as Error).cause ?? error;
+      // umzug wraps what a file's run has thrown; what the history has thrown comes as it is.
+      throw error instanceof MigrationError ? error.cause : error;
     });
   });
 }

@@ -1,4 +1,4 @@
-import { Umzug } from 'umzug';
+import { MigrationError, Umzug } from 'umzug';
 import { KasmDbError } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
@@ -161,7 +161,8 @@ async function undoAll(
       ctx.events.migrationUndone?.(name, ms);
     });
     await umzug.down({ to: 0 }).catch((error) => {
-      throw (error as Error).cause ?? error;
+      // umzug wraps what a file's run has thrown; what the history has thrown comes as it is.
+      throw error instanceof MigrationError ? error.cause : error;
     });
   });
 }

@@ -4,6 +4,7 @@ import { PRUNE_SEEDS_SQL } from '../history/prune-seeds.js';
 import { recordSql, unrecordSql } from '../history/record.js';
 import { requireOurs } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
 import { findTables } from '../postgres/tables.js';
 import { progressSql, type Run } from './run.js';
 
@@ -18,7 +19,11 @@ export function historyStorage(run: Run, migrations: readonly Migration[], execu
   const inTransaction = new Map(migrations.map((migration) => [migration.name, migration]));
   for (const { name, transaction } of migrations) if (!transaction) inTransaction.delete(name);
   const commit = (name: string, ...sql: string[]) =>
-    run.waits.commit(name, () => session.commit(name, [...sql, progressSql(run, name)].join('; ')));
+    run.waits
+      .commit(name, () => session.commit(name, [...sql, progressSql(run, name)].join('; ')))
+      .catch((error) => {
+        throw toKasmDbError(error, name, { migration: name });
+      });
   return {
     executed: async () => [...executed],
     logMigration: async ({ name }) => {
