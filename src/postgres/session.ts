@@ -4,6 +4,7 @@ import type { ConnectionSettings } from '../config/settings.js';
 import { applicationName } from './application-name.js';
 import type { Client } from './client.js';
 import { type ConnectOptions, connect } from './connect.js';
+import { withDeadline } from './deadline.js';
 import { cancellable, cutAfterAbort, disconnect } from './query.js';
 import { type ScriptRun, sendScript } from './script.js';
 import { isConnectionLost, isServerError, sqlstateOf, toKasmDbError } from './sqlstate.js';
@@ -26,6 +27,14 @@ export interface SessionOptions extends Pick<ConnectOptions, 'onRetry' | 'once'>
   /** Told what the server says beside its answers. */
   onNotice?: ((text: string) => void) | undefined;
 }
+
+/** No server needs longer for settings. */
+const BEGIN_MS = 30_000;
+/** What the way to a server and back may add to the time that it gives itself. */
+const SLOW_NETWORK_MS = 5000;
+/** A catalog of 5,000 tables is some 20 MB, and locks may be waited for on the way. */
+const CATALOG_MS = 600_000;
+const CATALOG_BYTES = 64 << 20;
 
 const BEGIN: Record<TransactionKind, string> = {
   read: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
@@ -133,9 +142,8 @@ export class Session {
   /** @throws KasmDbError environment when the role may not be taken, or a pooler cannot hold a transaction */
   async begin(kind: TransactionKind, bounds: Bounds = {}): Promise<void> {
     try {
-      await this.script(
-        `${BEGIN[kind]}; ${this.#settings(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, bounds)}`,
-      );
+      const settings = this.#settings(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, bounds);
+      await withDeadline(this.client, BEGIN_MS, () => this.script(`${BEGIN[kind]}; ${settings}`));
     } catch (error) {
       await this.rollback();
       if (sqlstateOf(error) === '22023' && !this.#unprotected) {
@@ -146,17 +154,26 @@ export class Session {
     }
   }
 
-  /** Runs `work` in a read-only transaction of our own. */
+  /**
+   * Runs `work` in a read-only transaction of our own. A server that does not answer, or not to the end, loses the connection: soon where
+   * statementTimeoutMs should have ended it, else after what the largest catalog takes.
+   */
   async reading<T>(work: () => Promise<T>, bounds: Bounds = {}): Promise<T> {
-    await this.begin('read', bounds);
-    try {
-      const result = await work();
-      await this.query('COMMIT');
-      return result;
-    } catch (error) {
-      await this.rollbackStatement();
-      throw error;
-    }
+    const { statementTimeoutMs } = bounds;
+    const read = async () => {
+      await this.begin('read', bounds);
+      try {
+        const result = await work();
+        await this.query('COMMIT');
+        return result;
+      } catch (error) {
+        await this.rollbackStatement();
+        throw error;
+      }
+    };
+    return statementTimeoutMs
+      ? withDeadline(this.client, statementTimeoutMs + SLOW_NETWORK_MS, read)
+      : withDeadline(this.client, CATALOG_MS, read, { bytes: CATALOG_BYTES });
   }
 
   /** Gives the session itself to statements that run outside of a transaction: a file's, or our own. Never behind a pooler. */

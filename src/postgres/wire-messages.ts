@@ -91,6 +91,8 @@ function authentication(body: Buffer): number | undefined {
 
 type Field = [code: number, text: Buffer];
 /** Always there: severity, SQLSTATE, message (54.8). */
+const MESSAGE = 'M'.charCodeAt(0);
+const HINT = 'H'.charCodeAt(0);
 const NEEDED = [...'SCM'].map((c) => c.charCodeAt(0));
 
 function errorFields(body: Buffer): Field[] | undefined {
@@ -114,13 +116,13 @@ function errorFields(body: Buffer): Field[] | undefined {
  * @param bytes the whole message gets no longer than about this
  */
 export function cutFields(type: number, body: Buffer, bytes: number): Buffer {
-  // There are 18 kinds of field.
-  const most = Math.floor(bytes / 20);
+  // There are 18 kinds of field, and the message and the hint are what people read.
+  const most = (code: number) => Math.floor(bytes / (code === MESSAGE || code === HINT ? 4 : 40));
   const seen = new Set<number>();
   const parts = (errorFields(body) ?? [])
     .filter(([code]) => !seen.has(code) && seen.add(code))
     .map(([code, text]) =>
-      Buffer.concat([Buffer.of(code), text.length > most ? shorten(text, most) : text, Buffer.of(0)]),
+      Buffer.concat([Buffer.of(code), text.length > most(code) ? shorten(text, most(code)) : text, Buffer.of(0)]),
     );
   const head = Buffer.alloc(5);
   const cut = Buffer.concat([head, ...parts, Buffer.of(0)]);

@@ -1,0 +1,152 @@
+import { afterAll, describe, it } from 'vitest';
+import type { Peer } from '../support/fake-server.js';
+import { LONG, named, run, type Scenario, summary } from '../support/hostile.js';
+import * as wire from '../support/wire.js';
+
+const { authentication, complete, copyData, copyOut, error, letIn, message, notice, parameter, ready, row } = wire;
+
+/** A server that lets in, answers the login's own question, and the next one so. */
+const afterLogin =
+  (answer: (peer: Peer, sql: string) => Promise<void> | void) =>
+  async (peer: Peer): Promise<void> => {
+    peer.send(letIn());
+    await peer.query();
+    peer.send(wire.columns(['answer', 25]), row('1'), complete(), ready());
+    await answer(peer, await peer.query());
+    await peer.hang();
+  };
+/** Answers every query so. */
+const always = (answer: (sql: string) => Buffer) => async (peer: Peer) => {
+  peer.send(letIn());
+  for (;;) peer.send(answer(await peer.query()));
+};
+
+/** What is said where an answer is waited for. */
+const QUERY: Scenario[] = [
+  { name: 'nothing', talk: afterLogin(() => {}), says: /did not answer/ },
+  { name: 'the end', talk: afterLogin((peer) => peer.end()) },
+  { name: 'a reset', talk: afterLogin((peer) => peer.reset()) },
+  { name: 'half a message', talk: afterLogin((peer) => peer.send(message('D', 'xx', 400))) },
+  { name: 'a message byte by byte', talk: afterLogin((peer) => peer.drip(notice(LONG), 50)) },
+  { name: 'a negative length', talk: afterLogin((peer) => peer.send(message('T', 'x', -7))) },
+  {
+    name: 'a row of 2 GB',
+    talk: afterLogin(async (peer) => {
+      peer.send(wire.columns(['a', 25]), message('D', '', 0x7fffff00));
+      await peer.flood(Buffer.alloc(65_536, 'x'));
+    }),
+  },
+  {
+    name: 'a row of 30 MB',
+    talk: afterLogin(async (peer) => {
+      peer.send(wire.columns(['a', 25]), message('D', '', 30 << 20));
+      await peer.flood(Buffer.alloc(65_536, 'x'));
+    }),
+  },
+  {
+    name: 'rows without end',
+    talk: afterLogin(async (peer) => {
+      peer.send(wire.columns(['a', 25]));
+      await peer.flood(row(LONG));
+    }),
+    says: /far too long/,
+  },
+  {
+    name: 'empty rows without end',
+    talk: afterLogin(async (peer) => {
+      peer.send(wire.columns());
+      await peer.flood(row());
+    }),
+  },
+  {
+    name: 'COPY rows without end',
+    talk: afterLogin(async (peer) => {
+      peer.send(copyOut());
+      await peer.flood(copyData(LONG));
+    }),
+  },
+  {
+    name: 'COPY rows of a byte without end',
+    talk: afterLogin(async (peer) => {
+      peer.send(copyOut());
+      await peer.flood(copyData('x'));
+    }),
+  },
+  { name: 'requests for COPY rows without end', talk: afterLogin((peer) => peer.flood(message('G', '\0\0\0'))) },
+  { name: 'command ends without end', talk: afterLogin((peer) => peer.flood(complete())) },
+  {
+    name: 'descriptions of columns without end',
+    talk: afterLogin((peer) => peer.flood(wire.columns(['a', 25], ['b', 25]))),
+  },
+  { name: 'notices without end', talk: afterLogin((peer) => peer.flood(notice(LONG))) },
+  { name: 'parameters without end', talk: afterLogin((peer) => peer.flood(parameter('TimeZone', LONG))) },
+  {
+    name: 'notifications without end',
+    talk: afterLogin((peer) =>
+      peer.flood(message('A', Buffer.concat([wire.int32(1), wire.text('c'), wire.text(LONG)]))),
+    ),
+  },
+  { name: 'errors without end', talk: afterLogin((peer) => peer.flood(error('XX000', LONG))), code: 7 },
+  { name: 'ready without end', talk: afterLogin((peer) => peer.flood(ready())) },
+  { name: 'an error without terminator', talk: afterLogin((peer) => peer.send(message('E', 'SERROR\0C42P01\0Mno\0'))) },
+  {
+    name: 'an error of 1 MB',
+    talk: always(() => Buffer.concat([error('XX000', 'long '.repeat(200_000)), ready()])),
+    code: [4, 7],
+    says: /…/,
+  },
+  { name: 'an unknown type', talk: afterLogin((peer) => peer.send(message('~'))) },
+  { name: 'a login in the middle', talk: afterLogin((peer) => peer.send(authentication(3))) },
+  { name: 'rows without columns', talk: afterLogin((peer) => peer.send(row('a', 'b'))) },
+  {
+    name: 'columns that end early',
+    talk: afterLogin((peer) => peer.send(message('T', Buffer.concat([wire.int16(99), wire.text('a')])))),
+  },
+  {
+    name: 'a row that ends early',
+    talk: afterLogin((peer) =>
+      peer.send(wire.columns(['a', 25]), message('D', Buffer.concat([wire.int16(1), wire.int32(99)]))),
+    ),
+  },
+  {
+    name: 'a row of 65,535 columns',
+    talk: afterLogin((peer) => peer.send(message('D', Buffer.concat([wire.int16(-1), Buffer.alloc(65_535 * 4)])))),
+  },
+  { name: 'an answer without rows, always', talk: always(() => Buffer.concat([complete('SELECT 0'), ready()])) },
+  { name: 'an empty query, always', talk: always(() => Buffer.concat([message('I'), ready()])) },
+  {
+    name: 'a row of another question, always',
+    code: [3, 4, 6],
+    talk: always(() => Buffer.concat([wire.columns(['x', 23]), row('1'), complete(), ready()])),
+  },
+  {
+    name: 'JSON that is none, always',
+    talk: always(() => Buffer.concat([wire.columns(['x', 114]), row('{"'), complete(), ready()])),
+  },
+  {
+    name: 'names of JavaScript, always',
+    code: [3, 4, 6],
+    talk: always(() =>
+      Buffer.concat([wire.columns(['__proto__', 114], ['constructor', 25]), row('{"a":1}', 'x'), complete(), ready()]),
+    ),
+  },
+  { name: 'a transaction that has failed, always', talk: always(() => Buffer.concat([complete('BEGIN'), ready('E')])) },
+  {
+    name: 'ready at once, and the answer later',
+    talk: afterLogin((peer) => peer.send(ready(), wire.columns(['a', 25]), row('x'), complete())),
+  },
+  {
+    name: 'that it is shutting down',
+    talk: afterLogin((peer) => {
+      peer.send(wire.told('E', { S: 'FATAL', C: '57P01', M: 'terminating' }));
+      peer.end();
+    }),
+  },
+];
+
+describe.concurrent('a server that breaks the protocol › each state ends within its bound, with exit 4, JSON and little memory', () => {
+  it.each(named(QUERY))('query › %s', (_, scenario) => run(scenario, false));
+  it.each(named(QUERY.filter((_, i) => i % 4 === 0)))('query over TLS › %s', (_, scenario) => run(scenario, true));
+
+  afterAll(() => console.log(summary()));
+});
