@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import { keepSecret } from '../app/secrets.js';
 import type { Context } from '../config/context.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
@@ -20,7 +21,7 @@ export function adminSettings(settings: ConnectionSettings, env: Environment, db
       hint: `set ${USER} and ${PASSWORD} (each also as NAME_FILE) to a login that may create roles and databases`,
     });
   }
-  const password = readVariable(env, PASSWORD)?.value;
+  const password = keepSecret(readVariable(env, PASSWORD)?.value);
   return { ...settings, dbname, user, password, role: undefined };
 }
 

@@ -1,5 +1,5 @@
-import { readFileSync, statSync } from 'node:fs';
 import { messageOf } from '../app/errors.js';
+import { readFile } from '../app/read-file.js';
 
 /** What a line of the file is for. */
 export interface PassFileKey {
@@ -20,11 +20,10 @@ const SOCKET_FOLDERS = ['/var/run/postgresql', '/run/postgresql', '/tmp'];
 export function passwordFromFile(file: string, wanted: PassFileKey): { password?: string; ignored?: string } {
   let text: string;
   try {
-    const stat = statSync(file);
-    if (!stat.isFile()) return { ignored: 'it is no plain file' };
-    if (process.platform !== 'win32' && (stat.mode & 0o077) !== 0)
-      return { ignored: `others may read it (mode ${(stat.mode & 0o777).toString(8)}; chmod 600 it)` };
-    text = readFileSync(file, 'utf8');
+    const { bytes, stats } = readFile(file, 'settings');
+    if (process.platform !== 'win32' && (stats.mode & 0o077) !== 0)
+      return { ignored: `others may read it (mode ${(stats.mode & 0o777).toString(8)}; chmod 600 it)` };
+    text = bytes.toString('utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return {};
     return { ignored: messageOf(error) };

@@ -1,7 +1,8 @@
-import { readFileSync } from 'node:fs';
 import type { ClusterOptions, RedisOptions } from 'ioredis';
 import { KasmDbError, messageOf } from '../app/errors.js';
-import { type Environment, readVariable } from './settings.js';
+import { readFile } from '../app/read-file.js';
+import { keepSecret } from '../app/secrets.js';
+import { type Environment, readBoolean, readVariable } from './variables.js';
 
 /** How to reach Redis, in ioredis' terms. */
 export type RedisSettings =
@@ -28,14 +29,15 @@ export function redisSettings(env: Environment): RedisSettings {
   const url = get('URL');
   if (url && !/^rediss?:\/\//.test(url))
     throw new KasmDbError('usage', 'KASM_DB_REDIS_URL is not a redis:// or rediss:// URL');
+  if (url) keepUrlPassword(url);
   const ca = get('CA');
   const tls =
-    get('TLS') === 'true' || url?.startsWith('rediss://') || ca !== undefined
+    readBoolean(env, 'KASM_DB_REDIS_TLS') || url?.startsWith('rediss://') || ca !== undefined
       ? { ...(ca ? { ca: readCa(ca) } : {}) }
       : undefined;
   const login: RedisOptions = {
     ...(get('USERNAME') ? { username: get('USERNAME') as string } : {}),
-    ...(get('PASSWORD') ? { password: get('PASSWORD') as string } : {}),
+    ...(get('PASSWORD') ? { password: keepSecret(get('PASSWORD') as string) } : {}),
     ...(tls ? { tls } : {}),
   };
   const cluster = get('CLUSTER');
@@ -92,8 +94,18 @@ function portNumber(text: string, setting: string): number {
 
 function readCa(path: string): string {
   try {
-    return readFileSync(path, 'utf8');
+    return readFile(path, 'pem').bytes.toString('utf8');
   } catch (error) {
     throw new KasmDbError('usage', `KASM_DB_REDIS_CA: cannot read ${path} (${messageOf(error)})`);
+  }
+}
+
+function keepUrlPassword(url: string): void {
+  const password = /^rediss?:\/\/[^:/@]*:([^@]*)@/.exec(url)?.[1];
+  keepSecret(password);
+  try {
+    keepSecret(password && decodeURIComponent(password));
+  } catch {
+    // Then ioredis takes it as it is.
   }
 }

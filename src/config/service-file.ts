@@ -1,6 +1,7 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { readFile } from '../app/read-file.js';
 import { homeFile } from './account.js';
 import type { ConnectionValues } from './connection-string.js';
 import { parameterOf } from './parameters.js';
@@ -31,7 +32,7 @@ export function readService(name: string, env: Environment): ConnectionValues {
 
 function read(file: string): string {
   try {
-    return readFileSync(file, 'utf8');
+    return readFile(file, 'settings').bytes.toString('utf8');
   } catch (error) {
     throw new KasmDbError('usage', `cannot read the service file ${file} (${messageOf(error)})`, {
       hint: 'correct PGSERVICEFILE, or unset it',

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError } from '../app/errors.js';
+import { keepSecret } from '../app/secrets.js';
 import { accountOf, homeFile } from './account.js';
 import { type RequiredMethods, requiredMethods } from './authentication-methods.js';
 import { type ConnectionValues, parseConnectionString } from './connection-string.js';
@@ -10,7 +11,7 @@ import { PARAMETERS, type Parameter, parameterOf, type SslMode, type TargetSessi
 import { readService } from './service-file.js';
 import { type Environment, isServiceLink, readSecretFile, readVariable, variableName } from './variables.js';
 
-export { type Environment, readVariable } from './variables.js';
+export type { Environment } from './variables.js';
 
 /** The message where nothing names a database. */
 export const NO_DATABASE = 'no database is given';
@@ -168,8 +169,9 @@ export function resolveSettings(
     loadBalance: found.text('load_balance_hosts') === 'random',
     dbname,
     user,
-    password:
+    password: keepSecret(
       found.text('password') || mountedPassword(flags.secrets ?? env.KASM_DB_SECRETS_DIR, found, options.onFile),
+    ),
     passfile: found.text('passfile') || homeFile(env, '.pgpass'),
     requireAuth: requiredMethods(found.text('require_auth'), found.sources.require_auth),
     channelBinding: (found.text('channel_binding') ?? 'prefer') as ConnectionSettings['channelBinding'],
@@ -180,7 +182,7 @@ export function resolveSettings(
     sslrootcert: rootCert ?? inHome('root.crt'),
     sslcert: found.text('sslcert') || inHome('postgresql.crt'),
     sslkey: found.text('sslkey') || inHome('postgresql.key'),
-    sslpassword: found.text('sslpassword') || undefined,
+    sslpassword: keepSecret(found.text('sslpassword') || undefined),
     sslcertmode: certificateMode(found),
     ...(crl.sslcrl || crl.sslcrldir ? crl : { sslcrl: inHome('root.crl'), sslcrldir: undefined }),
     ...protocolVersions(found),

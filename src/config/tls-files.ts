@@ -1,7 +1,8 @@
 import { createPrivateKey } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { type FileContent, readFile } from '../app/read-file.js';
 
 /**
  * Reads certificates as PEM text.
@@ -9,16 +10,16 @@ import { KasmDbError, messageOf } from '../app/errors.js';
  * @throws KasmDbError usage, without anything of the content
  */
 export function readPem(path: string, setting: string): string {
-  const text = readBytes(path, setting).toString();
+  const text = read(path, setting).bytes.toString();
   if (text.includes('-----BEGIN ')) return text;
   throw new KasmDbError('usage', `${setting}: cannot use ${path} (it is not PEM)`, {
     hint: 'convert it with openssl: PEM begins with -----BEGIN',
   });
 }
 
-function readBytes(path: string, setting: string): Buffer {
+function read(path: string, setting: string): FileContent {
   try {
-    return readFileSync(path);
+    return readFile(path, 'pem');
   } catch (error) {
     throw new KasmDbError('usage', `${setting}: cannot use ${path} (${messageOf(error)})`, {
       hint: 'mount the file there, or correct the path',
@@ -33,8 +34,8 @@ function readBytes(path: string, setting: string): Buffer {
  * @throws KasmDbError usage
  */
 export function readKey(path: string, password: string | undefined): string {
-  const bytes = readBytes(path, 'sslkey');
-  const { uid, mode } = statSync(path);
+  const { bytes, stats } = read(path, 'sslkey');
+  const { uid, mode } = stats;
   const forbidden = uid === 0 ? 0o037 : 0o077;
   if (process.platform !== 'win32' && (mode & forbidden) !== 0) {
     throw new KasmDbError('usage', `sslkey: ${path} may be read by others (mode ${(mode & 0o777).toString(8)})`, {

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { readFile } from '../app/read-file.js';
 
 export type Environment = Record<string, string | undefined>;
 
@@ -46,7 +46,7 @@ export function readVariable(
 export function readSecretFile(path: string, setting: string): string {
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readFile(path, 'secret').bytes.toString('utf8');
   } catch (error) {
     throw new KasmDbError('usage', `${setting}: cannot read ${path} (${messageOf(error)})`, {
       hint: 'mount the Secret there, or correct the path',
@@ -56,4 +56,21 @@ export function readSecretFile(path: string, setting: string): string {
   if (value === '') throw new KasmDbError('usage', `${setting}: ${path} is empty`);
   if (value.includes('\0')) throw new KasmDbError('usage', `${setting}: ${path} holds a NUL byte; it is no text`);
   return value;
+}
+
+const YES = ['true', '1', 'yes', 'on'];
+const NO = ['false', '0', 'no', 'off'];
+
+/**
+ * Reads NAME or NAME_FILE as yes or no, in the words that people write.
+ * @throws KasmDbError usage where it says anything else
+ */
+export function readBoolean(env: Environment, name: string): boolean {
+  const found = readVariable(env, name);
+  const word = found?.value.trim().toLowerCase() ?? 'false';
+  if (YES.includes(word)) return true;
+  if (NO.includes(word)) return false;
+  throw new KasmDbError('usage', `${found?.source} "${found?.value}" is neither true nor false`, {
+    hint: `write ${YES.join(', ')} or ${NO.join(', ')}`,
+  });
 }

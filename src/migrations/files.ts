@@ -1,7 +1,8 @@
 import { headers } from 'kasm-db:migrations';
-import { readdirSync, readFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { readFile } from '../app/read-file.js';
 import { normalize } from './checksum.js';
 import { type MigrationHeader, parseMigration } from './directives.js';
 
@@ -90,25 +91,13 @@ function readMigration(start: string, name: string, hasDown: boolean): Migration
 }
 
 /**
- * Reads a file of SQL, in the way that costs least: a folder may have thousands. Only bytes can say what is wrong with one, or whether
- * anything is: U+FFFD stands for what is no UTF-8, unless it stands in the file.
+ * Reads a file of SQL.
  * @throws KasmDbError usage when it is unreadable, empty, no UTF-8 or holds a NUL
  */
 export function readSql(path: string): string {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch {
-    return readStrictly(path);
-  }
-  const plain = text.startsWith('\ufeff') || /[\0\ufffd]/.test(text) ? '' : normalize(text);
-  return plain === '' ? readStrictly(path) : plain;
-}
-
-function readStrictly(path: string): string {
   let bytes: Buffer;
   try {
-    bytes = readFileSync(path);
+    bytes = readFile(path, 'migration').bytes;
   } catch (error) {
     throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, { file: path });
   }

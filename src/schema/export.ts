@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { readFile } from '../app/read-file.js';
 
 export interface ExportedColumn {
   /** SQLAlchemy's name of the type, such as VARCHAR(32). */
@@ -67,7 +67,7 @@ export function postgresType(type: string): string | undefined {
 export function readExport(file: string): ExportedSchema {
   let text: string;
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(file));
+    text = new TextDecoder('utf-8', { fatal: true }).decode(readFile(file, 'schemaExport').bytes);
   } catch (error) {
     throw new KasmDbError('usage', `cannot read ${file} (${messageOf(error)})`, { file });
   }

@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { readFile } from '../app/read-file.js';
 import type { Schema } from './model.js';
 
 /** The catalog as a folder of migrations makes it: `schema.snapshot.json` beside them. */
@@ -41,7 +41,7 @@ export async function readSnapshot(folder: string | undefined): Promise<Snapshot
   const path = join(folder, SNAPSHOT_FILE);
   let text: string;
   try {
-    text = readFileSync(path, 'utf8');
+    text = readFile(path, 'document').bytes.toString('utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, { file: path });

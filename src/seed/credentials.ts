@@ -1,7 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { readFile } from '../app/read-file.js';
+import { keepSecret } from '../app/secrets.js';
 import { type Environment, readSecretFile, readVariable } from '../config/variables.js';
 
 /** The environment names that Kasm's containers use, by the vendor's Secret key. */
@@ -52,7 +54,7 @@ export function readCredentials(
   };
   return {
     get: (key) => {
-      if (!read.has(key)) read.set(key, find(key));
+      if (!read.has(key)) read.set(key, keepSecret(find(key)));
       return read.get(key);
     },
     places: (key) => {
@@ -87,7 +89,7 @@ function readSecret(path: string): string | undefined {
 }
 
 function decodeUtf8(path: string): void {
-  const bytes = readFileSync(path);
+  const { bytes } = readFile(path, 'secret');
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {

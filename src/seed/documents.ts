@@ -1,10 +1,9 @@
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { readFile } from '../app/read-file.js';
 import type { SeedDocument } from './document.js';
 
-/** More than any configuration export has; what is larger is no seed document. */
-const MAX_BYTES = 64 * 1024 * 1024;
 /** The name that the vendor gives the overlay; a customer's file may begin with "custom" too. */
 const OVERLAY = /^custom(_properties)?\.ya?ml$/;
 
@@ -46,12 +45,12 @@ function listFiles(path: string): string[] {
 }
 
 function readText(file: string): string {
-  if (!existsSync(file) || statSync(file).size > MAX_BYTES) {
-    throw new KasmDbError('seed', `${file} is larger than ${MAX_BYTES / 1024 / 1024} MB; that is no seed document`, {
-      file,
-    });
+  let bytes: Buffer;
+  try {
+    bytes = readFile(file, 'document').bytes;
+  } catch (error) {
+    throw new KasmDbError('usage', `--seeds: cannot read ${file} (${messageOf(error)})`, { file });
   }
-  const bytes = readFileSync(file);
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);

@@ -110,7 +110,12 @@ describe('files › a folder that is refused, as a usage error that names the fi
     ['empty', { '0001_a.sql': '' }, /0001_a\.sql is empty/, '0001_a.sql'],
     ['only blanks', { '0001_a.sql': ' \n\t\r\n' }, /0001_a\.sql is empty/, '0001_a.sql'],
     ['only a BOM', { '0001_a.sql': '\ufeff' }, /0001_a\.sql is empty/, '0001_a.sql'],
-    ['a folder named like a migration', { '0001_a.sql/b': '' }, /cannot read .*0001_a\.sql \(.*EISDIR/, '0001_a.sql'],
+    [
+      'a folder named like a migration',
+      { '0001_a.sql/b': '' },
+      /cannot read .*0001_a\.sql \(.*it is a folder/,
+      '0001_a.sql',
+    ],
     ['no migrations', { 'README.md': '' }, /holds no migration/, undefined],
     ['only a down script', { '0001_a.down.sql': 'SELECT 1;' }, /holds no migration/, undefined],
   ])('%s', (_, files, message, file) => {

@@ -35,7 +35,7 @@ describe('pass file › as libpq reads it', () => {
   it('is ignored where others may read it, or where it is no file', () => {
     for (const mode of [0o640, 0o604, 0o660])
       expect(read('*:*:*:*:pw', {}, mode).ignored).toMatch(/others may read it/);
-    expect(passwordFromFile('/', key).ignored).toBe('it is no plain file');
+    expect(passwordFromFile('/', key).ignored).toBe('it is a folder, not a file');
     expect(passwordFromFile('/nowhere', key)).toEqual({});
   });
 });

@@ -1,0 +1,91 @@
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+
+/** What a file of a kind may hold at most, in bytes. */
+export const FILE_LIMITS = {
+  secret: 64 << 10,
+  /** Certificates, keys, revocation lists. */
+  pem: 1 << 20,
+  /** libpq's service and password files. */
+  settings: 1 << 20,
+  migration: 100 << 20,
+  /** Seeds, and snapshots of a catalog. */
+  document: 64 << 20,
+  /** Kasm's Export Schema. */
+  schemaExport: 4 << 20,
+} as const;
+
+export type FileKind = keyof typeof FILE_LIMITS;
+
+/** `<(…)` has so long to give a Secret, in milliseconds: meanwhile no signal is heard. */
+const PIPE_MS = 1000;
+const PIPE_PAUSE_MS = 10;
+
+/** A pipe gives its text once, and a Secret is read at every attempt. */
+const pipes = new Map<string, FileContent>();
+
+export interface FileContent {
+  bytes: Buffer;
+  /** Of the file that was read, whatever stands at its path by now. */
+  stats: Stats;
+}
+
+/**
+ * Reads a file that a user has named. It is opened once, without waiting for anybody, and must be a plain file; a Secret may also come from a
+ * pipe, such as the shell's `<(…)`. No file can hang us or fill the memory (a FIFO, /dev/zero, a folder).
+ * @throws Error that says why, without the path; with `code` where the system refused
+ */
+export function readFile(path: string, kind: FileKind): FileContent {
+  const before = pipes.get(path);
+  if (before) return before;
+  const limit = FILE_LIMITS[kind];
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const stats = fstatSync(fd);
+    const pipe = kind === 'secret' && stats.isFIFO();
+    if (!stats.isFile() && !pipe) throw new Error(`it is ${typeName(stats)}, not a file`);
+    const bytes = readUpTo(fd, limit + 1, stats.size + 1, pipe);
+    if (bytes.length > limit) throw new Error(`it is larger than ${sizeText(limit)}`);
+    const content = { bytes, stats };
+    if (pipe) pipes.set(path, content);
+    return content;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** @param expected its size, where it is known */
+function readUpTo(fd: number, most: number, expected: number, pipe: boolean): Buffer {
+  let buffer = Buffer.allocUnsafe(Math.min(most, Math.max(expected, 4096)));
+  let size = 0;
+  const deadline = Date.now() + PIPE_MS;
+  while (size < most) {
+    if (size === buffer.length) buffer = Buffer.concat([buffer], Math.min(most, size * 2));
+    const got = readOrWait(fd, buffer, size);
+    if (got === 0) break;
+    if (got === undefined) {
+      if (!pipe || Date.now() > deadline) throw new Error(`nothing came for ${PIPE_MS} ms`);
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PIPE_PAUSE_MS);
+    } else size += got;
+  }
+  return buffer.subarray(0, size);
+}
+
+/** @returns undefined: nothing is there yet */
+function readOrWait(fd: number, buffer: Buffer, at: number): number | undefined {
+  try {
+    return readSync(fd, buffer, at, buffer.length - at, null);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
+    throw error;
+  }
+}
+
+function typeName(stats: Stats): string {
+  if (stats.isDirectory()) return 'a folder';
+  if (stats.isFIFO()) return 'a pipe';
+  return stats.isSocket() ? 'a socket' : 'a device';
+}
+
+function sizeText(bytes: number): string {
+  return bytes >= 1 << 20 ? `${bytes >> 20} MB` : `${bytes >> 10} KB`;
+}
