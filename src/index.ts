@@ -23,6 +23,7 @@ import type { SeedCommandOptions } from './commands/seed.js';
 import { statusCommand } from './commands/status.js';
 import type { VerifyOptions } from './commands/verify.js';
 import type { Result } from './output/result.js';
+import { saidWithoutSecrets } from './output/said.js';
 
 export { EXIT_CODES, type Outcome } from './app/errors.js';
 export type { RunEvents } from './app/events.js';
@@ -126,5 +127,5 @@ async function call(
 ): Promise<Result> {
   const { env = process.env, signal = new AbortController().signal, events = {}, ...rest } = options;
   const { result } = await execute({ command, options: rest, env, signal, events, writes }, work);
-  return result;
+  return saidWithoutSecrets(result);
 }

@@ -33,8 +33,7 @@ async function main(): Promise<number> {
     call.work,
   );
   if (call.offline) delete result.database;
-  report.finish(result, text);
-  return result.exitCode;
+  return report.finish(result, text);
 }
 
 /** Whatever no command was there to report. */
@@ -49,8 +48,7 @@ function failed(error: unknown): number {
     error: errorInfo(bug),
   };
   const report = reporter({ json: argv.includes('--json'), color: !argv.includes('--no-color') });
-  report.finish(result, () => (error instanceof Error && error.stack) || '');
-  return bug.exitCode;
+  return report.finish(result, () => (error instanceof Error && error.stack) || '');
 }
 
 // Nothing is left that could wake the work up again, and its result was never printed.

@@ -1,15 +1,16 @@
+import { readFileSync } from 'node:fs';
 import { KasmDbError } from './errors.js';
 
 /** What is left to do after a signal (cancel, roll back, unlock, report) is cut off here: SIGTERM has 2 s in all. */
 const LAST_MS = 1800;
 
 /**
- * Turns SIGTERM and SIGINT into an abort whose reason says so. Listening for them also makes them work as PID 1, where the kernel
+ * Turns SIGTERM, SIGINT and SIGHUP (a terminal that is closed) into an abort whose reason says so. Listening for them also makes them work as PID 1, where the kernel
  * ignores signals without a listener (TRAPS 5).
  */
 export function abortOnSignals(): AbortSignal {
   const controller = new AbortController();
-  const listen = (name: 'SIGTERM' | 'SIGINT', exitCode: number) => {
+  const listen = (name: 'SIGTERM' | 'SIGINT' | 'SIGHUP', exitCode: number) => {
     process.on(name, () => {
       if (controller.signal.aborted) return;
       setTimeout(() => process.exit(exitCode), LAST_MS).unref();
@@ -23,5 +24,18 @@ export function abortOnSignals(): AbortSignal {
   };
   listen('SIGTERM', 143);
   listen('SIGINT', 130);
+  if (!ignoresHangup()) listen('SIGHUP', 129);
+  // It would open the debugger's port, through which anybody on this machine reads our memory, passwords and all.
+  process.on('SIGUSR1', () => {});
   return controller.signal;
+}
+
+/** Whoever was started by nohup is to go on (Linux: the first bit of SigIgn). */
+function ignoresHangup(): boolean {
+  try {
+    const mask = /^SigIgn:\s*([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1] ?? '0';
+    return (BigInt(`0x${mask}`) & 1n) === 1n;
+  } catch {
+    return false;
+  }
 }

@@ -1,15 +1,21 @@
 import { createInterface } from 'node:readline/promises';
 
 /**
- * Asks a person on the terminal.
+ * Asks a person on the terminal. Who ends the input (Ctrl-D) says no.
  * @returns undefined when there is no terminal, and so nobody to ask
+ * @throws the signal's reason, also at Ctrl-C, which a terminal that is read line by line does not turn into a signal
  */
 export async function confirmOnTerminal(question: string, signal: AbortSignal): Promise<boolean | undefined> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return undefined;
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
+  const ended = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
+  terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   try {
-    const answer = await terminal.question(`${question} [y/N] `, { signal });
+    const answer = await Promise.race([terminal.question(`${question} [y/N] `, { signal }), ended]);
     return /^\s*(y|yes)\s*$/i.test(answer);
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
   } finally {
     terminal.close();
   }

@@ -1,17 +1,22 @@
 import { describeBlockers } from '../app/blocker.js';
+import { EXIT_CODES, messageOf } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
 import { describeHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import { writeTerminationLog } from './output.js';
 import type { Result } from './result.js';
+import { saidWithoutSecrets } from './said.js';
 import { stderr, stdout } from './streams.js';
-import { Progress, printable, type Style, safe, safeJson, style, wantsColor } from './terminal.js';
+import { Progress, printable, printableLines, type Style, safe, safeJson, style, wantsColor } from './terminal.js';
 
 export interface Reporter {
   events: RunEvents;
-  /** Prints the result: text or JSON on stdout, a failure's text on stderr. */
-  finish(result: Result, text?: (s: Style) => string): void;
+  /**
+   * Prints the result: text or JSON on stdout, a failure's text on stderr.
+   * @returns the exit code: a result that could not be written is a failure
+   */
+  finish(result: Result, text?: (s: Style) => string): number;
 }
 
 /** No more notices than a person would read; a RAISE storm must not fill the log (TRAPS 27). */
@@ -54,7 +59,8 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
   };
   return {
     events,
-    finish(result, text) {
+    finish(outcome, text) {
+      const result = saidWithoutSecrets(outcome);
       progress.clear();
       const log = process.env.KASM_DB_TERMINATION_LOG;
       const warning = log ? writeTerminationLog(log, result) : undefined;
@@ -64,6 +70,11 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
       else if (!result.error && text) stdout.write(`${safe(text(out), out)}\n`);
       if (result.error) stderr.write(`${safe(failureText(result, err), err)}\n`);
       if (result.outcome === 'internal' && text) stderr.write(`${safe(text(err), err)}\n`);
+      if (stdout.failure === undefined || result.exitCode !== EXIT_CODES.ok) return result.exitCode;
+      stderr.write(
+        `internal: the result could not be written to stdout (${messageOf(stdout.failure)}); the work is done\n`,
+      );
+      return EXIT_CODES.internal;
     },
   };
 }
@@ -73,7 +84,7 @@ function failureText({ error, outcome, exitCode }: Result, s: Style): string {
   const lines = [`${s.red(`${outcome}:`)} ${printable(error.message)}`];
   if (error.statement)
     lines.push(
-      ...printable(error.statement)
+      ...printableLines(error.statement)
         .split('\n')
         .map((line) => `  ${s.dim('|')} ${line}`),
     );

@@ -5,6 +5,8 @@ export interface Sink {
   readonly isTTY: boolean;
   /** Returns when all of it is written; what a reader that is gone would have got is dropped. */
   write(text: string): void;
+  /** What kept it from being written, other than a reader that is gone. */
+  readonly failure?: unknown;
 }
 
 /**
@@ -14,6 +16,7 @@ export interface Sink {
  */
 class Descriptor implements Sink {
   private tty: boolean | undefined;
+  failure: unknown;
 
   constructor(private readonly fd: 1 | 2) {}
 
@@ -32,7 +35,10 @@ class Descriptor implements Sink {
         // Whoever shares the pipe with us may have made it non-blocking.
         if (code === 'EAGAIN') pause(5);
         // `kasm-db status | head`: the reader has what it wants. A run that writes must not end because its log is gone.
-        else if (code !== 'EINTR') return;
+        else if (code !== 'EINTR') {
+          if (code !== 'EPIPE') this.failure ??= error;
+          return;
+        }
       }
     }
   }

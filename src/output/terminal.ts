@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import { withoutSecrets } from '../app/secrets.js';
 import { now } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import type { Sink } from './streams.js';
@@ -34,9 +35,17 @@ export function wantsColor(stream: Pick<Sink, 'isTTY'>, flag: boolean): boolean 
   return FORCE_COLOR ? !['0', 'false'].includes(FORCE_COLOR) : stream.isTTY && TERM !== 'dumb';
 }
 
-/** Text from a server or a file, safe to print: no control characters that a terminal would obey, none that turn its direction. */
+/**
+ * Text from a server or a file, safe to print: on one line, so that it cannot look like another message of ours; without control characters
+ * that a terminal would obey, any that turn its direction, and secrets that are known.
+ */
 export function printable(text: string): string {
-  return text.replace(OBEYED, '\ufffd');
+  return printableLines(text).replace(/[\n\u2028\u2029]+/g, ' ');
+}
+
+/** The same with its line breaks, for text that is shown as a block of its own. */
+export function printableLines(text: string): string {
+  return withoutSecrets(text).replace(OBEYED, '\ufffd');
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point.
@@ -44,10 +53,10 @@ const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u20
 
 /** The last look at what is printed: only our own colours get through, whoever forgot `printable`. */
 export function safe(text: string, { colored }: Style): string {
-  if (!colored) return printable(text);
+  if (!colored) return printableLines(text);
   return text
     .split(OWN_COLOR)
-    .map((part, i) => (i % 2 === 0 ? printable(part) : part))
+    .map((part, i) => (i % 2 === 0 ? printableLines(part) : part))
     .join('');
 }
 
@@ -81,11 +90,11 @@ export class Progress {
     private readonly quiet: boolean,
   ) {}
 
-  /** A line that stays. @param text with whatever comes from elsewhere made `printable` */
+  /** One line that stays. @param text with whatever comes from elsewhere made `printable` */
   log(text: string): void {
     if (this.quiet) return;
     this.clear();
-    this.stream.write(`${safe(text, this.s)}\n`);
+    this.stream.write(`${safe(text, this.s).replace(/\n+/g, ' ')}\n`);
   }
 
   /** What is being done now, with the time it takes so far. */

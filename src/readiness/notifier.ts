@@ -125,6 +125,24 @@ async function withRedis(
   }
 }
 
+/** What Redis may say on one connection: a gate hears some hundred bytes, and the client keeps a line until it ends. */
+const MOST_BYTES = 1 << 20;
+
+/** Who says more is left for good. */
+function bounded(client: Redis): Redis {
+  let heard = 0;
+  client.on('connect', () =>
+    client.stream.on('data', (chunk: Buffer) => {
+      heard += chunk.length;
+      if (heard <= MOST_BYTES) return;
+      client.disconnect();
+      client.stream.destroy();
+      client.emit('error', new Error(`it says more than ${MOST_BYTES} bytes`));
+    }),
+  );
+  return client;
+}
+
 function open(env: Environment): Redis | Cluster {
   const settings = redisSettings(env);
   const common = {
@@ -134,17 +152,19 @@ function open(env: Environment): Redis | Cluster {
     retryStrategy: (times: number) => Math.min(500 * times, 10_000),
   };
   if (settings.kind === 'cluster') {
-    return new Cluster(settings.nodes, {
+    const cluster = new Cluster(settings.nodes, {
       ...settings.options,
       clusterRetryStrategy: common.retryStrategy,
       redisOptions: { ...settings.options.redisOptions, connectTimeout: CONNECT_MS },
     });
+    cluster.on('+node', bounded);
+    return cluster;
   }
   const options = { ...common, ...settings.options };
-  return settings.url ? new Redis(settings.url, options) : new Redis(options);
+  return bounded(settings.url ? new Redis(settings.url, options) : new Redis(options));
 }
 
-/** An error's text without what a URL may hold before its @. */
+/** An error's text, of a length that a person reads, without what a URL may hold before its @. */
 function reason(error: unknown): string {
-  return (messageOf(error) || String(error)).replace(/\/\/[^@/\s]*@/g, '//');
+  return (messageOf(error) || String(error)).replace(/\/\/[^@/\s]*@/g, '//').slice(0, 500);
 }

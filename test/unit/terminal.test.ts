@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
-import { Progress, printable, style, table, wantsColor } from '../../src/output/terminal.js';
+import { keepSecret } from '../../src/app/secrets.js';
+import { Progress, printable, printableLines, style, table, wantsColor } from '../../src/output/terminal.js';
 
 const ESC = '\u001b';
 
@@ -15,8 +16,23 @@ describe('printable › text of a server or a file cannot steer the terminal', (
     expect(printable(text)).toBe(safe);
   });
 
-  it.each(['a\nb\tc', 'größe € 😀 漢字', ''])('leaves %j as it is', (text) => {
+  it.each(['a\tc', 'größe € 😀 漢字', ''])('leaves %j as it is', (text) => {
     expect(printable(text)).toBe(text);
+  });
+
+  it('a message stays on one line: what it quotes cannot look like another one', () => {
+    expect(printable('relation "a\nReady.\u2028All is well" is missing')).toBe(
+      'relation "a Ready. All is well" is missing',
+    );
+    expect(printableLines('SELECT 1,\n  2')).toBe('SELECT 1,\n  2');
+  });
+
+  it('a secret that is known is not shown, whoever repeats it', () => {
+    keepSecret('hunter2/%');
+    keepSecret('abc');
+    expect(printable("unknown command 'AUTH', with 'hunter2/%' or hunter2%2F%25, abc")).toBe(
+      "unknown command 'AUTH', with '***' or ***, abc",
+    );
   });
 
   it('leaves no control character of any text but tab and newline, and no other character out', () => {
