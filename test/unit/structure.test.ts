@@ -23,7 +23,7 @@ function copyWith(files: Record<string, string>): string {
   for (const part of PARTS)
     cpSync(join(ROOT, part), join(copy, part), {
       recursive: true,
-      filter: (path) => !/node_modules|\/\.(servers|nodes)/.test(path.slice(ROOT.length)),
+      filter: (path) => !/node_modules|\/\.(servers|nodes|python)/.test(path.slice(ROOT.length)),
     });
   symlinkSync(join(ROOT, 'node_modules'), join(copy, 'node_modules'));
   for (const [name, text] of Object.entries(files)) {
