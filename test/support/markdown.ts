@@ -5,10 +5,11 @@ import { join } from 'node:path';
 export const ROOT = join(import.meta.dirname, '../..');
 
 /** Every Markdown file that a visitor reads, relative to the root. */
-export const PAGES: string[] = ['.', 'docs', 'chart/kasm-db', 'chart/kasm-single-zone'].flatMap((folder) =>
-  readdirSync(join(ROOT, folder))
-    .filter((name) => name.endsWith('.md'))
-    .map((name) => join(folder, name)),
+export const PAGES: string[] = ['.', 'docs', 'docs/decisions', 'chart/kasm-db', 'chart/kasm-single-zone'].flatMap(
+  (folder) =>
+    readdirSync(join(ROOT, folder))
+      .filter((name) => name.endsWith('.md'))
+      .map((name) => join(folder, name)),
 );
 
 export const textOf = (page: string): string => readFileSync(join(ROOT, page), 'utf8');

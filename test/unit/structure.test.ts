@@ -2,6 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+// @ts-expect-error plain JavaScript, read by dependency-cruiser
+import { LINES } from '../../.dependency-cruiser.mjs';
 import { folder } from '../support/folder.js';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -92,4 +94,13 @@ describe('knip', () => {
     ]);
     expect(status).toBe(1);
   });
+});
+
+it('ARCHITECTURE.md has the map as dependency-cruiser holds it', () => {
+  const [, table = ''] =
+    /<!-- lines:[^>]*-->\n(.*)<!-- \/lines -->/s.exec(readFileSync(join(ROOT, 'ARCHITECTURE.md'), 'utf8')) ?? [];
+  const rows = [...table.matchAll(/^\| (\d+) \| (.*?) \|/gm)].flatMap(([, line, rooms = '']) =>
+    [...rooms.matchAll(/`([^`]+)`/g)].map(([, room]) => ({ line: Number(line), room })),
+  );
+  expect(rows).toEqual((LINES as string[][]).flatMap((rooms, i) => rooms.map((room) => ({ line: i + 1, room }))));
 });
