@@ -1,7 +1,8 @@
-import { KasmDbError } from '../app/errors.js';
+import { readDown } from '../migrations/down.js';
 import type { Migration } from '../migrations/files.js';
-import { type ParsedStatement, parseScript } from '../postgres/parser.js';
-import { lineAt } from '../postgres/statements.js';
+import { refuseUnreadable } from '../migrations/refused.js';
+import { parseFile } from '../postgres/parser.js';
+import { lineCounter } from '../postgres/statements.js';
 import { Known } from './known.js';
 import type { Finding, LintFile, Rule, RuleContext } from './rule.js';
 import { columnRules } from './rules/columns.js';
@@ -10,6 +11,7 @@ import { fileRules } from './rules/files.js';
 import { indexRules } from './rules/indexes.js';
 import { removalRules } from './rules/removal.js';
 import { transactionRules } from './rules/transaction.js';
+import { SoFar } from './so-far.js';
 import { type Suppression, suppressionsIn } from './suppressions.js';
 
 export const RULES: readonly Rule[] = [
@@ -37,30 +39,23 @@ const SUPPRESSION_RULES: Record<'suppression-without-reason' | 'suppression-unus
  * Looks for what is unsafe in migrations that are not applied yet.
  * @param files all of a folder, in the order of their names: those before a pending one tell what is there already
  * @param isPending which of them are looked at
- * @throws KasmDbError usage when a file cannot be parsed, with its line
+ * @throws KasmDbError usage when a file, or the way back of one, cannot be run or parsed, with its line
  */
 export async function lint(files: readonly Migration[], isPending: (file: Migration) => boolean): Promise<Finding[]> {
   const known = new Known();
   const findings: Finding[] = [];
   for (const migration of files) {
     const text = await migration.sql();
-    const file: LintFile = { migration, statements: await parsed(text, migration.path) };
-    if (isPending(migration)) findings.push(...lintFile(file, text, known));
-    else for (const statement of file.statements) known.take(statement, false);
+    if (!isPending(migration)) {
+      // A server has run it, whatever our parser says.
+      for (const statement of await parseFile(text, migration.path).catch(() => [])) known.take(statement, false);
+      continue;
+    }
+    refuseUnreadable(migration, text);
+    findings.push(...lintFile({ migration, statements: await parseFile(text, migration.path) }, text, known));
+    await readDown(migration);
   }
   return findings;
-}
-
-async function parsed(text: string, path: string): Promise<ParsedStatement[]> {
-  try {
-    return await parseScript(text, path);
-  } catch (error) {
-    if (!(error instanceof KasmDbError)) throw error;
-    throw new KasmDbError('usage', error.message, {
-      ...error.details,
-      hint: 'correct the SQL; it cannot be looked at as it is',
-    });
-  }
 }
 
 function lintFile(file: LintFile, text: string, known: Known): Finding[] {
@@ -76,12 +71,17 @@ function lintFile(file: LintFile, text: string, known: Known): Finding[] {
     }
   };
   let after = 0;
-  for (const [i, statement] of statements.entries()) {
-    const line = lineAt(text, statement.start);
-    const here = suppressions.filter((entry) => entry.line > after && entry.line < line);
-    const ctx: RuleContext = { known, file, before: statements.slice(0, i) };
+  const lineOf = lineCounter(text);
+  const ctx: RuleContext = { known, file, soFar: new SoFar() };
+  let next = 0;
+  for (const statement of statements) {
+    const line = lineOf(statement.start);
+    const here: Suppression[] = [];
+    for (let entry = suppressions[next]; entry && entry.line < line; entry = suppressions[++next])
+      if (entry.line > after) here.push(entry);
     for (const rule of RULES) if (rule.check) add(rule, line, rule.check(statement, ctx), here);
     known.take(statement, true);
+    ctx.soFar.take(statement);
     after = line;
   }
   for (const rule of RULES) if (rule.checkFile) add(rule, 1, rule.checkFile(file), suppressions);

@@ -151,7 +151,7 @@ export function locksOf(
 }
 
 /** The strongest lock of a list. */
-export function strongest(locks: readonly TableLock[]): LockMode | undefined {
+function strongest(locks: readonly TableLock[]): LockMode | undefined {
   return LOCK_ORDER[Math.max(-1, ...locks.map(({ mode }) => LOCK_ORDER.indexOf(mode)))];
 }
 

@@ -1,6 +1,8 @@
+import { readDown } from '../migrations/down.js';
 import type { Migration } from '../migrations/files.js';
-import { parseScript } from '../postgres/parser.js';
-import { excerpt, lineAt } from '../postgres/statements.js';
+import { refuseTransactionControl } from '../migrations/refused.js';
+import { parseFile } from '../postgres/parser.js';
+import { excerpt, lineCounter } from '../postgres/statements.js';
 import { Known } from './known.js';
 import { byTable, locksOf, type TableLock } from './locks.js';
 
@@ -23,7 +25,8 @@ const MAX_CHARACTERS = 2_000_000;
 /**
  * The table locks of all statements of pending migrations.
  * @param applied whose files tell the tables of indexes, and which tables are there
- * @returns with a warning for each file that was not looked at
+ * @returns with a warning for each file that was too large to be looked at
+ * @throws KasmDbError usage for a file that migrate would refuse or that cannot be parsed, and for a way back that rollback would refuse
  */
 export async function locksOfFiles(
   applied: readonly Migration[],
@@ -35,22 +38,28 @@ export async function locksOfFiles(
   for (const migration of [...applied, ...pending]) {
     const isPending = pending.includes(migration);
     const text = await migration.sql();
+    if (isPending) await readDown(migration);
     if (text.length > MAX_CHARACTERS) {
       if (isPending) warnings.push(`${migration.path} is too large to look for its locks`);
       continue;
     }
-    const statements = await parseScript(text, migration.path).catch((error: Error) => {
-      if (isPending) warnings.push(error.message);
-      return [];
-    });
+    if (isPending) refuseTransactionControl(migration, text);
+    const statements = isPending
+      ? await parseFile(text, migration.path)
+      : await parseFile(text, migration.path).catch(() => []);
+    const lineOf = lineCounter(text);
     for (const statement of statements) {
-      const line = lineAt(text, statement.start);
+      const line = lineOf(statement.start);
       const found = byTable(locksOf(statement, (index) => known.tableOfIndex(index)));
       if (isPending) {
         const fresh = new Map(found.map(({ table, creates }) => [table, creates === true || known.isFresh(table)]));
         for (const { table, mode, rewrite } of found)
           locks.push({
-            ...{ migration: migration.name, line, statement: excerpt(statement.sql.replace(/\s+/g, ' '), 60) },
+            ...{
+              migration: migration.name,
+              line,
+              statement: excerpt(statement.sql.slice(0, 1000).replace(/\s+/g, ' '), 60),
+            },
             ...{ table, mode, rewrite },
             ...(fresh.get(table) ? { fresh: true } : {}),
           });

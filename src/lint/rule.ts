@@ -1,6 +1,7 @@
 import type { Migration } from '../migrations/files.js';
 import type { ParsedStatement } from '../postgres/parser.js';
 import type { Known } from './known.js';
+import type { SoFar } from './so-far.js';
 
 /** One hazard. */
 export interface Rule {
@@ -23,8 +24,8 @@ export interface LintFile {
 export interface RuleContext {
   known: Known;
   file: LintFile;
-  /** Statements of the file before this one. */
-  before: readonly ParsedStatement[];
+  /** By the statements of the file before this one. */
+  soFar: SoFar;
 }
 
 export interface Finding {

@@ -65,8 +65,16 @@ function readHeader(header: MigrationHeader, path: string, text: string): void {
   // Line by line is slow.
   if (!/kasm/i.test(text)) return;
   let top = true;
+  let depth = 0;
   for (const [i, line] of text.split('\n').entries()) {
     const directive = DIRECTIVE.exec(line);
+    if (top) {
+      if (directive && depth > 0)
+        fail(i + 1, 'a directive stands inside of a comment', 'move it to a line of its own behind the */');
+      const seen = outsideOfComments(line, depth);
+      depth = seen.depth;
+      if (seen.rest.trim() !== '') top = false;
+    }
     // For `lint` alone, and about the statement below it.
     if (directive?.[1] === 'lint-ignore') continue;
     if (!directive && NEARLY.test(line))
@@ -76,8 +84,22 @@ function readHeader(header: MigrationHeader, path: string, text: string): void {
       applyDirective(header, directive[1] as string, directive[2] as string, (message, hint) =>
         fail(i + 1, message, hint),
       );
-    } else if (line.trim() !== '' && !line.trimStart().startsWith('--')) top = false;
+    }
   }
+}
+
+/** A line without its comments, which nest. @param depth of those that are open at its beginning */
+function outsideOfComments(line: string, depth: number): { rest: string; depth: number } {
+  let rest = '';
+  let [at, open] = [0, depth];
+  for (const { 0: mark, index } of line.matchAll(/\/\*|\*\/|--/g)) {
+    if (open === 0) rest += line.slice(at, index);
+    at = index + mark.length;
+    if (mark === '--' && open === 0) return { rest, depth: 0 };
+    if (mark === '/*') open++;
+    if (mark === '*/') open = Math.max(0, open - 1);
+  }
+  return { rest: open === 0 ? rest + line.slice(at) : rest, depth: open };
 }
 
 function applyDirective(

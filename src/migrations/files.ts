@@ -5,6 +5,7 @@ import { KasmDbError, messageOf } from '../app/errors.js';
 import { readFile } from '../app/read-file.js';
 import { normalize } from './checksum.js';
 import { type MigrationHeader, parseMigration } from './directives.js';
+import { withoutRestrict } from './refused.js';
 
 export type { MigrationHeader } from './directives.js';
 
@@ -85,8 +86,8 @@ function readMigration(start: string, name: string, hasDown: boolean): Migration
     ...parseMigration(name, path, text, hasDown),
     path,
     downPath,
-    sql: async () => text,
-    downSql: hasDown ? async () => readSql(downPath) : noSql,
+    sql: async () => withoutRestrict(text),
+    downSql: hasDown ? async () => withoutRestrict(readSql(downPath)) : noSql,
   };
 }
 
@@ -102,17 +103,40 @@ export function readSql(path: string): string {
     throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, { file: path });
   }
   const nul = bytes.indexOf(0);
+  if (nul >= 0 && isUtf16(bytes)) {
+    throw new KasmDbError('usage', `${path} is UTF-16; SQL files are UTF-8`, {
+      file: path,
+      hint: `convert it: iconv -f UTF-16 -t UTF-8 ${path}`,
+    });
+  }
   if (nul >= 0) {
-    throw new KasmDbError('usage', `${path} holds a NUL byte; it is no text`, { file: path, line: lineOf(bytes, nul) });
+    throw new KasmDbError('usage', `${path} holds a NUL byte; it is no text`, {
+      file: path,
+      line: lineOf(bytes, nul),
+      hint: 'take the byte out; a value with one goes into a bytea column, written as hex',
+    });
   }
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new KasmDbError('usage', `${path} is not UTF-8`, { file: path, hint: 'convert it, for example with iconv' });
+    throw new KasmDbError('usage', `${path} is not UTF-8`, {
+      file: path,
+      hint: `convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 ${path}`,
+    });
   }
   if (text.trim() === '') throw new KasmDbError('usage', `${path} is empty`, { file: path });
   return normalize(text);
+}
+
+/** By its byte order mark, or since every other byte of its beginning is 0, as in text of Latin letters. */
+function isUtf16(bytes: Buffer): boolean {
+  if ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff)) return true;
+  const start = [...bytes.subarray(0, 64)];
+  const zeros = (odd: number) => start.filter((byte, i) => i % 2 === odd && byte === 0).length;
+  return (
+    start.length >= 16 && Math.max(zeros(0), zeros(1)) > start.length / 2 - 2 && Math.min(zeros(0), zeros(1)) === 0
+  );
 }
 
 function lineOf(bytes: Buffer, offset: number): number {

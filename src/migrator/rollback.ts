@@ -7,7 +7,7 @@ import { readState } from '../history/read-state.js';
 import { halfUndoneSql } from '../history/record.js';
 import type { MigrationState } from '../history/state.js';
 import { downOf, type Migration, writesVendorVersion } from '../migrations/files.js';
-import { refuseTransactionControl } from '../migrations/transaction-control.js';
+import { refuseTransactionControl } from '../migrations/refused.js';
 import type { Result } from '../output/result.js';
 import { parseScript } from '../postgres/parser.js';
 import { type Session, withSession } from '../postgres/session.js';

@@ -1,4 +1,5 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { blankGaps, excerpt, invisibleHint, lineAt, skipBlank, utf16Offset } from './statements.js';
 
 /** A statement as PostgreSQL's own parser sees it. */
 export interface ParsedStatement {
@@ -19,33 +20,54 @@ export interface ParsedStatement {
 export async function parseScript(sql: string, path: string): Promise<ParsedStatement[]> {
   const { loadModule, parseSync } = await import('./libpg-query.js');
   await loadModule();
-  let stmts: { stmt?: object; stmt_location?: number; stmt_len?: number }[];
+  const parse = (text: string) => (parseSync(text) as { stmts?: RawStatement[] }).stmts ?? [];
   try {
-    stmts = (parseSync(sql) as { stmts?: typeof stmts }).stmts ?? [];
-  } catch (error) {
-    const at = (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition ?? 0;
-    const line = sql.slice(0, Math.max(at, 0)).split('\n').length;
-    throw new KasmDbError('failed', `${path}:${line}: ${messageOf(error)}`, {
-      file: path,
-      line,
-      sqlstate: '42601',
-      cause: error,
-    });
+    return placed(sql, parse(sql));
+  } catch {
+    // Only few files need it.
+    try {
+      return placed(sql, parse(blankGaps(sql)));
+    } catch (error) {
+      const at = (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition ?? 0;
+      const line = lineAt(sql, utf16Offset(sql, at));
+      throw new KasmDbError('failed', `${path}:${line}: ${excerpt(messageOf(error))}`, {
+        file: path,
+        line,
+        sqlstate: '42601',
+        hint: invisibleHint(sql, path) ?? 'correct the SQL; it cannot be looked at as it is',
+        cause: error,
+      });
+    }
   }
-  // The parser counts bytes.
-  const bytes = Buffer.from(sql, 'utf8');
-  return stmts.map(({ stmt, stmt_location = 0, stmt_len }) => {
-    const raw = bytes.subarray(stmt_location, stmt_len ? stmt_location + stmt_len : undefined).toString('utf8');
-    const text = raw.replace(LEADING, '').replace(/;?\s*$/, '');
-    const start =
-      bytes.subarray(0, stmt_location).toString('utf8').length + (raw.length - raw.replace(LEADING, '').length);
-    const [type, node] = Object.entries(stmt ?? {})[0] as [string, unknown];
-    return { sql: text, start, type, node };
+}
+
+/** The same for a file that is only looked at, or of which nothing was run yet. @throws KasmDbError usage */
+export async function parseFile(sql: string, path: string): Promise<ParsedStatement[]> {
+  return parseScript(sql, path).catch((error) => {
+    throw error instanceof KasmDbError ? new KasmDbError('usage', error.message, error.details) : error;
   });
 }
 
-/** Blank space and comments that the parser counts to the statement after them. */
-const LEADING = /^(?:\s+|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/)+/;
+interface RawStatement {
+  stmt?: object;
+  stmt_location?: number;
+  stmt_len?: number;
+}
+
+/** Statements with their texts. The parser counts bytes, and blank space and comments to the statement after them. */
+function placed(sql: string, stmts: RawStatement[]): ParsedStatement[] {
+  const bytes = Buffer.from(sql, 'utf8');
+  let seen = 0;
+  let offset = 0;
+  return stmts.map(({ stmt, stmt_location = 0, stmt_len }) => {
+    offset += bytes.toString('utf8', seen, stmt_location).length;
+    seen = stmt_location;
+    const raw = bytes.toString('utf8', stmt_location, stmt_len ? stmt_location + stmt_len : undefined);
+    const start = skipBlank(raw, 0);
+    const [type, node] = Object.entries(stmt ?? {})[0] as [string, unknown];
+    return { sql: raw.slice(start).replace(/;?\s*$/, ''), start: offset + start, type, node };
+  });
+}
 
 /** True for a statement that PostgreSQL refuses inside a transaction block, or that may commit by itself. */
 export function needsNoTransaction({ type, node }: ParsedStatement): boolean {

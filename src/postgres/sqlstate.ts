@@ -1,4 +1,5 @@
 import { type ErrorDetails, KasmDbError, messageOf } from '../app/errors.js';
+import { excerpt } from './statements.js';
 
 /** The fields of a server's error that we read; message texts are in the server's language and decide nothing (TRAPS 30). */
 export interface ServerError extends Error {
@@ -88,12 +89,20 @@ function outcomeOf(error: ServerError): 'unreachable' | 'locked' | 'failed' | 'e
 }
 
 function serverMessage(error: ServerError, doing: string): string {
-  // DETAIL may repeat a row's values, passwords among them, so it never reaches a message.
-  return `${doing}: ${error.message} (SQLSTATE ${error.code})`;
+  // It may repeat the file from an open quote on, and DETAIL may repeat a row's values, passwords among them, so it never reaches a message.
+  return `${doing}: ${excerpt(error.message)} (SQLSTATE ${error.code})`;
 }
 
-function hintOf(error: ServerError): string | undefined {
-  if (error.hint) return error.hint;
+/** Every failure has a next step. */
+const DEFAULT_HINTS: Record<ReturnType<typeof outcomeOf>, string> = {
+  unreachable: 'run the same command again',
+  locked: 'run the same command again; kasm-db status says who is in the way',
+  environment: 'kasm-db doctor lists what is needed',
+  failed: 'look into the server log at this time, where the whole statement stands; kasm-db doctor looks at the rest',
+};
+
+function hintOf(error: ServerError): string {
+  if (error.hint) return excerpt(error.hint);
   switch (error.code) {
     case '53100':
       return 'the server has no disk space left; free some and run the command again';
@@ -104,6 +113,6 @@ function hintOf(error: ServerError): string | undefined {
     case '42501':
       return 'grant the privilege, or run as the owner of the database (`kasm-db doctor` lists what is needed)';
     default:
-      return undefined;
+      return DEFAULT_HINTS[outcomeOf(error)];
   }
 }

@@ -9,11 +9,39 @@ export interface Statement {
 }
 
 /**
- * The tokens that matter for finding the end of a statement, as psql's scanner knows them (PostgreSQL manual, 4.1).
+ * The tokens that matter for finding the end of a statement, as psql's scanner knows them (PostgreSQL manual, 4.1). A backslash begins a command
+ * of psql, to the end of its line; SQL has none outside of quotes.
  * The order decides: a longer form stands before the shorter one that it begins with.
  */
 const TOKEN =
-  /--[^\n]*|\/\*|[eE]'|'|"|\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*|\d[\w.]*|[();]|\s+|[\s\S]/gy;
+  /--[^\n]*|\/\*|\\[^\n]*|[eE]'|'|"|\$(?:[A-Za-z_\u0080-\uffff][A-Za-z0-9_\u0080-\uffff]*)?\$|[A-Za-z_\u0080-\uffff][A-Za-z0-9_$\u0080-\uffff]*|\d[\w.]*|[();]|[ \t\n\v\f\r]+|[\s\S]/gy;
+
+interface Token {
+  /** Of a literal, a quoted name or a dollar quote only how it begins. */
+  text: string;
+  start: number;
+  end: number;
+}
+
+/** Everything but blank space and comments, in order. @param gaps told where blank space and comments stand between the parts of one literal */
+function* tokensOf(sql: string, gaps?: [start: number, end: number][]): Generator<Token> {
+  let at = 0;
+  while (at < sql.length) {
+    TOKEN.lastIndex = at;
+    const text = (TOKEN.exec(sql) as RegExpExecArray)[0];
+    const start = at;
+    at += text.length;
+    const c = text.charCodeAt(0);
+    if (text === '/*') at = endOfComment(sql, at);
+    else if (!isSpace(c) && !text.startsWith('--')) {
+      if (c === DOLLAR && text.length > 1) {
+        const end = sql.indexOf(text, at);
+        at = end < 0 ? sql.length : end + text.length;
+      } else if (text.endsWith("'") || text === '"') at = endOfQuote(sql, at, text, gaps);
+      yield { text, start, end: at };
+    }
+  }
+}
 
 /**
  * Splits a script at its top-level semicolons the way psql does: not inside strings, comments, dollar quotes, parentheses, or the
@@ -25,39 +53,23 @@ export function* splitStatements(sql: string): Generator<Statement> {
   let parens = 0;
   let bodies = 0;
   let words: string[] = [];
-  TOKEN.lastIndex = 0;
-  let at = 0;
-  while (at < sql.length) {
-    TOKEN.lastIndex = at;
-    const token = (TOKEN.exec(sql) as RegExpExecArray)[0];
-    const from = at;
-    at += token.length;
-    const c = token.charCodeAt(0);
-    if (token === '/*') {
-      at = endOfComment(sql, at);
-      continue;
-    }
-    if (isSpace(c) || token.startsWith('--')) continue;
-    if (token === ';' && parens === 0 && bodies === 0) {
-      if (start >= 0) yield { start, end: from, keyword, words };
+  for (const token of tokensOf(sql)) {
+    if (token.text === ';' && parens === 0 && bodies === 0) {
+      if (start >= 0) yield { start, end: token.start, keyword, words };
       start = -1;
       keyword = '';
       words = [];
       continue;
     }
-    if (start < 0) start = from;
-    if (c === DOLLAR && token.length > 1) {
-      const end = sql.indexOf(token, at);
-      at = end < 0 ? sql.length : end + token.length;
-    } else if (token.endsWith("'") || token === '"') at = endOfQuote(sql, at, token);
-    else if (token === '(') parens++;
-    else if (token === ')') parens = Math.max(0, parens - 1);
-    else if (isWord(c)) {
-      const word = token.toLowerCase();
+    if (start < 0) start = token.start;
+    if (token.text === '(') parens++;
+    else if (token.text === ')') parens = Math.max(0, parens - 1);
+    else if (isWord(token.text.charCodeAt(0)) && !token.text.endsWith("'")) {
+      const word = token.text.toLowerCase();
       if (words.length === 0) keyword = word;
       if (words.length < 4) words.push(word);
       if (parens === 0) bodies = bodyDepth(bodies, word, words);
-    } else if (words.length === 0) {
+    } else if (words.length === 0 && !/^["$]|'$/.test(token.text)) {
       keyword = '';
       words.push('');
     }
@@ -65,10 +77,79 @@ export function* splitStatements(sql: string): Generator<Statement> {
   if (start >= 0) yield { start, end: sql.length, keyword, words };
 }
 
+/**
+ * A literal may go on behind a line break and comments, which PostgreSQL reads and libpg-query, that keeps comments, does not: they are made blank.
+ * No other byte of the script moves.
+ */
+export function blankGaps(sql: string): string {
+  const gaps: [number, number][] = [];
+  for (const _ of tokensOf(sql, gaps));
+  let out = '';
+  let at = 0;
+  for (const [start, end] of gaps) {
+    const blank = sql.slice(start, end).replace(/--[^\n]*/g, (comment) => ' '.repeat(Buffer.byteLength(comment)));
+    out += sql.slice(at, start) + blank;
+    at = end;
+  }
+  return out + sql.slice(at);
+}
+
+/** Commands of psql (`\connect other`), outside of quotes and comments. */
+export function* psqlCommands(sql: string): Generator<{ start: number; end: number; name: string }> {
+  if (!sql.includes('\\')) return;
+  for (const { text, start, end } of tokensOf(sql)) {
+    if (text.startsWith('\\')) yield { start, end, name: /^\\[a-z_]*|^\\./i.exec(text)?.[0] ?? text };
+  }
+}
+
+/** The server counts characters, JavaScript UTF-16 units. */
+export function utf16Offset(text: string, characters: number): number {
+  let offset = 0;
+  for (let i = 0; i < characters && offset < text.length; i++) {
+    const code = text.charCodeAt(offset);
+    offset += code >= 0xd800 && code < 0xdc00 ? 2 : 1;
+  }
+  return offset;
+}
+
+/** Characters that look like blank space, or like nothing, and that SQL takes for letters of a name. */
+const INVISIBLE = /[\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]/;
+
+/**
+ * What to do about the first of them outside of quotes and comments.
+ * @param path for the text
+ * @param part where to look, as offsets; default: everywhere
+ */
+export function invisibleHint(sql: string, path: string, [from, to] = [0, sql.length]): string | undefined {
+  if (!INVISIBLE.test(sql.slice(from, to))) return undefined;
+  for (const { text, start } of tokensOf(sql)) {
+    if (start >= to) return undefined;
+    const at = start < from ? -1 : /^["$]|'$/.test(text) ? -1 : text.search(INVISIBLE);
+    if (at >= 0) {
+      const code = text.charCodeAt(at).toString(16).toUpperCase().padStart(4, '0');
+      const place = `${path}:${lineAt(sql, start + at)}:${start + at - sql.lastIndexOf('\n', start + at - 1)}`;
+      return `there is a character U+${code} at ${place} (line and column), which looks like blank space or nothing and is a letter to SQL: take it out, or write a plain space`;
+    }
+  }
+  return undefined;
+}
+
+/** Where the next token begins: behind blank space and comments, or at the end. */
+export function skipBlank(sql: string, from: number): number {
+  for (let at = from; at < sql.length; ) {
+    TOKEN.lastIndex = at;
+    const text = (TOKEN.exec(sql) as RegExpExecArray)[0];
+    if (text === '/*') at = endOfComment(sql, at + 2);
+    else if (isSpace(text.charCodeAt(0)) || text.startsWith('--')) at += text.length;
+    else return at;
+  }
+  return sql.length;
+}
+
 const DOLLAR = 36;
 
 /** A doubled quote stands for itself; only an E string knows backslashes. Searched, not matched: a literal may have 50 MB. */
-function endOfQuote(sql: string, at: number, open: string): number {
+function endOfQuote(sql: string, at: number, open: string, gaps?: [number, number][]): number {
   const mark = open.length > 1 ? /\\[\s\S]|''|'/g : open === '"' ? /""|"/g : /''|'/g;
   mark.lastIndex = at;
   for (let match = mark.exec(sql); match; match = mark.exec(sql)) {
@@ -76,17 +157,18 @@ function endOfQuote(sql: string, at: number, open: string): number {
     // A literal goes on after blank space and line comments with a line break in them, and stays of its kind.
     const next = open === '"' ? undefined : CONTINUED.exec(sql.slice(mark.lastIndex, mark.lastIndex + MAX_GAP));
     if (!next) return mark.lastIndex;
+    gaps?.push([mark.lastIndex, mark.lastIndex + next[0].length - 1]);
     mark.lastIndex += next[0].length;
   }
   return sql.length;
 }
 
-const CONTINUED = /^[ \t\f\v\r]*(?:--[^\n]*)?\n(?:\s|--[^\n]*\n)*'/;
+const CONTINUED = /^[ \t\f\v\r]*(?:--[^\n]*)?\n(?:[ \t\n\v\f\r]|--[^\n]*\n)*'/;
 /** Longer blank space between two parts of one literal is not looked through. */
 const MAX_GAP = 10_000;
 
 function isSpace(c: number): boolean {
-  return c === 32 || (c >= 9 && c <= 13) || c === 0xfeff || c === 0xa0;
+  return c === 32 || (c >= 9 && c <= 13);
 }
 
 function isWord(c: number): boolean {
@@ -120,6 +202,16 @@ export function lineAt(sql: string, offset: number): number {
   let line = 1;
   for (let i = sql.indexOf('\n'); i >= 0 && i < offset; i = sql.indexOf('\n', i + 1)) line++;
   return line;
+}
+
+/** The same for offsets in rising order, without counting from the start for each: a file may have 20,000 statements. */
+export function lineCounter(sql: string): (offset: number) => number {
+  let line = 1;
+  let next = sql.indexOf('\n');
+  return (offset) => {
+    for (; next >= 0 && next < offset; next = sql.indexOf('\n', next + 1)) line++;
+    return line;
+  };
 }
 
 /** A statement cut to a length that fits an error message. */

@@ -145,8 +145,8 @@ INSERT INTO commit_log VALUES (E'it\\'s; COMMIT;'), (U&'\\0041; ROLLBACK');\n`,
       folder({
         '0001_plain.sql': `CREATE TABLE public.before AS ${seen};`,
         '0002_set.sql': `CREATE TEMP TABLE two (y int);
-SET search_path = elsewhere; SET statement_timeout = '20s'; SET lock_timeout = '77ms'; SET client_encoding = 'LATIN1';
-SET standard_conforming_strings = off; SET row_security = off; SET check_function_bodies = off;
+SET search_path = elsewhere; SET statement_timeout = '20s'; SET lock_timeout = '77ms'; DO $$ BEGIN PERFORM set_config('client_encoding', 'LATIN1', false),
+set_config('standard_conforming_strings', 'off', false); END $$; SET row_security = off; SET check_function_bodies = off;
 SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL SERIALIZABLE, READ ONLY;
 SET default_transaction_read_only = on;
 SELECT set_config('search_path', 'pg_catalog', false);

@@ -203,10 +203,6 @@ describe('plan', () => {
     expect(text).toMatch(/0002_b:2 +a +ACCESS EXCLUSIVE +yes/);
     const bad = folder({ ...files, '0002_b.sql': 'CREATE TABEL b (x int);\n' });
     const warned = (await cli(['plan', '--json', '--migrations', bad], db.env)).json();
-    expect(warned).toMatchObject({
-      outcome: 'ok',
-      pending: ['0002_b'],
-      warnings: [expect.stringContaining('0002_b.sql:1')],
-    });
+    expect(warned).toMatchObject({ outcome: 'usage', error: { message: expect.stringContaining('0002_b.sql:1') } });
   });
 });

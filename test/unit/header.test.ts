@@ -35,6 +35,22 @@ describe('header › directives', () => {
     expect(parse(`-- kasm-db: ${directive}\nSELECT 1;`)).toMatchObject(fields);
   });
 
+  it('may stand below a licence in a block comment', () => {
+    for (const head of [
+      '/*\n * Licence /* nested */\n * -- with a dash\n */\n',
+      '/* one */ -- two\n',
+      '/**/\n\n/* a\n*/ -- b\n',
+    ])
+      expect(parse(`${head}-- kasm-db: no-transaction\nSELECT 1;`), head).toMatchObject({ transaction: false });
+  });
+
+  it('inside of a block comment, or behind a statement that follows one, is an error', () => {
+    expect(() => parse('/*\n-- kasm-db: no-transaction\n*/ SELECT 1;')).toThrow(
+      /:2: a directive stands inside of a comment/,
+    );
+    expect(() => parse('/*\n*/ SELECT 1;\n-- kasm-db: no-transaction')).toThrow(/above the first statement/);
+  });
+
   it('may be several, among other comments and empty lines', () => {
     const text =
       '-- Zones.\n\n-- kasm-db: no-transaction\n-- why\n--kasm-db:min-compatible 0002\n  -- kasm-db: lock-timeout 1m  \nSELECT 1;';

@@ -51,14 +51,11 @@ export const constraintRules: Rule[] = [
       return commandsOf(statement).flatMap((cmd, i, all) => {
         const table = nameOf(statement.node.relation);
         if (cmd.subtype !== 'AT_ValidateConstraint' || ctx.known.isFresh(table)) return [];
-        const earlier = ctx.before
-          .filter((other) => other.node.relation && nameOf(other.node.relation) === table)
-          .flatMap(commandsOf)
-          .concat(all.slice(0, i));
-        const here = earlier.some(
-          (other) => other.subtype === 'AT_AddConstraint' && other.def?.Constraint?.conname === cmd.name,
-        );
-        return here ? [`${table}: ${cmd.name} is added and validated in one transaction`] : [];
+        const same = (other: Node) =>
+          other.subtype === 'AT_AddConstraint' && other.def?.Constraint?.conname === cmd.name;
+        return ctx.soFar.hasAdded(table, cmd.name) || all.slice(0, i).some(same)
+          ? [`${table}: ${cmd.name} is added and validated in one transaction`]
+          : [];
       });
     },
   },

@@ -1,5 +1,5 @@
 import type { ParsedStatement } from '../../postgres/parser.js';
-import { LOCK_ORDER, locksOf, strongest } from '../locks.js';
+import { LOCK_ORDER, locksOf } from '../locks.js';
 import type { Rule } from '../rule.js';
 import { hasOption, type Node, nameOf } from '../tree.js';
 
@@ -40,12 +40,11 @@ export const transactionRules: Rule[] = [
     id: 'backfill-with-ddl',
     why: 'the lock of the ALTER TABLE is kept until the rows are written',
     safe: 'put the UPDATE into a migration of its own',
-    check: (statement, { known, file, before }) => {
+    check: (statement, { known, file, soFar }) => {
       if (!file.migration.transaction || !['UpdateStmt', 'DeleteStmt', 'MergeStmt'].includes(statement.type)) return [];
       const table = nameOf(statement.node.relation);
       if (known.isFresh(table)) return [];
-      const held = before.flatMap((other) => locksOf(other)).filter((lock) => lock.table === table);
-      const mode = strongest(held);
+      const mode = soFar.lockOn(table);
       return mode && LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf('ROW EXCLUSIVE') && !writesAllRows(statement)
         ? [`${table} is already locked ${mode} by this file when its rows are written`]
         : [];

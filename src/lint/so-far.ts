@@ -1,0 +1,30 @@
+import type { ParsedStatement } from '../postgres/parser.js';
+import { LOCK_ORDER, type LockMode, locksOf } from './locks.js';
+import { commandsOf, nameOf } from './tree.js';
+
+/** What the statements of one file have done so far, whose transaction keeps it. */
+export class SoFar {
+  private readonly held = new Map<string, LockMode>();
+  private readonly added = new Set<string>();
+
+  /** The strongest lock that the transaction has on a table. */
+  lockOn(table: string): LockMode | undefined {
+    return this.held.get(table);
+  }
+
+  /** Has the file added this constraint? */
+  hasAdded(table: string, constraint: string): boolean {
+    return this.added.has(`${table}\0${constraint}`);
+  }
+
+  take(statement: ParsedStatement): void {
+    for (const { table, mode } of locksOf(statement)) {
+      const before = this.held.get(table);
+      if (before === undefined || LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf(before)) this.held.set(table, mode);
+    }
+    for (const cmd of commandsOf(statement)) {
+      const name = cmd.subtype === 'AT_AddConstraint' ? cmd.def?.Constraint?.conname : undefined;
+      if (name) this.added.add(`${nameOf(statement.node.relation)}\0${name}`);
+    }
+  }
+}
