@@ -1,7 +1,8 @@
 import { KasmDbError } from '../app/errors.js';
 import { formatMs, parseDuration } from '../config/duration.js';
+import { describeLoss } from '../migrator/data-loss.js';
 import { rollBack } from '../migrator/rollback.js';
-import { table } from '../output/terminal.js';
+import { printable, table } from '../output/terminal.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface RollbackCommandOptions {
@@ -37,11 +38,16 @@ export async function rollbackCommand(ctx: CommandContext, options: RollbackComm
       ...currentOf(options.dryRun || plan.steps.length === 0 ? plan.current : plan.target),
       rolledBack: rolledBack.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
       ...(options.dryRun ? { toRollBack: names } : {}),
+      ...(result.losses.length > 0 ? { losses: result.losses } : {}),
       ...(waitedMs > 0 ? { lock: { waitedMs: Math.round(waitedMs), ...(holder ? { holder } : {}) } } : {}),
     },
     text: (s) => {
       if (names.length === 0) return `${s.green('Nothing to do.')} Database ${database.name} is at ${at}.`;
-      if (options.dryRun) return `Would roll back, in this order:\n${names.map((name) => `  ${name}`).join('\n')}`;
+      if (options.dryRun) {
+        const lost = result.losses.map((loss) => `  ${printable(describeLoss(loss))}`);
+        const losses = lost.length > 0 ? `\n${s.red('Would lose:')}\n${lost.join('\n')}` : '';
+        return `Would roll back, in this order:\n${names.map((name) => `  ${name}`).join('\n')}${losses}`;
+      }
       const rows = rolledBack.map(({ name, ms }) => [name, formatMs(ms)]);
       const n = rolledBack.length;
       return `${table(['ROLLED BACK', 'TIME'], rows, s)}\n\n${s.green(`Rolled back ${n} migration${n === 1 ? '' : 's'}`)} of database ${database.name}; it is now at ${at}.`;

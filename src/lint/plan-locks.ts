@@ -1,6 +1,6 @@
 import { readDown } from '../migrations/down.js';
 import type { Migration } from '../migrations/files.js';
-import { refuseTransactionControl } from '../migrations/refused.js';
+import { refuseUnrunnable } from '../migrations/refused.js';
 import { parseFile } from '../postgres/parser.js';
 import { excerpt, lineCounter } from '../postgres/statements.js';
 import { Known } from './known.js';
@@ -43,7 +43,7 @@ export async function locksOfFiles(
       if (isPending) warnings.push(`${migration.path} is too large to look for its locks`);
       continue;
     }
-    if (isPending) refuseTransactionControl(migration, text);
+    if (isPending) refuseUnrunnable(migration, text);
     const statements = isPending
       ? await parseFile(text, migration.path)
       : await parseFile(text, migration.path).catch(() => []);

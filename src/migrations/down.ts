@@ -1,7 +1,7 @@
 import { KasmDbError } from '../app/errors.js';
 import { type ParsedStatement, parseFile } from '../postgres/parser.js';
 import { downOf, type Migration } from './files.js';
-import { refuseTransactionControl } from './refused.js';
+import { refuseUnrunnable } from './refused.js';
 
 /** A down migration that can be run. */
 export interface Down {
@@ -19,7 +19,7 @@ export async function readDown(migration: Migration): Promise<Down | undefined> 
   const down = await downOf(migration);
   if (!down) return undefined;
   const sql = await down.sql();
-  refuseTransactionControl(down, sql);
+  refuseUnrunnable(down, sql);
   if (!down.transaction && migration.transaction) {
     throw new KasmDbError(
       'usage',

@@ -72,7 +72,7 @@ function refusedIn(sql: string, transaction: boolean): Refused | undefined {
 }
 
 /** The same as a refusal. @throws KasmDbError usage, before anything is run */
-export function refuseTransactionControl(migration: File, sql: string): void {
+export function refuseUnrunnable(migration: File, sql: string): void {
   refuse(migration, sql, refusedIn(sql, migration.transaction));
 }
 

@@ -116,15 +116,18 @@ export async function lossesIn(session: Session, drops: readonly Drop[], lock: b
   return losses;
 }
 
+/** `table users (3 rows)` */
+export function describeLoss({ table, column, rows }: Loss): string {
+  const n = rows > COUNTED ? `more than ${COUNTED}` : String(rows);
+  const name = table.replace(/^public\./, '');
+  return column === undefined
+    ? `table ${name} (${n} row${rows === 1 ? '' : 's'})`
+    : `column ${name}.${column} (${n} value${rows === 1 ? '' : 's'})`;
+}
+
 /** The refusal to lose what somebody has written. @param what names the migrations, in the form "rolling back 0002_users" */
 export function refusal(what: string, losses: readonly Loss[], migration: string | undefined): KasmDbError {
-  const shown = losses.slice(0, 20).map(({ table, column, rows }) => {
-    const n = rows > COUNTED ? `more than ${COUNTED}` : String(rows);
-    const name = table.replace(/^public\./, '');
-    return column === undefined
-      ? `table ${name} (${n} row${rows === 1 ? '' : 's'})`
-      : `column ${name}.${column} (${n} value${rows === 1 ? '' : 's'})`;
-  });
+  const shown = losses.slice(0, 20).map(describeLoss);
   const more = losses.length > shown.length ? ` and ${losses.length - shown.length} more` : '';
   return new KasmDbError('integrity', `${what} would lose data: ${shown.join(', ')}${more}`, {
     hint: 'make a backup (pg_dump), then add --allow-data-loss to lose it',

@@ -107,6 +107,7 @@ async function executeStep(step: Step): Promise<void> {
   } catch (error) {
     if (run.ctx.signal.aborted || !isServerError(error)) throw error;
     if (!(recording.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code))) {
+      if (mayCommit(statement)) throw partlyDone(error, step);
       await write(run, recording.unmark()).catch(() => {});
       throw failure(error, step);
     }
@@ -187,6 +188,25 @@ async function write({ lock }: Run, sql: string): Promise<void> {
   });
 }
 
+/** A DO block or a procedure may commit a part of its work and fail afterwards. */
+function mayCommit({ type, sql }: ParsedStatement): boolean {
+  return type === 'CallStmt' || (type === 'DoStmt' && /\b(?:commit|call)\b/i.test(sql));
+}
+
+/** Its mark stays, so that the next run stops here instead of repeating it. */
+function partlyDone(error: unknown, step: Step): KasmDbError {
+  const { message, details } = failure(error, step);
+  return new KasmDbError(
+    'integrity',
+    `${message}. What it had committed before it failed is kept, and a retry would repeat it`,
+    {
+      ...details,
+      hint: `look at the database; ${inDoubtHint(step.migration.name, step.index)}`,
+      cause: error,
+    },
+  );
+}
+
 function doubt({ migration, statement, index, total }: Step): KasmDbError {
   return new KasmDbError(
     'integrity',
@@ -202,11 +222,12 @@ function doubt({ migration, statement, index, total }: Step): KasmDbError {
 
 function failure(error: unknown, { migration, text, statement, index, total }: Step): KasmDbError {
   const base = migrationFailure(error, migration, text, { sql: statement.sql, at: statement.start, completed: 0 });
-  const line = lineAt(text, statement.start);
+  // Inside of a DO block it is further down.
+  const line = base.details.line ?? lineAt(text, statement.start);
   const said = error as Error & { code: string };
   return new KasmDbError(
     base.outcome,
-    `${migration.name} failed at ${migration.path}:${line}, statement ${index + 1} of ${total}; the ${index} before it are kept and recorded: ${said.message} (SQLSTATE ${said.code})`,
+    `${migration.name} failed at ${migration.path}:${line}, statement ${index + 1} of ${total}; the ${index} before it are kept and recorded: ${excerpt(said.message)} (SQLSTATE ${said.code})`,
     { ...base.details, line, statement: excerpt(statement.sql), cause: error },
   );
 }

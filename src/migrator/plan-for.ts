@@ -3,7 +3,7 @@ import { VERSION } from '../app/version.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import { requireName } from '../migrations/name.js';
-import { refuseTransactionControl } from '../migrations/transaction-control.js';
+import { refuseUnrunnable } from '../migrations/refused.js';
 import { type Plan, plan } from './plan.js';
 import { requireSupported } from './with-lock.js';
 
@@ -66,7 +66,7 @@ function refuseExisting({ history, publicTables, vendorVersion }: MigrationState
 /** What can be known to be wrong before a statement is run. @throws KasmDbError usage, environment */
 export async function requireApplicable(pending: readonly Migration[], { pooled }: MigrationState): Promise<void> {
   for (const migration of pending) {
-    refuseTransactionControl(migration, await migration.sql());
+    refuseUnrunnable(migration, await migration.sql());
     if (pooled && !migration.transaction) throw needsDirectConnection(migration.name, migration.name);
   }
 }

@@ -6,13 +6,12 @@ import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { halfUndoneSql } from '../history/record.js';
 import type { MigrationState } from '../history/state.js';
-import { downOf, type Migration, writesVendorVersion } from '../migrations/files.js';
-import { refuseTransactionControl } from '../migrations/refused.js';
+import { type Down, readDown } from '../migrations/down.js';
+import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import type { Result } from '../output/result.js';
-import { parseScript } from '../postgres/parser.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { type Drop, dropsOf, goneFrom, type Inventory, inventory, lossesIn, refusal } from './data-loss.js';
+import { type Drop, dropsOf, goneFrom, type Inventory, inventory, type Loss, lossesIn, refusal } from './data-loss.js';
 import { execute } from './execute.js';
 import { executeStatements } from './execute-statements.js';
 import { needsDirectConnection } from './plan-for.js';
@@ -33,6 +32,8 @@ export interface RollbackResult {
   /** As it was before. */
   plan: RollbackPlan<Migration>;
   rolledBack: RolledBack[];
+  /** Of a dry run: what would be lost, with --allow-data-loss. */
+  losses: Loss[];
   waitedMs: number;
   holder: LockHolder | undefined;
 }
@@ -66,8 +67,8 @@ export async function rollBack(
     requireWritable(state);
     const plan = planRollback(migrations, state, options);
     const steps = await prepare(plan, state);
-    if (options.dryRun) await session.reading(() => refuseLosses(session, steps, options));
-    return { state, plan };
+    const losses = options.dryRun ? await session.reading(() => lossesOf(session, steps, options)) : [];
+    return { state, plan, losses };
   });
   if (options.dryRun || first.plan.steps.length === 0) {
     return { ...first, rolledBack: [], waitedMs: 0, holder: undefined };
@@ -79,13 +80,13 @@ export async function rollBack(
     const goal = rolledBack.length > 0 ? { to: first.plan.target ?? 'none' } : options;
     const plan = planRollback(migrations, lock.state, goal);
     const steps = await prepare(plan, lock.state);
-    await lock.session.reading(() => refuseLosses(lock.session, steps, options));
+    if (!options.allowDataLoss) await lock.session.reading(() => lossesOf(lock.session, steps, options));
     if (steps.length > 0) {
       await undoAll(ctx, lock, steps, { options, rolledBack }).catch((error) => {
         throw error instanceof LockTaken ? error : new PartialRollback(error, rolledBack, first.plan, options);
       });
     }
-    return { state: lock.state, plan };
+    return { state: lock.state, plan, losses: [] };
   });
   return { ...result, ...waited, rolledBack };
 }
@@ -94,34 +95,21 @@ export async function rollBack(
 async function prepare({ steps }: RollbackPlan<Migration>, { pooled }: MigrationState): Promise<Step[]> {
   const prepared: Step[] = [];
   for (const migration of steps) {
-    const down = (await downOf(migration)) as Migration;
-    const sql = await down.sql();
-    refuseTransactionControl(down, sql);
+    const { down, statements } = (await readDown(migration)) as Down;
     if (!down.transaction && pooled) throw needsDirectConnection(down.path, migration.name);
-    if (!down.transaction && migration.transaction) {
-      throw new KasmDbError(
-        'usage',
-        `${down.path} is no-transaction, but ${migration.name} itself is not: half of it undone could not be recorded`,
-        {
-          migration: migration.name,
-          file: down.path,
-          hint: 'write the down migration so that it runs in one transaction',
-        },
-      );
-    }
-    prepared.push({ migration, down, drops: dropsOf(await parseScript(sql, down.path)) });
+    prepared.push({ migration, down, drops: dropsOf(statements) });
   }
   return prepared;
 }
 
-async function refuseLosses(session: Session, steps: readonly Step[], options: RollbackOptions): Promise<void> {
-  if (options.allowDataLoss) return;
+/** What the steps say they drop and that holds something. @throws KasmDbError integrity where that is not allowed */
+async function lossesOf(session: Session, steps: readonly Step[], options: RollbackOptions): Promise<Loss[]> {
   const losses = await lossesIn(
     session,
     steps.flatMap((step) => step.drops),
     false,
   );
-  if (losses.length === 0) return;
+  if (losses.length === 0 || options.allowDataLoss) return losses;
   const what =
     steps.length === 1 ? `rolling back ${steps[0]?.migration.name}` : `rolling back ${steps.length} migrations`;
   throw refusal(`nothing was rolled back, because ${what}`, losses, undefined);

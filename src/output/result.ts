@@ -17,6 +17,8 @@ export interface Result {
   pending?: string[];
   /** Of `rollback`: what was undone, last applied first. */
   rolledBack?: { name: string; ms: number }[];
+  /** Of `rollback --dry-run --allow-data-loss`: tables and columns that hold something and would go; rows are counted up to 1001. */
+  losses?: { table: string; column?: string; rows: number }[];
   /** Of `rollback --dry-run`. */
   toRollBack?: string[];
   /** Of `repair`: what was changed. */

@@ -59,6 +59,9 @@ export const resultSchema = z.strictObject({
     )
     .optional(),
   pending: z.array(z.string()).optional(),
+  losses: z
+    .array(z.strictObject({ table: z.string(), column: z.string().optional(), rows: z.number().int() }))
+    .optional(),
   rolledBack: z.array(z.strictObject({ name: z.string(), ms: z.number().int() })).optional(),
   toRollBack: z.array(z.string()).optional(),
   repairs: z

@@ -120,3 +120,43 @@ describe('a migration that fails › what the server says is cut, since it may r
     expect(text).not.toContain('s3cr3t-at-the-end');
   });
 });
+
+describe('a no-transaction file', () => {
+  it('a DO block that has committed a part and then fails is in doubt: each retry would repeat it', async () => {
+    const own = await createDatabase();
+    const dir = folder({
+      '0001_a.sql': 'CREATE TABLE a (id int);',
+      '0002_b.sql':
+        '-- kasm-db: no-transaction\nDO $$ BEGIN\n  INSERT INTO a VALUES (1);\n  COMMIT;\n  PERFORM 1 / 0;\nEND $$;',
+    });
+    const first = await library.migrate({ env: own.env, migrations: dir });
+    expect(first).toMatchObject({
+      exitCode: 6,
+      error: { line: 5, sqlstate: '22012', hint: expect.stringContaining('kasm-db repair') },
+    });
+    expect(first.error?.message).toMatch(/a retry would repeat it/);
+    expect(await library.migrate({ env: own.env, migrations: dir })).toMatchObject({ exitCode: 6 });
+    expect(await own.query('SELECT * FROM a')).toEqual([{ id: 1 }]);
+  });
+
+  it('a DO block that cannot have committed is simply run again', async () => {
+    const own = await createDatabase();
+    const dir = folder({ '0001_a.sql': '-- kasm-db: no-transaction\nDO $$ BEGIN PERFORM 1 / 0; END $$;' });
+    for (const exitCode of [7, 7])
+      expect(await library.migrate({ env: own.env, migrations: dir })).toMatchObject({ exitCode });
+  });
+
+  it('a literal that goes on behind a comment is run, up and down', async () => {
+    const own = await createDatabase();
+    const sql = "'one' -- it's\n  'two'";
+    const dir = folder({
+      '0001_a.sql': `-- kasm-db: no-transaction\nCREATE TABLE a AS SELECT ${sql} AS b;`,
+      '0001_a.down.sql': `-- kasm-db: no-transaction\nCOMMENT ON TABLE a IS ${sql};\nDROP TABLE a;`,
+    });
+    const call = { env: own.env, migrations: dir };
+    expect(await library.plan(call)).toMatchObject({ exitCode: 0 });
+    expect(await library.migrate(call)).toMatchObject({ exitCode: 0 });
+    expect(await own.query('SELECT * FROM a')).toEqual([{ b: 'onetwo' }]);
+    expect(await library.rollback({ ...call, steps: 1, allowDataLoss: true })).toMatchObject({ exitCode: 0 });
+  });
+});

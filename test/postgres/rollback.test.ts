@@ -321,6 +321,19 @@ describe('rollback › refusals, each with nothing run', () => {
     expect([await fingerprint(db), await historyOf(db), await runRow(db)]).toEqual(before);
   });
 
+  it('--dry-run --allow-data-loss lists what would be lost', async () => {
+    const { db, path } = await migrated();
+    await db.query('INSERT INTO three VALUES (1), (2)');
+    const run = await rollback(db, path, '--steps', '1', '--dry-run', '--allow-data-loss');
+    expect(run.json()).toMatchObject({ exitCode: 0, rolledBack: [], losses: [{ table: 'public.three', rows: 2 }] });
+    const text = await cli(
+      ['rollback', '--steps', '1', '--dry-run', '--allow-data-loss', '--migrations', path],
+      db.env,
+    );
+    expect(text.stdout).toContain('Would lose:\n  table three (2 rows)');
+    expect(await tableExists(db, 'three')).toBe(true);
+  });
+
   it('a table whose policy hides its rows is not empty', async () => {
     const { db, path } = await migrated();
     await db.query(

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
 import { parseMigration } from '../../src/migrations/directives.js';
 import type { Migration } from '../../src/migrations/files.js';
-import { refuseTransactionControl } from '../../src/migrations/refused.js';
+import { refuseUnrunnable } from '../../src/migrations/refused.js';
 
 function guard(sql: string): KasmDbError | undefined {
   const path = 'migrations/0001_a.sql';
@@ -14,7 +14,7 @@ function guard(sql: string): KasmDbError | undefined {
     downSql: async () => undefined,
   };
   try {
-    refuseTransactionControl(migration, sql);
+    refuseUnrunnable(migration, sql);
     return undefined;
   } catch (error) {
     if (error instanceof KasmDbError) return error;
