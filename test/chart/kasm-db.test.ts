@@ -620,6 +620,7 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
         join(parent, 'templates/api.yaml'),
         `kind: Pod
 spec:
+  why: {{- include "kasm-db.whyCommands" (index .Subcharts "kasm-db") | splitList "\\n" | toYaml | nindent 4 }}
   initContainers:
     {{- include "kasm-db.gate" . | nindent 4 }}
     {{- include "kasm-db.waitFor" (list . "wait-for-it" "http://it:80/") | nindent 4 }}
@@ -636,6 +637,12 @@ spec:
     it('checks and waits', () => {
       const { initContainers, volumes } = renderPod({ enabled: true, ...REQUIRED }).spec;
       expect(initContainers).toHaveLength(2);
+      const { why } = renderPod({ enabled: true, ...REQUIRED }).spec;
+      expect(why.map((line: string) => /kubectl [a-z]+( pods| events)?/.exec(line)?.[0]).filter(Boolean)).toEqual([
+        'kubectl logs',
+        'kubectl get pods',
+        'kubectl get events',
+      ]);
       expect(initContainers[1]).toMatchObject({ name: 'wait-for-it', image: 'kasm-db:0.1.0' });
       expect(initContainers[1].args).toEqual(['wait-for', 'http://it:80/', '--timeout', '10m']);
       expect(initContainers[0]).toMatchObject({ name: 'kasm-db-gate', image: 'kasm-db:0.1.0' });
