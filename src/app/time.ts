@@ -18,8 +18,3 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', stop, { once: true });
   });
 }
-
-/** Between half and the whole of `ms`, so that many that wait don't come back together. */
-export function jittered(ms: number): number {
-  return ms * (0.5 + Math.random() / 2);
-}

@@ -1,13 +1,14 @@
 import { escapeIdentifier } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { describeHolder, type LockHolder } from '../app/lock-holder.js';
-import { jittered, now, sleep } from '../app/time.js';
+import { backoff, retry } from '../app/retry.js';
+import { now } from '../app/time.js';
 import type { Context } from '../config/context.js';
 import { formatMs } from '../config/duration.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
 import { CREATE_TABLES_SQL, ensureHistory } from '../history/tables.js';
-import { requireWritable } from '../migrator/with-lock.js';
+import { LockTaken, requireWritable } from '../migrator/with-lock.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
 import { isConnectionLost, isServerError, sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
@@ -49,11 +50,13 @@ const DDL_LOCK_TIMEOUT_MS = 2000;
 /** postgres may be dropped or closed; template1 is always there. */
 const MAINTENANCE_DATABASES = ['postgres', 'template1'];
 /**
- * Someone else made the same thing between our look and our statement (42710 object, 42P04 database, 42P06 schema, 42P07 table, 23505 its
- * catalog row, XX000 "tuple concurrently updated" of two GRANTs), or was in the way (55006, 55P03, 40001, 40P01): look again.
+ * Someone else made the same thing between our reading and our statement (42710 object, 42P04 database, 42P06 schema, 42P07 table, 23505 its
+ * catalog row, XX000 "tuple concurrently updated" of two GRANTs), or was in the way (55006, 55P03, 40001, 40P01): read again.
  */
 const RACES = new Set(['42710', '42P04', '42P06', '42P07', '23505', 'XX000', '55006', '55P03', '40001', '40P01']);
 const MAX_RACES = 20;
+const isRace = (error: unknown) => RACES.has(sqlstateOf(error) ?? '');
+const WAIT = { firstMs: 50, factor: 1.5, maxMs: 2000 };
 
 /**
  * Makes role, database, extension and history with the admin login, each only where it is missing; safe to repeat and to run many times at
@@ -64,14 +67,14 @@ const MAX_RACES = 20;
 export async function bootstrap(ctx: Context, options: BootstrapOptions): Promise<BootstrapResult> {
   const settings = ctx.resolve();
   const names = namesOf(settings, options);
-  const deadline = now() + (options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS);
+  const waitMs = options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS;
   const done = new Map<string, Step>();
   let first: Step[] | undefined;
-  let before: string | undefined;
-  for (let round = 0, races = 0; ; round++) {
-    let holder: LockHolder | undefined;
-    try {
-      const state = await look(ctx, options.env, names);
+  let races = 0;
+  /** Makes what is missing, until nothing is. */
+  const attempt = async (): Promise<BootstrapResult> => {
+    for (let before: string | undefined; ; ) {
+      const state = await readState(ctx, options.env, names);
       const wanted: Wanted = {
         ...names,
         verifiers: verifiers(state.server, names, options, settings),
@@ -90,24 +93,23 @@ export async function bootstrap(ctx: Context, options: BootstrapOptions): Promis
       }
       const left = missing.map((step) => step.what).join(', ');
       if (left === before) throw withoutEffect(missing, names);
+      before = left;
       const work: Work = { ctx, wanted, state, done, env: options.env };
-      const attempt = missing.some((step) => step.where === 'maintenance')
-        ? await inMaintenance(work)
-        : await inTarget(work);
-      before = 'busy' in attempt ? undefined : left;
-      if (!('busy' in attempt)) continue;
-      holder = attempt.busy;
-    } catch (error) {
-      ctx.signal.throwIfAborted();
-      if (!RACES.has(sqlstateOf(error) ?? '') || ++races > MAX_RACES) throw toKasmDbError(error, 'bootstrap');
-      before = undefined;
+      await (missing.some((step) => step.where === 'maintenance') ? inMaintenance(work) : inTarget(work));
     }
-    const pause = jittered(Math.min(50 * 1.5 ** round, 2000));
-    if (now() + pause > deadline) throw locked(holder, options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS);
-    ctx.events.waitForLock?.(holder);
-    // No connection is held while waiting, as with the migration lock.
-    await sleep(pause, ctx.signal);
-  }
+  };
+  // No connection is held while waiting, as with the migration lock.
+  return retry(attempt, {
+    deadline: now() + waitMs,
+    backoff: backoff(WAIT),
+    retryable: (error) => error instanceof LockTaken || (isRace(error) && ++races <= MAX_RACES),
+    onRetry: (error) => ctx.events.waitForLock?.(error instanceof LockTaken ? error.holder : undefined),
+    signal: ctx.signal,
+  }).catch((error) => {
+    if (error instanceof LockTaken) throw locked(error.holder, waitMs);
+    if (!(error instanceof KasmDbError)) ctx.signal.throwIfAborted();
+    throw toKasmDbError(error, 'bootstrap');
+  });
 }
 
 interface Work {
@@ -118,8 +120,6 @@ interface Work {
   /** What this call has done, by the step's name. */
   done: Map<string, Step>;
 }
-
-type Attempt = { complete: true } | { busy: LockHolder | undefined };
 
 function namesOf(settings: ConnectionSettings, { env, gateRole }: BootstrapOptions): Names {
   const admin = adminSettings(settings, env, settings.dbname).user;
@@ -176,7 +176,7 @@ function verifiers(server: ServerState, names: Names, options: BootstrapOptions,
 
 const GATE_PASSWORD = 'KASM_DB_GATE_PASSWORD';
 
-async function look(ctx: Context, env: Environment, names: Names): Promise<State> {
+async function readState(ctx: Context, env: Environment, names: Names): Promise<State> {
   const server = await withAdmin(ctx, env, [...MAINTENANCE_DATABASES, names.database], (session) =>
     lookAtServer(session, names),
   );
@@ -201,16 +201,16 @@ async function withAdmin<T>(
 
 /**
  * Roles and database, one statement after the other (CREATE DATABASE cannot be in a transaction), each planned anew from what is there.
- * The lock is that of the maintenance database; behind a pooler, where a session lock is worse than none (TRAPS 2), what the others made
- * is met as an error and looked at again.
+ * The lock is that of the maintenance database; behind a pooler, where a session lock is worse than none, what the others made is met as an error,
+ * and what is there is read again.
  */
-function inMaintenance({ ctx, env, wanted, state: { target }, done }: Work): Promise<Attempt> {
+function inMaintenance({ ctx, env, wanted, state: { target }, done }: Work): Promise<void> {
   const dbnames = [...MAINTENANCE_DATABASES, wanted.database];
   return withAdmin(ctx, env, dbnames, async (session) => {
     let server = await lookAtServer(session, wanted);
     if (!server.pooled) {
       const lock = await session.reading(() => tryLock(session));
-      if (!lock.locked) return { busy: lock.holder };
+      if (!lock.locked) throw new LockTaken(lock.holder);
       await session.settle('own', { lockTimeoutMs: DDL_LOCK_TIMEOUT_MS });
       await session.script('SET ROLE NONE');
       server = await lookAtServer(session, wanted);
@@ -225,17 +225,16 @@ function inMaintenance({ ctx, env, wanted, state: { target }, done }: Work): Pro
       ctx.events.progress?.(`made ${step.what}`);
     }
     if (!server.pooled) await unlock(session);
-    return { complete: true };
   });
 }
 
 /** What belongs into the target database, in one transaction under the migration lock, since a migrator may be making its history. */
-function inTarget({ ctx, env, wanted, state: { server }, done }: Work): Promise<Attempt> {
+function inTarget({ ctx, env, wanted, state: { server }, done }: Work): Promise<void> {
   return withAdmin(ctx, env, [wanted.database], async (session) => {
     await session.begin('write', { lockTimeoutMs: DDL_LOCK_TIMEOUT_MS });
     await session.script(AS_ADMIN);
     const lock = await tryTransactionLock(session);
-    if (!lock.locked) return { busy: lock.holder };
+    if (!lock.locked) throw new LockTaken(lock.holder);
     const target = await lookAtTarget(session, wanted);
     const steps = planBootstrap({ server, target }, wanted).filter((s) => s.where === 'target' && !s.present);
     for (const step of steps) {
@@ -251,7 +250,6 @@ function inTarget({ ctx, env, wanted, state: { server }, done }: Work): Promise<
       done.set(step.what, step);
       ctx.events.progress?.(`made ${step.what}`);
     }
-    return { complete: true };
   });
 }
 

@@ -1,7 +1,8 @@
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import { jittered, now, sleep } from '../app/time.js';
+import { backoff, retry } from '../app/retry.js';
+import { now, sleep } from '../app/time.js';
 import { type Host, isSocket } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
@@ -42,6 +43,7 @@ export interface ConnectOptions {
   once?: boolean | undefined;
 }
 
+const RETRY = { firstMs: 100, maxMs: 2000 };
 /** A single attempt never waits longer than this for a host that answers nothing. */
 const ATTEMPT_MS = 10_000;
 /** The last attempt before connectTimeoutMs is over gets at least this, or it would hide what the earlier ones were told. */
@@ -55,27 +57,33 @@ const LEAST_ATTEMPT_MS = 250;
  * Logs in, trying every host and every TLS attempt of the sslmode, again and again until `connectTimeoutMs` is over where that may help.
  * As in libpq, a host that answers but refuses TLS or the login ends the list: nobody behind it gets the password.
  * @param resolve gives the settings; called for each attempt, since a mounted Secret may change meanwhile
- * @throws KasmDbError unreachable (it may heal), environment (it won't), usage
+ * @throws KasmDbError unreachable (a later attempt may succeed), environment, usage
  */
 export async function connect(resolve: () => ConnectionSettings, options: ConnectOptions = {}): Promise<Client> {
-  const started = now();
+  let settings = resolve();
+  const deadline = now() + settings.connectTimeoutMs;
+  let retryable = false;
   let reported = '';
-  for (let tries = 0; ; tries++) {
-    options.signal?.throwIfAborted();
-    const settings = resolve();
-    const left = settings.connectTimeoutMs - (now() - started);
+  const attempt = async (attempts: number) => {
+    retryable = false;
+    if (attempts > 0) settings = resolve();
     const atLeast = Math.min(settings.connectTimeoutMs, LAST_ATTEMPT_MS);
-    const result = await tryHosts(settings, now() + Math.max(left, atLeast), options);
+    const result = await tryHosts(settings, Math.max(deadline, now() + atLeast), options);
     if (!('error' in result)) return result;
-    const pause = jittered(Math.min(100 * 2 ** tries, 2000));
-    if (options.once) throw asUnreachable(result.error);
-    if (!result.heals || now() - started + pause > settings.connectTimeoutMs) throw result.error;
-    if (reported !== result.error.message) {
-      reported = result.error.message;
-      options.onRetry?.(result.error);
-    }
-    await sleep(pause, options.signal);
-  }
+    retryable = result.retryable && !options.once;
+    throw options.once ? asUnreachable(result.error) : result.error;
+  };
+  return retry(attempt, {
+    deadline,
+    backoff: backoff(RETRY),
+    retryable: () => retryable,
+    onRetry: (error) => {
+      const { message } = error as KasmDbError;
+      if (message !== reported) options.onRetry?.(error as KasmDbError);
+      reported = message;
+    },
+    signal: options.signal,
+  });
 }
 
 async function tryHosts(

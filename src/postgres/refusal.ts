@@ -6,7 +6,7 @@ import { isServerError } from './sqlstate.js';
 /** What may be wrong with one attempt, and whether a later one may succeed. */
 export interface Refusal {
   error: KasmDbError;
-  heals: boolean;
+  retryable: boolean;
   /** No other address or host of a list is tried: the server has answered. */
   ends?: boolean;
 }
@@ -30,17 +30,17 @@ export function hostText({ host, hostaddr, port }: Host): string {
 }
 
 /**
- * What a failed attempt means: the one table of what may heal by itself and what will not. As in libpq, a server that has answered ends a
+ * What a failed attempt means: the one table of what another attempt may mend. As in libpq, a server that has answered ends a
  * list of hosts, but where it says that it is starting up or shutting down.
  */
 export function refusal(error: unknown, settings: ConnectionSettings, host: Host): Refusal {
   const at = hostText(host);
-  const refuse = (heals: boolean, message: string, hint: string, sqlstate?: string): Refusal => ({
-    heals,
+  const refuse = (retryable: boolean, message: string, hint: string, sqlstate?: string): Refusal => ({
+    retryable,
     ends: isTlsRefusal(error) || (sqlstate !== undefined && sqlstate !== '57P03'),
     error: new KasmDbError('unreachable', message, { hint, cause: error, ...(sqlstate ? { sqlstate } : {}) }),
   });
-  if (error instanceof KasmDbError) return { heals: false, ends: true, error };
+  if (error instanceof KasmDbError) return { retryable: false, ends: true, error };
   if (isServerError(error)) {
     const said = `${error.message} (SQLSTATE ${error.code})`;
     if (error.code === '57P03')
@@ -118,7 +118,7 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: Host
 export function unanswered(error: unknown, host: Host): Refusal {
   const sqlstate = isServerError(error) ? error.code : undefined;
   return {
-    heals: sqlstate === undefined || /^(08|53|57)/.test(sqlstate),
+    retryable: sqlstate === undefined || /^(08|53|57)/.test(sqlstate),
     ends: false,
     error: new KasmDbError('unreachable', `${hostText(host)} takes the login, but not a query: ${messageOf(error)}`, {
       hint: 'if a pooler answers there, is its server running? KASM_DB_DIRECT_URL leads around the pooler',
@@ -131,7 +131,7 @@ export function unanswered(error: unknown, host: Host): Refusal {
 /** A server that answers, but is not of the kind wished for; a failover may change that. */
 export function wrongKind(settings: ConnectionSettings, host: Host, what: string): Refusal {
   return {
-    heals: true,
+    retryable: true,
     error: new KasmDbError(
       'environment',
       `${hostText(host)} ${what} (target_session_attrs=${settings.targetSessionAttrs})`,
@@ -141,17 +141,17 @@ export function wrongKind(settings: ConnectionSettings, host: Host, what: string
 }
 
 /**
- * What to say of several hosts that all refused: the reason that may heal decides, all are told. A list without the server that is
+ * What to say of several hosts that all refused: the reason that another attempt may mend decides, all are told. A list without the server that is
  * wished for is unreachable, not a wrong environment: during a failover there is none for a while.
  */
 export function combine(refusals: readonly Refusal[]): Refusal {
   const [first] = refusals as [Refusal];
   if (refusals.length === 1) return first;
   const ended = refusals.find(({ ends }) => ends);
-  const chosen = ended ?? refusals.findLast(({ heals }) => heals) ?? first;
+  const chosen = ended ?? refusals.findLast(({ retryable }) => retryable) ?? first;
   const reasons = [...new Set(refusals.map(({ error }) => error.message))].join('; ');
   return {
-    heals: chosen.heals,
+    retryable: chosen.retryable,
     ends: ended !== undefined,
     error: new KasmDbError(
       'unreachable',
