@@ -14,6 +14,14 @@ export interface Software {
   postgres: string;
 }
 
+/** HAProxy's path; undefined, and said so, where it is not installed. */
+export function findHaproxy(): string | undefined {
+  const haproxy = find('haproxy');
+  if (!haproxy)
+    console.warn("SKIPPED: haproxy is not installed (Debian: haproxy), so no standby stood behind one's name");
+  return haproxy;
+}
+
 /** @returns undefined where something is not installed; it says what, so that nobody takes a skipped suite for one that passed */
 export function findSoftware(): Software | undefined {
   const patroni = find('patroni');
