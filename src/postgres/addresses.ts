@@ -1,4 +1,3 @@
-import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Host } from '../config/hosts.js';
 
@@ -9,6 +8,8 @@ import type { Host } from '../config/hosts.js';
 export async function addressesOf({ host, hostaddr }: Host): Promise<string[]> {
   if (hostaddr) return [hostaddr];
   if (host.startsWith('/') || isIP(host)) return [host];
+  // A gate that has an address needs no resolver at its start.
+  const { lookup } = await import('node:dns/promises');
   // Bun has several resolvers; `backend` tells it to take the system's.
   const options = { all: true, order: 'verbatim', backend: 'libc' } as const;
   return [...new Set((await lookup(host, options)).map(({ address }) => address))];
