@@ -4,6 +4,7 @@ import { LOCK_KEY } from '../../src/postgres/lock-key.js';
 import { createLogin } from '../fixtures/kasm/observe.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { ONE } from '../support/migrations.js';
 import { translated } from '../support/protocol.js';
 import { startProxy, type TestProxy } from '../support/proxy.js';
 import { busy } from '../support/time.js';
@@ -34,18 +35,17 @@ describe.each(Object.entries(LANGUAGES))('a server that speaks %s', (_, words) =
   it('trap 30: nothing depends on message text: every outcome is the same', async () => {
     const db = await createDatabase();
     const env = await speak(db);
-    const one = { '0001_one.sql': 'CREATE TABLE one (x int);\n' };
-    const first = await migrate(env, one);
+    const first = await migrate(env, ONE);
     expect(first.code, first.stderr).toBe(0);
-    expect((await cli(['check', '--json', '--migrations', folder(one)], env)).code).toBe(0);
+    expect((await cli(['check', '--json', '--migrations', folder(ONE)], env)).code).toBe(0);
 
-    const failed = await migrate(env, { ...one, '0002_bad.sql': 'SELECT 1;\nSELECT 1 / 0;\n' });
+    const failed = await migrate(env, { ...ONE, '0002_bad.sql': 'SELECT 1;\nSELECT 1 / 0;\n' });
     expect([failed.code, failed.json().error?.sqlstate, failed.json().error?.line]).toEqual([7, '22012', 2]);
     expect(failed.json().error?.message).toContain(words.M);
     expect(failed.stdout).not.toContain(words.D);
 
     const concurrent = await migrate(env, {
-      ...one,
+      ...ONE,
       '0002_index.sql': '-- kasm-db: no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY one_x ON one (x);\n',
     });
     expect(concurrent.code, concurrent.stderr).toBe(0);
@@ -54,7 +54,7 @@ describe.each(Object.entries(LANGUAGES))('a server that speaks %s', (_, words) =
     open.push(reader);
     await reader.query('BEGIN; SELECT * FROM one');
     const kept = {
-      ...one,
+      ...ONE,
       '0002_index.sql': '-- kasm-db: no-transaction\nCREATE UNIQUE INDEX CONCURRENTLY one_x ON one (x);\n',
     };
     const blocked = await migrate(
@@ -76,12 +76,12 @@ describe.each(Object.entries(LANGUAGES))('a server that speaks %s', (_, words) =
     expect((await migrate(stranger, { ...kept, '0003_two.sql': 'CREATE TABLE two ();' })).code).toBe(9);
     const wrong = await migrate(
       { ...env, POSTGRES_PASSWORD: 's3cr3t-wrong' },
-      one,
+      ONE,
       '--connect-timeout',
       `${busy(1000)}ms`,
     );
     expect([wrong.code, wrong.json().error?.sqlstate]).toEqual([4, '28P01']);
-    const absent = await migrate({ ...env, POSTGRES_DB: 'nowhere' }, one, '--connect-timeout', `${busy(1000)}ms`);
+    const absent = await migrate({ ...env, POSTGRES_DB: 'nowhere' }, ONE, '--connect-timeout', `${busy(1000)}ms`);
     expect([absent.code, absent.json().error?.sqlstate]).toEqual([4, '3D000']);
   });
 

@@ -28,11 +28,10 @@ import {
 } from '../fixtures/kasm/observe.js';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, DEFAULT_VERSION, waitFor } from '../support/database.js';
+import { ONE, TWO } from '../support/migrations.js';
 import { freePort, type RunningServer, startTestServer } from '../support/server.js';
 import { busy } from '../support/time.js';
 
-const ONE = { '0001_one.sql': 'CREATE TABLE one (x integer);\n' };
-const TWO = { ...ONE, '0002_two.sql': 'CREATE TABLE two (x integer);\n' };
 const SLOW = { ...ONE, '0002_two.sql': 'CREATE TABLE two (x integer);\nSELECT pg_sleep(30);\n' };
 
 /** Lines that a waiting gate has written. */

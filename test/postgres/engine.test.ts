@@ -12,9 +12,8 @@ import {
 } from '../fixtures/kasm/observe.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { ONE, TWO } from '../support/migrations.js';
 
-const ONE = { '0001_one.sql': 'CREATE TABLE one (x integer);\n' };
-const TWO = { ...ONE, '0002_two.sql': 'CREATE TABLE two (x integer);\n' };
 const THREE = { ...TWO, '0003_three.sql': 'CREATE TABLE three (x integer);\n' };
 
 describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate', (version) => {

@@ -5,10 +5,9 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { cli, folder, startCli } from '../support/cli.js';
 import { DEFAULT_VERSION, waitFor } from '../support/database.js';
+import { ONE } from '../support/migrations.js';
 import { type RunningServer, startTestServer } from '../support/server.js';
 import { withEnoughTime } from '../support/time.js';
-
-const ONE = { '0001_one.sql': 'CREATE TABLE one (x int);\n' };
 
 const envOf = ({ info }: RunningServer) => ({
   POSTGRES_HOST: '127.0.0.1',

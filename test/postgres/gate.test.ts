@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
+import { ONE } from '../support/migrations.js';
 import { hasRedis, startRedis, type TestRedis } from '../support/redis.js';
 import { busy } from '../support/time.js';
 
@@ -15,7 +16,7 @@ const SECRETS = {
   DEFAULT_MANAGER_TOKEN: `${SECRET_MARK}manager`,
   DEFAULT_REGISTRATION_TOKEN: `${SECRET_MARK}service`,
 };
-const SLOW = { '0001_one.sql': 'CREATE TABLE one (x int);', '0002_two.sql': 'SELECT pg_sleep(30);' };
+const SLOW = { ...ONE, '0002_two.sql': 'SELECT pg_sleep(30);' };
 
 /** Every line in which a gate says what it waits for. */
 const waiting = (stderr: string) => stderr.split('\n').filter((line) => line.startsWith('waiting'));
@@ -81,7 +82,7 @@ describe('gate › says what it waits for', () => {
     );
 
     const broken = await createDatabase();
-    const bad = folder({ '0001_one.sql': 'CREATE TABLE one (x int);', '0002_bad.sql': 'SELECT 1 / 0;' });
+    const bad = folder({ ...ONE, '0002_bad.sql': 'SELECT 1 / 0;' });
     expect((await cli(['migrate', '--migrations', bad], broken.env)).code).toBe(7);
     messages['failed migration'] = await lineOf(
       /failed at 0002_bad.*division by zero.*\(correct the cause/,
@@ -90,11 +91,10 @@ describe('gate › says what it waits for', () => {
     );
 
     const old = await createDatabase();
-    const one = { '0001_one.sql': 'CREATE TABLE one (x int);' };
-    expect((await cli(['migrate', '--migrations', folder(one)], old.env)).code).toBe(0);
+    expect((await cli(['migrate', '--migrations', folder(ONE)], old.env)).code).toBe(0);
     messages['old schema'] = await lineOf(
       /1 of 2 migrations are applied, 0002_two is next.*\(run: kasm-db migrate/,
-      ['--migrations', folder({ ...one, '0002_two.sql': 'SELECT 2;' })],
+      ['--migrations', folder({ ...ONE, '0002_two.sql': 'SELECT 2;' })],
       old.env,
     );
 
@@ -159,15 +159,14 @@ describe('gate › says what it waits for', () => {
 
   it('an older build passes on a newer database, and ends at once with 6 where that says min-compatible', async () => {
     const db = await createDatabase();
-    const one = { '0001_one.sql': 'CREATE TABLE one (x int);' };
-    const old = folder(one);
-    await cli(['migrate', '--migrations', folder({ ...one, '0002_two.sql': 'SELECT 2;' })], db.env);
+    const old = folder(ONE);
+    await cli(['migrate', '--migrations', folder({ ...ONE, '0002_two.sql': 'SELECT 2;' })], db.env);
     expect((await cli(['--check', '--wait', '10m', '--migrations', old], db.env)).code).toBe(0);
     await cli(
       [
         'migrate',
         '--migrations',
-        folder({ ...one, '0002_two.sql': 'SELECT 2;', '0003_three.sql': '-- kasm-db: min-compatible 0003\nSELECT 3;' }),
+        folder({ ...ONE, '0002_two.sql': 'SELECT 2;', '0003_three.sql': '-- kasm-db: min-compatible 0003\nSELECT 3;' }),
       ],
       db.env,
     );

@@ -2,8 +2,9 @@ import { expect, it } from 'vitest';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
+import { ONE } from '../support/migrations.js';
 
-const ONE = folder({ '0001_one.sql': 'CREATE TABLE one (x int);\n' });
+const FILES = folder(ONE);
 
 it.each([
   ['@ : / % #', `${SECRET_MARK}a@b:c/d%41#e?f&g=h`],
@@ -21,7 +22,7 @@ it.each([
     { ...env, POSTGRES_PASSWORD_FILE: `${folder({ password: `${password}\n` })}/password` },
   ];
   for (const login of logins) {
-    const run = await cli(['migrate', '--json', '--migrations', ONE, '--connect-timeout', '5s'], login);
+    const run = await cli(['migrate', '--json', '--migrations', FILES, '--connect-timeout', '5s'], login);
     expect(run.code, run.stderr).toBe(0);
     expect(run.stdout + run.stderr).not.toContain(SECRET_MARK);
   }

@@ -1,11 +1,11 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { TWO } from '../support/migrations.js';
 import { hasPgbouncer, startPgbouncer, type TestPooler } from '../support/pgbouncer.js';
 import { startProxy, type TestProxy } from '../support/proxy.js';
 import { freePort } from '../support/server.js';
 
-const FILES = { '0001_one.sql': 'CREATE TABLE one (x int);\n', '0002_two.sql': 'CREATE TABLE two (x int);\n' };
 /** What starting a process and giving up may take beyond the bound on a loaded machine. */
 const SLACK_MS = 8000;
 
@@ -55,7 +55,7 @@ describe.runIf(hasPgbouncer())('PgBouncer whose server is gone', () => {
   ])('%s › 4 within --connect-timeout, the first time and later', async (_name, args) => {
     const { lose, pooler } = await scene();
     lose();
-    const files = folder(FILES);
+    const files = folder(TWO);
     for (const call of ['first', 'second', 'third']) {
       const run = await cli([...args, '--json', '--connect-timeout', '3s', '--migrations', files], pooler.env);
       expect(run.code, `${call}: ${run.stderr}`).toBe(4);
@@ -69,7 +69,7 @@ describe.runIf(hasPgbouncer())('PgBouncer whose server is gone', () => {
   it('it comes back within --connect-timeout › the same run succeeds', async () => {
     const { lose, find, pooler, db } = await scene();
     lose();
-    const run = startCli(['migrate', '--json', '--connect-timeout', '60s', '--migrations', folder(FILES)], pooler.env);
+    const run = startCli(['migrate', '--json', '--connect-timeout', '60s', '--migrations', folder(TWO)], pooler.env);
     await waitFor(
       async () => (run.stderr().includes('waiting for the database') ? [1] : []),
       'the first refusal to be told',
@@ -85,7 +85,7 @@ describe.runIf(hasPgbouncer())('PgBouncer whose server is frozen', () => {
   it('check --wait 6s ends near its time with 4', async () => {
     const { between, pooler } = await scene();
     between.swallow(true);
-    const run = await cli(['check', '--wait', '6s', '--json', '--migrations', folder(FILES)], pooler.env);
+    const run = await cli(['check', '--wait', '6s', '--json', '--migrations', folder(TWO)], pooler.env);
     expect(run.code, run.stderr).toBe(4);
     expect(run.ms).toBeGreaterThan(5000);
     expect(run.ms).toBeLessThan(6000 + SLACK_MS);
@@ -93,7 +93,7 @@ describe.runIf(hasPgbouncer())('PgBouncer whose server is frozen', () => {
 
   it('it thaws › the gate goes on and passes', async () => {
     const { between, pooler, db } = await scene();
-    const files = folder(FILES);
+    const files = folder(TWO);
     expect((await cli(['migrate', '--migrations', files], db.env)).code).toBe(0);
     between.swallow(true);
     const gate = startCli(['check', '--wait', '60s', '--json', '--migrations', files], pooler.env);
@@ -108,7 +108,7 @@ describe.runIf(hasPgbouncer())('PgBouncer whose server is frozen', () => {
     const { between, pooler } = await scene();
     between.swallow(true);
     for (const command of ['migrate', 'status', 'check']) {
-      const run = await cli([command, '--json', '--connect-timeout', '3s', '--migrations', folder(FILES)], pooler.env);
+      const run = await cli([command, '--json', '--connect-timeout', '3s', '--migrations', folder(TWO)], pooler.env);
       expect(run.code, `${command}: ${run.stderr}`).toBe(4);
       expect(run.ms, command).toBeLessThan(3000 + SLACK_MS);
     }

@@ -2,12 +2,13 @@ import { describe, expect, it } from 'vitest';
 import { migrate } from '../fixtures/kasm/observe.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase } from '../support/database.js';
+import { ONE } from '../support/migrations.js';
 import { checkOnTheWire } from '../support/round-trips.js';
 
 describe('round trips on the wire', () => {
   it.each([
     ['the migrations that ship with it', undefined],
-    ['a folder', folder({ '0001_one.sql': 'CREATE TABLE one (x integer);\n' })],
+    ['a folder', folder(ONE)],
   ])('a check of %s: at most 3 beyond those of the login', async (_, files) => {
     const db = await createDatabase();
     await migrate(db, files);

@@ -5,8 +5,7 @@ import { ENGINE_VERSIONS, migrate } from '../fixtures/kasm/observe.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, DEFAULT_VERSION, type TestDatabase } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
-
-const ONE = { '0001_one.sql': 'CREATE TABLE one (x integer);\n' };
+import { ONE } from '../support/migrations.js';
 
 /**
  * What somebody who may create things in `public` would put there so that a statement of ours takes it for PostgreSQL's own: functions

@@ -9,6 +9,7 @@ import { disconnect } from '../../src/postgres/query.js';
 import { folder, startCli } from '../support/cli.js';
 import { createDatabase, DEFAULT_VERSION, type TestDatabase, waitFor } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
+import { ONE } from '../support/migrations.js';
 import { freePort } from '../support/server.js';
 
 let db: TestDatabase;
@@ -229,9 +230,9 @@ describe('ways in › what may heal is tried again within --connect-timeout, wit
   });
 
   it('but a gate goes on after a refused login: the Secret may come later', async () => {
-    const files = folder({ pw: `${SECRET_MARK}early\n`, '0001_one.sql': 'CREATE TABLE one (x integer);' });
+    const files = folder({ pw: `${SECRET_MARK}early\n` });
     const env = { ...without('POSTGRES_PASSWORD'), POSTGRES_PASSWORD_FILE: join(files, 'pw') };
-    const migrations = folder({ '0001_one.sql': 'CREATE TABLE one (x integer);' });
+    const migrations = folder(ONE);
     const gate = startCli(['check', '--wait', '10m', '--json', '--migrations', migrations], env);
     await waitFor(async () => (gate.stderr().includes('refuses the login') ? [1] : []), 'the gate to be refused');
     writeFileSync(join(files, 'pw'), db.password);
