@@ -233,7 +233,7 @@ const BINDING: Scenario[] = [
   { name: 'it lets in without', ...says(letIn()), env: REQUIRED },
 ];
 
-describe.concurrent('a server that breaks the protocol › each state ends within its bound, with exit 4, JSON and little memory', () => {
+describe.concurrent('trap 49: a server that breaks the protocol › each state ends within its bound, with exit 4, JSON and little memory', () => {
   it.each(named(LOGIN))('login › %s', (_, scenario) => run(scenario, false));
   it.each(named(TLS_FIRST))('%s', (_, scenario) => run(scenario, false));
   it.each(named(LOGIN.filter((_, i) => i % 4 === 0)))('login over TLS › %s', (_, scenario) => run(scenario, true));

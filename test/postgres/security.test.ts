@@ -47,7 +47,7 @@ const victims = (db: TestDatabase) =>
   db.superQuery<{ by_way_of: string }>('SELECT DISTINCT by_way_of FROM public.victims ORDER BY 1');
 
 describe.each(ENGINE_VERSIONS)('PostgreSQL %i › shadows of PostgreSQL’s functions in public', (version) => {
-  it('are never taken for the real ones, by no command', async () => {
+  it("trap 47: what another role has made in public under the names of PostgreSQL's own is called by no command", async () => {
     const db = await createDatabase(version);
     const evil = `evil_${randomBytes(4).toString('hex')}`;
     await db.superQuery(`CREATE ROLE ${evil}; GRANT CREATE, USAGE ON SCHEMA public TO ${evil}`);
