@@ -2,9 +2,11 @@ import { KasmDbError } from '../app/errors.js';
 import { now } from '../app/time.js';
 import { recordSql, unmarkSql } from '../history/record.js';
 import type { Migration } from '../migrations/files.js';
+import { HOLDS_LOCK_SQL } from '../postgres/lock.js';
 import { isSessionSetting, needsNoTransaction, type ParsedStatement, parseScript } from '../postgres/parser.js';
 import { isServerError, sqlstateOf } from '../postgres/sqlstate.js';
 import { excerpt, lineAt } from '../postgres/statements.js';
+import { lockGivenAway } from './execute.js';
 import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
 import { inDoubtHint } from './in-doubt.js';
@@ -70,8 +72,10 @@ export async function executeStatements(run: Run, migration: Migration, down?: R
   try {
     for (const [index, statement] of statements.entries()) {
       const step = { run, migration, text, recording, statement, index, total };
-      if (index >= recording.done) await executeStep(step);
-      else if (isSessionSetting(statement)) await session.script(statement.sql);
+      if (index >= recording.done) {
+        await executeStep(step);
+        await requireLock(step);
+      } else if (isSessionSetting(statement)) await session.script(statement.sql);
     }
     if (total === 0) await write(run, await recording.record(0, 0, 0));
   } finally {
@@ -176,6 +180,13 @@ async function isIndexThere(step: Step, inDoubt: boolean): Promise<boolean> {
   if (!state || !inDoubt) return false;
   if (await isSameIndex(statement.node, state.definition)) return true;
   throw doubt(step);
+}
+
+/** @throws KasmDbError failed when a statement has given the migration lock away */
+async function requireLock({ run, migration }: Step): Promise<void> {
+  const { session } = run.lock;
+  const [row] = await session.reading(() => session.query(`SELECT ${HOLDS_LOCK_SQL} AS held`));
+  if (!row.held) throw lockGivenAway(migration);
 }
 
 /** A statement of our own between those of the file. */

@@ -69,14 +69,16 @@ async function takeBack({ lock, locks }: Run, migration: Migration, sql: string,
   const taken = await takeFromFile(session, before);
   locks.set(migration.name, taken.locks);
   if (taken.held || state.pooled) return;
-  throw new KasmDbError(
-    'failed',
-    `${migration.path} gave the migration lock away, so another migrator may be at work`,
-    {
-      ...details,
-      hint: 'take pg_advisory_unlock_all() and DISCARD ALL out of the file',
-    },
-  );
+  throw lockGivenAway(migration);
+}
+
+/** A file has unlocked what is not its own. */
+export function lockGivenAway({ name, path }: Migration): KasmDbError {
+  return new KasmDbError('failed', `${path} gave the migration lock away, so another migrator may be at work`, {
+    migration: name,
+    file: path,
+    hint: 'take pg_advisory_unlock_all() and DISCARD ALL out of the file',
+  });
 }
 
 function* pieces(sql: string): Generator<{ sql: string; at: number }> {

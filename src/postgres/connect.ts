@@ -15,16 +15,7 @@ import type { Client } from './client.js';
 import { withDeadline } from './deadline.js';
 import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
-import {
-  asUnreachable,
-  combine,
-  hostText,
-  isTlsRefusal,
-  type Refusal,
-  refusal,
-  unanswered,
-  wrongKind,
-} from './refusal.js';
+import { combine, hostText, isTlsRefusal, type Refusal, refusal, unanswered, wrongKind } from './refusal.js';
 
 import { prepareAsLibpq } from './scram-proof.js';
 import { mismatch } from './session-attrs.js';
@@ -71,7 +62,7 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
     const result = await tryHosts(settings, Math.max(deadline, now() + atLeast), options);
     if (!('error' in result)) return result;
     retryable = result.retryable && !options.once;
-    throw options.once ? asUnreachable(result.error) : result.error;
+    throw result.error;
   };
   return retry(attempt, {
     deadline,

@@ -133,7 +133,7 @@ export function wrongKind(settings: ConnectionSettings, host: Host, what: string
   return {
     retryable: true,
     error: new KasmDbError(
-      'environment',
+      'unreachable',
       `${hostText(host)} ${what} (target_session_attrs=${settings.targetSessionAttrs})`,
       { hint: 'list all hosts of the cluster (POSTGRES_HOST=a,b), or correct PGTARGETSESSIONATTRS' },
     ),
@@ -162,12 +162,6 @@ export function combine(refusals: readonly Refusal[]): Refusal {
       },
     ),
   };
-}
-
-/** For a gate: behind one name another server may stand a moment later, so it goes on looking. */
-export function asUnreachable(error: KasmDbError): KasmDbError {
-  if (error.outcome !== 'environment') return error;
-  return new KasmDbError('unreachable', error.message, { ...error.details, cause: error });
 }
 
 function codeOf(error: unknown): string | undefined {
