@@ -15,6 +15,7 @@ import type { Style } from '../output/terminal.js';
 import { addressesOf } from '../postgres/addresses.js';
 import { lockHolders } from '../postgres/lock.js';
 import { Session } from '../postgres/session.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface DoctorOptions {
@@ -43,7 +44,11 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
     try {
       state = await readState(session, { vendor: true });
       const found = state;
-      await session.reading(() => checkDatabase(report, session, found));
+      await session
+        .reading(() => checkDatabase(report, session, found))
+        .catch((error) => {
+          throw toKasmDbError(error, 'looking at the database');
+        });
     } catch (error) {
       report.fail('history', error);
     } finally {

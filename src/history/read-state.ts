@@ -2,7 +2,7 @@ import { KasmDbError } from '../app/errors.js';
 import { lockHolders } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
-import { type FoundTable, findTables, objectionsTo, requireAllRows } from '../postgres/tables.js';
+import { type FoundTable, findTablesSql, foundTables, objectionsTo, requireAllRows } from '../postgres/tables.js';
 import { type HistoryEntry, isAtWork, type MigrationState, type RunRow } from './state.js';
 import { RUN_TABLES, requireOurs } from './tables.js';
 
@@ -25,6 +25,8 @@ FROM kasm_db.migrations ORDER BY name COLLATE "C"`;
 
 const RUN_SQL = `SELECT run_id AS "runId", pid, application_name AS "applicationName", client_addr AS "clientAddr", app_version AS "appVersion",
   started_at AS "startedAt", phase, current, done, total, error, seed_digest AS "seedDigest" FROM kasm_db.run WHERE id = 1`;
+
+const VENDOR_SQL = `SELECT min(version_num::text) AS version FROM ${VENDOR_TABLE}`;
 
 const PUBLIC_TABLES_SQL = `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
@@ -52,32 +54,40 @@ export async function readState(session: Session, request: StateRequest): Promis
 
 /** The same within a transaction of the caller's, such as one that holds the migration lock. */
 export async function selectState(session: Session, { vendor }: StateRequest): Promise<MigrationState> {
-  const [server] = await session.query(SERVER_SQL);
-  const tables = await findTables(session, vendor ? [...RUN_TABLES, VENDOR_TABLE] : RUN_TABLES);
-  const [migrations, run] = RUN_TABLES.map((name) => requireHistoryTable(tables.get(name)));
-  const history = migrations && (await session.query(HISTORY_SQL)).map(historyRow);
-  const runRow = run && (await session.query(RUN_SQL)).map(runRowOf)[0];
-  const holders = isAtWork(runRow) && !server.standby ? await lockHolders(session) : undefined;
+  const names = vendor ? [...RUN_TABLES, VENDOR_TABLE] : RUN_TABLES;
+  const there = await session.ask({ server: SERVER_SQL, tables: findTablesSql(names) });
+  const tables = foundTables(there.tables ?? []);
+  for (const name of RUN_TABLES) requireHistoryTable(tables.get(name));
+  const vendorTable = requireVendorTable(tables.get(VENDOR_TABLE));
+  const found = await session.ask({
+    ...(tables.has('kasm_db.migrations') ? { history: HISTORY_SQL } : {}),
+    ...(tables.has('kasm_db.run') ? { run: RUN_SQL } : {}),
+    ...(vendorTable?.readable ? { vendor: VENDOR_SQL } : {}),
+  });
+  const [server] = there.server as [{ pid: number; version: number; standby: boolean }];
+  const history = found.history?.map(historyRow);
+  const run = found.run?.map(runRowOf)[0];
+  const holders = isAtWork(run) && !server.standby ? await lockHolders(session) : undefined;
   return {
     server: { host: session.client.host, port: session.client.port },
     serverVersion: server.version,
     standby: server.standby,
     pooled: session.client.processID !== server.pid,
     history,
-    run: runRow,
-    vendorVersion: await vendorVersion(session, tables.get(VENDOR_TABLE)),
+    run,
+    vendorVersion: found.vendor?.[0]?.version ?? undefined,
     publicTables: history?.length ? [] : (await session.query(PUBLIC_TABLES_SQL)).map(({ name }) => name),
     lockHeld: holders && holders.length > 0,
     lockHolder: holders?.[0],
   };
 }
 
-function requireHistoryTable(found: FoundTable | undefined): FoundTable | undefined {
+function requireHistoryTable(found: FoundTable | undefined): void {
   if (found) requireOurs(found);
-  return found;
 }
 
-async function vendorVersion(session: Session, found: FoundTable | undefined): Promise<string | undefined> {
+/** @throws KasmDbError integrity when it is not Kasm's */
+function requireVendorTable(found: FoundTable | undefined): FoundTable | undefined {
   if (!found) return undefined;
   const [first] = objectionsTo(found);
   if (first) {
@@ -86,10 +96,7 @@ async function vendorVersion(session: Session, found: FoundTable | undefined): P
     });
   }
   requireAllRows(found);
-  const [allowed] = await session.query(`SELECT has_table_privilege('${VENDOR_TABLE}', 'SELECT') AS allowed`);
-  if (!allowed.allowed) return undefined;
-  const [row] = await session.query(`SELECT min(version_num::text) AS version FROM ${VENDOR_TABLE}`);
-  return row?.version ?? undefined;
+  return found;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: a row of SQL above.

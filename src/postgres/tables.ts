@@ -1,3 +1,4 @@
+import { escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import type { Session } from './session.js';
 
@@ -13,11 +14,14 @@ export interface FoundTable {
   /** Its policies would hide rows from us. */
   rowSecurity: boolean;
   triggers: string[];
+  policies: string[];
   rules: string[];
   /** It has a parent, or children. */
   inherits: boolean;
   /** A default, check or index of it calls a function or operator that is not PostgreSQL's own. */
   callsCode: boolean;
+  /** We may read it. */
+  readable: boolean;
   /** Their types, by name. */
   columns: Record<string, string>;
 }
@@ -35,9 +39,13 @@ const PARTS = `(d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT oid FR
     OR d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT oid FROM pg_constraint WHERE conrelid = c.oid)
     OR d.classid = 'pg_class'::regclass AND d.objid IN (SELECT indexrelid FROM pg_index WHERE indrelid = c.oid))`;
 
-const FIND_SQL = `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, o.rolname AS owner, ${TRUSTED} AS trusted,
-  row_security_active(c.oid) AS "rowSecurity",
+/** SQL that looks tables up, to be sent with other questions; see foundTables. @param names as schema.name */
+export const findTablesSql = (
+  names: readonly string[],
+) => `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, o.rolname AS owner, ${TRUSTED} AS trusted,
+  has_table_privilege(c.oid, 'SELECT') AS readable, row_security_active(c.oid) AS "rowSecurity",
   ARRAY(SELECT tgname::text FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal ORDER BY 1) AS triggers,
+  ARRAY(SELECT polname::text FROM pg_policy WHERE polrelid = c.oid ORDER BY 1) AS policies,
   ARRAY(SELECT rulename::text FROM pg_rewrite WHERE ev_class = c.oid AND rulename <> '_RETURN' ORDER BY 1) AS rules,
   EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) AS inherits,
   EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'n' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass) AND ${PARTS}) AS "callsCode",
@@ -45,11 +53,15 @@ const FIND_SQL = `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kin
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
   CROSS JOIN (SELECT oid, rolsuper FROM pg_roles WHERE rolname = session_user) me
   CROSS JOIN (SELECT datdba FROM pg_database WHERE datname = current_database()) db
-WHERE n.nspname || '.' || c.relname = ANY ($1)`;
+WHERE (n.nspname, c.relname) IN (${names.map((name) => `(${name.split('.').map(escapeLiteral).join(', ')})`).join(', ')})`;
 
 /** Looks tables up, within a transaction of our own. @param names as schema.name @returns those that are there */
 export async function findTables(session: Session, names: readonly string[]): Promise<Map<string, FoundTable>> {
-  const rows = await session.query<FoundTable>(FIND_SQL, [names]);
+  return foundTables(await session.query<FoundTable>(findTablesSql(names)));
+}
+
+/** What the rows of findTablesSql tell, by name. */
+export function foundTables(rows: readonly FoundTable[]): Map<string, FoundTable> {
   return new Map(rows.map((row) => [row.name, { ...row, columns: row.columns ?? {} }]));
 }
 
@@ -62,6 +74,7 @@ export function objectionsTo(found: FoundTable, columns?: Record<string, string>
       ? []
       : [`it belongs to "${found.owner}", who is neither this login, its role, nor the owner of the database`]),
     ...found.triggers.map((name) => `it has a trigger ${name}`),
+    ...found.policies.map((name) => `it has a policy ${name}`),
     ...found.rules.map((name) => `it has a rule ${name}`),
     ...(found.inherits ? ['it inherits from another table, or another one from it'] : []),
     ...(found.callsCode ? ['a default, check or index of it calls a function that is not of PostgreSQL'] : []),

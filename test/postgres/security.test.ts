@@ -95,7 +95,14 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › shadows of PostgreSQL’s func
         'trigger t',
       ],
       ['CREATE RULE r AS ON INSERT TO kasm_db.run DO ALSO NOTHING', 'rule r'],
-      ['ALTER TABLE kasm_db.migrations ENABLE ROW LEVEL SECURITY', 'row level security'],
+      [
+        'ALTER TABLE kasm_db.migrations ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON kasm_db.migrations USING (true)',
+        'policy p',
+      ],
+      [
+        'ALTER TABLE kasm_db.run ENABLE ROW LEVEL SECURITY; ALTER TABLE kasm_db.run FORCE ROW LEVEL SECURITY',
+        'row security',
+      ],
     ] as const) {
       const db = await createDatabase(version);
       expect((await migrate(db, folder(ONE))).code).toBe(0);
