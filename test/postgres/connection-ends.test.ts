@@ -132,7 +132,7 @@ const recorded = async (db: TestDatabase, name: string) =>
 
 const ways = (Object.keys(WAYS) as Way[]).filter((way) => way === 'a direct connection' || hasPgbouncer());
 
-describe.each(ways)('trap 51: %s ends', (way) => {
+describe.each(ways)('trap 51: every end of %s', (way) => {
   describe.each(Object.keys(ENDS) as End[])('by %s', (end) => {
     const cut = (link: Link, { proxy }: Pick<Scene, 'proxy'>) => {
       if (end === 'silence') proxy.swallow(true);
