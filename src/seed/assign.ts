@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { dictionary } from '../app/dictionary.js';
 import { apiKeys, type Credentials, hashPassword, saltKey, userKeys } from './credentials.js';
 import type { SeedRow } from './document.js';
 import { looksLikeToken } from './tokens.js';
@@ -16,10 +17,10 @@ export interface Assignment {
   needed: boolean;
 }
 
-const SETTING_KEYS: Record<string, string> = {
+const SETTING_KEYS = dictionary<string>({
   'manager\0token': 'manager-token',
   'auth\0registration_token': 'service-token',
-};
+});
 
 /** Columns that credentials fill, so that the documents need not. */
 export const CREDENTIAL_COLUMNS = new Set([

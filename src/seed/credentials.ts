@@ -1,32 +1,33 @@
 import { createHash } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { dictionary } from '../app/dictionary.js';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { readFile } from '../app/read-file.js';
 import { keepSecret } from '../app/secrets.js';
 import { type Environment, readSecretFile, readVariable } from '../config/variables.js';
 
 /** The environment names that Kasm's containers use, by the vendor's Secret key. */
-const ENVIRONMENT_NAMES: Record<string, string> = {
+const ENVIRONMENT_NAMES = dictionary<string>({
   'admin-password': 'DEFAULT_ADMIN_PASSWORD',
   'user-password': 'DEFAULT_USER_PASSWORD',
   'manager-token': 'DEFAULT_MANAGER_TOKEN',
   'service-token': 'DEFAULT_REGISTRATION_TOKEN',
   'db-password': 'POSTGRES_PASSWORD',
   'redis-password': 'REDIS_PASSWORD',
-};
+});
 
 /** The keys of the vendor's Secret. */
 export const KNOWN_KEYS = Object.keys(ENVIRONMENT_NAMES);
 
 /** Users and API keys of the vendor's documents that have a key of their own. */
-const KNOWN_USERS: Record<string, string> = {
+const KNOWN_USERS = dictionary<string>({
   'admin@kasm.local': 'admin',
   'user@kasm.local': 'user',
   'siteadmin@kasm.local': 'site-admin',
   'workspaceadmin@kasm.local': 'workspace-admin',
-};
-const KNOWN_API_KEYS: Record<string, string> = { KasmRWApiKey: 'kasm-engineering-api', KcsReadApiKy: 'kcs-api' };
+});
+const KNOWN_API_KEYS = dictionary<string>({ KasmRWApiKey: 'kasm-engineering-api', KcsReadApiKy: 'kcs-api' });
 
 /** Credentials by the vendor's Secret keys, from a mounted Secret, from NAME_FILE or from the environment. */
 export interface Credentials {

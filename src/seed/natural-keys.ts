@@ -1,8 +1,10 @@
+import { dictionary } from '../app/dictionary.js';
+
 /**
  * By what a row is recognised that was made by someone else, or whose id the documents don't say. Only where two rows with the same
  * values would be a fault of the configuration; other tables are recognised by their primary key alone.
  */
-export const NATURAL_KEYS: Record<string, readonly string[]> = {
+export const NATURAL_KEYS = dictionary<readonly string[]>({
   api_configs: ['api_key'],
   group_images: ['group_id', 'image_id'],
   group_permissions: ['group_id', 'api_id', 'permission_id'],
@@ -14,4 +16,4 @@ export const NATURAL_KEYS: Record<string, readonly string[]> = {
   user_groups: ['user_id', 'group_id'],
   users: ['username', 'realm'],
   zones: ['zone_name'],
-};
+});

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import { dictionary } from '../app/dictionary.js';
 import type { Column, Table } from './catalog.js';
 import { docKeyOf } from './decide.js';
 import type { SeedRow } from './document.js';
@@ -33,7 +34,7 @@ const json = z
   );
 
 /** What a column of each type takes, as the vendor's loader would hand it to the server. */
-const TYPES: Record<string, z.ZodType> = {
+const TYPES = dictionary<z.ZodType>({
   uuid: z.string().regex(UUID, 'is not a UUID'),
   bool: z.boolean(),
   int2: integer(16),
@@ -57,7 +58,7 @@ const TYPES: Record<string, z.ZodType> = {
   bytea: z.union([z.instanceof(Uint8Array), text]),
   _varchar: z.array(text),
   _text: z.array(text),
-};
+});
 
 function isRealDate(value: string): boolean {
   const [year = 0, month = 0, day = 0] = value.slice(0, 10).split('-').map(Number);

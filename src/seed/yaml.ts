@@ -6,11 +6,25 @@ import { type Problem, refuse } from './problems.js';
 /** Expanding an alias more often than this is a YAML bomb. */
 const MAX_ALIASES = 1000;
 
+/** No seed document comes near these, and the parser takes seconds for what has more, in which no signal is heard. */
+const LIMITS: [what: string, form: RegExp, most: number][] = [
+  ['rows', /^[ ]*- /gm, 20_000],
+  ['aliases', /(?:^|[\s[{,:?-])\*[^\s,[\]{}*]+/gm, MAX_ALIASES],
+  ['tags', /(?:^|[\s[{,:?-])!/gm, 1000],
+];
+
+function refuseTooMuch(file: string, text: string): void {
+  for (const [what, form, most] of LIMITS)
+    if ((text.match(form)?.length ?? 0) > most)
+      refuse([{ file, line: 1, message: `it has more than ${most.toLocaleString('en-US')} ${what}` }]);
+}
+
 /**
  * Reads a seed document with a parser that knows all of YAML.
  * @throws KasmDbError seed, with file and line
  */
 export function readYaml(file: string, text: string): SeedContent {
+  refuseTooMuch(file, text);
   const counter = new LineCounter();
   const document = parseDocument(text, { lineCounter: counter, customTags: ['binary'], uniqueKeys: true });
   const lineOf = (node: unknown) => {
