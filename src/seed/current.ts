@@ -1,9 +1,9 @@
 import type { Client } from '../postgres/client.js';
 import { CREDENTIAL_COLUMNS } from './assign.js';
 import type { Table } from './catalog.js';
-import type { Texts } from './decide.js';
 import type { SeedRow } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
+import type { Texts } from './plan-writes.js';
 import { currentRows, fingerprint, type Remembered } from './store.js';
 import { looksLikeToken } from './tokens.js';
 

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { KasmDbError } from '../app/errors.js';
 import type { Assignment } from './assign.js';
 import { hashPassword } from './credentials.js';
-import type { Decided, ResolvedRow, Texts } from './decide.js';
+import type { PlannedWrites, ResolvedRow, Texts } from './plan-writes.js';
 import { fingerprint, type Remembered, type Write } from './store.js';
 
 export interface CredentialReport {
@@ -20,7 +20,7 @@ const CLEARED = { secret: null, set_two_factor: false, locked: false, disabled: 
 /** Compares each credential with what is stored, and rotates those that were named. Pure but for new salts. */
 export function applyCredentials(
   assignments: readonly { assignment: Assignment; resolved: ResolvedRow }[],
-  decided: Decided,
+  planned: PlannedWrites,
   options: { rotate: (key: string) => boolean; force: boolean; now: string },
 ): { reports: CredentialReport[]; writes: Write[]; remember: Remembered[] } {
   const reports: CredentialReport[] = [];
@@ -29,7 +29,7 @@ export function applyCredentials(
   for (const { assignment, resolved } of assignments) {
     const { key, secret } = assignment;
     if (secret === undefined) continue;
-    const place = decided.located.get(resolved);
+    const place = planned.located.get(resolved);
     if (!place) {
       reports.push({ key, action: 'absent' });
       continue;

@@ -16,10 +16,10 @@ import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValue
 import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
 import { knownTokens, readCurrent, valuesIn } from './current.js';
-import { type Decided, decide, docKeyOf, type ResolvedRow, type Texts } from './decide.js';
 import type { SeedDocument, SeedRow } from './document.js';
-import { Material } from './material.js';
+import { GeneratedSecrets } from './generated-secrets.js';
 import { mergeOverlay } from './overlay.js';
+import { docKeyOf, type PlannedWrites, planWrites, type ResolvedRow, type Texts } from './plan-writes.js';
 import { refuse } from './problems.js';
 import { applyCredentials, type CredentialReport } from './rotate.js';
 import { canonical, DOCUMENTS, readRemembered, remember, sendRows, writeRows } from './store.js';
@@ -41,7 +41,7 @@ export interface SeedResult {
   state: MigrationState;
   /** The database is ahead of this build: nothing was done. */
   skipped: boolean;
-  counts: Decided['counts'];
+  counts: PlannedWrites['counts'];
   credentials: CredentialReport[];
 }
 
@@ -186,25 +186,25 @@ async function write(client: Client, rows: SeedRow[], options: SeedOptions, stat
   const resolvedRows = await resolveRows(rows, catalog, options.credentials, assignments, known);
   const texts = await canonicalTexts(client, resolvedRows);
   const adopting = remembered.length === 0 && (state.history ?? []).some((row) => row.kind === 'adopted');
-  const decided = decide(resolvedRows, texts, { remembered, current, adopting });
-  refuse(decided.problems);
+  const planned = planWrites(resolvedRows, texts, { remembered, current, adopting });
+  refuse(planned.problems);
   const paired = resolvedRows.flatMap((resolved) => {
     const assignment = assignments.get(resolved.row);
     return assignment ? [{ assignment, resolved }] : [];
   });
-  refuseMissing(paired, decided, options.credentials);
+  refuseMissing(paired, planned, options.credentials);
   refuseUnknownRotation(options.rotate, paired);
-  const credentials = applyCredentials(paired, decided, {
+  const credentials = applyCredentials(paired, planned, {
     rotate: (key) => options.rotate === 'all' || options.rotate.includes(key),
     force: options.force,
     now: new Date().toISOString().replace('T', ' ').replace('Z', ''),
   });
-  await writeRows(client, [...decided.writes, ...decided.late, ...credentials.writes], catalog);
+  await writeRows(client, [...planned.writes, ...planned.deferredUpdates, ...credentials.writes], catalog);
   const notes = new Map(
-    [...decided.remember, ...credentials.remember].map((row) => [`${row.table}\0${row.docKey}`, row]),
+    [...planned.remember, ...credentials.remember].map((row) => [`${row.table}\0${row.docKey}`, row]),
   );
   if (found[0].there) await remember(client, [...notes.values()], VERSION);
-  return { counts: decided.counts, credentials: credentials.reports };
+  return { counts: planned.counts, credentials: credentials.reports };
 }
 
 async function resolveRows(
@@ -214,7 +214,7 @@ async function resolveRows(
   assignments: ReadonlyMap<SeedRow, Assignment>,
   known: ReadonlyMap<string, string>,
 ): Promise<ResolvedRow[]> {
-  const material = new Material(known, (key) => credentials.get(key));
+  const secrets = new GeneratedSecrets(known, (key) => credentials.get(key));
   const resolved: ResolvedRow[] = [];
   for (const [n, row] of rows.entries()) {
     const table = catalog.get(row.table) as Table;
@@ -222,7 +222,7 @@ async function resolveRows(
     for (const [name, { value }] of row.cells) {
       // Null is a value like others; only where it can't be one, the column's default stands for it.
       if (value === null && table.columns.get(name)?.notNull) continue;
-      const plain = await resolveTokens(value, material);
+      const plain = await resolveTokens(value, secrets);
       values[name] =
         plain !== null && table.columns.get(name)?.type === 'bytea'
           ? `\\x${Buffer.from(plain as string | Uint8Array).toString('hex')}`
@@ -245,12 +245,12 @@ async function resolveRows(
 }
 
 /** Tokens may also stand inside lists and maps (JSON columns). */
-async function resolveTokens(value: unknown, material: Material): Promise<unknown> {
-  if (looksLikeToken(value)) return material.value(value);
-  if (Array.isArray(value)) return Promise.all(value.map((item) => resolveTokens(item, material)));
+async function resolveTokens(value: unknown, secrets: GeneratedSecrets): Promise<unknown> {
+  if (looksLikeToken(value)) return secrets.value(value);
+  if (Array.isArray(value)) return Promise.all(value.map((item) => resolveTokens(item, secrets)));
   if (value && typeof value === 'object' && !(value instanceof Uint8Array)) {
     const entries = await Promise.all(
-      Object.entries(value).map(async ([key, item]) => [key, await resolveTokens(item, material)] as const),
+      Object.entries(value).map(async ([key, item]) => [key, await resolveTokens(item, secrets)] as const),
     );
     return Object.fromEntries(entries);
   }
@@ -281,12 +281,12 @@ async function canonicalTexts(client: Client, rows: readonly ResolvedRow[]): Pro
 /** A row that has to be made and whose credential nobody gives. */
 function refuseMissing(
   paired: readonly { assignment: Assignment; resolved: ResolvedRow }[],
-  decided: Decided,
+  planned: PlannedWrites,
   credentials: Credentials,
 ): void {
   const missing = paired.filter(
     ({ assignment, resolved }) =>
-      assignment.needed && assignment.secret === undefined && decided.located.get(resolved)?.inserted,
+      assignment.needed && assignment.secret === undefined && planned.located.get(resolved)?.inserted,
   );
   if (missing.length === 0) return;
   const lines = missing.map(

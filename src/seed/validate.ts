@@ -1,9 +1,9 @@
 import * as z from 'zod';
 import { dictionary } from '../app/dictionary.js';
 import type { Column, Table } from './catalog.js';
-import { docKeyOf } from './decide.js';
 import type { SeedRow } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
+import { docKeyOf } from './plan-writes.js';
 import type { Problem } from './problems.js';
 import { looksLikeToken, parseToken, tokensIn } from './tokens.js';
 

@@ -2,7 +2,7 @@ import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
 import { assignCredentials, credentialValues } from '../../src/seed/assign.js';
 import { apiKeys, type Credentials, hashPassword, readCredentials, userKeys } from '../../src/seed/credentials.js';
-import { Material } from '../../src/seed/material.js';
+import { GeneratedSecrets } from '../../src/seed/generated-secrets.js';
 import { row } from '../fixtures/seed/values.js';
 
 const given = (values: Record<string, string>): Credentials => ({ get: (key) => values[key], places: () => '' });
@@ -105,9 +105,9 @@ describe('readCredentials', () => {
   });
 });
 
-describe('Material', () => {
+describe('GeneratedSecrets', () => {
   const material = (known: Record<string, string> = {}) =>
-    new Material(new Map(Object.entries(known)), () => undefined, new Date('2024-05-06T07:08:09.012Z'));
+    new GeneratedSecrets(new Map(Object.entries(known)), () => undefined, new Date('2024-05-06T07:08:09.012Z'));
   it('gives the same token the same value, others others', async () => {
     const made = material();
     for (const token of ['${uuid:a}', '${crypt:salt:1}', '${random_token:x}', '${ec:1:private}']) {
@@ -134,7 +134,7 @@ describe('Material', () => {
     expect(await made.value('${ec:1:public}')).toBe(half);
   });
   it('takes the tokens of the Secret', async () => {
-    const made = new Material(new Map(), (key) => ({ 'manager-token': 'm', 'service-token': 's' })[key]);
+    const made = new GeneratedSecrets(new Map(), (key) => ({ 'manager-token': 'm', 'service-token': 's' })[key]);
     expect([
       await made.value('${random_token:manager_token}'),
       await made.value('${random_token:registration_token}'),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Table } from '../../src/seed/catalog.js';
-import { decide, docKeyOf, type ResolvedRow, type Texts } from '../../src/seed/decide.js';
+import { docKeyOf, planWrites, type ResolvedRow, type Texts } from '../../src/seed/plan-writes.js';
 import { fingerprint, type Remembered, rowKeyOf } from '../../src/seed/store.js';
 import { column, row, table } from '../fixtures/seed/values.js';
 
@@ -55,14 +55,14 @@ function run(
       new Map(list.map((texts) => [rowKeyOf(tables[name] as Table, (key) => texts[key] ?? null), texts])),
     ]),
   );
-  return decide(
+  return planWrites(
     rows.map(([first]) => first),
     new Map(rows),
     { remembered: database.remembered ?? [], current, adopting: database.adopting ?? false },
   );
 }
 
-describe('decide › a row that nobody knows', () => {
+describe('planWrites › a row that nobody knows', () => {
   it('is inserted, and remembered with the fingerprint of every value', () => {
     const result = run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one' })]);
     expect(result.writes).toEqual([
@@ -93,7 +93,7 @@ describe('decide › a row that nobody knows', () => {
   });
 });
 
-describe('decide › a remembered row', () => {
+describe('planWrites › a remembered row', () => {
   const before = { zone_id: 'z1', zone_name: 'one', proxy_port: '443' };
   const known = remembered(ZONES, 'z1', '["one"]', before);
 
@@ -171,7 +171,7 @@ describe('decide › a remembered row', () => {
   });
 });
 
-describe('decide › references', () => {
+describe('planWrites › references', () => {
   it('follow rows to the ids that they have, also forward in a circle', () => {
     const rows = [
       resolved(MANAGERS, { manager_id: 'm1', zone_id: 'made' }),
@@ -192,7 +192,7 @@ describe('decide › references', () => {
       ['zones', { zone_id: 'z1', zone_name: 'one' }],
       ['managers', { manager_id: 'm1', zone_id: 'z1' }],
     ]);
-    expect(result.late).toEqual([
+    expect(result.deferredUpdates).toEqual([
       { kind: 'update', table: 'zones', rowKey: 'z1', values: { primary_manager_id: 'm1' } },
     ]);
   });
@@ -222,7 +222,7 @@ describe('decide › references', () => {
   });
 });
 
-describe('decide › rows that are one', () => {
+describe('planWrites › rows that are one', () => {
   it("two documents' rows for one row of the database are a problem", () => {
     const result = run(
       [resolved(ZONES, { zone_id: 'z1', zone_name: 'other' }), resolved(ZONES, { zone_id: 'z2', zone_name: 'one' })],

@@ -20,10 +20,10 @@ export interface ResolvedRow {
   credentialColumns: Set<string>;
 }
 
-export interface Decided {
+export interface PlannedWrites {
   writes: Write[];
   /** References that could only be made after all rows were there. */
-  late: Write[];
+  deferredUpdates: Write[];
   remember: Remembered[];
   counts: { inserted: number; updated: number; unchanged: number; kept: number };
   /** Row key of every document row that is in the database afterwards, or now. */
@@ -55,7 +55,7 @@ export function docKeyOf(row: SeedRow, table: Table): string {
   });
 }
 
-/** A row while it is decided upon: its references lead to the keys that the database has. */
+/** A row while its write is planned: its references lead to the keys that the database has. */
 interface Draft {
   resolved: ResolvedRow;
   values: Record<string, unknown>;
@@ -72,14 +72,14 @@ interface Draft {
  * was deleted by someone and stays so. A row that nobody remembers is matched by its natural key, else inserted.
  * @param texts how the server writes each row's values, by the row
  */
-export function decide(
+export function planWrites(
   rows: readonly ResolvedRow[],
   texts: ReadonlyMap<ResolvedRow, Texts>,
   database: DatabaseRows,
-): Decided {
-  const result: Decided = {
+): PlannedWrites {
+  const result: PlannedWrites = {
     writes: [],
-    late: [],
+    deferredUpdates: [],
     remember: [],
     counts: { inserted: 0, updated: 0, unchanged: 0, kept: 0 },
     located: new Map(),
@@ -268,7 +268,7 @@ function keyOf(table: Table, texts: Texts): string {
 /** Row key of a remembered row that was not in the database when it was remembered. */
 const NOT_THERE = '';
 
-function compare(draft: Draft, now: Texts | undefined, result: Decided): void {
+function compare(draft: Draft, now: Texts | undefined, result: PlannedWrites): void {
   const { resolved, texts, known } = draft;
   const rowKey = draft.found as string;
   if (now === undefined) {
@@ -302,18 +302,23 @@ function compare(draft: Draft, now: Texts | undefined, result: Decided): void {
   result.located.set(resolved, { rowKey, inserted: false, texts: now, memory });
 }
 
-/** Generated material, keys and credentials are written once; the documents don't say what they are. A reference they do say. */
+/** Generated secrets, keys and credentials are written once; the documents don't say what they are. A reference they do say. */
 function isCompared({ row, table, credentialColumns }: ResolvedRow, column: string): boolean {
   if (credentialColumns.has(column) || table.primaryKey.includes(column)) return false;
   if (tokensIn(row.cells.get(column)?.value).length === 0) return true;
   return table.foreignKeys.some((key) => key.column === column);
 }
 
-function insert(draft: Draft, position: ReadonlyMap<string, number>, references: References, result: Decided): void {
+function insert(
+  draft: Draft,
+  position: ReadonlyMap<string, number>,
+  references: References,
+  result: PlannedWrites,
+): void {
   const { resolved, texts } = draft;
   const { table } = resolved;
   const values = { ...draft.values };
-  const late: Record<string, unknown> = {};
+  const deferred: Record<string, unknown> = {};
   for (const key of table.foreignKeys) {
     const value = texts[key.column];
     if (!value || references.isThere(key.table, key.target, value)) continue;
@@ -327,18 +332,18 @@ function insert(draft: Draft, position: ReadonlyMap<string, number>, references:
       }
       continue;
     }
-    late[key.column] = values[key.column];
+    deferred[key.column] = values[key.column];
     delete values[key.column];
   }
   const rowKey = keyOf(table, texts);
   const asSent = isSame(values, resolved.values);
   result.writes.push({ kind: 'insert', table: table.name, values, ...(asSent ? { sent: resolved.n } : {}) });
-  if (Object.keys(late).length > 0) {
+  if (Object.keys(deferred).length > 0) {
     const inserted = keyOf(table, {
       ...texts,
-      ...Object.fromEntries(Object.keys(late).map((column) => [column, null])),
+      ...Object.fromEntries(Object.keys(deferred).map((column) => [column, null])),
     });
-    result.late.push({ kind: 'update', table: table.name, rowKey: inserted, values: late });
+    result.deferredUpdates.push({ kind: 'update', table: table.name, rowKey: inserted, values: deferred });
   }
   references.inserted(table, texts);
   const memory = remembered(draft, rowKey, (column) => texts[column] ?? null);

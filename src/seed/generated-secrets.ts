@@ -8,7 +8,7 @@ const RSA_BITS = 3072;
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
 /** Gives every token its value; the same token always the same one. */
-export class Material {
+export class GeneratedSecrets {
   private readonly values = new Map<string, string>();
 
   /** @param known values that the database already has, by token */
