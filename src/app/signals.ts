@@ -6,7 +6,7 @@ const LAST_MS = 1800;
 
 /**
  * Turns SIGTERM, SIGINT and SIGHUP (a terminal that is closed) into an abort whose reason says so. Listening for them also makes them work as PID 1, where the kernel
- * ignores signals without a listener (TRAPS 5).
+ * ignores signals without a listener.
  */
 export function abortOnSignals(): AbortSignal {
   const controller = new AbortController();

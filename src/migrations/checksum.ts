@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 
-/** SHA-256 (hex) of the text as editors may not change it: without BOM, with LF, without blank space at its end (TRAPS 16). */
+/** SHA-256 (hex) of the text as editors may not change it: without BOM, with LF, without blank space at its end, so that there is no false alarm. */
 export function checksum(text: string): string {
   return hash('sha256', normalize(text));
 }

@@ -27,7 +27,7 @@ const ANY_OF_THEM = new RegExp(
 
 /**
  * What of a file cannot be run, the first thing of it: transaction control in a file that runs in one transaction (a COMMIT would end it, and what
- * follows would stay when a later statement fails: TRAPS 9), commands of psql, data for COPY, and settings that change how the rest of the file is read.
+ * follows would stay when a later statement fails), commands of psql, data for COPY, and settings that change how the rest of the file is read.
  * Words in strings, comments and function bodies are no statements. Pure.
  */
 function refusedIn(sql: string, transaction: boolean): Refused | undefined {

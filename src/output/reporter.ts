@@ -19,7 +19,7 @@ export interface Reporter {
   finish(result: Result, text?: (s: Style) => string): number;
 }
 
-/** No more notices than a person would read; a RAISE storm must not fill the log (TRAPS 27). */
+/** No more notices than a person would read; a RAISE storm must not fill the log. */
 const MAX_NOTICES = 100;
 
 /** A run that waits says so this often, in milliseconds. */

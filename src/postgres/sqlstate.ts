@@ -1,7 +1,7 @@
 import { type ErrorDetails, KasmDbError, messageOf } from '../app/errors.js';
 import { excerpt } from './statements.js';
 
-/** The fields of a server's error that we read; message texts are in the server's language and decide nothing (TRAPS 30). */
+/** The fields of a server's error that we read; message texts are in the server's language and decide nothing. */
 export interface ServerError extends Error {
   code: string;
   severity: string;

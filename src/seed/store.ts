@@ -58,7 +58,7 @@ export const DOCUMENTS = 'kasm_db_documents';
 
 /**
  * Sends rows to temporary tables by COPY, which no log_statement setting shows; base64, so that COPY itself can't fail on a value
- * and print it (TRAPS 39).
+ * and print a secret into the server log.
  */
 export async function sendRows(
   client: Client,

@@ -213,7 +213,7 @@ describe('bad input › the command line', () => {
   });
 });
 
-describe('bad input › migration files are refused before anything runs (TRAPS 28)', () => {
+describe('bad input › migration files are refused before anything runs', () => {
   it.each<[string, Record<string, string | Buffer>, RegExp, Partial<ErrorInfo>]>([
     ['an empty folder', {}, /holds no migration/, {}],
     [

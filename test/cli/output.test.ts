@@ -281,7 +281,7 @@ describe('output › KASM_DB_TERMINATION_LOG', () => {
   });
 });
 
-describe('output › a storm from the server leaves memory bounded and stdout one JSON object (TRAPS 27)', () => {
+describe('output › a storm from the server leaves memory bounded and stdout one JSON object', () => {
   /** Highest resident memory of a process, in MB, as long as it was seen. */
   function watchMemory(pid: number): () => number {
     let peak = 0;

@@ -317,7 +317,7 @@ describe('where credentials come from', () => {
     await expectAll(db, secrets);
   });
 
-  it('a newline at the end is not part of it; spaces, quotes and other scripts are (TRAPS 29)', async () => {
+  it('a newline at the end is not part of it; spaces, quotes and other scripts are', async () => {
     const db = await fresh();
     const mine = {
       'admin-password': `${newSecret()} pä@:/%#'"\\ßword 密码 🔑 `,

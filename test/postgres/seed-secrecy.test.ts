@@ -88,7 +88,7 @@ function expectHidden(text: string, where: string): void {
   expect(SECRET_FORMS.exec(text)?.[0], where).toBeUndefined();
 }
 
-describe('secrets stay in the tables they belong to (TRAPS 39)', () => {
+describe('secrets stay in the tables they belong to', () => {
   let seeded: string;
   beforeAll(async () => {
     hideSecrets();

@@ -498,7 +498,7 @@ describe('seed › when it is not the time', () => {
     expect((await seed(db, { secrets: newSecrets() })).code).toBe(6);
   });
 
-  it('kasm_db.seeds is not ours: exit 6, nothing written (TRAPS 31)', async () => {
+  it('kasm_db.seeds is not ours: exit 6, nothing written', async () => {
     const db = await fresh();
     await db.query('CREATE TABLE kasm_db.seeds (mine text)');
     const run = await seed(db, { secrets: newSecrets() });

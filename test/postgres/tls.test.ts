@@ -13,7 +13,7 @@ import { startTlsServer, type TlsServer } from '../support/tls-server.js';
 const psql = findPsql();
 
 // Hundreds of logins, each by a process of psql: on a busy machine that takes its time.
-describe('TLS, as libpq has it (TRAPS 37)', { timeout: 240_000 }, () => {
+describe('TLS, as libpq has it', { timeout: 240_000 }, () => {
   let scratch: string;
   let tls: TlsServer;
   const at = (name: string) => tls.at(name);

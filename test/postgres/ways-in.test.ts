@@ -53,7 +53,7 @@ const withPassword = async (password: string) => {
   return user;
 };
 
-describe('ways in › passwords of any kind (TRAPS 29)', () => {
+describe('ways in › passwords of any kind', () => {
   const ODD = [
     '@:/%#?&=+ "\'\\',
     '€ü 日本 \u{1f511}',

@@ -4,7 +4,7 @@ import { checksum, normalize } from '../../src/migrations/checksum.js';
 
 const SQL = 'CREATE TABLE a (id int);\n\nINSERT INTO a VALUES (1);\n';
 
-describe('checksum › what editors and git do to a file does not change it (TRAPS 16)', () => {
+describe('checksum › what editors and git do to a file does not change it', () => {
   it.each([
     ['CRLF line ends', SQL.replaceAll('\n', '\r\n')],
     ['CR line ends', SQL.replaceAll('\n', '\r')],

@@ -67,7 +67,7 @@ describe('files › a folder of migrations', () => {
   });
 });
 
-describe('files › a folder that is refused, as a usage error that names the file (TRAPS 28)', () => {
+describe('files › a folder that is refused, as a usage error that names the file', () => {
   it.each<[string, Record<string, string | Buffer>, RegExp, string | undefined]>([
     [
       'two files with one number',

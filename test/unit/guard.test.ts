@@ -22,7 +22,7 @@ function guard(sql: string): KasmDbError | undefined {
   }
 }
 
-describe('guard › transaction control in a migration is refused before anything runs (TRAPS 9)', () => {
+describe('guard › transaction control in a migration is refused before anything runs', () => {
   it.each([
     'BEGIN',
     'BEGIN WORK',

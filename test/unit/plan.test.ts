@@ -123,7 +123,7 @@ describe('plan › a file that changed after it was applied', () => {
 });
 
 describe('plan › a file that is missing', () => {
-  it('is a problem when an older migration stands in the history (TRAPS 31)', () => {
+  it('is a problem when an older migration stands in the history', () => {
     expect(kinds(planOf([one, three], database([row(one), row(two), row(three)])))).toEqual(['missing 0002_two']);
   });
 
@@ -138,7 +138,7 @@ describe('plan › a file that is missing', () => {
   });
 });
 
-describe('plan › an older migration that was merged late (TRAPS 15)', () => {
+describe('plan › an older migration that was merged late', () => {
   it('is a problem that names it and the newest', () => {
     const planned = planOf([one, two, three], database([row(one), row(three)]));
     expect(kinds(planned)).toEqual(['out-of-order 0002_two']);
@@ -159,7 +159,7 @@ describe('plan › an older migration that was merged late (TRAPS 15)', () => {
   });
 });
 
-describe('plan › a database that is ahead (TRAPS 14)', () => {
+describe('plan › a database that is ahead', () => {
   it('is fine', () => {
     const planned = planOf([one, two], database([row(one), row(two), row(three, { appVersion: NEWER })]));
     expect(planned).toMatchObject({ pending: [], problems: [], unknown: ['0003_three'], ahead: true });

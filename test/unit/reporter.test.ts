@@ -98,7 +98,7 @@ describe('reporter › where the result goes', () => {
 });
 
 describe('reporter › what would fill a log', () => {
-  it('notices are shown with --verbose alone, and no more than 100 (TRAPS 27)', () => {
+  it('notices are shown with --verbose alone, and no more than 100', () => {
     const out = capture(false);
     const [silent, verbose] = [reporter({}), reporter({ verbose: true })];
     for (let i = 0; i < 500; i++) silent.events.notice?.('n');

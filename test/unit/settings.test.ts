@@ -276,7 +276,7 @@ describe('settings › hosts and ports', () => {
   });
 });
 
-describe('settings › Kubernetes service links are not settings (TRAPS 35)', () => {
+describe('settings › Kubernetes service links are not settings', () => {
   /** What the kubelet injects for a Service "postgres" and a Service "kasm-db". */
   const links = {
     POSTGRES_PORT: 'tcp://10.0.0.7:5432',

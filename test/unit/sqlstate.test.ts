@@ -56,7 +56,7 @@ describe('toKasmDbError › which outcome a SQLSTATE has', () => {
     expect(sqlstateOf(error)).toBe(code);
   });
 
-  it('depends on the code alone: never on the words, which come in any language, nor on the severity (TRAPS 30)', () => {
+  it('depends on the code alone: never on the words, which come in any language, nor on the severity', () => {
     const code = fc.string({
       unit: fc.constantFrom(...'0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ'),
       minLength: 5,
@@ -72,7 +72,7 @@ describe('toKasmDbError › which outcome a SQLSTATE has', () => {
 });
 
 describe('toKasmDbError › what it never says', () => {
-  it('DETAIL and CONTEXT, which repeat the values of a row (TRAPS 39)', () => {
+  it('DETAIL and CONTEXT, which repeat the values of a row', () => {
     const code = fc.constantFrom('23505', '23502', '23514', '22P02', '42501', '53100', '08006', '40001', 'XX000');
     fc.assert(
       fc.property(code, (sqlstate) => {

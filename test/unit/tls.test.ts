@@ -31,7 +31,7 @@ const encrypted = (values: Partial<ConnectionSettings>) => attempts(values).find
 const shape = (values: Partial<ConnectionSettings>, host?: string) =>
   attempts(values, host).map((tls) => (tls === false ? 'plain' : tls.rejectUnauthorized ? 'verified' : 'encrypted'));
 
-describe('tlsAttempts › what libpq does for each sslmode, not what pg does (TRAPS 37)', () => {
+describe('tlsAttempts › what libpq does for each sslmode, not what pg does', () => {
   it.each([
     ['disable', ['plain'], ['plain']],
     ['allow', ['plain', 'encrypted'], ['plain', 'verified']],
