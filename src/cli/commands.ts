@@ -129,6 +129,7 @@ export const WORK: readonly CommandSpec[] = [
     text: 'drift: compare the live catalog with what the migrations make; never writes',
     options: [
       ['--against <file>', "compare with Kasm's own Export Schema file instead", 'file'],
+      ['--strict', 'extensions, schemas and the like that are not ours are drift, too'],
       ['--fix-sql', 'print the statements that would bring it back, and do nothing'],
     ],
     run: async (ctx, options) => (await import('../commands/verify.js')).verifyCommand(ctx, options),

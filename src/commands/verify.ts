@@ -10,15 +10,20 @@ export interface VerifyOptions {
   migrations?: string;
   /** Kasm's Export Schema file, instead of the snapshot. */
   against?: string;
+  /** Extensions, schemas and other things that are not ours are drift, too. */
+  strict?: boolean;
   /** Print the statements that would bring the database back. */
   fixSql?: boolean;
 }
 
 /** Drift: compares the live catalog with the snapshot that ships with the migrations. */
 export async function verifyCommand(ctx: CommandContext, options: VerifyOptions): Promise<Answer> {
-  const result = await verify(ctx, await ctx.migrations(), options.migrations, options.against);
-  const { differences, accepted, leftOver } = result;
-  const warnings = leftOver.map(({ object }) => `left over, ${options.against} does not list it: ${object}`);
+  const result = await verify(ctx, await ctx.migrations(), options.migrations, options);
+  const { differences, accepted, leftOver, others } = result;
+  const warnings = [
+    ...leftOver.map(({ object }) => `left over, ${options.against} does not list it: ${object}`),
+    ...result.defaultGrants.map((grant) => `by default privileges, not by a migration: ${grant}`),
+  ];
   for (const warning of warnings) ctx.events.warning?.(warning);
   const sql = options.fixSql ? await fixSql(result, options.against) : undefined;
   return {
@@ -27,6 +32,7 @@ export async function verifyCommand(ctx: CommandContext, options: VerifyOptions)
       ...(result.plan?.current ? { current: result.plan.current } : {}),
       differences,
       ...(accepted.length > 0 ? { accepted } : {}),
+      ...(others.length > 0 ? { others } : {}),
       ...(warnings.length > 0 ? { warnings } : {}),
       ...(sql === undefined ? {} : { fixSql: sql }),
       ...(differences.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
@@ -41,9 +47,18 @@ async function fixSql({ differences, expected, actual }: VerifyResult, against: 
   return fixStatements(differences, expected, actual);
 }
 
-function report({ differences, accepted, actual }: VerifyResult, against: string | undefined, s: Style): string {
-  const note =
+function report(
+  { differences, accepted, others, actual }: VerifyResult,
+  against: string | undefined,
+  s: Style,
+): string {
+  const known =
     accepted.length > 0 ? `\n${accepted.length} differences were accepted when the database was adopted.` : '';
+  const note = `${known}${
+    others.length > 0
+      ? `\nNot ours, and no drift (--strict: it is): ${printable(others.map(({ object }) => object).join(', '))}.`
+      : ''
+  }`;
   const what = against ?? 'the snapshot of the migrations';
   if (differences.length === 0)
     return `${s.green('No drift.')} ${actual.tables.length} tables are as ${what} has them.${note}`;

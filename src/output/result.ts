@@ -35,6 +35,8 @@ export interface Result {
   differences?: DifferenceInfo[];
   /** Differences that were accepted when the database was adopted. */
   accepted?: DifferenceInfo[];
+  /** Of `verify`: what is not ours (extensions, schemas, other owners' objects), and no drift. */
+  others?: DifferenceInfo[];
   /** Of `adopt --add-missing`: ids of the indexes that were made. */
   added?: string[];
   /** Of `verify --fix-sql`. */

@@ -121,6 +121,7 @@ export const resultSchema = z.strictObject({
     .optional(),
   differences: z.array(difference).optional(),
   accepted: z.array(difference).optional(),
+  others: z.array(difference).optional(),
   added: z.array(z.string()).optional(),
   fixSql: z.string().optional(),
   findings: z

@@ -29,8 +29,12 @@ export function capture(whole: Schema, from: string): Captured {
       comment(`Left out, it was invalid (a CREATE INDEX CONCURRENTLY that failed): index ${name}`),
     ),
     '',
-    '-- Bodies of functions may name what comes later.',
+    '-- Bodies of functions may name what comes later; and texts are read as they were written, whatever the role has set.',
     'SET LOCAL check_function_bodies = off;',
+    "SET LOCAL IntervalStyle = 'postgres';",
+    'SET LOCAL xmloption = content;',
+    'SET LOCAL array_nulls = on;',
+    'SET LOCAL transform_null_equals = off;',
   ];
   return { sql: `${[...head, ...createAll(schema).map(statement)].join('\n')}\n`, leftOut };
 }

@@ -36,22 +36,27 @@ const STANDALONE = [
 
 /**
  * Statements that bring a database back to what is expected, as a script for a person to read and run; pure. What is in the way of a
- * change (views on a column, keys to a primary key) goes first and comes back at the end.
+ * change (views on a column, keys to a primary key) goes first and comes back at the end. What no migration has made is never dropped: how it could be
+ * stands in comments.
  */
 export function fixStatements(differences: readonly Difference[], expected: Schema, actual: Schema): string {
   if (differences.length === 0) return '-- Nothing to do: there is no difference.';
   const [wantedObjects, found] = [objectsOf(expected), objectsOf(actual)];
   const make = new Set<string>();
   const drop = new Set<string>();
+  const extra = new Set<string>();
+  /** What is in the way and no migration has made. */
+  const restore = new Set<string>();
   const changed = new Map<string, Difference[]>();
   for (const difference of differences) {
     if (difference.change === 'missing') make.add(difference.object);
-    else if (difference.change === 'extra') drop.add(difference.object);
+    else if (difference.change === 'extra') extra.add(difference.object);
     else changed.set(difference.object, [...(changed.get(difference.object) ?? []), difference]);
   }
   const remake = (id: string) => {
     if (found.has(id)) drop.add(id);
     if (wantedObjects.has(id)) make.add(id);
+    else restore.add(id);
   };
   for (const [id, list] of changed) if (isRemade(wantedObjects.get(id) as SchemaObject, list)) remake(id);
   for (const id of inTheWay(drop, changed, actual)) remake(id);
@@ -67,7 +72,9 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
       .flatMap(([id, list]) => alterStatements(id, list, expected, actual)),
     ...drops.filter(before).flatMap((id) => dropStatement(id, actual)),
     ...createAll(expected, (id) => make.has(id) && !before(id)),
+    ...createAll(actual, (id) => restore.has(id)),
   ];
+  const left = sortedDrops(extra, found, actual).flatMap((id) => dropStatement(id, actual));
   return [
     '-- What brings this database back to the expected schema. Read it before you run it.',
     'BEGIN;',
@@ -77,6 +84,12 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
       return LOSES.test(line) ? `-- This loses data:\n${statement(line)}` : statement(line);
     }),
     'COMMIT;',
+    ...(left.length > 0
+      ? [
+          '-- No migration has made these. If nobody needs them, and what they hold may be lost:',
+          ...left.map((line) => (line.startsWith('--') ? line : `-- ${statement(line).replace(/\n/g, '\n-- ')}`)),
+        ]
+      : []),
   ].join('\n');
 }
 
@@ -90,7 +103,10 @@ function inTheWay(drop: ReadonlySet<string>, changed: ReadonlyMap<string, Differ
     const list = changed.get(id);
     if (/^(table|view|materialized view) /.test(id)) {
       if (drop.has(id)) touched.add(id.replace('materialized ', ''));
-    } else if (id.startsWith('column ') && (drop.has(id) || list?.some(({ property }) => property !== 'notNull')))
+    } else if (
+      id.startsWith('column ') &&
+      (drop.has(id) || list?.some(({ property = '' }) => ['type', 'collation', 'generated'].includes(property)))
+    )
       touched.add(`table ${list?.[0]?.group ?? id.slice('column '.length, id.lastIndexOf('.'))}`);
   }
   for (const table of actual.tables) {

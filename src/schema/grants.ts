@@ -55,3 +55,19 @@ export function grantsOf(kind: Grantable, rows: readonly PrivilegeRow[] | null |
   if (ownerHasAll) return others;
   return [owner ?? { grantee: 'OWNER', privileges: [] }, ...others];
 }
+
+/** What PostgreSQL gives a new object of a kind, beside its owner's. */
+export function standardGrants(kind: Grantable): Grant[] {
+  const privilege = PUBLIC[kind];
+  return privilege === undefined ? [] : [{ grantee: 'PUBLIC', privileges: [privilege] }];
+}
+
+/** Each privilege of each grantee as a text of its own, sorted. */
+export function privileges(kind: Grantable, grants: readonly Grant[]): string[] {
+  const single = grants.flatMap(({ grantee, privileges: names, grantable }) =>
+    names
+      .flatMap((name) => (name === 'ALL' ? ALL[kind] : [name]))
+      .map((name) => JSON.stringify([grantee, name, grantable ?? false])),
+  );
+  return [...new Set(single)].sort();
+}

@@ -1,3 +1,4 @@
+import { isRequired } from './against.js';
 import type { Difference } from './diff.js';
 import { NOT_EXPORTED } from './export.js';
 import type { Column, Constraint, Schema, Table } from './model.js';
@@ -46,6 +47,8 @@ class Open {
     if (FREE.has(group) || kind === 'extension' || kind === 'index') return true;
     if (change === 'changed' && OPERATIONAL.has(property)) return true;
     const [wanted, found] = [this.expected.get(group), this.actual.get(group)];
+    // What only the database has keeps nobody from working with it, but for a column that every writer has to know.
+    if (change === 'extra') return !(kind === 'column' && found?.columns.some((c) => c.name === name && isRequired(c)));
     if (!wanted || !found) return false;
     if (kind === 'constraint')
       return this.leavesConstraint(change, object.slice(`constraint ${group}.`.length), wanted, found);
@@ -68,16 +71,12 @@ class Open {
     const [before, now] = [of(wanted), of(found)];
     if (change === 'changed') return before !== undefined && now !== undefined && isAlike(before, now);
     // The export has no keys; whoever makes a database from it alone makes those that references need.
-    if (before && change === 'missing')
-      return (
-        before.kind === 'primary key' ||
+    return (
+      before !== undefined &&
+      (before.kind === 'primary key' ||
         before.kind === 'unique' ||
-        found.constraints.some((other) => isAlike(before, other))
-      );
-    if (now === undefined) return false;
-    if (now.kind === 'primary key' || now.kind === 'unique') return true;
-    if (now.references && FREE.has(`${now.references.schema}.${now.references.table}`)) return true;
-    return wanted.constraints.some((other) => isAlike(other, now));
+        found.constraints.some((other) => isAlike(before, other)))
+    );
   }
 }
 

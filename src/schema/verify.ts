@@ -13,6 +13,7 @@ import { type Difference, diff } from './diff.js';
 import { readExport } from './export.js';
 import { introspect } from './introspect.js';
 import type { Schema } from './model.js';
+import { notOurs, readOwnership, withoutDefaultGrants } from './ownership.js';
 import { requireSnapshot } from './snapshot.js';
 
 export interface VerifyResult {
@@ -24,6 +25,10 @@ export interface VerifyResult {
   accepted: Difference[];
   /** Tables and optional columns that an export does not list: no drift. */
   leftOver: Difference[];
+  /** What is not ours: no drift either, unless `strict`. */
+  others: Difference[];
+  /** Privileges that an administrator gives to every new object: `SELECT on every table for readers`. */
+  defaultGrants: string[];
   /** undefined: compared with an export, which cannot say enough to make statements. */
   expected?: Schema;
   actual: Schema;
@@ -32,14 +37,14 @@ export interface VerifyResult {
 /**
  * Compares the live catalog with the snapshot of the migrations, or with Kasm's own export. Never writes.
  * @param folder of migrations; undefined: those that ship with this build
- * @param against Export Schema file
+ * @param against Export Schema file; strict: what is not ours is drift, too
  * @throws KasmDbError pending when migrations are missing, integrity when the database is ahead of this build
  */
 export async function verify(
   ctx: Context,
   migrations: Migration[],
   folder: string | undefined,
-  against: string | undefined,
+  { against, strict = false }: { against?: string | undefined; strict?: boolean | undefined } = {},
 ): Promise<VerifyResult> {
   const exported = against === undefined ? undefined : readExport(against);
   const snapshot = exported ? undefined : await requireSnapshot(folder, migrations.at(-1)?.name);
@@ -48,15 +53,23 @@ export async function verify(
     if (exported) {
       requireSupported(state);
       const actual = await introspect(session);
-      return { state, ...diffExport(exported, actual, state.vendorVersion), accepted: [], actual };
+      const result = diffExport(exported, actual, state.vendorVersion);
+      return { state, ...result, accepted: [], others: [], defaultGrants: [], actual };
     }
     const plan = planFor(migrations, state);
     refuseOther(plan);
-    const actual = await introspect(session);
+    const found = await introspect(session);
     const expected = snapshot?.schema as Schema;
-    const stored = await session.reading(() => readAccepted(session.client));
+    const [stored, ownership] = await session.reading(async () => [
+      await readAccepted(session.client),
+      await readOwnership(session.client),
+    ]);
+    const { schema: actual, found: defaultGrants } = strict
+      ? { schema: found, found: [] }
+      : withoutDefaultGrants(found, expected, ownership);
     const { open, accepted } = withoutAccepted(diff(expected, actual), stored);
-    return { state, plan, differences: open, accepted, leftOver: [], expected, actual };
+    const { ours, others } = strict ? { ours: open, others: [] } : notOurs(open, expected, ownership);
+    return { ...{ state, plan, differences: ours, accepted, leftOver: [], others, defaultGrants, expected, actual } };
   });
 }
 

@@ -80,7 +80,11 @@ describe('adopt › refuses', () => {
       'ALTER TABLE api_configs ALTER name DROP NOT NULL',
       'column public.api_configs.name: notNull is false, not true',
     ],
-    ['there is one table more', 'CREATE TABLE mine (id integer)', 'extra: table public.mine'],
+    [
+      'there is a column that every writer has to know',
+      'ALTER TABLE groups ADD needed text NOT NULL',
+      'extra: column public.groups.needed',
+    ],
     [
       'a key is gone',
       "ALTER TABLE user_groups DROP CONSTRAINT IF EXISTS fk_0; DO $$ DECLARE k text; BEGIN SELECT conname INTO k FROM pg_constraint WHERE conrelid = 'user_groups'::regclass AND contype = 'f' LIMIT 1; EXECUTE format('ALTER TABLE user_groups DROP CONSTRAINT %I', k); END $$",
@@ -100,6 +104,15 @@ describe('adopt › refuses', () => {
     expect((await verify(db)).json().differences).toEqual([
       { change: 'extra', object: 'column public.groups.later', group: 'public.groups' },
     ]);
+  });
+
+  it('what only the database has is told and recorded, and no reason to refuse', async () => {
+    const db = await copyOf(made);
+    await db.query(
+      'CREATE TABLE mine (id integer); ALTER TABLE users ADD note text, ADD CHECK (note <> $$x$$); CREATE SCHEMA other',
+    );
+    expect((await adopt(db)).json()).toMatchObject({ exitCode: 0 });
+    expect((await verify(db)).json()).toMatchObject({ exitCode: 0, accepted: expect.any(Array) });
   });
 
   it('another release of Kasm, naming it; one without alembic_version; an empty database', async () => {

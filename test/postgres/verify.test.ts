@@ -16,6 +16,9 @@ import { createDatabase, type TestDatabase, VERSIONS } from '../support/database
 import { randomSource, rounds } from '../support/rounds.js';
 
 const verify = (db: TestDatabase, ...args: string[]) => cli(['verify', '--json', ...args], db.env);
+/** With what a person may decide to drop. */
+const withDrops = (sql: string) => sql.replace(/^-- (?=(?:DROP|ALTER) )/gm, '');
+
 const SNAPSHOT = join(import.meta.dirname, '../../migrations/schema.snapshot.json');
 
 describe.each(VERSIONS)('PostgreSQL %i › verify', (version) => {
@@ -73,7 +76,7 @@ describe('verify › a hundred single changes', () => {
       );
       exact++;
       if (!change.sql.includes('ADD VALUE')) {
-        const sql = fixStatements(found, snapshot.schema, actual).replace(/^(BEGIN|COMMIT);$/gm, '');
+        const sql = withDrops(fixStatements(found, snapshot.schema, actual)).replace(/^(BEGIN|COMMIT);$/gm, '');
         await client.query(sql).catch((error) => expect.fail(`${told}: ${error.message}\n${sql}`));
         expect(diff(snapshot.schema, await introspectHere(client as Client)), `${told}\n${sql}`).toEqual([]);
       }
@@ -100,6 +103,7 @@ describe('verify › a hundred single changes', () => {
       const fix = await cli(['verify', '--fix-sql', '--migrations', dir], copy.env);
       expect(fix.code).toBe(6);
       await copy.query(fix.stdout);
+      await copy.query(withDrops(fix.stdout).split('COMMIT;')[1] ?? '');
       expect((await verify(copy, '--migrations', dir)).json(), `${told}\n${fix.stdout}`).toMatchObject({ exitCode: 0 });
     }
   }, 1_200_000);
@@ -117,6 +121,81 @@ describe('verify › two equal databases', () => {
       ALTER TABLE a ADD x integer DEFAULT 1; CREATE INDEX i ON a (x); ALTER TABLE b ADD PRIMARY KEY (id);
       CREATE VIEW v AS SELECT a.id, a.y FROM a WHERE a.x IN (1, 2); ALTER TABLE b ADD FOREIGN KEY (a) REFERENCES a; COMMENT ON TABLE a IS 'words'`);
     expect(diff(await introspected(first), await introspected(second))).toEqual([]);
+  });
+});
+
+describe('verify › what is not ours is told, and is no drift', () => {
+  const files = {
+    '0001_own.sql': `CREATE SCHEMA own; CREATE TABLE own.entries (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text);
+      CREATE TABLE public.rows (id int PRIMARY KEY, name text); CREATE FUNCTION own.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; CREATE TYPE own.mood AS ENUM ('a');`,
+  };
+  async function migrated(prepare: (of: TestDatabase) => Promise<unknown> = async () => {}) {
+    const of = await createDatabase();
+    await prepare(of);
+    const folderOf = folder(files);
+    const plain = await createDatabase();
+    for (const one of [of, plain]) expect((await migrate(one, folderOf)).json().error).toBeUndefined();
+    const path = join(folderOf, 'schema.snapshot.json');
+    expect((await cli(['capture', '--json', '--migrations', folderOf, '--out', path], plain.env)).code).toBe(0);
+    return { of, run: (...args: string[]) => verify(of, '--migrations', folderOf, ...args) };
+  }
+
+  it("extensions, schemas, publications, event triggers of a host, another application's and another owner's tables", async () => {
+    const { of, run } = await migrated();
+    await of.superQuery(`CREATE EXTENSION pg_trgm; CREATE SCHEMA cron; CREATE TABLE cron.job (id int); CREATE PUBLICATION all_tables FOR ALL TABLES;
+      CREATE FUNCTION cron.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION cron.watch();
+      CREATE TABLE public.spatial_ref_sys (id int PRIMARY KEY); CREATE FUNCTION public.of_others() RETURNS int LANGUAGE sql AS 'SELECT 1'`);
+    const result = (await run('--fix-sql')).json();
+    expect(result).toMatchObject({ exitCode: 0, differences: [], fixSql: expect.stringContaining('Nothing to do') });
+    expect(result.others?.map(({ object }) => object)).toEqual(
+      expect.arrayContaining([
+        'schema cron',
+        'extension pg_trgm',
+        'publication all_tables',
+        'event trigger watch',
+        'table public.spatial_ref_sys',
+        'function public.of_others()',
+      ]),
+    );
+    expect((await run('--strict')).json()).toMatchObject({ exitCode: 6 });
+  });
+
+  it('a column, an index or a table of our own owner in a schema of ours is drift; --fix-sql drops none, and runs as it is', async () => {
+    const { of, run } = await migrated();
+    await of.query(
+      'ALTER TABLE own.entries ADD more int; CREATE TABLE own.extra AS SELECT 1 AS a; DROP FUNCTION own.f(); CREATE VIEW own.uses AS SELECT name FROM public.rows; ALTER TABLE public.rows ALTER name SET DEFAULT 1',
+    );
+    const result = (await run('--fix-sql')).json();
+    expect(result.differences?.map(({ object }) => object)).toEqual(
+      expect.arrayContaining(['column own.entries.more', 'table own.extra', 'view own.uses', 'function own.f()']),
+    );
+    const sql = result.fixSql as string;
+    expect(sql.split('\n').filter((line) => /^(DROP|ALTER TABLE .* DROP COLUMN)/.test(line))).toEqual([]);
+    expect(sql).toContain('-- DROP TABLE own.extra;');
+    await of.query(sql);
+    expect((await run()).json().differences?.map(({ change, object }) => `${change} ${object}`)).toEqual([
+      'extra column own.entries.more',
+      'extra table own.extra',
+      'extra view own.uses',
+    ]);
+  });
+
+  it('privileges that come by default privileges are told apart from those that somebody gave', async () => {
+    const role = `reader_${Math.random().toString(36).slice(2, 10)}`;
+    const { of, run } = await migrated(async (one) => {
+      await one.superQuery(`CREATE ROLE ${role}`);
+      await one.query(`ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO ${role}; ALTER DEFAULT PRIVILEGES GRANT USAGE, SELECT ON SEQUENCES TO ${role};
+        ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT INSERT ON TABLES TO ${role}; ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+        ALTER DEFAULT PRIVILEGES GRANT USAGE ON TYPES TO ${role}`);
+    });
+    const result = (await run()).json();
+    expect(result, JSON.stringify(result.differences)).toMatchObject({ exitCode: 0, differences: [] });
+    expect(result.warnings?.join()).toContain(`SELECT on every table for ${role}`);
+    await of.query(`GRANT UPDATE ON own.entries TO ${role}`);
+    expect((await run()).json()).toMatchObject({
+      exitCode: 6,
+      differences: [{ object: 'table own.entries', property: 'grants' }],
+    });
   });
 });
 

@@ -1,0 +1,134 @@
+import type { Client } from '../postgres/client.js';
+import type { Difference } from './diff.js';
+import { type Grantable, grantsOf, type PrivilegeRow, privileges, standardGrants } from './grants.js';
+import type { Grant, Schema } from './model.js';
+
+/** Whose the objects of a database are, and what its administrator gives every new one. */
+export interface Ownership {
+  /** Ids of what belongs neither to the history's owner, nor to the database's, nor to the login. */
+  ofOthers: ReadonlySet<string>;
+  /** What ALTER DEFAULT PRIVILEGES gives to objects that are made, by kind and schema (empty: every schema). */
+  defaults: readonly { kind: Grantable; schema: string; grants: Grant[]; replaces: boolean }[];
+}
+
+const OWNERS = `own AS (SELECT datdba AS role FROM pg_database WHERE datname = current_database()
+  UNION SELECT nspowner FROM pg_namespace WHERE nspname = 'kasm_db' UNION SELECT relowner FROM pg_class WHERE oid = to_regclass('kasm_db.migrations')
+  UNION SELECT oid FROM pg_roles WHERE rolname IN (current_user, session_user))`;
+
+const OTHERS_SQL = `WITH ${OWNERS}
+SELECT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence ' ELSE 'table ' END || n.nspname || '.' || c.relname AS id
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND n.nspname !~ '^pg_' AND c.relowner NOT IN (SELECT role FROM own)
+UNION ALL SELECT CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'w' THEN 'window function ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END
+  || n.nspname || '.' || p.proname || '(' || (SELECT coalesce(string_agg(format_type(t, NULL), ',' ORDER BY i), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS u(t, i)) || ')'
+FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname !~ '^pg_' AND p.proowner NOT IN (SELECT role FROM own)
+UNION ALL SELECT CASE t.typtype WHEN 'e' THEN 'enum ' WHEN 'd' THEN 'domain ' WHEN 'r' THEN 'range ' ELSE 'type ' END || n.nspname || '.' || t.typname
+FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
+WHERE t.typtype IN ('e', 'd', 'r', 'c') AND n.nspname !~ '^pg_' AND t.typowner NOT IN (SELECT role FROM own)`;
+
+const DEFAULTS_SQL = `WITH ${OWNERS}
+SELECT d.defaclobjtype AS type, coalesce(n.nspname, '') AS schema,
+  (SELECT json_agg(json_build_array(CASE x.grantee WHEN 0 THEN 'PUBLIC' WHEN d.defaclrole THEN '' ELSE pg_get_userbyid(x.grantee) END, x.privilege_type, x.is_grantable))
+   FROM aclexplode(d.defaclacl) x) AS acl
+FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE d.defaclrole IN (SELECT role FROM own)`;
+
+const KINDS: Record<string, Grantable> = { r: 'table', S: 'sequence', f: 'routine', T: 'type', n: 'schema' };
+
+/** @param client inside of a transaction whose search_path is pg_catalog */
+export async function readOwnership(client: Client): Promise<Ownership> {
+  const { rows: others } = await client.query<{ id: string }>(OTHERS_SQL);
+  const { rows } = await client.query<{ type: string; schema: string; acl: PrivilegeRow[] | null }>(DEFAULTS_SQL);
+  return {
+    ofOthers: new Set(others.map(({ id }) => id)),
+    defaults: rows.map(({ type, schema, acl }) => ({
+      kind: KINDS[type] as Grantable,
+      schema,
+      grants: (grantsOf(KINDS[type] as Grantable, acl) ?? []).filter(({ grantee }) => grantee !== 'OWNER'),
+      // Without a schema it stands in the place of what PostgreSQL gives by itself.
+      replaces: schema === '',
+    })),
+  };
+}
+
+/** Made by nobody's migration and in nobody's schema: the server's or the database's as a whole. */
+const OF_THE_DATABASE = new Set(['extension', 'event trigger', 'publication', 'foreign server', 'cast']);
+
+/**
+ * Parts differences from what is not ours: extensions, publications and the like that no migration made, what stands in other schemas than public
+ * and those that migrations make, and what belongs to others in these. Pure.
+ */
+export function notOurs(
+  differences: readonly Difference[],
+  expected: Schema,
+  { ofOthers }: Ownership,
+): { ours: Difference[]; others: Difference[] } {
+  const own = ['public', ...expected.schemas.map(({ name }) => name)];
+  const isOthers = ({ change, object, group }: Difference) => {
+    if (change !== 'extra') return false;
+    const kind = [...OF_THE_DATABASE, 'schema'].find((name) => object.startsWith(`${name} `));
+    return kind !== undefined || ofOthers.has(object) || !own.some((schema) => group.startsWith(`${schema}.`));
+  };
+  return {
+    ours: differences.filter((difference) => !isOthers(difference)),
+    others: differences.filter(isOthers),
+  };
+}
+
+/** The catalog without the privileges that every new object gets by default privileges, where the migrations do not give them; pure. */
+export function withoutDefaultGrants(
+  actual: Schema,
+  expected: Schema,
+  { defaults }: Ownership,
+): { schema: Schema; found: string[] } {
+  if (defaults.length === 0) return { schema: actual, found: [] };
+  const found = new Set<string>();
+  const strip = (kind: Grantable, schema: string, grants: Grant[] | undefined, wanted: Grant[] | undefined) => {
+    const given = defaults.filter((entry) => entry.kind === kind && (entry.schema === '' || entry.schema === schema));
+    if (given.length === 0 || same(grants, wanted)) return grants;
+    const extra = given.flatMap((entry) => entry.grants);
+    const standard = given.some(({ replaces }) => replaces) ? [] : standardGrants(kind);
+    const asked = privileges(kind, wanted ?? standard);
+    const unasked = new Set(privileges(kind, extra).filter((one) => !asked.includes(one)));
+    const left = privileges(kind, grants ?? standardGrants(kind)).filter((one) => !unasked.has(one));
+    if (left.join() !== asked.join()) return grants;
+    for (const { grantee, privileges: names } of extra)
+      found.add(`${names.join(', ')} on every ${kind} for ${grantee}`);
+    return wanted;
+  };
+  const apply = <T extends { name: string; schema: string; grants?: Grant[] }>(
+    kind: Grantable,
+    items: T[],
+    wanted: T[],
+  ): T[] => {
+    const byName = new Map(wanted.map((item) => [`${item.schema}.${item.name}`, item]));
+    return items.map((item) => {
+      const other = byName.get(`${item.schema}.${item.name}`);
+      if (!other) return item;
+      const { grants: _, ...rest } = item;
+      const grants = strip(kind, item.schema, item.grants, other.grants);
+      return (grants ? { ...rest, grants } : rest) as T;
+    });
+  };
+  const tables = apply('table', actual.tables, expected.tables).map((table) => ({
+    ...table,
+    columns: table.columns.map((column) => {
+      if (!column.identity) return column;
+      const same = expected.tables.find(({ schema, name }) => schema === table.schema && name === table.name);
+      const wanted = same?.columns.find(({ name }) => name === column.name)?.identity;
+      const { grants: _, ...identity } = column.identity;
+      const grants = wanted && strip('sequence', table.schema, column.identity.grants, wanted.grants);
+      return { ...column, identity: grants ? { ...identity, grants } : wanted ? identity : column.identity };
+    }),
+  }));
+  const schema: Schema = {
+    ...actual,
+    tables,
+    views: apply('table', actual.views, expected.views),
+    sequences: apply('sequence', actual.sequences, expected.sequences),
+    routines: apply('routine', actual.routines, expected.routines),
+    types: apply('type', actual.types, expected.types),
+  };
+  return { schema, found: [...found].sort() };
+}
+
+const same = (a: Grant[] | undefined, b: Grant[] | undefined) => JSON.stringify(a) === JSON.stringify(b);
