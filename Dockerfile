@@ -18,7 +18,7 @@ COPY . .
 RUN set -eu; \
     case "${TARGETARCH:-$(uname -m)}" in amd64|x86_64) cpu=x64 ;; arm64|aarch64) cpu=arm64 ;; *) echo "no executable for this processor" >&2; exit 1 ;; esac; \
     if [ -z "${PREBUILT}" ]; then npm ci --omit=optional --ignore-scripts && node scripts/build-exe.mjs "$cpu"; fi; \
-    mkdir /out; cp "dist-exe/kasm-db-linux-$cpu" /out/kasm-db; chmod 755 /out/kasm-db
+    mkdir /out; cp "dist-exe/kasm-db-linux-$cpu" /out/kasm-db; cp dist-exe/THIRD-PARTY-NOTICES.txt LICENSE /out/; chmod 755 /out/kasm-db
 
 FROM ${RUNTIME_BASE}
 ARG VERSION
@@ -28,7 +28,7 @@ LABEL org.opencontainers.image.title="kasm-db" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --from=build /out/kasm-db /kasm-db
+COPY --from=build /out/ /
 # Numeric, so that Kubernetes can see that it is not root (runAsNonRoot).
 USER 65532:65532
 # Nothing is written: the root file system may be read-only.

@@ -4,6 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { bundle, EXTERNAL, version, WASM } from './bundle.mjs';
+import { NOTICES, RUNTIME } from './notices.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const OUT = join(ROOT, 'dist-exe');
@@ -34,6 +35,9 @@ function bunFor(os, cpu) {
   return program;
 }
 
+/** JavaScriptCore is Bun's of that version. */
+const bunVersion = `Bun ${JSON.parse(readFileSync(join(COMPILER, 'package-lock.json'), 'utf8')).packages['node_modules/bun'].version}`;
+
 const cpus = process.argv.slice(2).length > 0 ? process.argv.slice(2) : [process.arch];
 for (const cpu of cpus) if (!(cpu in CPUS)) throw new Error(`no executable for ${cpu}; there are ${Object.keys(CPUS)}`);
 
@@ -42,7 +46,8 @@ mkdirSync(work);
 process.on('exit', () => rmSync(work, { recursive: true, force: true }));
 
 // The program that Node runs, compiled: in the same chunks, so that what is not called is not even looked at.
-await bundle(work, { 'kasm-db': join(ROOT, 'src/main.ts') });
+const runtime = RUNTIME.map((part) => ({ ...part, version: bunVersion }));
+await bundle(work, { 'kasm-db': join(ROOT, 'src/main.ts') }, runtime);
 
 mkdirSync(OUT, { recursive: true });
 const compiler = bunFor(process.platform, process.arch);
@@ -67,6 +72,9 @@ for (const cpu of cpus) {
   const megabytes = (statSync(join(OUT, file)).size / 1e6).toFixed(1);
   console.log(`dist-exe/${file}: kasm-db ${version}, ${megabytes} MB`);
 }
+
+// Beside it, for the release and the image.
+renameSync(join(work, NOTICES), join(OUT, NOTICES));
 
 // The one that runs here also has a name without its processor.
 const here = `kasm-db-linux-${process.arch}`;

@@ -1,8 +1,9 @@
 // The one call of esbuild that makes the program: for Node, for the library, and for the standalone executable.
-import { copyFileSync, readFileSync } from 'node:fs';
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { NOTICES, notices } from './notices.mjs';
 import { shippedPlugin } from './shipped.mjs';
 
 const ROOT = new URL('..', import.meta.url).pathname;
@@ -37,9 +38,11 @@ const withoutSubprograms = {
  * Bundles src/ into chunks: what a call does not need is not read.
  * @param {string} outdir
  * @param {Record<string, string>} entryPoints name in `outdir`, without its ending: file
+ * @param runtime what an executable holds besides
+ * @returns {Promise<import('esbuild').Metafile>} what went in
  */
-export async function bundle(outdir, entryPoints) {
-  await build({
+export async function bundle(outdir, entryPoints, runtime = []) {
+  const { metafile } = await build({
     entryPoints,
     outdir,
     bundle: true,
@@ -56,6 +59,7 @@ export async function bundle(outdir, entryPoints) {
     external: EXTERNAL,
     plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
     logLevel: 'warning',
+    metafile: true,
     // For the CommonJS packages in the bundle.
     banner: {
       js: "import{createRequire as __cr}from'node:module';const require=__cr(import.meta.url),__dirname=import.meta.dirname,__filename=import.meta.filename;",
@@ -63,4 +67,6 @@ export async function bundle(outdir, entryPoints) {
   });
   const require = createRequire(import.meta.url);
   copyFileSync(require.resolve(`libpg-query/wasm/${WASM}`), join(outdir, WASM));
+  writeFileSync(join(outdir, NOTICES), notices(metafile, runtime));
+  return metafile;
 }

@@ -1,7 +1,7 @@
 /**
  * Makes a release, locally: version, changelog, npm package, executables, image, charts, bill of materials, checksums; a commit and a tag.
  * Nothing is pushed or published. docs/RELEASING.md
- *   npm run release -- VERSION [--out DIR] [--without PART[,PART]] [--dry-run]
+ *   npm run release -- VERSION [--out DIR] [--without PART[,PART]] [--key FILE] [--dry-run]
  * All is built in a working tree of its own: the one at hand changes only when everything is there.
  */
 import {
@@ -34,11 +34,12 @@ function settings() {
       out: { type: 'string' },
       without: { type: 'string', default: '' },
       'dry-run': { type: 'boolean', default: false },
+      key: { type: 'string' },
     },
   });
   const [version, ...rest] = positionals;
   if (!version || rest.length > 0)
-    throw new Error('usage: npm run release -- VERSION [--out DIR] [--without PART] [--dry-run]');
+    throw new Error('usage: npm run release -- VERSION [--out DIR] [--without PART] [--key FILE] [--dry-run]');
   const without = values.without.split(',').filter(Boolean);
   const unknown = without.find((part) => !PARTS.includes(part));
   if (unknown) throw new Error(`--without ${unknown}: there are ${PARTS.join(', ')}`);
@@ -50,6 +51,7 @@ function settings() {
     version,
     parts,
     dryRun: values['dry-run'],
+    key: values.key && resolve(values.key),
     out: resolve(values.out ?? join(ROOT, `dist-release/${version}`)),
   };
 }
@@ -75,7 +77,7 @@ function workingTree() {
   return tree;
 }
 
-async function build(tree, { version, parts, out }) {
+async function build(tree, { version, parts, out, key }) {
   say('npm package');
   artifacts.npmTarball(tree, out);
   if (parts.includes('executables')) {
@@ -96,7 +98,16 @@ async function build(tree, { version, parts, out }) {
   // From the tree: it reads the bundle's version there.
   const { writeSbom } = await import(join(tree, 'scripts/release/sbom.mjs'));
   await writeSbom(tree, join(out, 'sbom.cdx.json'), { executables: parts.includes('executables') });
-  return artifacts.checksums(out);
+  say('provenance');
+  const { envelope, provenance, signFiles } = await import(join(tree, 'scripts/release/sign.mjs'));
+  const repository = artifacts.origin(tree);
+  const from = { version, parts, commit: git(tree, 'rev-parse', 'HEAD'), repository };
+  const statement = provenance(out, artifacts.files(out), from);
+  writeFileSync(join(out, 'provenance.intoto.jsonl'), `${JSON.stringify(envelope(statement, key))}\n`);
+  const listed = artifacts.checksums(out);
+  if (key) signFiles(out, artifacts.files(out), key);
+  else console.log('no --key: nothing is signed');
+  return listed;
 }
 
 async function release() {

@@ -28,6 +28,7 @@ export function executables(root, out, version) {
   mkdirSync(join(out, 'bin'), { recursive: true });
   for (const cpu of CPUS)
     copyFileSync(join(root, `dist-exe/kasm-db-linux-${cpu}`), join(out, `bin/kasm-db-${version}-linux-${cpu}`));
+  copyFileSync(join(root, 'dist-exe/THIRD-PARTY-NOTICES.txt'), join(out, 'bin/THIRD-PARTY-NOTICES.txt'));
 }
 
 export function hasDocker() {
@@ -56,15 +57,19 @@ export function charts(root, out) {
     run(root, 'helm', 'package', join('chart', chart), '--destination', join(out, 'charts'));
 }
 
+/** What is in a release so far. @returns {string[]} paths relative to it */
+export function files(out) {
+  return readdirSync(out, { recursive: true })
+    .filter((name) => statSync(join(out, name)).isFile())
+    .sort();
+}
+
 /** As `sha256sum -c SHA256SUMS` reads it. @returns {string[]} the files, with their sizes */
 export function checksums(out) {
-  const files = readdirSync(out, { recursive: true })
-    .map((name) => join(out, name))
-    .filter((path) => statSync(path).isFile())
-    .sort();
+  const paths = files(out).map((name) => join(out, name));
   const hash = (path) => createHash('sha256').update(readFileSync(path)).digest('hex');
-  writeFileSync(join(out, 'SHA256SUMS'), files.map((path) => `${hash(path)}  ${relative(out, path)}\n`).join(''));
-  return files.map((path) => `${relative(out, path)}  ${(statSync(path).size / 1e6).toFixed(1)} MB`);
+  writeFileSync(join(out, 'SHA256SUMS'), paths.map((path) => `${hash(path)}  ${relative(out, path)}\n`).join(''));
+  return paths.map((path) => `${relative(out, path)}  ${(statSync(path).size / 1e6).toFixed(1)} MB`);
 }
 
 /** @throws Error naming what has to be installed */
@@ -75,4 +80,10 @@ export function requireHelm() {
 
 export function git(cwd, ...args) {
   return execFileSync('git', args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] }).trim();
+}
+
+/** Where the tree was cloned from, without a login; a name where it was not. */
+export function origin(cwd) {
+  const { status, stdout } = spawnSync('git', ['remote', 'get-url', 'origin'], { cwd, encoding: 'utf8' });
+  return status === 0 ? stdout.trim().replace(/\/\/[^@/]*@/, '//') : 'urn:kasm-db';
 }

@@ -17,7 +17,7 @@ describe('package › holds what is needed, and nothing else', () => {
   const SHAPE = [
     /^(README|CHANGELOG)\.md$|^LICENSE$|^package\.json$/,
     /^dist\/[\w-]+\.mjs$/,
-    /^dist\/(libpg-query\.wasm|result\.schema\.json)$/,
+    /^dist\/(libpg-query\.wasm|result\.schema\.json|THIRD-PARTY-NOTICES\.txt)$/,
     /^dist\/types\/([\w-]+\/)*[\w-]+\.d\.ts$/,
     /^migrations\/\d{4}_\w+(\.down)?\.sql$|^migrations\/schema\.snapshot\.json$/,
     /^seeds\/\w+\.yaml$/,

@@ -98,7 +98,7 @@ describe.skipIf(!isRepository)('npm run release', () => {
     const run = release(folder, [VERSION, ...CHEAP, '--dry-run', '--out', out]);
     expect(run).toMatchObject({ status: 0, stdout: expect.stringContaining('nothing was committed or tagged') });
     expect(stateOf(folder)).toEqual(before);
-    expect(readdirSync(out).sort()).toEqual(['SHA256SUMS', 'npm', 'sbom.cdx.json']);
+    expect(readdirSync(out).sort()).toEqual(['SHA256SUMS', 'npm', 'provenance.intoto.jsonl', 'sbom.cdx.json']);
   });
 
   it.skipIf(!stress)(
@@ -158,11 +158,17 @@ describe.skipIf(!isRepository)('npm run release', () => {
     );
     for (const name of ['@biomejs/biome', 'vitest', 'esbuild', 'typescript', 'fast-check'])
       expect(names).not.toContain(name);
-    expect(names.includes('bun')).toBe(stress);
-    for (const { name, version, purl, hashes } of bom.components) {
+    expect(names).toEqual(expect.arrayContaining(['graphviz', 'expat', 'libpg_query', 'PostgreSQL']));
+    for (const name of ['bun', 'javascriptcore']) expect(names.includes(name)).toBe(stress);
+    for (const { name, version, purl, hashes, licenses } of bom.components) {
+      expect(licenses, name).not.toHaveLength(0);
+      if (!purl.startsWith('pkg:npm/')) continue;
       expect(purl, name).toContain(version);
       expect(hashes, name).toHaveLength(1);
     }
+    expect(readFileSync(join(unpacked, 'package/dist/THIRD-PARTY-NOTICES.txt'), 'utf8')).toContain(
+      'Eclipse Public License',
+    );
 
     if (!stress) return;
     for (const cpu of ['x64', 'arm64']) expect(existsSync(join(out, `bin/kasm-db-${VERSION}-linux-${cpu}`))).toBe(true);
