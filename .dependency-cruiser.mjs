@@ -23,7 +23,7 @@ const LIBRARIES = {
   commander: ['cli'],
   ioredis: ['config', 'readiness'],
   'libpg-query': ['postgres'],
-  'pg-copy-streams': ['seed'],
+  'pg-copy-streams': ['postgres'],
   umzug: ['migrator'],
   yaml: ['seed', 'schema'],
   zod: ['seed', 'output'],

@@ -2,7 +2,7 @@ import { KasmDbError } from '../app/errors.js';
 import { lockHolders } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
-import { type FoundTable, findTablesSql, foundTables, objectionsTo, requireAllRows } from '../postgres/tables.js';
+import { type FoundTable, findTablesSql, foundTables, requireSafe } from '../postgres/tables.js';
 import { type HistoryEntry, isAtWork, type MigrationState, type RunRow } from './state.js';
 import { RUN_TABLES, requireOurs } from './tables.js';
 
@@ -89,13 +89,7 @@ function requireHistoryTable(found: FoundTable | undefined): void {
 /** @throws KasmDbError integrity when it is not Kasm's */
 function requireVendorTable(found: FoundTable | undefined): FoundTable | undefined {
   if (!found) return undefined;
-  const [first] = objectionsTo(found);
-  if (first) {
-    throw new KasmDbError('integrity', `${VENDOR_TABLE} is not Kasm's table: ${first}`, {
-      hint: 'find out who made it, and drop it where it is not of Kasm',
-    });
-  }
-  requireAllRows(found);
+  requireSafe(found);
   return found;
 }
 

@@ -48,6 +48,17 @@ const CREATE_SEEDS = `CREATE TABLE IF NOT EXISTS kasm_db.seeds (
 );
 COMMENT ON TABLE kasm_db.seeds IS 'kasm-db: the rows that were seeded, with a salted fingerprint of each value as it was written'`;
 
+const CREATE_DIFFERENCES = `CREATE TABLE IF NOT EXISTS kasm_db.differences (
+  object      text NOT NULL,
+  change      text NOT NULL CHECK (change IN ('missing', 'extra', 'changed')),
+  property    text NOT NULL DEFAULT '',
+  actual      text,
+  accepted_at timestamptz NOT NULL DEFAULT pg_catalog.now(),
+  accepted_by text NOT NULL DEFAULT session_user,
+  PRIMARY KEY (object, property)
+);
+COMMENT ON TABLE kasm_db.differences IS 'kasm-db: how this database was allowed to differ from the schema when it was adopted'`;
+
 /** A table of schema kasm_db: how it is made, and what it must consist of; anything else is someone else's work. */
 interface HistoryTable {
   create: string;
@@ -80,6 +91,13 @@ const TABLES = {
       ...{ app_version: 'text', seeded_at: TIME },
     },
   },
+  'kasm_db.differences': {
+    create: CREATE_DIFFERENCES,
+    columns: {
+      ...{ object: 'text', change: 'text', property: 'text', actual: 'text' },
+      ...{ accepted_at: TIME, accepted_by: 'text' },
+    },
+  },
 } satisfies Record<string, HistoryTable>;
 
 export type HistoryTableName = keyof typeof TABLES;
@@ -87,6 +105,8 @@ export type HistoryTableName = keyof typeof TABLES;
 /** What every run needs; a seed needs its own table besides. */
 export const RUN_TABLES: readonly HistoryTableName[] = ['kasm_db.migrations', 'kasm_db.run'];
 export const SEED_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.seeds'];
+/** Of an adoption that accepts differences. */
+export const ADOPT_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.differences'];
 
 /**
  * A table of that name must be kasm-db's own, with all its rows to be seen.
@@ -100,6 +120,13 @@ export function requireOurs(found: FoundTable): void {
     });
   }
   requireAllRows(found);
+}
+
+/** Looks one of the tables up, within a transaction of our own. @throws KasmDbError integrity when it is not kasm-db's own */
+export async function findHistoryTable(session: Session, name: HistoryTableName): Promise<FoundTable | undefined> {
+  const found = (await findTables(session, [name])).get(name);
+  if (found) requireOurs(found);
+  return found;
 }
 
 /**

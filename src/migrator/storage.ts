@@ -2,10 +2,9 @@ import type { UmzugStorage } from 'umzug';
 import { VERSION } from '../app/version.js';
 import { PRUNE_SEEDS_SQL } from '../history/prune-seeds.js';
 import { recordSql, unrecordSql } from '../history/record.js';
-import { requireOurs } from '../history/tables.js';
+import { findHistoryTable } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { findTables } from '../postgres/tables.js';
 import { progressSql, type Run } from './run.js';
 
 /**
@@ -43,8 +42,6 @@ export function recordOf({ name, checksum, minCompatible }: Migration) {
 
 /** SQL that records that a migration is undone; within its transaction. */
 export async function undoneSql({ lock }: Run, name: string): Promise<string> {
-  const seeds = (await findTables(lock.session, ['kasm_db.seeds'])).get('kasm_db.seeds');
-  if (!seeds) return unrecordSql(name);
-  requireOurs(seeds);
+  if (!(await findHistoryTable(lock.session, 'kasm_db.seeds'))) return unrecordSql(name);
   return `${unrecordSql(name)}; ${PRUNE_SEEDS_SQL}`;
 }

@@ -13,51 +13,66 @@ export interface FoundTable {
   trusted: boolean;
   /** Its policies would hide rows from us. */
   rowSecurity: boolean;
-  triggers: string[];
   policies: string[];
   rules: string[];
   /** It has a parent, or children. */
   inherits: boolean;
-  /** A default, check or index of it calls a function or operator that is not PostgreSQL's own. */
-  callsCode: boolean;
+  /** What runs when it is written to and is not of PostgreSQL itself: triggers, defaults, checks, expressions of indexes, types of columns. */
+  code: { what: string; owner: string; trusted: boolean }[];
   /** We may read it. */
   readable: boolean;
   /** Their types, by name. */
   columns: Record<string, string>;
 }
 
+/** A superuser is a member of every role, so membership says nothing of him. */
+const isTrusted = (
+  owner: string,
+) => `(${owner} IN (me.oid, (SELECT oid FROM pg_roles WHERE rolname = current_user), db.datdba)
+    OR (SELECT rolsuper FROM pg_roles WHERE oid = ${owner}) OR NOT me.rolsuper AND pg_has_role(session_user, ${owner}, 'MEMBER'))`;
+
 /**
- * Whoever else owns a table could run code of his as us (a trigger, a view, a policy), or tell us what is not so. A superuser is a member of every
- * role, so membership says nothing of him. A role that may only read and has nothing to do with the database's owner, such as a gate's, cannot know who is
- * who; no code of a plain table's owner runs when it is read.
+ * Whoever else owns a table could run code of his as us (a trigger, a view, a policy), or tell us what is not so. A role that may only read and
+ * has nothing to do with the database's owner, such as a gate's, cannot know who is who; no code of a plain table's owner runs when it is read.
  */
-const TRUSTED = `(c.relowner IN (me.oid, (SELECT oid FROM pg_roles WHERE rolname = current_user), db.datdba)
-    OR o.rolsuper OR NOT me.rolsuper AND pg_has_role(session_user, c.relowner, 'MEMBER')
-    OR NOT has_table_privilege(c.oid, 'INSERT') AND NOT pg_has_role(session_user, db.datdba, 'MEMBER'))`;
+const TRUSTED = `(${isTrusted('c.relowner')} OR NOT has_table_privilege(c.oid, 'INSERT') AND NOT pg_has_role(session_user, db.datdba, 'MEMBER'))`;
+
+/** Types of the columns, and what these are made of: a domain of a domain, an array of one, a composite. */
+const COLUMN_TYPES = `SELECT array_agg(oid) AS oids FROM (WITH RECURSIVE used AS (
+    SELECT atttypid AS oid FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
+    UNION SELECT part FROM used JOIN pg_type t ON t.oid = used.oid CROSS JOIN LATERAL (SELECT unnest(ARRAY[t.typbasetype, t.typelem]) AS part
+      UNION SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped) parts WHERE part <> 0)
+  SELECT oid FROM used) used`;
 
 const PARTS = `(d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT oid FROM pg_attrdef WHERE adrelid = c.oid)
-    OR d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT oid FROM pg_constraint WHERE conrelid = c.oid)
+    OR d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT oid FROM pg_constraint WHERE conrelid = c.oid OR contypid = ANY (types.oids))
+    OR d.classid = 'pg_type'::regclass AND d.objid = ANY (types.oids)
     OR d.classid = 'pg_class'::regclass AND d.objid IN (SELECT indexrelid FROM pg_index WHERE indrelid = c.oid))`;
 
+const CODE = `SELECT 'a trigger ' || tgname AS what, f.proowner AS owner FROM pg_trigger JOIN pg_proc f ON f.oid = tgfoid WHERE tgrelid = c.oid AND NOT tgisinternal
+  UNION SELECT 'a default, check, index or type that calls ' || f.oid::regprocedure::text, f.proowner FROM pg_depend d
+    JOIN pg_proc f ON f.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE (SELECT oprcode::oid FROM pg_operator WHERE oid = d.refobjid) END
+    WHERE d.deptype = 'n' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass) AND ${PARTS}
+  UNION SELECT 'a column of type ' || t.oid::regtype::text, t.typowner FROM pg_type t
+    WHERE t.oid = ANY (types.oids) AND t.typnamespace <> 'pg_catalog'::regnamespace`;
+
 /** SQL that looks tables up, to be sent with other questions; see foundTables. @param names as schema.name */
-export const findTablesSql = (
-  names: readonly string[],
-) => `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, o.rolname AS owner, ${TRUSTED} AS trusted,
+export const findTablesSql = (names: readonly string[]) => `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, pg_get_userbyid(c.relowner) AS owner, ${TRUSTED} AS trusted,
   has_table_privilege(c.oid, 'SELECT') AS readable, row_security_active(c.oid) AS "rowSecurity",
-  ARRAY(SELECT tgname::text FROM pg_trigger WHERE tgrelid = c.oid AND NOT tgisinternal ORDER BY 1) AS triggers,
   ARRAY(SELECT polname::text FROM pg_policy WHERE polrelid = c.oid ORDER BY 1) AS policies,
   ARRAY(SELECT rulename::text FROM pg_rewrite WHERE ev_class = c.oid AND rulename <> '_RETURN' ORDER BY 1) AS rules,
   EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) AS inherits,
-  EXISTS (SELECT FROM pg_depend d WHERE d.deptype = 'n' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass) AND ${PARTS}) AS "callsCode",
+  (SELECT coalesce(json_agg(json_build_object('what', what, 'owner', pg_get_userbyid(code.owner), 'trusted', ${isTrusted('code.owner')}) ORDER BY what), '[]')
+    FROM (${CODE}) code) AS code,
   (SELECT json_object_agg(attname, format_type(atttypid, atttypmod)) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_roles o ON o.oid = c.relowner
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (${COLUMN_TYPES}) types
   CROSS JOIN (SELECT oid, rolsuper FROM pg_roles WHERE rolname = session_user) me
   CROSS JOIN (SELECT datdba FROM pg_database WHERE datname = current_database()) db
 WHERE (n.nspname, c.relname) IN (${names.map((name) => `(${name.split('.').map(escapeLiteral).join(', ')})`).join(', ')})`;
 
 /** Looks tables up, within a transaction of our own. @param names as schema.name @returns those that are there */
 export async function findTables(session: Session, names: readonly string[]): Promise<Map<string, FoundTable>> {
-  return foundTables(await session.query<FoundTable>(findTablesSql(names)));
+  return names.length === 0 ? new Map() : foundTables(await session.query<FoundTable>(findTablesSql(names)));
 }
 
 /** What the rows of findTablesSql tell, by name. */
@@ -65,7 +80,11 @@ export function foundTables(rows: readonly FoundTable[]): Map<string, FoundTable
   return new Map(rows.map((row) => [row.name, { ...row, columns: row.columns ?? {} }]));
 }
 
-/** What makes a table one that we must neither read nor write. Pure. @param columns it has to have exactly these; undefined: whichever */
+/**
+ * What makes a table one that we must neither read nor write. Pure.
+ * @param columns of a table of our own, which has exactly these and runs no code; undefined: a table of Kasm, where an operator may have added
+ *   what is his own
+ */
 export function objectionsTo(found: FoundTable, columns?: Record<string, string>): string[] {
   return [
     ...(found.kind === 'r' ? [] : ['it is not an ordinary table']),
@@ -73,12 +92,26 @@ export function objectionsTo(found: FoundTable, columns?: Record<string, string>
     ...(found.trusted
       ? []
       : [`it belongs to "${found.owner}", who is neither this login, its role, nor the owner of the database`]),
-    ...found.triggers.map((name) => `it has a trigger ${name}`),
-    ...found.policies.map((name) => `it has a policy ${name}`),
+    ...(columns === undefined ? [] : found.policies.map((name) => `it has a policy ${name}`)),
     ...found.rules.map((name) => `it has a rule ${name}`),
     ...(found.inherits ? ['it inherits from another table, or another one from it'] : []),
-    ...(found.callsCode ? ['a default, check or index of it calls a function that is not of PostgreSQL'] : []),
+    ...found.code.filter(({ trusted }) => columns !== undefined || !trusted).map(describeCode),
   ];
+}
+
+function describeCode({ what, owner, trusted }: FoundTable['code'][number]): string {
+  return `it has ${what}${trusted ? '' : `, which belongs to "${owner}"`}`;
+}
+
+/** @throws KasmDbError integrity when a table of Kasm's is one that we must neither read nor write, or does not show us all its rows */
+export function requireSafe(found: FoundTable): void {
+  const [objection] = objectionsTo(found);
+  if (objection !== undefined) {
+    throw new KasmDbError('integrity', `${found.name} is not used: ${objection}`, {
+      hint: 'find out who made or changed it; what belongs to the owner of the database (or to a role that this login is a member of) is used',
+    });
+  }
+  requireAllRows(found);
 }
 
 /** Row security would hide rows, and what is hidden must not read as missing. @throws KasmDbError integrity */

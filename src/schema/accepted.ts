@@ -1,26 +1,13 @@
-import type { Client } from '../postgres/client.js';
+import { findHistoryTable } from '../history/tables.js';
+import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import type { Difference } from './diff.js';
 
-/** Differences that `adopt` was told to accept; made by the first adoption. */
-export const CREATE_ACCEPTED = `CREATE TABLE IF NOT EXISTS kasm_db.differences (
-  object      text NOT NULL,
-  change      text NOT NULL CHECK (change IN ('missing', 'extra', 'changed')),
-  property    text NOT NULL DEFAULT '',
-  actual      text,
-  accepted_at timestamptz NOT NULL DEFAULT now(),
-  accepted_by text NOT NULL DEFAULT session_user,
-  PRIMARY KEY (object, property)
-);
-COMMENT ON TABLE kasm_db.differences IS 'kasm-db: how this database was allowed to differ from the schema when it was adopted'`;
-
-/** @throws KasmDbError environment when the role may not read them */
-export async function readAccepted(client: Client): Promise<Difference[]> {
+/** Differences that `adopt` was told to accept. @throws KasmDbError environment when the role may not read them; integrity */
+export async function readAccepted(session: Session): Promise<Difference[]> {
+  if (!(await findHistoryTable(session, 'kasm_db.differences'))) return [];
   try {
-    const { rows: found } = await client.query("SELECT to_regclass('kasm_db.differences') IS NOT NULL AS there");
-    if (!found[0].there) return [];
-    const { rows } = await client.query('SELECT object, change, property, actual FROM kasm_db.differences');
-    return rows;
+    return await session.query('SELECT object, change, property, actual FROM kasm_db.differences');
   } catch (error) {
     throw toKasmDbError(error, 'reading the accepted differences', {
       hint: 'as the owner of the history: GRANT SELECT ON kasm_db.differences TO <role>',

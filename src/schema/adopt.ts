@@ -5,13 +5,12 @@ import type { Context } from '../config/context.js';
 import { recordSql } from '../history/record.js';
 import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
-import { ensureHistory } from '../history/tables.js';
+import { ADOPT_TABLES, ensureHistory, RUN_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
 import { planFor } from '../migrator/plan-for.js';
 import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { CREATE_ACCEPTED } from './accepted.js';
 import { createAll } from './ddl/create.js';
 import { type Difference, diff } from './diff.js';
 import { introspectHere } from './introspect.js';
@@ -82,7 +81,7 @@ async function adoptUnderLock(
     if (refused.length > 0 && !options.allowDifferences) throw new DifferenceError(refused);
     const added = options.addMissing ? missingIndexes(differences) : [];
     for (const sql of createAll(snapshot.schema, (id) => added.includes(id))) {
-      await client.query(sql).catch((error) => {
+      await session.script(sql).catch((error) => {
         throw toKasmDbError(error, `making a missing index (${sql})`, {
           hint: 'adopt without --add-missing; an index can be made later',
         });
@@ -103,7 +102,7 @@ async function adoptUnderLock(
 }
 
 async function record(session: Session, migrations: Migration[], differences: readonly Difference[]): Promise<void> {
-  await ensureHistory(session);
+  await ensureHistory(session, differences.length > 0 ? ADOPT_TABLES : RUN_TABLES);
   const run = newRun();
   const rows = migrations.map(({ name, checksum, minCompatible }) =>
     recordSql({ name, checksum, minCompatible, durationMs: 0, appVersion: VERSION, kind: 'adopted' }),
@@ -114,10 +113,7 @@ async function record(session: Session, migrations: Migration[], differences: re
   );
   const accepted =
     values.length > 0
-      ? [
-          CREATE_ACCEPTED,
-          `INSERT INTO kasm_db.differences (object, change, property, actual) VALUES ${values.join(', ')}`,
-        ]
+      ? [`INSERT INTO kasm_db.differences (object, change, property, actual) VALUES ${values.join(', ')}`]
       : [];
   await session.commit(
     'adopting',

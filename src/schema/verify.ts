@@ -61,7 +61,7 @@ export async function verify(
     const found = await introspect(session);
     const expected = snapshot?.schema as Schema;
     const [stored, ownership] = await session.reading(async () => [
-      await readAccepted(session.client),
+      await readAccepted(session),
       await readOwnership(session.client),
     ]);
     const { schema: actual, found: defaultGrants } = strict

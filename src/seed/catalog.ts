@@ -1,4 +1,5 @@
-import type { Client } from '../postgres/client.js';
+import type { Session } from '../postgres/session.js';
+import { findTables, requireSafe } from '../postgres/tables.js';
 
 export interface Column {
   name: string;
@@ -36,16 +37,20 @@ const CATALOG_SQL = `SELECT c.relname AS name,
    JOIN pg_catalog.pg_attribute b ON b.attrelid = p.confrelid AND b.attnum = p.confkey[1]
    WHERE p.conrelid = c.oid AND p.contype = 'f' AND cardinality(p.conkey) = 1) AS "foreignKeys"
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND (c.relname = ANY ($1)
+WHERE n.nspname = 'public' AND c.relkind = 'r' AND (c.relname = ANY ($1)
   OR c.oid IN (SELECT p.confrelid FROM pg_catalog.pg_constraint p JOIN pg_catalog.pg_class s ON s.oid = p.conrelid
     WHERE p.contype = 'f' AND s.relnamespace = n.oid AND s.relname = ANY ($1)))`;
 
 /**
  * Tables of schema public as they are now, not as the migrations made them: a customer may have changed them.
  * @param names tables that are asked for; those they refer to come too
+ * @throws KasmDbError integrity when one of them would run code of somebody else, or hides rows
  */
-export async function readCatalog(client: Client, names: Iterable<string>): Promise<Map<string, Table>> {
-  const { rows } = await client.query(CATALOG_SQL, [[...names]]);
+export async function readCatalog(session: Session, names: Iterable<string>): Promise<Map<string, Table>> {
+  const asked = [...names];
+  const rows = await session.query(CATALOG_SQL, [asked]);
+  const all = new Set([...asked, ...rows.map(({ name }) => name)].map((name) => `public.${name}`));
+  for (const found of (await findTables(session, [...all])).values()) requireSafe(found);
   return new Map(
     rows.map((row) => [
       row.name,

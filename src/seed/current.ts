@@ -1,4 +1,4 @@
-import type { Client } from '../postgres/client.js';
+import type { Session } from '../postgres/session.js';
 import { CREDENTIAL_COLUMNS } from './assign.js';
 import type { Table } from './catalog.js';
 import type { SeedRow } from './document.js';
@@ -18,7 +18,7 @@ const credentialColumns = (table: string) => [
 
 /** Of the tables in the documents the columns that are compared, of those they refer to the keys. */
 export async function readCurrent(
-  client: Client,
+  session: Session,
   rows: readonly SeedRow[],
   catalog: ReadonlyMap<string, Table>,
 ): Promise<CurrentRows> {
@@ -36,7 +36,7 @@ export async function readCurrent(
   const current = new Map<string, Map<string, Texts>>();
   for (const [name, columns] of wanted) {
     const table = catalog.get(name);
-    if (table && columns.size > 0) current.set(name, await currentRows(client, table, [...columns]));
+    if (table && columns.size > 0) current.set(name, await currentRows(session, table, [...columns]));
   }
   return current;
 }

@@ -5,13 +5,11 @@ import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
-import { ensureHistory, SEED_TABLES } from '../history/tables.js';
+import { ensureHistory, findHistoryTable, SEED_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
 import { planFor } from '../migrator/plan-for.js';
 import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
-import type { Client } from '../postgres/client.js';
-import { cancellable } from '../postgres/query.js';
-import { withSession } from '../postgres/session.js';
+import { type Session, withSession } from '../postgres/session.js';
 import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValues } from './assign.js';
 import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
@@ -103,7 +101,7 @@ async function dryRun(
     // Not read-only: what is sent for comparison stands in temporary tables.
     await session.begin('write', { lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS });
     await session.script(QUIET);
-    const result = await write(session.client, rows, options, state);
+    const result = await write(session, rows, options, state);
     await session.rollback();
     return { state, skipped: false, ...result };
   });
@@ -133,7 +131,7 @@ async function seedUnderLock(
       return skipped(state);
     }
     await session.script(QUIET);
-    const result = await cancellable(session.client, ctx.signal, () => write(session.client, rows, options, state));
+    const result = await write(session, rows, options, state);
     // Once more: whoever found us busy may have put its own name into the run row.
     await session.commit('seeding', `${start}; ${run.seeded(`${VERSION}:${seedDigest(options.documents)}`)}`);
     return { state, skipped: false, ...result };
@@ -169,12 +167,12 @@ function skipped(state: MigrationState): SeedResult {
   return { state, skipped: true, counts, credentials: [] };
 }
 
-async function write(client: Client, rows: SeedRow[], options: SeedOptions, state: MigrationState) {
-  const { rows: found } = await client.query("SELECT to_regclass('kasm_db.seeds') IS NOT NULL AS there");
-  // A dry run on a database that was never seeded.
-  const remembered = found[0].there ? await readRemembered(client) : [];
-  const catalog = await readCatalog(client, new Set([...rows, ...remembered].map(({ table }) => table)));
-  const current = await readCurrent(client, rows, catalog);
+async function write(session: Session, rows: SeedRow[], options: SeedOptions, state: MigrationState) {
+  // A dry run on a database that was never seeded has none.
+  const seeds = await findHistoryTable(session, 'kasm_db.seeds');
+  const remembered = seeds ? await readRemembered(session) : [];
+  const catalog = await readCatalog(session, new Set([...rows, ...remembered].map(({ table }) => table)));
+  const current = await readCurrent(session, rows, catalog);
   const known = knownTokens(remembered, current, catalog);
   refuse([
     ...validateRows(rows, catalog, CREDENTIAL_COLUMNS),
@@ -184,7 +182,7 @@ async function write(client: Client, rows: SeedRow[], options: SeedOptions, stat
     assignCredentials(rows, options.credentials).map((assignment) => [assignment.row, assignment]),
   );
   const resolvedRows = await resolveRows(rows, catalog, options.credentials, assignments, known);
-  const texts = await canonicalTexts(client, resolvedRows);
+  const texts = await canonicalTexts(session, resolvedRows);
   const adopting = remembered.length === 0 && (state.history ?? []).some((row) => row.kind === 'adopted');
   const planned = planWrites(resolvedRows, texts, { remembered, current, adopting });
   refuse(planned.problems);
@@ -199,11 +197,11 @@ async function write(client: Client, rows: SeedRow[], options: SeedOptions, stat
     force: options.force,
     now: new Date().toISOString().replace('T', ' ').replace('Z', ''),
   });
-  await writeRows(client, [...planned.writes, ...planned.deferredUpdates, ...credentials.writes], catalog);
+  await writeRows(session, [...planned.writes, ...planned.deferredUpdates, ...credentials.writes], catalog);
   const notes = new Map(
     [...planned.remember, ...credentials.remember].map((row) => [`${row.table}\0${row.docKey}`, row]),
   );
-  if (found[0].there) await remember(client, [...notes.values()], VERSION);
+  if (seeds) await remember(session, [...notes.values()], VERSION);
   return { counts: planned.counts, credentials: credentials.reports };
 }
 
@@ -257,9 +255,9 @@ async function resolveTokens(value: unknown, secrets: GeneratedSecrets): Promise
   return value;
 }
 
-async function canonicalTexts(client: Client, rows: readonly ResolvedRow[]): Promise<Map<ResolvedRow, Texts>> {
+async function canonicalTexts(session: Session, rows: readonly ResolvedRow[]): Promise<Map<ResolvedRow, Texts>> {
   await sendRows(
-    client,
+    session,
     DOCUMENTS,
     rows.map(({ n, table, values }) => ({ n, target: table.name, values })),
   );
@@ -271,7 +269,7 @@ async function canonicalTexts(client: Client, rows: readonly ResolvedRow[]): Pro
     columns.set(table, set);
   }
   const texts = await canonical(
-    client,
+    session,
     DOCUMENTS,
     [...columns].map(([table, names]) => ({ table, columns: [...names] })),
   );

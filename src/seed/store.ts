@@ -1,10 +1,7 @@
 import { createHash, hash, randomUUID } from 'node:crypto';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { escapeIdentifier, escapeLiteral } from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import { KasmDbError } from '../app/errors.js';
-import type { Client } from '../postgres/client.js';
+import type { Session } from '../postgres/session.js';
 import { isServerError } from '../postgres/sqlstate.js';
 import type { Table } from './catalog.js';
 
@@ -27,11 +24,10 @@ export interface RememberedColumn {
   token?: string;
 }
 
-export async function readRemembered(client: Client): Promise<Remembered[]> {
-  const { rows } = await client.query(
+export async function readRemembered(session: Session): Promise<Remembered[]> {
+  return session.query(
     'SELECT table_name AS "table", row_key AS "rowKey", doc_key AS "docKey", salt, columns FROM kasm_db.seeds',
   );
-  return rows;
 }
 
 /** Salted, so that equal values in two rows don't show, and none can be looked up in a table of hashes. */
@@ -61,17 +57,19 @@ export const DOCUMENTS = 'kasm_db_documents';
  * and print a secret into the server log.
  */
 export async function sendRows(
-  client: Client,
+  session: Session,
   table: string,
   rows: { n: number; target: string; rowKey?: string; values: unknown }[],
 ): Promise<void> {
-  await client.query(`CREATE TEMPORARY TABLE ${table} (n integer, target text, row_key text, doc text) ON COMMIT DROP`);
+  await session.query(
+    `CREATE TEMPORARY TABLE ${table} (n integer, target text, row_key text, doc text) ON COMMIT DROP`,
+  );
   const encode = (value: string) => Buffer.from(value, 'utf8').toString('base64');
   const lines = rows.map(
     ({ n, target, rowKey, values }) =>
       `${n}\t${encode(target)}\t${rowKey === undefined ? '\\N' : encode(rowKey)}\t${encode(JSON.stringify(values))}\n`,
   );
-  await pipeline(Readable.from(batches(lines)), client.query(copyFrom(`COPY pg_temp.${table} FROM STDIN`)));
+  await session.copyIn(`COPY pg_temp.${table} FROM STDIN`, batches(lines));
 }
 
 /** A write a row would cost more than the row. */
@@ -86,7 +84,7 @@ const decoded = (column: string) => `convert_from(decode(${column}, 'base64'), '
  * the row. What comes out names only the place. Deferred constraints are checked inside it too: at COMMIT nobody would catch them. OTHERS
  * leaves out two errors that a trigger may raise (PostgreSQL's manual, 43.6.8).
  */
-async function guarded(client: Client, doing: string, statements: string): Promise<void> {
+async function guarded(session: Session, doing: string, statements: string): Promise<void> {
   const body = `DECLARE state text; what text; col text; rel text;
 BEGIN
   ${statements}
@@ -96,7 +94,7 @@ EXCEPTION WHEN OTHERS OR ASSERT_FAILURE OR QUERY_CANCELED THEN
   RAISE EXCEPTION USING ERRCODE = state, MESSAGE = 'a row was refused', CONSTRAINT = what, COLUMN = col, TABLE = rel;
 END`;
   try {
-    await client.query(`DO ${escapeLiteral(body)}`);
+    await session.query(`DO ${escapeLiteral(body)}`);
   } catch (error) {
     if (!isServerError(error)) throw error;
     const { table, column, constraint } = error as unknown as { table?: string; column?: string; constraint?: string };
@@ -132,19 +130,19 @@ END`;
  * @returns by n: column → text
  */
 export async function canonical(
-  client: Client,
+  session: Session,
   source: string,
   tables: readonly { table: Table; columns: string[] }[],
 ): Promise<Map<number, Record<string, string | null>>> {
-  await client.query('CREATE TEMPORARY TABLE kasm_db_text (n integer, texts jsonb) ON COMMIT DROP');
+  await session.query('CREATE TEMPORARY TABLE kasm_db_text (n integer, texts jsonb) ON COMMIT DROP');
   const statements = tables.map(({ table, columns }) => {
     const pairs = columns.map((column) => `${escapeLiteral(column)}, r.${escapeIdentifier(column)}::text`);
     return `INSERT INTO pg_temp.kasm_db_text SELECT i.n, ${jsonObject(pairs)}
   FROM pg_temp.${source} i, json_populate_record(NULL::public.${escapeIdentifier(table.name)}, ${decoded('i.doc')}::json) r
   WHERE ${decoded('i.target')} = ${escapeLiteral(table.name)};`;
   });
-  await guarded(client, 'reading the documents', statements.join('\n  '));
-  const { rows } = await client.query('SELECT n, texts FROM pg_temp.kasm_db_text');
+  await guarded(session, 'reading the documents', statements.join('\n  '));
+  const rows = await session.query('SELECT n, texts FROM pg_temp.kasm_db_text');
   return new Map(rows.map(({ n, texts }) => [n, texts]));
 }
 
@@ -177,12 +175,12 @@ function rowKeySql(table: Table, alias: string): string {
 
 /** Rows of a table as they are: key, and the texts of the columns that are asked for. */
 export async function currentRows(
-  client: Client,
+  session: Session,
   table: Table,
   columns: readonly string[],
 ): Promise<Map<string, Record<string, string | null>>> {
   const pairs = columns.map((column) => `${escapeLiteral(column)}, t.${escapeIdentifier(column)}::text`);
-  const { rows } = await client.query(
+  const rows = await session.query(
     `SELECT ${rowKeySql(table, 't')} AS key, ${jsonObject(pairs)} AS texts FROM public.${escapeIdentifier(table.name)} t`,
   );
   return new Map(rows.map(({ key, texts }) => [key, texts]));
@@ -190,7 +188,7 @@ export async function currentRows(
 
 /** Writes rows, in their order; statements name columns, values only ever travel by COPY. */
 export async function writeRows(
-  client: Client,
+  session: Session,
   writes: readonly Write[],
   catalog: ReadonlyMap<string, Table>,
 ): Promise<void> {
@@ -199,7 +197,7 @@ export async function writeRows(
   const numbers = new Map(unsent.map((write, n) => [write, n]));
   if (unsent.length > 0) {
     await sendRows(
-      client,
+      session,
       CHANGES,
       unsent.map(({ table, rowKey, values }, n) => ({
         n,
@@ -211,7 +209,7 @@ export async function writeRows(
   }
   // An export's rows differ in the columns they give, so that there may be a statement for each.
   for (const source of [...(unsent.length > 0 ? [CHANGES] : []), ...(unsent.length < writes.length ? [DOCUMENTS] : [])])
-    await client.query(`CREATE INDEX ON pg_temp.${source} (n)`);
+    await session.query(`CREATE INDEX ON pg_temp.${source} (n)`);
   const statements: string[] = [];
   for (let from = 0; from < writes.length; ) {
     const first = writes[from] as Write;
@@ -228,7 +226,7 @@ export async function writeRows(
     statements.push(statement(first, columns, source, rows, catalog));
     from = to;
   }
-  await guarded(client, 'writing the rows', statements.join('\n  '));
+  await guarded(session, 'writing the rows', statements.join('\n  '));
 }
 
 const CHANGES = 'kasm_db_write';
@@ -259,15 +257,15 @@ function among(rows: readonly number[]): string {
 }
 
 /** Remembers rows as they now are. */
-export async function remember(client: Client, rows: readonly Remembered[], appVersion: string): Promise<void> {
+export async function remember(session: Session, rows: readonly Remembered[], appVersion: string): Promise<void> {
   if (rows.length === 0) return;
   await sendRows(
-    client,
+    session,
     'kasm_db_remember',
     rows.map((row, n) => ({ n, target: row.table, values: row })),
   );
   await guarded(
-    client,
+    session,
     'remembering the rows',
     `INSERT INTO kasm_db.seeds (table_name, row_key, doc_key, salt, columns, app_version)
   SELECT d."table", d."rowKey", d."docKey", d.salt, d.columns, ${escapeLiteral(appVersion)}
