@@ -1,5 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import { revokeSql } from '../postgres/public-schema.js';
 import type { Names, RoleState, ServerState, TargetState } from './state.js';
 
 /** One thing that has to be there, and how it gets there. */
@@ -39,7 +40,7 @@ const GATE_CONNECTION_LIMIT = 20;
 const HIDDEN = '<hidden>';
 const id = escapeIdentifier;
 /** What template0 of a supported server holds for everybody. */
-const FRESH: TargetState = { extension: false, publicSchema: { usable: true } };
+const FRESH: TargetState = { extension: false, publicSchema: { usable: true, creators: [] } };
 
 /**
  * Everything that bootstrap brings about, in order; what is there already says so. An existing role keeps its password, its attributes
@@ -58,14 +59,20 @@ export function planBootstrap({ server, target = FRESH }: State, wanted: Wanted)
 }
 
 /** What is odd about what was found, but not bootstrap's to change. */
-export function bootstrapWarnings({ server }: State, wanted: Names): string[] {
+export function bootstrapWarnings({ server, target }: State, wanted: Names): string[] {
   const login = server.roles.find((role) => role.name === wanted.login);
+  const creators = target?.publicSchema?.creators ?? [];
   return [
     ...(login && !login.canLogin
       ? [`role ${wanted.login} exists but may not log in: ALTER ROLE ${id(wanted.login)} LOGIN`]
       : []),
     ...(server.database && server.database.encoding !== 'UTF8'
       ? [`database ${wanted.database} has encoding ${server.database.encoding}; Kasm's texts need UTF8`]
+      : []),
+    ...(creators.length > 0
+      ? [
+          `others may create functions and operators in schema public: ${creators.join(', ')}; as its owner, in database ${wanted.database}: ${revokeSql(creators)}`,
+        ]
       : []),
   ];
 }

@@ -1,4 +1,5 @@
 import { escapeLiteral } from 'pg';
+import { otherCreatorsSql } from '../postgres/public-schema.js';
 import type { Session } from '../postgres/session.js';
 
 /** A role, and what the admin who looks may do with it. */
@@ -42,8 +43,8 @@ export interface ServerState {
 export interface TargetState {
   /** uuid-ossp is installed. */
   extension: boolean;
-  /** Schema public; `usable`: the owner-to-be may use it and create in it. */
-  publicSchema?: { usable: boolean };
+  /** Schema public; `usable`: the owner-to-be may use it and create in it; `creators`: others who may. */
+  publicSchema?: { usable: boolean; creators: string[] };
   /** Schema kasm_db. */
   history?: {
     owner: RoleState;
@@ -93,9 +94,9 @@ const SERVER_SQL = (login: string, owner: string, gate: string, database: string
     FROM pg_available_extension_versions WHERE name = 'uuid-ossp') AS extension
 ${FROM}`;
 
-const TARGET_SQL = (owner: string, gate: string) => `SELECT
+const TARGET_SQL = (owner: string, login: string, gate: string) => `SELECT
   EXISTS (SELECT FROM pg_extension WHERE extname = 'uuid-ossp') AS extension,
-  (SELECT json_build_object('usable', ${both('o', 'n')})
+  (SELECT json_build_object('usable', ${both('o', 'n')}, 'creators', ${otherCreatorsSql(`current_user, coalesce(${owner}, ''), coalesce(${login}, ''), (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())`)})
     FROM pg_namespace n LEFT JOIN pg_roles o ON o.rolname = ${owner} WHERE n.nspname = 'public') AS "publicSchema",
   (SELECT json_build_object('owner', ${ROLE_JSON('r')}, 'usable', ${both('o', 'n')},
       'tables', (SELECT coalesce(json_agg(json_build_object('name', c.relname,
@@ -138,7 +139,7 @@ export async function lookAtServer(session: Session, names: Names): Promise<Serv
 
 /** Reads what the target database has. */
 export async function lookAtTarget(session: Session, names: Names): Promise<TargetState> {
-  const row = await lookUp(session, TARGET_SQL(literal(names.owner), literal(names.gate)));
+  const row = await lookUp(session, TARGET_SQL(literal(names.owner), literal(names.login), literal(names.gate)));
   const { extension, publicSchema, history } = row;
   return { extension, ...(publicSchema ? { publicSchema } : {}), ...(history ? { history } : {}) };
 }

@@ -14,8 +14,8 @@ import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
 import { addressesOf } from '../postgres/addresses.js';
 import { lockHolders } from '../postgres/lock.js';
+import { otherCreatorsSql, revokeSql } from '../postgres/public-schema.js';
 import { Session } from '../postgres/session.js';
-import { toKasmDbError } from '../postgres/sqlstate.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface DoctorOptions {
@@ -44,11 +44,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
     try {
       state = await readState(session, { vendor: true });
       const found = state;
-      await session
-        .reading(() => checkDatabase(report, session, found))
-        .catch((error) => {
-          throw toKasmDbError(error, 'looking at the database');
-        });
+      await session.reading(() => checkDatabase(report, session, found));
     } catch (error) {
       report.fail('history', error);
     } finally {
@@ -164,6 +160,7 @@ const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_data
   (SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_namespace WHERE nspname = 'kasm_db') AS kasm_db,
   (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
+  ${otherCreatorsSql('session_user, current_user, (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())')} AS creators,
   EXISTS (SELECT FROM pg_extension WHERE extname = 'uuid-ossp') AS extension,
   EXISTS (SELECT FROM pg_available_extensions WHERE name = 'uuid-ossp') AS available,
   current_setting('server_version') AS version, current_user AS "user", current_database() AS database`;
@@ -220,6 +217,12 @@ async function checkDatabase(report: Report, session: Session, state: MigrationS
     'may make temporary tables (for seeding)',
     `GRANT TEMPORARY ON DATABASE "${database}" TO "${user}"`,
   );
+  if (p.creators.length > 0)
+    report.warning(
+      'privilege',
+      `others may create functions and operators in schema public: ${p.creators.join(', ')}`,
+      `as the owner of the schema, where nobody but Kasm uses this database: ${revokeSql(p.creators)}`,
+    );
   if (p.notOwned > 0)
     report.failed(
       'ownership',
