@@ -36,8 +36,6 @@ const WITHIN_MS = 5000;
 /** A second session that watches what keeps the first from its lock. It only reports: whatever fails in it is silent. */
 export class BlockerWatch {
   #session: Promise<Session> | undefined;
-  /** Ends when what was asked last is answered: one question at a time. */
-  #last: Promise<unknown> = Promise.resolve();
   readonly #ended = new AbortController();
 
   /** @param resolve settings that lead to the watched session's server */
@@ -103,13 +101,7 @@ export class BlockerWatch {
     return this.#query(sql, values).catch(() => []);
   }
 
-  #query(sql: string, values: unknown[]): Promise<object[]> {
-    const answer = this.#last.then(() => this.#ask(sql, values));
-    this.#last = answer.catch(() => {});
-    return answer;
-  }
-
-  async #ask(sql: string, values: unknown[]): Promise<object[]> {
+  async #query(sql: string, values: unknown[]): Promise<object[]> {
     this.prepare();
     try {
       const session = (await this.#session) as Session;

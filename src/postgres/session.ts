@@ -134,6 +134,17 @@ export class Session {
     return Array.isArray(result) ? result.flatMap(({ rows }) => rows) : result.rows;
   }
 
+  /** Asks several things at once, as one message. @param asked one statement each @returns the rows of each */
+  // biome-ignore lint/suspicious/noExplicitAny: rows of whatever is asked.
+  async ask<K extends string>(asked: Partial<Record<K, string>>): Promise<Partial<Record<K, any[]>>> {
+    const keys = Object.keys(asked) as K[];
+    if (keys.length === 0) return {};
+    const text = keys.map((key) => asked[key]).join(';\n');
+    const result = await cancellable(this.client, this.signal, () => this.client.query(text));
+    const results = (Array.isArray(result) ? result : [result]) as QueryResult[];
+    return Object.fromEntries(keys.map((key, i) => [key, results[i]?.rows])) as Partial<Record<K, unknown[]>>;
+  }
+
   /** Runs SQL text of one or many statements and drops its rows. @param run told how far it came */
   async script(sql: string, run: ScriptRun = { completed: 0 }): Promise<void> {
     await cancellable(this.client, this.signal, () => sendScript(this.client, sql, run));

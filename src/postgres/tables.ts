@@ -57,7 +57,9 @@ const CODE = `SELECT 'a trigger ' || tgname AS what, f.proowner AS owner FROM pg
     WHERE t.oid = ANY (types.oids) AND t.typnamespace <> 'pg_catalog'::regnamespace`;
 
 /** SQL that looks tables up, to be sent with other questions; see foundTables. @param names as schema.name */
-export const findTablesSql = (names: readonly string[]) => `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, pg_get_userbyid(c.relowner) AS owner, ${TRUSTED} AS trusted,
+export const findTablesSql = (
+  names: readonly string[],
+) => `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, pg_get_userbyid(c.relowner) AS owner, ${TRUSTED} AS trusted,
   has_table_privilege(c.oid, 'SELECT') AS readable, row_security_active(c.oid) AS "rowSecurity",
   ARRAY(SELECT polname::text FROM pg_policy WHERE polrelid = c.oid ORDER BY 1) AS policies,
   ARRAY(SELECT rulename::text FROM pg_rewrite WHERE ev_class = c.oid AND rulename <> '_RETURN' ORDER BY 1) AS rules,

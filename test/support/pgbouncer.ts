@@ -41,7 +41,8 @@ export async function startPgbouncer(
 ): Promise<TestPooler> {
   const scratch = mkdtempSync(join(dirname(inject('outputLog')), 'pgbouncer-'));
   const port = await freePort();
-  writeFileSync(join(scratch, 'users.txt'), `"${db.user}" "${db.password}"\n`);
+  const admin = inject('servers')[db.version]?.password;
+  writeFileSync(join(scratch, 'users.txt'), `"${db.user}" "${db.password}"\n"postgres" "${admin}"\n`);
   writeFileSync(
     join(scratch, 'pgbouncer.ini'),
     [
