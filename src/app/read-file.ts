@@ -16,7 +16,7 @@ export const FILE_LIMITS = {
 
 export type FileKind = keyof typeof FILE_LIMITS;
 
-/** `<(…)` has so long to give a Secret, in milliseconds: meanwhile no signal is heard. */
+/** `<(…)` has so long to give a Secret, in milliseconds: meanwhile no signal is handled. */
 const PIPE_MS = 1000;
 const PIPE_PAUSE_MS = 10;
 

@@ -39,7 +39,7 @@ const SUPPRESSION_RULES: Record<'suppression-without-reason' | 'suppression-unus
  * Looks for what is unsafe in migrations that are not applied yet.
  * @param files all of a folder, in the order of their names: those before a pending one tell what is there already
  * @param isPending which of them are looked at
- * @throws KasmDbError usage when a file, or the way back of one, cannot be run or parsed, with its line
+ * @throws KasmDbError usage when a file, or the down migration of one, cannot be run or parsed, with its line
  */
 export async function lint(files: readonly Migration[], isPending: (file: Migration) => boolean): Promise<Finding[]> {
   const known = new Known();

@@ -26,7 +26,7 @@ const MAX_CHARACTERS = 2_000_000;
  * The table locks of all statements of pending migrations.
  * @param applied whose files tell the tables of indexes, and which tables are there
  * @returns with a warning for each file that was too large to be looked at
- * @throws KasmDbError usage for a file that migrate would refuse or that cannot be parsed, and for a way back that rollback would refuse
+ * @throws KasmDbError usage for a file that migrate would refuse or that cannot be parsed, and for a down migration that rollback would refuse
  */
 export async function locksOfFiles(
   applied: readonly Migration[],

@@ -1,6 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import { type ParsedStatement, parseFile } from '../postgres/parser.js';
-import { downOf, type Migration } from './files.js';
+import { downMigration, type Migration } from './files.js';
 import { refuseUnrunnable } from './refused.js';
 
 /** A down migration that can be run. */
@@ -16,7 +16,7 @@ export interface Down {
  * @throws KasmDbError usage, with file and line
  */
 export async function readDown(migration: Migration): Promise<Down | undefined> {
-  const down = await downOf(migration);
+  const down = await downMigration(migration);
   if (!down) return undefined;
   const sql = await down.sql();
   refuseUnrunnable(down, sql);

@@ -20,10 +20,10 @@ export interface Migration extends MigrationHeader {
 }
 
 /**
- * The way back of a migration, as a file that can be run.
+ * The down migration of a migration, as a file that can be run.
  * @throws KasmDbError usage when a directive in it is wrong
  */
-export async function downOf(migration: Migration): Promise<Migration | undefined> {
+export async function downMigration(migration: Migration): Promise<Migration | undefined> {
   const sql = await migration.downSql();
   if (sql === undefined) return undefined;
   const header = parseMigration(migration.name, migration.downPath, sql, false);
@@ -169,7 +169,7 @@ function listFolder(folder: string): string[] {
   const [first] = misnamed;
   if (first) {
     throw new KasmDbError('usage', `${join(folder, first)}: the name does not fit`, {
-      hint: 'a migration is called NNNN_name.sql, its way back NNNN_name.down.sql',
+      hint: 'a migration is called NNNN_name.sql, its down migration NNNN_name.down.sql',
       file: join(folder, first),
     });
   }

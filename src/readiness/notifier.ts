@@ -125,16 +125,16 @@ async function withRedis(
   }
 }
 
-/** What Redis may say on one connection: a gate hears some hundred bytes, and the client keeps a line until it ends. */
+/** What Redis may say on one connection: a gate gets some hundred bytes, and the client keeps a line until it ends. */
 const MOST_BYTES = 1 << 20;
 
 /** Who says more is left for good. */
 function bounded(client: Redis): Redis {
-  let heard = 0;
+  let received = 0;
   client.on('connect', () =>
     client.stream.on('data', (chunk: Buffer) => {
-      heard += chunk.length;
-      if (heard <= MOST_BYTES) return;
+      received += chunk.length;
+      if (received <= MOST_BYTES) return;
       client.disconnect();
       client.stream.destroy();
       client.emit('error', new Error(`it says more than ${MOST_BYTES} bytes`));

@@ -27,10 +27,10 @@ const PAUSES = { firstMs: 500, factor: 3, maxMs: 14_000 };
 /** Gates that were notified check within this time, each at a moment of its own: hundreds may have been. */
 const NOTIFIED_MS = 1000;
 /**
- * After a notification none is heard for so long: anybody may publish, and whoever sends them without end makes a gate check no more often than
+ * After a notification none counts for so long: anybody may publish, and whoever sends them without end makes a gate check no more often than
  * one that has just begun to poll.
  */
-const DEAF_MS = PAUSES.maxMs;
+const IGNORED_MS = PAUSES.maxMs;
 /** The last check gets at least this. */
 const LEAST_ATTEMPT_MS = 1000;
 /** No check takes longer. */
@@ -50,7 +50,7 @@ export async function waitUntilReady(
   let pauses = backoff(PAUSES);
   let last: unknown;
   let subscription: Subscription | undefined;
-  let deafUntil = 0;
+  let ignoredUntil = 0;
   try {
     return await retry(
       async () => {
@@ -74,9 +74,9 @@ export async function waitUntilReady(
         pause: async (ms) => {
           if (!wantsRedis(options.env)) return sleep(ms, ctx.signal);
           subscription ??= await subscribe(ctx, options.env);
-          if (now() < deafUntil) return sleep(ms, ctx.signal);
+          if (now() < ignoredUntil) return sleep(ms, ctx.signal);
           if (!(await subscription.wait(ms, ctx.signal))) return;
-          deafUntil = now() + DEAF_MS;
+          ignoredUntil = now() + IGNORED_MS;
           // Whatever the next check does not find yet (on a replica that is behind, or where there was no connection left) comes soon.
           pauses = backoff(PAUSES);
           await sleep(Math.min(Math.random() * NOTIFIED_MS, deadline - now()), ctx.signal);

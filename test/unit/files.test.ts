@@ -216,7 +216,7 @@ describe('files › a large file', () => {
 });
 
 describe('files › what ships with kasm-db', () => {
-  it('is the folder migrations/ as it is, each with a way back', async () => {
+  it('is the folder migrations/ as it is, each with a down migration', async () => {
     const shipped = await shippedMigrations();
     const read = readMigrations('migrations');
     const plain = ({ sql: _s, downSql: _d, ...header }: (typeof read)[number]) => header;

@@ -18,7 +18,7 @@ describe('header › without directives', () => {
     });
   });
 
-  it('knows whether there is a way back', () => {
+  it('knows whether there is a down migration', () => {
     expect(parseMigration('0001_a', 'a', 'SELECT 1;', true).hasDown).toBe(true);
   });
 });

@@ -190,7 +190,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       [
         'a list of differences',
         '`verify` or `adopt` found drift',
-        '`kasm-db verify --fix-sql` shows the way back ([SCHEMA.md](SCHEMA.md))',
+        '`kasm-db verify --fix-sql` shows the statements that undo it ([SCHEMA.md](SCHEMA.md))',
       ],
       ['a list of findings', '`lint` found unsafe SQL', 'each has its safe way ([LINT.md](LINT.md))'],
     ],

@@ -132,7 +132,7 @@ export const columnRules: Rule[] = [
   },
   {
     id: 'drop-not-null',
-    why: 'pods that still run do not expect NULL, and the way back needs all rows filled',
+    why: 'pods that still run do not expect NULL, and its down migration needs all rows filled',
     safe: 'do it when no old pod reads the column; then suppress this with the reason',
     check: (statement, ctx) =>
       altered(statement, ctx, 'AT_DropNotNull').map(({ table, cmd }) => `${table}.${cmd.name} may be NULL from now on`),
