@@ -62,7 +62,12 @@ export function planBootstrap({ server, target = FRESH }: State, wanted: Wanted)
 export function bootstrapWarnings({ server, target }: State, wanted: Names): string[] {
   const login = server.roles.find((role) => role.name === wanted.login);
   const creators = target?.publicSchema?.creators ?? [];
+  const superusers = server.roles.filter(({ superuser }) => superuser).map(({ name }) => name);
   return [
+    ...superusers.map(
+      (name) =>
+        `role ${name} is a superuser; kasm-db and its gates need none: take another role, or ALTER ROLE ${id(name)} NOSUPERUSER`,
+    ),
     ...(login && !login.canLogin
       ? [`role ${wanted.login} exists but may not log in: ALTER ROLE ${id(wanted.login)} LOGIN`]
       : []),

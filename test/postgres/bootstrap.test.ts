@@ -510,6 +510,14 @@ describe('bootstrap › what it refuses', () => {
     expect(await other.snapshot()).toBe(before);
   });
 
+  it('a superuser as the application’s role or the gates’ is a warning', async () => {
+    const other = await Site.make(inject('servers')[16], SUPERUSER);
+    await other.ok({ gateRole: other.gate });
+    await other.super(`ALTER ROLE ${other.app} SUPERUSER`);
+    const { result } = await other.run({ gateRole: other.gate });
+    expect(result.warnings).toEqual([expect.stringContaining(`role ${other.app} is a superuser`)]);
+  });
+
   it('another encoding and a login that may not log in are warnings', async () => {
     const other = await Site.make(inject('servers')[16], SUPERUSER);
     await other.super(`CREATE ROLE ${other.app}`);
