@@ -160,7 +160,7 @@ describe.each(HELMS)('%s', (program) => {
     const refused = await release.upgrade('0.1.0');
     expect(refused.code, refused.stdout).not.toBe(0);
     expect(refused.stderr).toMatch(
-      /Secret kasmdemo-credentials in namespace .* is missing, .*this is an upgrade[\s\S]*makeAgain/,
+      /Secret kasmdemo-credentials in namespace .* is missing, .*the volume data-db-0 was kept[\s\S]*makeAgain/,
     );
     tell('bundled', program, 'upgrade after the Secret was lost', 'refused', seconds(refused));
     const { metadata, ...rest } = JSON.parse(kept);

@@ -53,6 +53,8 @@ export const seconds = ({ ms }: { ms: number }) => `${(ms / 1000).toFixed(1)} s`
 
 /** A namespace with a database of its own on the external server. Answers the values that use it. */
 export async function external(name: string): Promise<object> {
+  // The server first: it is started for whoever asks first.
+  const ca = await externalCa();
   await namespace(name);
   const database = name.replaceAll('-', '_');
   await psqlExternal(`DROP DATABASE IF EXISTS ${database} WITH (FORCE)`);
@@ -64,7 +66,7 @@ export async function external(name: string): Promise<object> {
     apiVersion: 'v1',
     kind: 'ConfigMap',
     metadata: { name: 'db-ca', namespace: name },
-    data: { 'ca.crt': await externalCa() },
+    data: { 'ca.crt': ca },
   });
   return {
     credentials: { existingSecret: 'kasm-credentials' },
