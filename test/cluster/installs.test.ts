@@ -72,7 +72,7 @@ const restorePod = (namespace: string, database: string) => ({
         image: 'kasm-test/standin:1',
         command: [
           ...['sh', '-ec'],
-          `pg_restore --clean --if-exists --no-owner --exit-on-error --single-transaction -d ${database} "$(ls -1t /backup/*.dump | head -n 1)"`,
+          `pg_restore --no-owner --exit-on-error --single-transaction -d ${database} "$(ls -1t /backup/*.dump | head -n 1)"`,
         ],
         env: [
           { name: 'PGHOST', value: EXTERNAL_HOST },
@@ -240,6 +240,8 @@ describe.each(HELMS)('%s', (program) => {
 
     // As docs/HELM.md says: everything to 0, the dump restored by the owner, and the version of that day.
     await kubectl('-n', release.ns, 'scale', 'deployment/kasm-api', 'deployment/kasm-manager', '--replicas=0');
+    await psqlExternal(`DROP DATABASE ${database} WITH (FORCE)`);
+    await psqlExternal(`CREATE DATABASE ${database} OWNER ${database}`);
     await apply(restorePod(release.ns, database));
     await until('the restore', 120, async () => {
       const phase = await kubectl('-n', release.ns, 'get', 'pod', 'restore', '-o', 'jsonpath={.status.phase}');
