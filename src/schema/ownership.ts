@@ -1,4 +1,4 @@
-import type { Client } from '../postgres/client.js';
+import type { Session } from '../postgres/session.js';
 import type { Difference } from './diff.js';
 import { type Grantable, grantsOf, type PrivilegeRow, privileges, standardGrants } from './grants.js';
 import type { Grant, Schema } from './model.js';
@@ -34,10 +34,10 @@ FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHER
 
 const KINDS: Record<string, Grantable> = { r: 'table', S: 'sequence', f: 'routine', T: 'type', n: 'schema' };
 
-/** @param client inside of a transaction whose search_path is pg_catalog */
-export async function readOwnership(client: Client): Promise<Ownership> {
-  const { rows: others } = await client.query<{ id: string }>(OTHERS_SQL);
-  const { rows } = await client.query<{ type: string; schema: string; acl: PrivilegeRow[] | null }>(DEFAULTS_SQL);
+/** Within a transaction of our own. */
+export async function readOwnership(session: Session): Promise<Ownership> {
+  const others = await session.query<{ id: string }>(OTHERS_SQL);
+  const rows = await session.query<{ type: string; schema: string; acl: PrivilegeRow[] | null }>(DEFAULTS_SQL);
   return {
     ofOthers: new Set(others.map(({ id }) => id)),
     defaults: rows.map(({ type, schema, acl }) => ({

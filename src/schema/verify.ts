@@ -62,7 +62,7 @@ export async function verify(
     const expected = snapshot?.schema as Schema;
     const [stored, ownership] = await session.reading(async () => [
       await readAccepted(session),
-      await readOwnership(session.client),
+      await readOwnership(session),
     ]);
     const { schema: actual, found: defaultGrants } = strict
       ? { schema: found, found: [] }

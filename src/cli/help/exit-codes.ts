@@ -168,7 +168,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         'look at the database, then the `kasm-db repair` call that the message names',
       ],
       [
-        '`is not used: it belongs to`, `it has`, `it is not an ordinary table`',
+        '`is not used:`',
         "a table of Kasm is not what it should be: code of another role would run with the migrator's rights",
         'give it to the owner of the database, or drop what was added',
       ],
