@@ -28,7 +28,8 @@ export default defineConfig({
       ? ['default', ['json', { outputFile: process.env.KASM_DB_TEST_RESULTS ?? 'test-results.json' }]]
       : ['default'],
     projects: [
-      project('unit', { globalSetup: FOLDER }),
+      // Pure: they leave nothing behind, so a file needs no process of its own.
+      project('unit', { globalSetup: FOLDER, isolate: false }),
       project('postgres', { globalSetup: SERVERS }),
       project('cli', { globalSetup: SERVERS }),
       project('chart', { globalSetup: FOLDER }),
