@@ -8,6 +8,7 @@
  * ```
  */
 
+import { KasmDbError } from './app/errors.js';
 import type { RunEvents } from './app/events.js';
 import type { AdoptCommandOptions } from './commands/adopt.js';
 import { type BootstrapCommandOptions, bootstrapCommand } from './commands/bootstrap.js';
@@ -125,7 +126,25 @@ async function call(
   writes: boolean,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<Result> {
-  const { env = process.env, signal = new AbortController().signal, events = {}, ...rest } = options;
-  const { result } = await execute({ command, options: rest, env, signal, events, writes }, work);
+  const { env = process.env, signal, events = {}, ...rest } = options;
+  const { result } = await execute(
+    { command, options: rest, env, signal: interruptible(signal), events, writes },
+    work,
+  );
   return saidWithoutSecrets(result);
+}
+
+/** The caller's signal, with a reason that the result can tell. */
+function interruptible(signal: AbortSignal | undefined): AbortSignal {
+  const controller = new AbortController();
+  const abort = () =>
+    controller.abort(
+      new KasmDbError('interrupted', 'interrupted; what was not committed is rolled back', {
+        cause: signal?.reason,
+        hint: 'run it again',
+      }),
+    );
+  if (signal?.aborted) abort();
+  else signal?.addEventListener('abort', abort, { once: true });
+  return controller.signal;
 }

