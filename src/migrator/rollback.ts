@@ -80,7 +80,7 @@ export async function rollBack(
     const goal = rolledBack.length > 0 ? { to: first.plan.target ?? 'none' } : options;
     const plan = planRollback(migrations, lock.state, goal);
     const steps = await prepare(plan, lock.state);
-    if (!options.allowDataLoss) await lock.session.reading(() => lossesOf(lock.session, steps, options));
+    if (!options.allowDataLoss) await refuseLosses(lock, steps, options);
     if (steps.length > 0) {
       await undoAll(ctx, lock, steps, { options, rolledBack }).catch((error) => {
         throw error instanceof LockTaken ? error : new PartialRollback(error, rolledBack, first.plan, options);
@@ -100,6 +100,12 @@ async function prepare({ steps }: RollbackPlan<Migration>, { pooled }: Migration
     prepared.push({ migration, down, drops: dropsOf(statements) });
   }
   return prepared;
+}
+
+/** Behind a pooler another rollback may drop what is looked at, so this takes the lock too. */
+async function refuseLosses(lock: MigrationLock, steps: readonly Step[], options: RollbackOptions): Promise<void> {
+  await lock.begin('read');
+  await lossesOf(lock.session, steps, options).finally(() => lock.session.rollback());
 }
 
 /** What the steps say they drop and that holds something. @throws KasmDbError integrity where that is not allowed */
