@@ -94,17 +94,17 @@ describe('verify › a hundred single changes', () => {
       const copy = await copyOf(db);
       await copy.query(change.sql);
       const told = `seed ${seed}, round ${i}: ${change.sql}`;
-      const run = await verify(copy, '--migrations', dir);
+      const run = await verify(copy, '--strict', '--migrations', dir);
       expect(run.code, told).toBe(6);
       expect(new Set(run.json().differences?.map((d) => `${d.change} ${d.object}`)), told).toEqual(
         new Set([`${change.change} ${change.object}`]),
       );
       if (change.sql.includes('ADD VALUE')) continue;
-      const fix = await cli(['verify', '--fix-sql', '--migrations', dir], copy.env);
+      const fix = await cli(['verify', '--fix-sql', '--strict', '--migrations', dir], copy.env);
       expect(fix.code).toBe(6);
       await copy.query(fix.stdout);
       await copy.query(withDrops(fix.stdout).split('COMMIT;')[1] ?? '');
-      expect((await verify(copy, '--migrations', dir)).json(), `${told}\n${fix.stdout}`).toMatchObject({ exitCode: 0 });
+      expect((await verify(copy, '--strict', '--migrations', dir)).json(), `${told}\n${fix.stdout}`).toMatchObject({ exitCode: 0 });
     }
   }, 1_200_000);
 });
