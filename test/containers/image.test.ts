@@ -30,14 +30,14 @@ describe.skipIf(reason)('image', () => {
     expect(migrated.stdout, migrated.stderr).toContain('"outcome":"ok"');
   }, 300_000);
 
-  it('holds the executable beyond its base, and nothing else', () => {
+  it('holds the executable and its licences beyond its base, and nothing else', () => {
     const before = filesOf(base);
     const after = filesOf(IMAGE);
-    expect([...after].filter((path) => !before.has(path))).toEqual(['kasm-db']);
+    expect([...after].filter((path) => !before.has(path))).toEqual(['LICENSE', 'THIRD-PARTY-NOTICES.txt', 'kasm-db']);
     expect([...before].filter((path) => !after.has(path))).toEqual([]);
     const size = (image: string) => Number(docker('image', 'inspect', '--format', '{{.Size}}', image)) / 1e6;
     console.log(
-      `image: ${size(IMAGE).toFixed(1)} MB (base ${base} ${size(base).toFixed(1)} MB), ${after.size} files, 1 of them ours`,
+      `image: ${size(IMAGE).toFixed(1)} MB (base ${base} ${size(base).toFixed(1)} MB), ${after.size} files, 3 of them ours`,
     );
   });
 
