@@ -6,7 +6,7 @@ import { type Problem, refuse } from './problems.js';
 /** Expanding an alias more often than this is a YAML bomb. */
 const MAX_ALIASES = 1000;
 
-/** No seed document comes near these, and the parser takes seconds for what has more, in which no signal is heard. */
+/** No seed document comes near these, and the parser takes seconds for what has more, in which no signal is answered. */
 const LIMITS: [what: string, form: RegExp, most: number][] = [
   ['rows', /^[ ]*- /gm, 20_000],
   ['aliases', /(?:^|[\s[{,:?-])\*[^\s,[\]{}*]+/gm, MAX_ALIASES],

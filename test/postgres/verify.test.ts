@@ -104,7 +104,9 @@ describe('verify › a hundred single changes', () => {
       expect(fix.code).toBe(6);
       await copy.query(fix.stdout);
       await copy.query(withDrops(fix.stdout).split('COMMIT;')[1] ?? '');
-      expect((await verify(copy, '--strict', '--migrations', dir)).json(), `${told}\n${fix.stdout}`).toMatchObject({ exitCode: 0 });
+      expect((await verify(copy, '--strict', '--migrations', dir)).json(), `${told}\n${fix.stdout}`).toMatchObject({
+        exitCode: 0,
+      });
     }
   }, 1_200_000);
 });
