@@ -19,6 +19,16 @@ const VENDOR_TABLE = 'public.alembic_version';
 const SERVER_SQL =
   "SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS standby";
 
+interface ServerRow {
+  pid: number;
+  version: number;
+  standby: boolean;
+}
+
+function serverFacts(session: Session, { pid, version, standby }: ServerRow): ServerFacts {
+  return { serverVersion: version, standby, pooled: session.client.processID !== pid };
+}
+
 const HISTORY_SQL = `SELECT name, checksum, kind, min_compatible AS "minCompatible", statements_done AS "statementsDone",
   statements_total AS "statementsTotal", app_version AS "appVersion", applied_at AS "appliedAt", duration_ms AS "durationMs"
 FROM kasm_db.migrations ORDER BY name COLLATE "C"`;
@@ -36,6 +46,15 @@ WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 const KEEPERS_SQL = `SELECT l.pid, n.nspname || '.' || c.relname AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
   JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid() AND (n.nspname = 'kasm_db' OR c.relname = 'alembic_version')`;
+
+/** What answers: the server itself or a pooler before it, and what it can do. */
+export type ServerFacts = Pick<MigrationState, 'serverVersion' | 'standby' | 'pooled'>;
+
+/** Asks only that, in a transaction of its own. @throws KasmDbError */
+export async function readServer(session: Session): Promise<ServerFacts> {
+  const [row] = await session.reading(() => session.query(SERVER_SQL), { statementTimeoutMs: WITHIN_MS });
+  return serverFacts(session, row);
+}
 
 /**
  * Reads the history, the run row and what else decides the plan, in one read-only snapshot. Takes no lock but ACCESS SHARE, writes nothing, works
@@ -64,15 +83,14 @@ export async function selectState(session: Session, { vendor }: StateRequest): P
     ...(tables.has('kasm_db.run') ? { run: RUN_SQL } : {}),
     ...(vendorTable?.readable ? { vendor: VENDOR_SQL } : {}),
   });
-  const [server] = there.server as [{ pid: number; version: number; standby: boolean }];
+  const [row] = there.server as [ServerRow];
+  const server = serverFacts(session, row);
   const history = found.history?.map(historyRow);
   const run = found.run?.map(runRowOf)[0];
   const holders = isAtWork(run) && !server.standby ? await lockHolders(session) : undefined;
   return {
+    ...server,
     server: { host: session.client.host, port: session.client.port },
-    serverVersion: server.version,
-    standby: server.standby,
-    pooled: session.client.processID !== server.pid,
     history,
     run,
     vendorVersion: found.vendor?.[0]?.version ?? undefined,

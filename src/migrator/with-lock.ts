@@ -3,7 +3,7 @@ import { describeHolder, type LockHolder } from '../app/lock-holder.js';
 import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
 import type { Context } from '../config/context.js';
-import { readState, type StateRequest, selectState } from '../history/read-state.js';
+import { readServer, readState, type StateRequest, selectState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { type Bounds, type Session, type TransactionKind, withSession } from '../postgres/session.js';
@@ -55,7 +55,7 @@ const WAIT = { firstMs: 200, factor: 1.5, maxMs: 2000 };
 /**
  * Takes the migration lock, runs `work`, and gives the lock back. While another migrator has it: disconnects, pauses, tries again. The lock is
  * never waited for inside PostgreSQL, and nobody who waits holds a connection.
- * @throws KasmDbError locked when the time is up; environment on a standby, or where advisory locks do not exclude each other
+ * @throws KasmDbError locked when the time is up; unreachable on a standby; environment where advisory locks do not exclude each other
  */
 export async function withMigrationLock<T>(
   ctx: Context,
@@ -97,27 +97,32 @@ export async function withMigrationLock<T>(
 }
 
 async function takeLock(session: Session, request: StateRequest): Promise<MigrationLock> {
-  const before = await readState(session, request);
-  requireWritable(before);
-  const reread = () => selectState(session, request);
-  if (before.pooled) {
-    const begin = async (kind: TransactionKind, bounds?: Bounds) => {
-      await session.begin(kind, bounds);
-      const lock = await tryTransactionLock(session);
-      if (lock.locked) return lock.pid;
-      await session.rollback();
-      throw new LockTaken(lock.holder);
-    };
-    return { session, state: before, begin, reread };
-  }
+  const server = await readServer(session);
+  requireWritable(server);
+  const begin = server.pooled ? lockEachTransaction(session) : await lockSession(session);
+  // Only now: another migrator may have finished before the lock was ours.
+  return { session, state: await readState(session, request), begin, reread: () => selectState(session, request) };
+}
+
+/** Behind a pooler nothing is held between transactions. */
+function lockEachTransaction(session: Session): MigrationLock['begin'] {
+  return async (kind, bounds) => {
+    await session.begin(kind, bounds);
+    const lock = await tryTransactionLock(session);
+    if (lock.locked) return lock.pid;
+    await session.rollback();
+    throw new LockTaken(lock.holder);
+  };
+}
+
+/** @throws LockTaken */
+async function lockSession(session: Session): Promise<MigrationLock['begin']> {
   const lock = await session.reading(() => tryLock(session));
   if (!lock.locked) throw new LockTaken(lock.holder);
-  const begin = async (kind: TransactionKind, bounds?: Bounds) => {
+  return async (kind, bounds) => {
     await session.begin(kind, bounds);
     return lock.pid;
   };
-  // What was read before the lock may be old: another migrator may have finished since.
-  return { session, state: await readState(session, request), begin, reread };
 }
 
 /** How commands of this run open a session. */
