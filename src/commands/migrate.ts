@@ -82,7 +82,7 @@ async function migrateAndSeed(
       database,
       ...(plan.target ? { target: plan.target } : {}),
       ...(current ? { current } : {}),
-      applied: applied.map((migration) => ({ ...migration, ms: Math.round(migration.ms) })),
+      applied,
       ...(options.dryRun ? { pending: plan.pending.map((m) => m.name) } : {}),
       ...(plan.unknown.length > 0 ? { unknown: plan.unknown } : {}),
       ...(waitedMs > 0 || blockers.length > 0 || cancelled.length > 0

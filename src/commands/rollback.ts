@@ -36,7 +36,7 @@ export async function rollbackCommand(ctx: CommandContext, options: RollbackComm
       database,
       ...(plan.target ? { target: plan.target } : {}),
       ...currentOf(options.dryRun || plan.steps.length === 0 ? plan.current : plan.target),
-      rolledBack: rolledBack.map(({ name, ms }) => ({ name, ms: Math.round(ms) })),
+      rolledBack,
       ...(options.dryRun ? { toRollBack: names } : {}),
       ...(result.losses.length > 0 ? { losses: result.losses } : {}),
       ...(waitedMs > 0 ? { lock: { waitedMs: Math.round(waitedMs), ...(holder ? { holder } : {}) } } : {}),

@@ -113,7 +113,7 @@ async function applyPending(
       ctx.events.migrationStarted?.(name, names.indexOf(name), names.length);
     });
     umzug.on('migrated', ({ name }) => {
-      const ms = now() - started;
+      const ms = Math.round(now() - started);
       const locks = run.locks.get(name) ?? [];
       told.applied.push({ name, ms, ...(locks.length > 0 ? { locks } : {}) });
       ctx.events.migrationDone?.(name, ms);
@@ -166,7 +166,7 @@ class PartialError extends KasmDbError {
   constructor(error: KasmDbError, applied: readonly Applied[], { ms, blockers, cancelled }: Waited) {
     super(error.outcome, error.message, { ...error.details, exitCode: error.exitCode, cause: error.cause });
     this.fields = {
-      applied: applied.map((migration) => ({ ...migration, ms: Math.round(migration.ms) })),
+      applied: [...applied],
       ...(blockers.length > 0
         ? {
             lock: {

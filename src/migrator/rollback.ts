@@ -150,7 +150,7 @@ async function undoAll(
       ctx.events.migrationStarted?.(name, names.indexOf(name), names.length);
     });
     umzug.on('reverted', ({ name }) => {
-      const ms = now() - started;
+      const ms = Math.round(now() - started);
       rolledBack.push({ name, ms });
       ctx.events.migrationUndone?.(name, ms);
     });
@@ -266,6 +266,6 @@ class PartialRollback extends KasmDbError {
         ? { hint: [error.details.hint, rest].filter(Boolean).join('; ') }
         : {};
     super(error.outcome, error.message, { ...error.details, ...hint, exitCode: error.exitCode, cause: error.cause });
-    this.fields = { rolledBack: rolledBack.map(({ name, ms }) => ({ name, ms: Math.round(ms) })) };
+    this.fields = { rolledBack: [...rolledBack] };
   }
 }

@@ -37,13 +37,12 @@ export async function inRun(
   lock: MigrationLock,
   { names, lockTimeoutMs, cancelBlockersMs, doing }: RunOptions,
   work: (run: Run) => Promise<void>,
-): Promise<TableWaits> {
+): Promise<void> {
   const waits = new TableWaits(ctx, lock, lockTimeoutMs, cancelBlockersMs);
   const run: Run = { ctx, lock, waits, log: newRun(), names, locks: new Map() };
   try {
     await start(run);
     await work(run);
-    return waits;
   } catch (caught) {
     if (caught instanceof LockTaken) throw caught;
     const error = failureOf(caught, ctx.signal, doing);

@@ -1,5 +1,5 @@
 import type { Blocker } from '../app/blocker.js';
-import type { Outcome } from '../app/errors.js';
+import type { ErrorDetails, Outcome } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
 
 /** What every command answers, and what `--json` prints; result.schema.json is made from src/output/schema.ts, which must agree. */
@@ -81,15 +81,9 @@ export interface RunInfo {
   error?: string;
 }
 
-export interface ErrorInfo {
+export interface ErrorInfo extends Omit<ErrorDetails, 'exitCode' | 'cause'> {
   code: Outcome;
   message: string;
-  hint?: string;
-  sqlstate?: string;
-  migration?: string;
-  file?: string;
-  line?: number;
-  statement?: string;
 }
 
 export interface SeedInfo {

@@ -8,22 +8,17 @@ import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
 import { addressesOf } from './addresses.js';
 import { applicationName } from './application-name.js';
-
 import { Authentication, type DriverConnection } from './authentication.js';
 import type { Client } from './client.js';
-
 import { withDeadline } from './deadline.js';
 import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
 import { combine, hostText, isTlsRefusal, type Refusal, refusal, unanswered, wrongKind } from './refusal.js';
-
 import { prepareAsLibpq } from './scram-proof.js';
 import { mismatch } from './session-attrs.js';
 import { foreignSocket } from './socket-owner.js';
 import { isServerError } from './sqlstate.js';
 import { WireGuard } from './wire-guard.js';
-
-export type { Client } from './client.js';
 
 export interface ConnectOptions {
   /** Stops the attempt and its retries. */
@@ -261,7 +256,7 @@ function attempt(
     const [major = 0, minor = 0] = value.split(/[^0-9]+/).map(Number);
     client.announcedVersion = major * 10_000 + minor;
   });
-  // Without a listener an error on an idle connection ends the process (traps: idle connection); the next query reports it.
+  // Without a listener an error on an idle connection ends the process; the next query reports it.
   client.on('error', () => {});
   return new Promise<Client>((resolve, reject) => {
     const abort = () => {

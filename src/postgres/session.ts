@@ -42,16 +42,21 @@ const BEGIN: Record<TransactionKind, string> = {
   migration: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
 };
 
-/**
- * Statements of our own look nothing up in a schema that others can write to (CVE-2018-1058), see every row or fail (row_security), and print
- * and read values in one form whatever a role or database has set, as pg_dump makes sure of too.
- */
-const OWN_SETTINGS: readonly Setting[] = [
+/** What our own statements around a migration's file depend on; FILE_SETTINGS takes each of them back. */
+const AROUND_FILE_SETTINGS: readonly Setting[] = [
   ['search_path', 'pg_catalog, pg_temp'],
   ['row_security', 'off'],
   ['standard_conforming_strings', 'on'],
   ['quote_all_identifiers', 'off'],
   ['transform_null_equals', 'off'],
+];
+
+/**
+ * Statements of our own look nothing up in a schema that others can write to (CVE-2018-1058), see every row or fail (row_security), and print
+ * and read values in one form whatever a role or database has set, as pg_dump makes sure of too.
+ */
+const OWN_SETTINGS: readonly Setting[] = [
+  ...AROUND_FILE_SETTINGS,
   ['DateStyle', "'ISO, YMD'"],
   ['IntervalStyle', 'postgres'],
   ['TimeZone', "'UTC'"],
@@ -59,9 +64,6 @@ const OWN_SETTINGS: readonly Setting[] = [
   ['extra_float_digits', '1'],
   ['xmloption', 'content'],
 ];
-
-/** The part of them that what we ask around a migration's file depends on. */
-const AROUND_FILE_SETTINGS = OWN_SETTINGS.slice(0, 5);
 
 /** A file runs as in psql: public alone, so that a temporary table stands before one of the same name; else as role and database have it. */
 const FILE_SETTINGS: readonly Setting[] = [

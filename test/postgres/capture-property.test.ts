@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import type pg from 'pg';
 import { expect, it } from 'vitest';
-import type { Client } from '../../src/postgres/connect.js';
+import type { Client } from '../../src/postgres/client.js';
 import { capture } from '../../src/schema/capture.js';
 import { introspectHere } from '../../src/schema/introspect.js';
 import { emptyWorld, make, type Recipe, recipe } from '../fixtures/schema/random-schema.js';

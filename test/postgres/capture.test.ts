@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Client } from '../../src/postgres/connect.js';
+import type { Client } from '../../src/postgres/client.js';
 import { capture } from '../../src/schema/capture.js';
 import { introspectHere } from '../../src/schema/introspect.js';
 import { migrate } from '../fixtures/kasm/observe.js';
