@@ -46,6 +46,7 @@ function describeBlocker(blocker: Blocker & Partial<ObservedBlocker>): string {
 /** No more than a person would read, of many readers. */
 const SHOWN = 3;
 
+/** Several of them for people; of a crowd the first few, and how many more there are. */
 export function describeBlockers(blockers: readonly Blocker[]): string {
   const shown = blockers.slice(0, SHOWN).map(describeBlocker);
   const more = blockers.length - shown.length;

@@ -7,6 +7,7 @@ export interface LockHolder {
   connectedSeconds: number | null;
 }
 
+/** For people: who holds the migration lock, from where, and for how long. */
 export function describeHolder(holder: LockHolder | undefined): string {
   if (!holder) return 'a migrator that has just ended';
   const since = holder.connectedSeconds === null ? '' : `, connected for ${Math.round(holder.connectedSeconds)} s`;

@@ -134,6 +134,7 @@ function databaseInfo(resolve: () => ConnectionSettings): DatabaseInfo | undefin
   }
 }
 
+/** The `database` of a result. @param state what was read of it, where something was */
 export function describeDatabase(settings: ConnectionSettings, state?: MigrationState): DatabaseInfo {
   const { host, port } = state?.server ?? (settings.hosts[0] as { host: string; port: number });
   return {

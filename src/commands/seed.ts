@@ -31,6 +31,7 @@ export async function seedCommand(ctx: CommandContext, options: SeedCommandOptio
   };
 }
 
+/** Seeds, for `seed` and `migrate --seed`. @throws KasmDbError */
 export async function runSeed(ctx: CommandContext, options: SeedCommandOptions): Promise<SeedResult> {
   const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
   const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
@@ -102,12 +103,14 @@ export function credentialKeys(folder: string | undefined, env: CommandContext['
   return KNOWN_KEYS.filter((key) => credentials.get(key) !== undefined);
 }
 
+/** The `seed` of a result. */
 export function seedFields(result: SeedResult) {
   return result.skipped
     ? { warnings: ['the database is ahead of this build: seeding was skipped'] }
     : { seed: { ...result.counts, credentials: result.credentials } };
 }
 
+/** The same for people. */
 export function seedText({ skipped, counts, credentials }: SeedResult, dryRun: boolean, s: Style): string {
   if (skipped) return `${s.yellow('Seeding was skipped:')} the database is ahead of this build.`;
   const { inserted, updated, unchanged, kept } = counts;

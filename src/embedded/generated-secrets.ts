@@ -14,6 +14,7 @@ export function readGenerated(file: string): Map<string, string> {
   );
 }
 
+/** 144 random bits, in characters that need no quoting anywhere. */
 export function generatedSecret(): string {
   return randomBytes(18).toString('base64url');
 }

@@ -19,6 +19,7 @@ export interface RunLog {
 /** Long enough to recognise an error by, short enough to be read by every gate at every look. */
 const ERROR_LENGTH = 500;
 
+/** A run that has just begun, with an id that no other run has. */
 export function newRun(): RunLog {
   const id = randomUUID();
   const mine = `WHERE id = 1 AND run_id = '${id}'`;

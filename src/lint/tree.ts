@@ -61,6 +61,7 @@ export function find(tree: Node, kind: string): Node[] {
   return Object.entries(tree).flatMap(([key, value]) => [...(key === kind ? [value] : []), ...find(value, kind)]);
 }
 
+/** Has the statement one of these options, and not switched off? @param names as the parser writes them */
 export function hasOption(node: Node, ...names: string[]): boolean {
   return ((node.params ?? node.options ?? []) as Node[]).some(
     ({ DefElem }) =>

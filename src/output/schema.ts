@@ -167,6 +167,7 @@ export const resultSchema = z.strictObject({
     .optional(),
 }) satisfies z.ZodType<Result>;
 
+/** The JSON Schema of a result, as it ships with the package. */
 export function resultJsonSchema(): object {
   return { title: 'kasm-db result', ...z.toJSONSchema(resultSchema) };
 }

@@ -14,6 +14,7 @@ export interface Style {
   yellow(text: string): string;
 }
 
+/** How text is painted. @param colored false: not at all */
 export function style(colored: boolean): Style {
   // Whether the stream takes colours is decided by wantsColor.
   const paint = (format: keyof Omit<Style, 'colored'>) => (text: string) =>

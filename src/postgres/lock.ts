@@ -53,6 +53,7 @@ async function outcome(session: Session, tryFunction: string): Promise<LockOutco
   return { locked: true, pid: row.pid };
 }
 
+/** Gives the session's migration lock back. */
 export async function unlock(session: Session): Promise<void> {
   await session.query(`SELECT pg_catalog.pg_advisory_unlock(${LOCK_KEY})`);
 }

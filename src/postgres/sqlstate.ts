@@ -11,16 +11,18 @@ export interface ServerError extends Error {
   where?: string;
 }
 
+/** Did the server itself say it, with severity and SQLSTATE? */
 export function isServerError(error: unknown): error is ServerError {
   return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test((error as ServerError).code ?? '');
 }
 
+/** The SQLSTATE of a server's error, as it came or as a KasmDbError has it. */
 export function sqlstateOf(error: unknown): string | undefined {
   if (isServerError(error)) return error.code;
   return error instanceof KasmDbError ? error.details.sqlstate : undefined;
 }
 
-/** SQLSTATEs that tell of a connection that is gone or was not granted; all of them may heal. */
+/** SQLSTATEs that tell of a connection that is gone or was not granted; another attempt may succeed after each of them. */
 const CONNECTION_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25P03']);
 /** The object names a wrong login or password (class 28); retryable, since a Secret may arrive later. */
 const isLoginState = (code: string) => code.startsWith('28');

@@ -16,6 +16,7 @@ export function pendingState({ history, run, lockHeld }: MigrationState, planned
   return planned.pending.length > 0 ? 'not-applied' : 'not-seeded';
 }
 
+/** The same for people. @param total migrations that this build has */
 export function pendingText(total: number, state: MigrationState, planned: Plan): string {
   const { run } = state;
   const count = `${planned.applied.length} of ${total} migrations are applied`;
@@ -42,6 +43,7 @@ export function pendingText(total: number, state: MigrationState, planned: Plan)
   }
 }
 
+/** What to do about it. */
 export function pendingHint(state: MigrationState, planned: Plan): string {
   switch (pendingState(state, planned)) {
     case 'migrating':

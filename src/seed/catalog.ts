@@ -87,6 +87,7 @@ export function insertOrder(tables: readonly Table[]): Table[] {
   return order;
 }
 
+/** May the column of the key not be null? */
 export function isRequired(table: Table, key: ForeignKey): boolean {
   return table.columns.get(key.column)?.notNull === true;
 }

@@ -112,6 +112,7 @@ export function userKeys(username: string): string[] {
   );
 }
 
+/** Keys of a Secret that may hold an API key's password, the preferred one first. */
 export function apiKeys(apiKey: string, name: string): string[] {
   const known = KNOWN_API_KEYS[apiKey];
   return known ? [`${known}-password`] : [`api-${slug(name)}-password`, `api-${apiKey}-password`];

@@ -24,6 +24,7 @@ export interface RememberedColumn {
   token?: string;
 }
 
+/** What earlier seeds have written, from kasm_db.seeds. */
 export async function readRemembered(session: Session): Promise<Remembered[]> {
   return session.query(
     'SELECT table_name AS "table", row_key AS "rowKey", doc_key AS "docKey", salt, columns FROM kasm_db.seeds',

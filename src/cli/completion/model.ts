@@ -29,6 +29,7 @@ export interface Model {
 
 const HELP: readonly OptionSpec[] = [['--help', 'print the help']];
 
+/** What the scripts of all shells complete, from the one table of commands and options. */
 export function modelOf({ commands, globals }: CommandLine): Model {
   return {
     commands: commands.map(({ name, text, options = [], argument }) => ({

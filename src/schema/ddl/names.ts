@@ -25,6 +25,7 @@ export function qualified({ schema, name }: { schema: string; name: string }): s
   return `${ident(schema)}.${ident(name)}`;
 }
 
+/** A text as an SQL literal that is read alike whatever standard_conforming_strings is. */
 export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
   return quoted.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;

@@ -3,6 +3,7 @@ import { sequenceOptions } from './columns.js';
 import { ident, literal, qualified } from './names.js';
 import { role } from './tables.js';
 
+/** CREATE TYPE or CREATE DOMAIN. */
 export function createType(type: DataType): string {
   const name = qualified(type);
   if (type.kind === 'enum') return `CREATE TYPE ${name} AS ENUM (${(type.labels ?? []).map(literal).join(', ')})`;
@@ -34,6 +35,7 @@ export function createType(type: DataType): string {
     .join(' ');
 }
 
+/** CREATE SEQUENCE, with what is not so by default. */
 export function createSequence(sequence: Sequence): string {
   const options = sequenceOptions(sequence);
   const type = sequence.type === 'bigint' ? '' : ` AS ${sequence.type}`;

@@ -76,10 +76,12 @@ function inheritedChanges(table: Table, schema: Schema): string[] {
   });
 }
 
+/** ALTER TABLE … ADD CONSTRAINT. */
 export function addConstraint(table: { schema: string; name: string }, { name, definition }: Constraint): string {
   return `ALTER TABLE ${qualified(table)} ADD CONSTRAINT ${ident(name)} ${definition}`;
 }
 
+/** CREATE VIEW or CREATE MATERIALIZED VIEW. */
 export function createView(view: View): string {
   const materialized = view.kind === 'materialized view';
   const options = (view.options ?? []).filter((text) => !text.startsWith('check_option='));
@@ -100,14 +102,17 @@ export function createIndex({ definition, valid }: Index): string[] {
 
 const ENABLE = { origin: 'ENABLE', disabled: 'DISABLE', replica: 'ENABLE REPLICA', always: 'ENABLE ALWAYS' };
 
+/** ALTER TABLE … ENABLE or DISABLE TRIGGER. */
 export function enableTrigger(table: { schema: string; name: string }, { name, enabled }: Trigger): string {
   return `ALTER TABLE ${qualified(table)} ${ENABLE[enabled]} TRIGGER ${ident(name)}`;
 }
 
+/** CREATE TRIGGER, and what switches it where it is not enabled as usual. */
 export function createTrigger(table: { schema: string; name: string }, trigger: Trigger): string[] {
   return [trigger.definition, ...(trigger.enabled === 'origin' ? [] : [enableTrigger(table, trigger)])];
 }
 
+/** CREATE POLICY. */
 export function createPolicy(table: { schema: string; name: string }, policy: Policy): string {
   return [
     `CREATE POLICY ${ident(policy.name)} ON ${qualified(table)} AS ${policy.permissive ? 'PERMISSIVE' : 'RESTRICTIVE'}`,
@@ -125,6 +130,7 @@ export function role(name: string): string {
   return name === 'OWNER' ? 'CURRENT_USER' : ident(name);
 }
 
+/** ALTER TABLE … ROW LEVEL SECURITY, where it is enabled or forced. */
 export function rowSecurity(table: Table): string[] {
   const alter = `ALTER TABLE ${qualified(table)}`;
   return [
