@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { inject } from 'vitest';
+import { afterAll, inject } from 'vitest';
 import { SECRET_MARK } from './global-setup.js';
 import { VERSIONS, type Version } from './server.js';
 
@@ -23,6 +23,12 @@ export interface TestDatabase {
   /** A connection as the owner; end it yourself. */
   connect(): Promise<pg.Client>;
 }
+
+// A full run makes a thousand databases, in memory: each file drops its own.
+const drops: (() => Promise<void>)[] = [];
+afterAll(async () => {
+  for (const drop of drops.splice(0)) await drop();
+});
 
 /** A new, empty database owned by a role of its own that is no superuser. */
 export async function createDatabase(version: Version = DEFAULT_VERSION): Promise<TestDatabase> {
@@ -52,6 +58,8 @@ export async function createDatabase(version: Version = DEFAULT_VERSION): Promis
   const admin = { user: 'postgres', password: server.password, database: 'postgres' };
   await once(admin, `CREATE ROLE ${user} LOGIN PASSWORD '${password}'`);
   await once(admin, `CREATE DATABASE ${name} OWNER ${user}`);
+  // Where it can't be dropped, as with a prepared transaction, the end of the server ends it.
+  drops.push(async () => void (await once(admin, `DROP DATABASE IF EXISTS ${name} WITH (FORCE)`).catch(() => {})));
   const owner = { user, password, database: name };
   return {
     name,

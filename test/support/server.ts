@@ -60,6 +60,9 @@ export async function startTestServer(version: Version, scratch: string, args: s
       'full_page_writes=off',
       'synchronous_commit=off',
       'max_connections=200',
+      // The data directory stands in memory.
+      'max_wal_size=128MB',
+      'min_wal_size=32MB',
       'listen_addresses=127.0.0.1',
     ]
       .concat(args)
