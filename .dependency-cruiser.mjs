@@ -25,7 +25,7 @@ const LIBRARIES = {
   'libpg-query': ['postgres'],
   'pg-copy-streams': ['postgres'],
   umzug: ['migrator'],
-  yaml: ['seed', 'schema'],
+  yaml: ['app'],
   zod: ['seed', 'output'],
 };
 

@@ -55,7 +55,14 @@ export async function bundle(outdir, entryPoints, runtime = []) {
     minifySyntax: true,
     minifyWhitespace: true,
     legalComments: 'none',
-    define: { KASM_DB_VERSION: JSON.stringify(version) },
+    define: {
+      KASM_DB_VERSION: JSON.stringify(version),
+      // Variables of an environment that is not ours: they make libraries print what they send and read, passwords too, or load another driver.
+      'process.env.DEBUG': 'undefined',
+      'process.env.NODE_PG_FORCE_NATIVE': 'undefined',
+    },
+    // Its form for Node prints the document where LOG_TOKENS or LOG_STREAM is set.
+    alias: { yaml: join(ROOT, 'node_modules/yaml/browser/index.js') },
     external: EXTERNAL,
     plugins: [shippedPlugin, withoutUmzugCli, withoutSubprograms],
     logLevel: 'warning',

@@ -44,18 +44,17 @@ async function migrationSources() {
 /** Each document as its parser gives it: what ships needs no parser when it is seeded. */
 async function seedsSource() {
   const { readYaml } = await sourceModule('seed/yaml.ts');
-  const documents = readdirSync(join(ROOT, 'seeds'))
-    .filter((name) => name.endsWith('.yaml'))
-    .sort()
-    .map((name) => {
-      const file = `seeds/${name}`;
-      const { alembicVersion, rows } = readYaml(file, readFileSync(join(ROOT, file), 'utf8'));
-      return {
-        file,
-        alembicVersion,
-        rows: rows.map(({ table, line, cells }) => ({ table, line, cells: Object.fromEntries(cells) })),
-      };
+  const names = readdirSync(join(ROOT, 'seeds')).filter((name) => name.endsWith('.yaml'));
+  const documents = [];
+  for (const name of names.sort()) {
+    const file = `seeds/${name}`;
+    const { alembicVersion, rows } = await readYaml(file, readFileSync(join(ROOT, file), 'utf8'));
+    documents.push({
+      file,
+      alembicVersion,
+      rows: rows.map(({ table, line, cells }) => ({ table, line, cells: Object.fromEntries(cells) })),
     });
+  }
   return `export const documents = ${JSON.stringify(documents)};`;
 }
 

@@ -8,10 +8,12 @@ export const FILE_LIMITS = {
   /** libpq's service and password files. */
   settings: 1 << 20,
   migration: 100 << 20,
-  /** Seeds, and snapshots of a catalog. */
-  document: 64 << 20,
+  /** Kasm's documents of default rows, and its Export Configuration. */
+  seeds: 8 << 20,
+  /** Of a catalog. */
+  snapshot: 64 << 20,
   /** Kasm's Export Schema. */
-  schemaExport: 4 << 20,
+  schemaExport: 1 << 20,
 } as const;
 
 export type FileKind = keyof typeof FILE_LIMITS;

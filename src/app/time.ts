@@ -18,3 +18,21 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
     signal?.addEventListener('abort', stop, { once: true });
   });
 }
+
+/** A loop that computes may keep the event loop, where signals are handled, for so long, in milliseconds. */
+const BREATH_MS = 100;
+
+/** Lets the event loop run now and then; to be awaited at each step of a long loop. Mostly there is nothing to wait for. @throws the signal's reason */
+export type Breathe = () => Promise<void> | undefined;
+
+/** @param signal ends the loop */
+export function breather(signal?: AbortSignal): Breathe {
+  let last = now();
+  return () => {
+    if (now() - last < BREATH_MS) return undefined;
+    return new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+      last = now();
+      signal?.throwIfAborted();
+    });
+  };
+}

@@ -38,7 +38,7 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
   const rotate = rotation(options.rotate);
   const databasePassword = options.dryRun ? undefined : await rotateDatabaseLogin(ctx, rotate, credentials);
   const result = await seed(ctx, await ctx.migrations(), {
-    documents: await readDocuments(options.seeds),
+    documents: await readDocuments(options.seeds, ctx.signal),
     credentials,
     lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
     dryRun: options.dryRun ?? false,
@@ -93,8 +93,8 @@ async function rotateDatabaseLogin(
 }
 
 /** Which documents these are; `check --seed` compares it with what was seeded. */
-export async function digestOf(path: string): Promise<string> {
-  return seedDigest(await readDocuments(path));
+export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
+  return seedDigest(await readDocuments(path, signal));
 }
 
 /** Keys of the credentials that are given; for `doctor`. */

@@ -19,7 +19,7 @@ export async function exportMigration(
   folder: string,
   before: readonly Migration[],
 ): Promise<{ up: string; down: string }> {
-  const exported = readExport(file);
+  const exported = await readExport(file);
   const newest = before.at(-1);
   const base = newest ? (await requireSnapshot(folder, newest.name)).schema : EMPTY_SCHEMA;
   const previous = before.findLast(({ vendorVersion }) => vendorVersion !== undefined)?.vendorVersion;

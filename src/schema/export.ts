@@ -1,6 +1,6 @@
-import { type Document, isMap, isScalar, LineCounter, type Node, parseDocument } from 'yaml';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { readFile } from '../app/read-file.js';
+import { isMap, isScalar, parseYaml, YamlFault } from '../app/yaml.js';
 
 export interface ExportedColumn {
   /** SQLAlchemy's name of the type, such as VARCHAR(32). */
@@ -62,9 +62,9 @@ export function postgresType(type: string): string | undefined {
 
 /**
  * Reads Kasm's Export Schema file (YAML), or the same in compact form (`T table`, `column TYPE! ->table.column`).
- * @throws KasmDbError usage, with file and line
+ * @throws KasmDbError usage, with file and line; the signal's reason
  */
-export function readExport(file: string): ExportedSchema {
+export async function readExport(file: string, signal?: AbortSignal): Promise<ExportedSchema> {
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(readFile(file, 'schemaExport').bytes);
@@ -72,7 +72,7 @@ export function readExport(file: string): ExportedSchema {
     throw new KasmDbError('usage', `cannot read ${file} (${messageOf(error)})`, { file });
   }
   const first = text.split('\n').find((line) => line.trim() && !line.startsWith('#')) ?? '';
-  const parsed = /^[TS] \S/.test(first) ? compactForm(text, file) : yamlForm(text, file);
+  const parsed = /^[TS] \S/.test(first) ? compactForm(text, file) : await yamlForm(text, file, signal);
   if (parsed.tables.size === 0) fail(file, 1, 'it lists no table');
   for (const [table, columns] of parsed.tables) {
     for (const [name, { references }] of columns) {
@@ -85,7 +85,11 @@ export function readExport(file: string): ExportedSchema {
 }
 
 function fail(file: string, line: number, message: string): never {
-  throw new KasmDbError('usage', `${file}:${line}: ${message}`, {
+  throw faultIn(file, line, message);
+}
+
+function faultIn(file: string, line: number, message: string): KasmDbError {
+  return new KasmDbError('usage', `${file}:${line}: ${message}`, {
     file,
     line,
     hint: 'it must be what Kasm writes in Admin, Diagnostics, System Info, Export Schema',
@@ -126,14 +130,11 @@ function compactForm(text: string, file: string): ExportedSchema {
   return result;
 }
 
-function yamlForm(text: string, file: string): ExportedSchema {
-  const counter = new LineCounter();
-  const document: Document = parseDocument(text, { lineCounter: counter, uniqueKeys: true });
-  const [error] = document.errors;
-  if (error) fail(file, counter.linePos(error.pos[0]).line, `not YAML: ${error.message.split('\n')[0]}`);
-  const lineOf = (node: unknown) => counter.linePos((node as Node)?.range?.[0] ?? 0).line;
+async function yamlForm(text: string, file: string, signal: AbortSignal | undefined): Promise<ExportedSchema> {
+  const { contents: root, lineOf } = await parseYaml(text, signal).catch((error) => {
+    throw error instanceof YamlFault ? faultIn(file, error.line, error.message) : error;
+  });
   const result: ExportedSchema = { file, alembicVersion: undefined, tables: new Map() };
-  const root = document.contents;
   if (!isMap(root)) return fail(file, 1, 'the top level must be a map of tables');
   for (const { key, value } of root.items) {
     const table = String(isScalar(key) ? key.value : key);

@@ -41,7 +41,7 @@ export async function readSnapshot(folder: string | undefined): Promise<Snapshot
   const path = join(folder, SNAPSHOT_FILE);
   let text: string;
   try {
-    text = readFile(path, 'document').bytes.toString('utf8');
+    text = readFile(path, 'snapshot').bytes.toString('utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, { file: path });

@@ -46,7 +46,7 @@ export async function verify(
   folder: string | undefined,
   { against, strict = false }: { against?: string | undefined; strict?: boolean | undefined } = {},
 ): Promise<VerifyResult> {
-  const exported = against === undefined ? undefined : readExport(against);
+  const exported = against === undefined ? undefined : await readExport(against, ctx.signal);
   const snapshot = exported ? undefined : await requireSnapshot(folder, migrations.at(-1)?.name);
   return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'verifying' }, async (session) => {
     const state = await readState(session, { vendor: exported !== undefined || writesVendorVersion(migrations) });

@@ -21,12 +21,13 @@ async function shippedDocuments(): Promise<SeedDocument[]> {
 /**
  * Reads `--seeds`: a file (such as Kasm's default_properties.yaml or export_data.yaml), or a folder of them. custom_properties.yaml is an
  * overlay; alone, it goes over the documents that ship with this build.
- * @throws KasmDbError seed, usage
+ * @throws KasmDbError seed, usage; the signal's reason
  */
-export async function readDocuments(path: string | undefined): Promise<SeedDocument[]> {
+export async function readDocuments(path: string | undefined, signal?: AbortSignal): Promise<SeedDocument[]> {
   if (path === undefined) return shippedDocuments();
-  const files = listFiles(path);
-  const documents = await Promise.all(files.map((file) => parseSeed(file, readText(file))));
+  const documents: SeedDocument[] = [];
+  // One after the other: each may take as much memory as a small pod has.
+  for (const file of listFiles(path)) documents.push(await parseSeed(file, readText(file), signal));
   return documents.every((document) => document.overlay) ? [...(await shippedDocuments()), ...documents] : documents;
 }
 
@@ -47,7 +48,7 @@ function listFiles(path: string): string[] {
 function readText(file: string): string {
   let bytes: Buffer;
   try {
-    bytes = readFile(file, 'document').bytes;
+    bytes = readFile(file, 'seeds').bytes;
   } catch (error) {
     throw new KasmDbError('usage', `--seeds: cannot read ${file} (${messageOf(error)})`, { file });
   }
@@ -65,8 +66,8 @@ function readText(file: string): string {
  * Reads one document of Kasm's seed format: `alembic_version`, and a list of rows for each table.
  * @throws KasmDbError seed, with file and line
  */
-export async function parseSeed(file: string, text: string): Promise<SeedDocument> {
+export async function parseSeed(file: string, text: string, signal?: AbortSignal): Promise<SeedDocument> {
   // Imported when it is needed: the documents that ship need no parser.
   const { readYaml } = await import('./yaml.js');
-  return { ...readYaml(file, text), file, overlay: OVERLAY.test(basename(file)) };
+  return { ...(await readYaml(file, text, signal)), file, overlay: OVERLAY.test(basename(file)) };
 }

@@ -29,8 +29,9 @@ function mergeTable(table: string, base: SeedRow[], custom: SeedRow[]): SeedRow[
 function upsertSettings(base: SeedRow[], custom: SeedRow[]): SeedRow[] {
   const key = (row: SeedRow) => JSON.stringify([row.cells.get('name')?.value, row.cells.get('category')?.value]);
   const used = new Set<SeedRow>();
+  const byKey = new Map(custom.toReversed().map((row) => [key(row), row]));
   const merged = base.map((row) => {
-    const other = custom.find((candidate) => key(candidate) === key(row));
+    const other = byKey.get(key(row));
     if (!other) return row;
     used.add(other);
     // The row keeps its identity (setting_id) and whatever the overlay doesn't say.

@@ -1,3 +1,4 @@
+import { type Breathe, breather } from '../app/time.js';
 import { insertOrder, isRequired, type Table } from './catalog.js';
 import type { SeedRow } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
@@ -72,11 +73,12 @@ interface Draft {
  * was deleted by someone and stays so. A row that nobody remembers is matched by its natural key, else inserted.
  * @param texts how the server writes each row's values, by the row
  */
-export function planWrites(
+export async function planWrites(
   rows: readonly ResolvedRow[],
   texts: ReadonlyMap<ResolvedRow, Texts>,
   database: DatabaseRows,
-): PlannedWrites {
+  breathe: Breathe = breather(),
+): Promise<PlannedWrites> {
   const result: PlannedWrites = {
     writes: [],
     deferredUpdates: [],
@@ -102,6 +104,7 @@ export function planWrites(
     const claimed = new Map<string, ResolvedRow>();
     const natural = naturalIndex(table, there);
     for (const resolved of byTable.get(table) ?? []) {
+      await breathe();
       const made = texts.get(resolved) as Texts;
       const { gone, ...followed } = references.follow(resolved, made);
       const known = memory.find(resolved, followed.texts);
@@ -117,6 +120,7 @@ export function planWrites(
   }
   const position = new Map(order.map((table, i) => [table.name, i]));
   for (const draft of drafts) {
+    await breathe();
     const { resolved } = draft;
     Object.assign(draft, references.follow(resolved, texts.get(resolved) as Texts));
     if (draft.found !== undefined) compare(draft, database.current.get(resolved.table.name)?.get(draft.found), result);

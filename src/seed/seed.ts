@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { type Breathe, breather } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
@@ -101,7 +102,7 @@ async function dryRun(
     // Not read-only: what is sent for comparison stands in temporary tables.
     await session.begin('write', { lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS });
     await session.script(QUIET);
-    const result = await write(session, rows, options, state);
+    const result = await write(ctx, session, rows, options, state);
     await session.rollback();
     return { state, skipped: false, ...result };
   });
@@ -131,7 +132,7 @@ async function seedUnderLock(
       return skipped(state);
     }
     await session.script(QUIET);
-    const result = await write(session, rows, options, state);
+    const result = await write(ctx, session, rows, options, state);
     // Once more: whoever found us busy may have put its own name into the run row.
     await session.commit('seeding', `${start}; ${run.seeded(`${VERSION}:${seedDigest(options.documents)}`)}`);
     return { state, skipped: false, ...result };
@@ -167,7 +168,8 @@ function skipped(state: MigrationState): SeedResult {
   return { state, skipped: true, counts, credentials: [] };
 }
 
-async function write(session: Session, rows: SeedRow[], options: SeedOptions, state: MigrationState) {
+async function write(ctx: Context, session: Session, rows: SeedRow[], options: SeedOptions, state: MigrationState) {
+  const breathe = breather(ctx.signal);
   // A dry run on a database that was never seeded has none.
   const seeds = await findHistoryTable(session, 'kasm_db.seeds');
   const remembered = seeds ? await readRemembered(session) : [];
@@ -175,16 +177,23 @@ async function write(session: Session, rows: SeedRow[], options: SeedOptions, st
   const current = await readCurrent(session, rows, catalog);
   const known = knownTokens(remembered, current, catalog);
   refuse([
-    ...validateRows(rows, catalog, CREDENTIAL_COLUMNS),
+    ...(await validateRows(rows, catalog, CREDENTIAL_COLUMNS, breathe)),
     ...danglingReferences(rows, catalog, valuesIn(current, known)),
   ]);
   const assignments = new Map(
     assignCredentials(rows, options.credentials).map((assignment) => [assignment.row, assignment]),
   );
-  const resolvedRows = await resolveRows(rows, catalog, options.credentials, assignments, known);
+  const resolvedRows = await resolveRows({
+    rows,
+    catalog,
+    credentials: options.credentials,
+    assignments,
+    known,
+    breathe,
+  });
   const texts = await canonicalTexts(session, resolvedRows);
   const adopting = remembered.length === 0 && (state.history ?? []).some((row) => row.kind === 'adopted');
-  const planned = planWrites(resolvedRows, texts, { remembered, current, adopting });
+  const planned = await planWrites(resolvedRows, texts, { remembered, current, adopting }, breathe);
   refuse(planned.problems);
   const paired = resolvedRows.flatMap((resolved) => {
     const assignment = assignments.get(resolved.row);
@@ -205,16 +214,22 @@ async function write(session: Session, rows: SeedRow[], options: SeedOptions, st
   return { counts: planned.counts, credentials: credentials.reports };
 }
 
-async function resolveRows(
-  rows: readonly SeedRow[],
-  catalog: ReadonlyMap<string, Table>,
-  credentials: Credentials,
-  assignments: ReadonlyMap<SeedRow, Assignment>,
-  known: ReadonlyMap<string, string>,
-): Promise<ResolvedRow[]> {
+interface Unresolved {
+  rows: readonly SeedRow[];
+  catalog: ReadonlyMap<string, Table>;
+  credentials: Credentials;
+  assignments: ReadonlyMap<SeedRow, Assignment>;
+  /** Values of tokens that have one. */
+  known: ReadonlyMap<string, string>;
+  breathe: Breathe;
+}
+
+async function resolveRows(from: Unresolved): Promise<ResolvedRow[]> {
+  const { rows, catalog, credentials, assignments, known, breathe } = from;
   const secrets = new GeneratedSecrets(known, (key) => credentials.get(key));
   const resolved: ResolvedRow[] = [];
   for (const [n, row] of rows.entries()) {
+    await breathe();
     const table = catalog.get(row.table) as Table;
     const values: Record<string, unknown> = {};
     for (const [name, { value }] of row.cells) {

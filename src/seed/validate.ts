@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import { dictionary } from '../app/dictionary.js';
+import { type Breathe, breather } from '../app/time.js';
 import type { Column, Table } from './catalog.js';
 import type { SeedRow } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
@@ -71,14 +72,16 @@ function isRealDate(value: string): boolean {
  * too long, required columns without a value, duplicates. Pure.
  * @param filled columns that credentials fill in, `users.pw_hash`
  */
-export function validateRows(
+export async function validateRows(
   rows: readonly SeedRow[],
   catalog: ReadonlyMap<string, Table>,
   filled: ReadonlySet<string>,
-): Problem[] {
+  breathe: Breathe = breather(),
+): Promise<Problem[]> {
   const problems: Problem[] = [];
   const seen = new Map<string, SeedRow>();
   for (const row of rows) {
+    await breathe();
     const table = catalog.get(row.table);
     if (!table) {
       problems.push({ file: row.file, line: row.line, message: `the database has no table "${row.table}"` });

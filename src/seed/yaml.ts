@@ -1,53 +1,38 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
 import { messageOf } from '../app/errors.js';
+import { breather } from '../app/time.js';
+import { isAlias, isMap, isScalar, isSeq, parseYaml, type YamlDocument, YamlFault } from '../app/yaml.js';
 import type { Cell, SeedContent } from './document.js';
 import { type Problem, refuse } from './problems.js';
 
-/** Expanding an alias more often than this is a YAML bomb. */
-const MAX_ALIASES = 1000;
-
-/** No seed document comes near these, and the parser takes seconds for what has more, in which no signal is answered. */
-const LIMITS: [what: string, form: RegExp, most: number][] = [
-  ['rows', /^[ ]*- /gm, 20_000],
-  ['aliases', /(?:^|[\s[{,:?-])\*[^\s,[\]{}*]+/gm, MAX_ALIASES],
-  ['tags', /(?:^|[\s[{,:?-])!/gm, 1000],
-];
-
-function refuseTooMuch(file: string, text: string): void {
-  for (const [what, form, most] of LIMITS)
-    if ((text.match(form)?.length ?? 0) > most)
-      refuse([{ file, line: 1, message: `it has more than ${most.toLocaleString('en-US')} ${what}` }]);
-}
+/** What all values of a document may take, in bytes, with what its aliases stand for: more is a YAML bomb. */
+const MOST_BYTES = 32 << 20;
+/** What a value takes besides its text. */
+const VALUE_BYTES = 32;
 
 /**
- * Reads a seed document with a parser that knows all of YAML.
- * @throws KasmDbError seed, with file and line
+ * Reads a seed document.
+ * @throws KasmDbError seed, with file and line; the signal's reason
  */
-export function readYaml(file: string, text: string): SeedContent {
-  refuseTooMuch(file, text);
-  const counter = new LineCounter();
-  const document = parseDocument(text, { lineCounter: counter, customTags: ['binary'], uniqueKeys: true });
-  const lineOf = (node: unknown) => {
-    const range = (node as Node | undefined)?.range;
-    return range ? counter.linePos(range[0]).line : 1;
-  };
+export async function readYaml(file: string, text: string, signal?: AbortSignal): Promise<SeedContent> {
+  const document = await parseYaml(text, signal).catch((error) => {
+    if (error instanceof YamlFault) refuse([{ file, line: error.line, message: error.message }]);
+    throw error;
+  });
+  const { resolve, lineOf } = document;
   const problems: Problem[] = [];
   const problem = (line: number, message: string) => void problems.push({ file, line, message });
-  // What follows the first is mostly its echo.
-  const [syntax] = document.errors;
-  if (syntax) problem(counter.linePos(syntax.pos[0]).line, `not YAML: ${plainly(syntax.message)}`);
-  refuse(problems);
-  const root = resolved(document.contents, document);
   const result: SeedContent = { alembicVersion: undefined, rows: [] };
+  const root = resolve(document.contents);
   if (!isMap(root)) {
-    problem(1, 'the top level must be a map of tables');
-    refuse(problems);
+    refuse([{ file, line: 1, message: 'the top level must be a map of tables' }]);
     return result;
   }
+  const plain = plainValues(document);
+  const breathe = breather(signal);
   for (const { key, value } of root.items) {
-    const table = String(isScalar(key) ? key.value : key);
+    const table = nameOf(key);
     const line = lineOf(key);
-    const content = resolved(value, document);
+    const content = resolve(value);
     if (table === 'alembic_version') {
       result.alembicVersion = { value: String(isScalar(content) ? content.value : ''), line };
       continue;
@@ -58,17 +43,17 @@ export function readYaml(file: string, text: string): SeedContent {
       continue;
     }
     for (const item of content.items) {
-      const row = resolved(item, document);
+      await breathe();
+      const row = resolve(item);
       if (!isMap(row)) {
         problem(lineOf(item), `a row of "${table}" must be a map of column: value`);
         continue;
       }
       const cells = new Map<string, Cell>();
       for (const pair of row.items) {
-        const column = String(isScalar(pair.key) ? pair.key.value : pair.key);
         const at = lineOf(pair.key);
         try {
-          cells.set(column, { value: plainValue(pair.value, document), line: at });
+          cells.set(nameOf(pair.key), { value: plain(pair.value), line: at });
         } catch (error) {
           problem(at, messageOf(error));
         }
@@ -80,33 +65,28 @@ export function readYaml(file: string, text: string): SeedContent {
   return result;
 }
 
-/** The parser's words without what it quotes: a configuration export holds secrets. */
-function plainly(message: string): string {
-  return message.split(/:? at line |: "|\n/)[0] as string;
-}
+const nameOf = (key: unknown) => String(isScalar(key) ? key.value : key);
 
-function resolved(node: unknown, document: Document): unknown {
-  return isAlias(node) ? node.resolve(document) : node;
-}
-
-function plainValue(node: unknown, document: Document): unknown {
-  if (node === null || node === undefined) return null;
-  const target = resolved(node, document) as Node | undefined;
-  if (target === undefined) throw new Error('the alias has no anchor');
-  // Nearly all values are: a map's way, with its counting of aliases, would cost as much as the parser.
-  if (isScalar(target)) return target.value;
-  let value: unknown;
-  try {
-    value = target.toJS(document, { maxAliasCount: MAX_ALIASES });
-  } catch (error) {
-    // Too many aliases; or one without an anchor, inside the value.
-    throw new Error(`cannot be read: ${plainly(messageOf(error))}`);
-  }
-  try {
-    // A loop of anchors makes a value that contains itself.
-    JSON.stringify(value);
-  } catch {
-    throw new Error('an anchor contains itself');
-  }
-  return value;
+/** @returns makes values of JavaScript of nodes; throws an Error that says why a node has none */
+function plainValues({ resolve }: YamlDocument): (node: unknown) => unknown {
+  const open = new Set<unknown>();
+  let bytes = 0;
+  const plain = (node: unknown): unknown => {
+    const target = resolve(node);
+    if (target === undefined && isAlias(node)) throw new Error('the alias has no anchor');
+    bytes += VALUE_BYTES + (isScalar(target) && typeof target.value === 'string' ? target.value.length : 0);
+    if (bytes > MOST_BYTES) throw new Error(`with its aliases the document is larger than ${MOST_BYTES >> 20} MB`);
+    if (isScalar(target)) return target.value;
+    if (!isMap(target) && !isSeq(target)) return null;
+    if (open.has(target)) throw new Error('an anchor contains itself');
+    open.add(target);
+    try {
+      return isMap(target)
+        ? Object.fromEntries(target.items.map((pair) => [nameOf(pair.key), plain(pair.value)]))
+        : target.items.map(plain);
+    } finally {
+      open.delete(target);
+    }
+  };
+  return plain;
 }

@@ -1,9 +1,11 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { startCli } from '../support/cli.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { folder } from '../support/folder.js';
-import { watchMemory } from '../support/memory.js';
+import { SECRET_MARK } from '../support/folder-setup.js';
+import { processorMs, watchMemory } from '../support/memory.js';
+import { busy } from '../support/time.js';
 
 const VERSION = 'alembic_version: bfc22f00ad19\n';
 const nested = (depth: number) =>
@@ -39,6 +41,25 @@ const DOCUMENTS: Record<string, [text: string, says: RegExp]> = {
   'a column constructor': [`${VERSION}users:\n- username: x\n  constructor: 1\n`, /constructor/],
   'a column hasOwnProperty': [`${VERSION}groups:\n- name: x\n  hasOwnProperty: 1\n`, /hasOwnProperty/],
   'a merge key': [`${VERSION}users:\n- &a {username: x}\n- <<: *a\n`, /./],
+  'a map of 150,000 columns': [
+    `${VERSION}users:\n- ${Array.from({ length: 150_000 }, (_, i) => `a${i}: 1\n  `).join('')}\n`,
+    /more than 1,000,000 parts/,
+  ],
+  'a list of 2,000,000 in one line': [`${VERSION}users: [${'1,'.repeat(2_000_000)}]\n`, /more than 1,000,000 parts/],
+  'an alias of a long text, 900 times': [
+    `${VERSION}users:\n- username: &a "${'x'.repeat(2_000_000)}"\n${'- username: *a\n'.repeat(900)}`,
+    /with its aliases the document is larger than 32 MB/,
+  ],
+  'an alias of a long list, 900 times': [
+    `${VERSION}settings:\n- name: &a [${'1,'.repeat(100_000)}]\n  value: [${'*a,'.repeat(900)}]\n`,
+    /with its aliases the document is larger than 32 MB/,
+  ],
+  '300,000 anchors of a value': [`${VERSION}users:\n- ${'&a '.repeat(300_000)}x\n`, /more than 1,000 anchors/],
+  'lists 50,000 deep, and closed': [
+    `${VERSION}users:\n- username: ${'['.repeat(50_000)}${']'.repeat(50_000)}\n`,
+    /more than 100 levels/,
+  ],
+  'a column twice': [`${VERSION}users:\n- username: x\n  username: y\n`, /:4: not YAML: Map keys must be unique/],
   'a token of a name of JavaScript': [
     `${VERSION}users:\n- username: \${__proto__}\n- username: \${constructor:x}\n`,
     /./,
@@ -62,5 +83,39 @@ describe.concurrent('a seed document that is none › exit 8 with words, within 
     expect([ended.code, result.outcome], `${ended.stderr.slice(0, 2000)}`).toEqual([8, 'seed']);
     expect(result.error?.message).toMatch(says);
     expect(megabytes()).toBeLessThan(400);
+  });
+
+  const CELLS = Array.from({ length: 19_900 }, (_, i) => [`n${i}`, `c${i}`, 'v', 'x', 'string']);
+  const COLUMNS = ['name', 'category', 'value', 'title', 'value_type'];
+  it.each([
+    ['as lists of lines', CELLS.map((cells) => `- ${COLUMNS.map((name, i) => `${name}: ${cells[i]}`).join('\n  ')}\n`)],
+    ['as one line each', CELLS.map((cells) => `- {${COLUMNS.map((name, i) => `${name}: ${cells[i]}`).join(', ')}}\n`)],
+  ])('nearly 20,000 rows %s are taken, and SIGTERM is heard all the while', async (_, rows) => {
+    const path = join(folder({ 'x.yaml': `${VERSION}settings:\n${rows.join('')}` }), 'x.yaml');
+    const start = () => startCli(['seed', '--dry-run', '--json', '--seeds', path], db.env);
+    expect((await start().ended).json()).toMatchObject({ outcome: 'ok', seed: { inserted: 19_900 } });
+    for (const ms of [500, 1200, 2000]) {
+      const cli = start();
+      await waitFor(async () => (processorMs(cli.child) >= ms ? [1] : []), `${ms} ms of work`);
+      const sent = performance.now();
+      cli.child.kill('SIGTERM');
+      const ended = await cli.ended;
+      expect([ended.code, ended.signal], ended.stderr).toEqual([143, null]);
+      expect(ended.json()).toMatchObject({ outcome: 'interrupted' });
+      expect(performance.now() - sent).toBeLessThan(busy(2000));
+    }
+  });
+
+  it('variables that make libraries talk are not ours: nothing else is printed', async () => {
+    const path = join(folder({ 'x.yaml': `${VERSION}users:\n- username: ${SECRET_MARK}\n` }), 'x.yaml');
+    const env = { LOG_TOKENS: '1', LOG_STREAM: '1', DEBUG: '*', NODE_PG_FORCE_NATIVE: '1' };
+    const redis = { KASM_DB_REDIS_HOST: '127.0.0.1', KASM_DB_REDIS_PORT: '1', KASM_DB_REDIS_PASSWORD: SECRET_MARK };
+    const ended = await startCli(['seed', '--dry-run', '--json', '--seeds', path], { ...db.env, ...env }).ended;
+    expect(ended.json()).toMatchObject({ outcome: 'seed' });
+    const gate = await startCli(['check', '--wait', '1s', '--json'], { ...db.env, ...env, ...redis }).ended;
+    expect(gate.json()).toMatchObject({ outcome: 'ok' });
+    const notifier = await startCli(['migrate', '--json'], { ...db.env, ...env, ...redis }).ended;
+    expect(notifier.json()).toMatchObject({ outcome: 'ok' });
+    expect(`${ended.stderr}${gate.stderr}${notifier.stderr}`).not.toMatch(new RegExp(`ioredis|${SECRET_MARK}`));
   });
 });

@@ -1,6 +1,8 @@
-import { afterAll, describe, it } from 'vitest';
-import type { Peer } from '../support/fake-server.js';
+import { afterAll, describe, expect, it } from 'vitest';
+import { startCli } from '../support/cli.js';
+import { type Peer, startFakeServer } from '../support/fake-server.js';
 import { LONG, named, run, type Scenario, summary } from '../support/hostile.js';
+import { busy } from '../support/time.js';
 import * as wire from '../support/wire.js';
 
 const { authentication, complete, copyData, copyOut, error, letIn, message, notice, parameter, ready, row } = wire;
@@ -149,4 +151,46 @@ describe.concurrent('a server that breaks the protocol › each state ends withi
   it.each(named(QUERY.filter((_, i) => i % 4 === 0)))('query over TLS › %s', (_, scenario) => run(scenario, true));
 
   afterAll(() => console.log(summary()));
+});
+
+/** What an answer is when the signal comes. */
+const UNFINISHED: Record<string, (peer: Peer) => Promise<void> | void> = {
+  nothing: () => {},
+  'half of it': (peer) => peer.send(wire.columns(['a', 25]), message('D', 'xx', 400)),
+  'notices without end': (peer) => peer.flood(notice('x')),
+};
+
+describe.concurrent('SIGTERM in a look › 143 within its time, with JSON, and the query is cancelled', () => {
+  for (const command of ['check', 'status', 'migrate', 'seed', 'doctor', 'verify', 'plan'])
+    for (const [what, answer] of Object.entries(UNFINISHED))
+      it(`${command}: the answer is ${what}`, async () => {
+        let asked = () => {};
+        const reached = new Promise<void>((resolve) => {
+          asked = resolve;
+        });
+        const server = await startFakeServer(
+          afterLogin(async (peer) => {
+            asked();
+            await answer(peer);
+          }),
+        );
+        try {
+          const cli = startCli([command, '--json', '--connect-timeout', '1m'], {
+            POSTGRES_HOST: '127.0.0.1',
+            POSTGRES_PORT: String(server.port),
+            POSTGRES_USER: 'kasmapp',
+            PGSSLMODE: 'disable',
+          });
+          await reached;
+          const sent = performance.now();
+          cli.child.kill('SIGTERM');
+          const ended = await cli.ended;
+          expect([ended.code, ended.signal], ended.stderr).toEqual([143, null]);
+          expect(ended.json()).toMatchObject({ outcome: 'interrupted', exitCode: 143 });
+          expect(performance.now() - sent).toBeLessThan(busy(2000));
+          expect(server.cancels()).toBeGreaterThan(0);
+        } finally {
+          server.stop();
+        }
+      });
 });

@@ -63,8 +63,8 @@ function run(
 }
 
 describe('planWrites › a row that nobody knows', () => {
-  it('is inserted, and remembered with the fingerprint of every value', () => {
-    const result = run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one' })]);
+  it('is inserted, and remembered with the fingerprint of every value', async () => {
+    const result = await run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one' })]);
     expect(result.writes).toEqual([
       { kind: 'insert', table: 'zones', values: { zone_id: 'z1', zone_name: 'one' }, sent: 0 },
     ]);
@@ -74,9 +74,9 @@ describe('planWrites › a row that nobody knows', () => {
     expect(entry.columns.zone_name?.print).toBe(fingerprint(entry.salt, 'one'));
   });
 
-  it('is matched by its id, then by its natural key; only equal values count as written by a seed', () => {
+  it('is matched by its id, then by its natural key; only equal values count as written by a seed', async () => {
     const current = { zones: [{ zone_id: 'theirs', zone_name: 'one', proxy_port: '8443' }] };
-    const result = run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one', proxy_port: '443' })], { current });
+    const result = await run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one', proxy_port: '443' })], { current });
     expect(result.writes).toEqual([]);
     expect(result.counts.kept).toBe(1);
     const [entry] = result.remember as [Remembered];
@@ -85,10 +85,10 @@ describe('planWrites › a row that nobody knows', () => {
     expect(entry.columns.zone_name?.print).toBe(fingerprint(entry.salt, 'one'));
   });
 
-  it('is not inserted into an adopted database, and never will be', () => {
-    const result = run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one' })], { adopting: true });
+  it('is not inserted into an adopted database, and never will be', async () => {
+    const result = await run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one' })], { adopting: true });
     expect(result.writes).toEqual([]);
-    const again = run([resolved(ZONES, { zone_id: 'z2', zone_name: 'one' })], { remembered: result.remember });
+    const again = await run([resolved(ZONES, { zone_id: 'z2', zone_name: 'one' })], { remembered: result.remember });
     expect([again.writes, again.counts.kept]).toEqual([[], 1]);
   });
 });
@@ -118,47 +118,47 @@ describe('planWrites › a remembered row', () => {
     ['emptied by someone', { ...before, proxy_port: null }, before, undefined, 'kept'],
     ['emptied by the documents', before, { ...before, proxy_port: null }, { proxy_port: null }, 'updated'],
     ['renamed by someone', { ...before, zone_name: 'mine' }, before, undefined, 'kept'],
-  ])('%s', (_, now, wanted, changes, kind) => {
-    const result = run([resolved(ZONES, wanted)], { remembered: [known], current: { zones: [now] } });
+  ])('%s', async (_, now, wanted, changes, kind) => {
+    const result = await run([resolved(ZONES, wanted)], { remembered: [known], current: { zones: [now] } });
     expect(result.writes).toEqual(changes ? [{ kind: 'update', table: 'zones', rowKey: 'z1', values: changes }] : []);
     expect(result.counts).toEqual({ inserted: 0, updated: 0, unchanged: 0, kept: 0, [kind]: 1 });
   });
 
-  it('is remembered anew where it was updated, so that the next documents update it again', () => {
+  it('is remembered anew where it was updated, so that the next documents update it again', async () => {
     const next = { ...before, proxy_port: '8443' };
-    const { remember } = run([resolved(ZONES, next)], { remembered: [known], current: { zones: [before] } });
-    const result = run([resolved(ZONES, { ...next, proxy_port: '9000' })], {
+    const { remember } = await run([resolved(ZONES, next)], { remembered: [known], current: { zones: [before] } });
+    const result = await run([resolved(ZONES, { ...next, proxy_port: '9000' })], {
       remembered: remember,
       current: { zones: [next] },
     });
     expect(result.writes[0]?.values).toEqual({ proxy_port: '9000' });
   });
 
-  it('that was deleted stays away, with what needs it; what does not, does without', () => {
+  it('that was deleted stays away, with what needs it; what does not, does without', async () => {
     const zone = resolved(ZONES, { zone_id: 'z1', zone_name: 'one' });
     const manager = resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z1' });
-    const result = run([zone, manager], { remembered: [known] });
+    const result = await run([zone, manager], { remembered: [known] });
     expect(result.writes).toEqual([]);
     expect(result.counts.kept).toBe(2);
     const gone = remembered(MANAGERS, 'm1', '["m1"]', { manager_id: 'm1' });
     const led = resolved(ZONES, { zone_id: 'z2', zone_name: 'two', primary_manager_id: 'm1' });
-    const without = run([led, resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z2' })], { remembered: [gone] });
+    const without = await run([led, resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z2' })], { remembered: [gone] });
     expect(without.writes).toEqual([{ kind: 'insert', table: 'zones', values: { zone_id: 'z2', zone_name: 'two' } }]);
   });
 
-  it('is known by the token of its id when its name is new, and by its id where an export has one', () => {
+  it('is known by the token of its id when its name is new, and by its id where an export has one', async () => {
     const token = '${uuid:z:1}';
     const entry = remembered(ZONES, 'z1', '["one"]', before, { zone_id: token });
     const renamed = resolved(ZONES, { ...before, zone_name: 'uno' }, { ...before, zone_id: token, zone_name: 'uno' });
     const database = { remembered: [entry], current: { zones: [before] } };
-    expect(run([renamed], database).writes).toEqual([
+    expect((await run([renamed], database)).writes).toEqual([
       { kind: 'update', table: 'zones', rowKey: 'z1', values: { zone_name: 'uno' } },
     ]);
     const exported = resolved(ZONES, { ...before, zone_name: 'uno' });
-    expect(run([exported], database).counts.updated).toBe(1);
+    expect((await run([exported], database)).counts.updated).toBe(1);
   });
 
-  it('keeps its keys, what credentials fill and what tokens made', () => {
+  it('keeps its keys, what credentials fill and what tokens made', async () => {
     const made = resolved(
       ZONES,
       { ...before, zone_name: 'x', proxy_port: '1' },
@@ -166,25 +166,25 @@ describe('planWrites › a remembered row', () => {
     );
     made[0].credentialColumns.add('proxy_port');
     made[0].docKey = '["one"]';
-    const result = run([made], { remembered: [known], current: { zones: [before] } });
+    const result = await run([made], { remembered: [known], current: { zones: [before] } });
     expect(result.counts.unchanged).toBe(1);
   });
 });
 
 describe('planWrites › references', () => {
-  it('follow rows to the ids that they have, also forward in a circle', () => {
+  it('follow rows to the ids that they have, also forward in a circle', async () => {
     const rows = [
       resolved(MANAGERS, { manager_id: 'm1', zone_id: 'made' }),
       resolved(ZONES, { zone_id: 'made', zone_name: 'one' }),
     ];
-    const result = run(rows, { current: { zones: [{ zone_id: 'theirs', zone_name: 'one' }] } });
+    const result = await run(rows, { current: { zones: [{ zone_id: 'theirs', zone_name: 'one' }] } });
     expect(result.writes).toEqual([
       { kind: 'insert', table: 'managers', values: { manager_id: 'm1', zone_id: 'theirs' } },
     ]);
   });
 
-  it('that point forward are made when all rows are there', () => {
-    const result = run([
+  it('that point forward are made when all rows are there', async () => {
+    const result = await run([
       resolved(ZONES, { zone_id: 'z1', zone_name: 'one', primary_manager_id: 'm1' }),
       resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z1' }),
     ]);
@@ -197,10 +197,10 @@ describe('planWrites › references', () => {
     ]);
   });
 
-  it('are compared: led elsewhere by the documents, they are updated', () => {
+  it('are compared: led elsewhere by the documents, they are updated', async () => {
     const token = '${uuid:z:2}';
     const known = remembered(MANAGERS, 'm1', '["m1"]', { manager_id: 'm1', zone_id: 'z1' }, { zone_id: '${uuid:z:1}' });
-    const result = run(
+    const result = await run(
       [resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z2' }, { manager_id: 'm1', zone_id: token })],
       {
         remembered: [known],
@@ -211,10 +211,10 @@ describe('planWrites › references', () => {
     expect(result.remember[0]?.columns.zone_id?.token).toBe(token);
   });
 
-  it('tables that require each other are a problem with its place', () => {
+  it('tables that require each other are a problem with its place', async () => {
     const required = { ...ZONES, columns: new Map(ZONES.columns) };
     required.columns.set('primary_manager_id', column('primary_manager_id', 'uuid!'));
-    const result = run([
+    const result = await run([
       resolved(required, { zone_id: 'z1', zone_name: 'one', primary_manager_id: 'm1' }),
       resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z1' }),
     ]);
@@ -223,8 +223,8 @@ describe('planWrites › references', () => {
 });
 
 describe('planWrites › rows that are one', () => {
-  it("two documents' rows for one row of the database are a problem", () => {
-    const result = run(
+  it("two documents' rows for one row of the database are a problem", async () => {
+    const result = await run(
       [resolved(ZONES, { zone_id: 'z1', zone_name: 'other' }), resolved(ZONES, { zone_id: 'z2', zone_name: 'one' })],
       { current: { zones: [{ zone_id: 'z1', zone_name: 'one' }] } },
     );
@@ -233,9 +233,9 @@ describe('planWrites › rows that are one', () => {
     ]);
   });
 
-  it('rows without any name are told apart', () => {
+  it('rows without any name are told apart', async () => {
     const groups = table('groups', { group_id: 'uuid!', name: 'varchar' });
-    const result = run([
+    const result = await run([
       resolved(groups, { group_id: 'g1', name: null }),
       resolved(groups, { group_id: 'g2', name: null }),
     ]);
@@ -244,7 +244,7 @@ describe('planWrites › rows that are one', () => {
 });
 
 describe('keys', () => {
-  it('the name of a row in the documents: natural key, else id, else all it says', () => {
+  it('the name of a row in the documents: natural key, else id, else all it says', async () => {
     expect(docKeyOf(row('zones', { zone_id: '${uuid:z:1}', zone_name: 'one' }), ZONES)).toBe('["one"]');
     expect(docKeyOf(row('managers', { manager_id: '${uuid:m:1}' }), MANAGERS)).toBe('["${uuid:m:1}"]');
     const [a, b, c] = [{ user_id: 'u' }, { user_id: 'u', note: null }, { user_id: 'u', note: 'secret' }].map((cells) =>
@@ -256,7 +256,7 @@ describe('keys', () => {
     expect(c).toMatch(/^[0-9a-f]{64}$/);
   });
 
-  it('the key of a row in the database', () => {
+  it('the key of a row in the database', async () => {
     const value = (name: string) => ({ a: 'x', b: 'y' })[name] ?? null;
     const of = (primaryKey: string[]) => ({ ...table('t', { a: 'text', b: 'text' }), primaryKey });
     expect(rowKeyOf(of(['a']), value)).toBe('x');

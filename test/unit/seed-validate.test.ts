@@ -26,7 +26,7 @@ const T = table('t', {
 });
 const catalog = new Map([['t', T]]);
 const problems = (cells: Record<string, unknown>) =>
-  validateRows([row('t', cells)], catalog, new Set()).map(({ message }) => message);
+  validateRows([row('t', cells)], catalog, new Set()).then((found) => found.map(({ message }) => message));
 
 describe('validateRows › values', () => {
   it.each<[string, unknown[]]>([
@@ -54,8 +54,8 @@ describe('validateRows › values', () => {
     ['bytes', ['text', new Uint8Array([0, 255]), '${crypt:salt:1}']],
     ['list', [[], ['a', '']]],
     ['odd', ['127.0.0.1', 'whatever the server says']],
-  ])('%s takes its own', (name, values) => {
-    for (const value of values) expect([value, problems({ [name]: value })]).toEqual([value, []]);
+  ])('%s takes its own', async (name, values) => {
+    for (const value of values) expect([value, await problems({ [name]: value })]).toEqual([value, []]);
   });
 
   it.each<[string, unknown, string]>([
@@ -88,35 +88,39 @@ describe('validateRows › values', () => {
     ['list', 'a', 't.list is not of type _varchar'],
     ['list', [1], 't.list is not of type _varchar'],
     ['nope', 1, 'table "t" has no column "nope"'],
-  ])('%s refuses %j', (name, value, message) => {
-    expect(problems({ [name]: value })).toEqual([message]);
+  ])('%s refuses %j', async (name, value, message) => {
+    expect(await problems({ [name]: value })).toEqual([message]);
   });
 });
 
 describe('validateRows › rows', () => {
   const ZONES = table('zones', { zone_id: 'uuid!=', zone_name: 'varchar!', secret: 'varchar!' });
   const zones = new Map([['zones', ZONES]]);
-  it('a required column needs a value, unless a default or a credential gives one', () => {
-    expect(validateRows([row('zones', { zone_id: null }, 3)], zones, new Set(['zones.secret']))).toEqual([
+  it('a required column needs a value, unless a default or a credential gives one', async () => {
+    expect(await validateRows([row('zones', { zone_id: null }, 3)], zones, new Set(['zones.secret']))).toEqual([
       { file: 'a.yaml', line: 3, message: 'zones.zone_name is required' },
     ]);
   });
 
-  it('a row twice: by id, by natural key, or by all its values', () => {
-    const same = (a: Record<string, unknown>, b: Record<string, unknown>, name = 'zones') =>
-      validateRows(
-        [row(name, a, 1), row(name, b, 2)],
-        new Map([...zones, ['t', T]]),
-        new Set(['zones.secret', 'zones.zone_name']),
+  it('a row twice: by id, by natural key, or by all its values', async () => {
+    const same = async (a: Record<string, unknown>, b: Record<string, unknown>, name = 'zones') =>
+      (
+        await validateRows(
+          [row(name, a, 1), row(name, b, 2)],
+          new Map([...zones, ['t', T]]),
+          new Set(['zones.secret', 'zones.zone_name']),
+        )
       ).map(({ line, message }) => [line, message]);
-    expect(same({ zone_id: ID, zone_name: 'a' }, { zone_id: ID, zone_name: 'b' })).toEqual([
+    expect(await same({ zone_id: ID, zone_name: 'a' }, { zone_id: ID, zone_name: 'b' })).toEqual([
       [2, 'zones: the same row stands in a.yaml:1 (same zone_id)'],
     ]);
-    expect(same({ zone_name: 'a' }, { zone_name: 'a' })).toEqual([
+    expect(await same({ zone_name: 'a' }, { zone_name: 'a' })).toEqual([
       [2, 'zones: the same row stands in a.yaml:1 (same zone_name)'],
     ]);
-    expect(same({ text: 'a' }, { text: 'a' }, 't')).toEqual([[2, 't: the same row stands in a.yaml:1 (same values)']]);
-    expect(same({ text: 'a' }, { text: 'b' }, 't')).toEqual([]);
+    expect(await same({ text: 'a' }, { text: 'a' }, 't')).toEqual([
+      [2, 't: the same row stands in a.yaml:1 (same values)'],
+    ]);
+    expect(await same({ text: 'a' }, { text: 'b' }, 't')).toEqual([]);
   });
 });
 
