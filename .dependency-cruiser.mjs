@@ -5,7 +5,7 @@ export const LINES = [
   ['main', 'index'],
   ['cli'],
   ['commands'],
-  ['schema-docs'],
+  ['schema-docs', 'doctor'],
   ['bootstrap', 'seed', 'schema', 'lint', 'repair', 'readiness'],
   ['migrator'],
   ['history'],

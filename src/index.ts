@@ -105,9 +105,8 @@ export function docs(options: CallOptions & DocsOptions = {}): Promise<Result> {
 
 /** What is unsafe in migrations; needs no database. `outcome` is integrity when there is a finding. */
 export function lint(options: CallOptions & LintOptions & { files?: string[] } = {}): Promise<Result> {
-  return call('lint', options, false, async () =>
-    (await import('./commands/lint.js')).lintCommand(options.files ?? [], options),
-  );
+  const lint = async () => (await import('./commands/lint.js')).lintCommand(options.files ?? [], options);
+  return call('lint', options, false, lint, true);
 }
 
 /** What `migrate` would do. */
@@ -125,10 +124,11 @@ async function call(
   options: CallOptions,
   writes: boolean,
   work: (ctx: CommandContext) => Promise<Answer>,
+  offline = false,
 ): Promise<Result> {
   const { env = process.env, signal, events = {}, ...rest } = options;
   const { result } = await execute(
-    { command, options: rest, env, signal: interruptible(signal), events, writes },
+    { command, options: rest, env, signal: interruptible(signal), events, writes, offline },
     work,
   );
   return saidWithoutSecrets(result);

@@ -28,11 +28,11 @@ async function main(): Promise<number> {
       signal,
       events: report.events,
       writes: call.writes,
+      offline: call.offline,
       confirm: async (question) => (await import('./output/confirm.js')).confirmOnTerminal(question, signal),
     },
     call.work,
   );
-  if (call.offline) delete result.database;
   return report.finish(result, text);
 }
 

@@ -4,6 +4,8 @@ import type { LockHolder } from './lock-holder.js';
 
 /** What a run tells while it works. Nothing of it decides anything. */
 export interface RunEvents {
+  /** Which database it works on, such as `kasm on db.example:5432 as kasmapp`; told first. */
+  target?(text: string): void;
   /** Anything else worth a line. */
   progress?(text: string): void;
   retryConnect?(reason: KasmDbError): void;

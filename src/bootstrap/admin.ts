@@ -4,7 +4,7 @@ import type { Context } from '../config/context.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
 import { sessionOptions } from '../migrator/with-lock.js';
-import { Session } from '../postgres/session.js';
+import { Session, type SessionOptions } from '../postgres/session.js';
 
 const USER = 'DATABASE_MASTER_USER';
 const PASSWORD = 'DATABASE_MASTER_PASSWORD';
@@ -28,12 +28,21 @@ export function adminSettings(settings: ConnectionSettings, env: Environment, db
 /**
  * Logs in as the admin.
  * @param dbnames tried in order where a database doesn't exist or isn't open to the admin
+ * @param options.once one attempt, for who only asks whether it works
  * @throws KasmDbError
  */
-export async function connectAdmin(ctx: Context, env: Environment, dbnames: readonly string[]): Promise<Session> {
+export async function connectAdmin(
+  ctx: Context,
+  env: Environment,
+  dbnames: readonly string[],
+  options: Pick<SessionOptions, 'once'> = {},
+): Promise<Session> {
   for (const [i, dbname] of dbnames.entries()) {
     try {
-      return await Session.open(() => adminSettings(ctx.resolve(), env, dbname), sessionOptions(ctx));
+      return await Session.open(() => adminSettings(ctx.resolve(), env, dbname), {
+        ...sessionOptions(ctx),
+        ...options,
+      });
     } catch (error) {
       if (!(error instanceof KasmDbError)) throw error;
       const closed = error.details.sqlstate === '3D000' || error.details.sqlstate === '42501';

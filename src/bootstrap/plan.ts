@@ -1,5 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import { ownershipWarning } from '../migrator/ownership.js';
 import { revokeSql } from '../postgres/public-schema.js';
 import type { Names, RoleState, ServerState, TargetState } from './state.js';
 
@@ -63,7 +64,12 @@ export function bootstrapWarnings({ server, target }: State, wanted: Names): str
   const login = server.roles.find((role) => role.name === wanted.login);
   const creators = target?.publicSchema?.creators ?? [];
   const superusers = server.roles.filter(({ superuser }) => superuser).map(({ name }) => name);
+  const found = server.database;
+  const ownership =
+    found &&
+    ownershipWarning({ user: wanted.owner, owner: found.owner.name, ownerMayUse: found.ownerMayUse }, wanted.database);
   return [
+    ...(ownership ? [`${ownership.text}; ${ownership.fix}`] : []),
     ...superusers.map(
       (name) =>
         `role ${name} is a superuser; kasm-db and its gates need none: take another role, or ALTER ROLE ${id(name)} NOSUPERUSER`,

@@ -28,6 +28,8 @@ export interface ServerState {
   loginIsMember: boolean;
   database?: {
     owner: RoleState;
+    /** The owner may use what the owner-to-be makes. */
+    ownerMayUse: boolean;
     encoding: string;
     loginMayConnect: boolean;
     ownerMayTemp: boolean;
@@ -81,6 +83,7 @@ const SERVER_SQL = (login: string, owner: string, gate: string, database: string
   (SELECT pg_has_role(l.oid, o.oid, CASE WHEN v.num >= 160000 THEN 'SET' ELSE 'MEMBER' END)
     FROM pg_roles l, pg_roles o WHERE l.rolname = ${login} AND o.rolname = ${owner}) AS "loginIsMember",
   (SELECT json_build_object('owner', ${ROLE_JSON('r')}, 'encoding', pg_encoding_to_char(d.encoding),
+      'ownerMayUse', coalesce(pg_has_role(d.datdba, o.oid, 'USAGE'), r.rolsuper),
       'loginMayConnect', coalesce(has_database_privilege(l.oid, d.oid, 'CONNECT'), has_database_privilege('public', d.oid, 'CONNECT')),
       'ownerMayTemp', coalesce(has_database_privilege(o.oid, d.oid, 'TEMPORARY'), has_database_privilege('public', d.oid, 'TEMPORARY')),
       'ownerMayCreate', coalesce(has_database_privilege(o.oid, d.oid, 'CREATE'), false),

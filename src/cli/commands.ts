@@ -119,7 +119,8 @@ export const WORK: readonly CommandSpec[] = [
   {
     name: 'doctor',
     group: LOOK,
-    text: 'preflight of everything migrate needs; a line each, with the fix',
+    text: 'would migrate and its seed work? A line for each thing that it needs, with the fix',
+    options: [['--no-seed', 'leave out what only the seed needs']],
     writes: true,
     run: async (ctx, options) => (await import('../commands/doctor.js')).doctorCommand(ctx, options),
   },

@@ -3,6 +3,7 @@ import type { RunEvents } from '../app/events.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
+import { unknownNames } from '../config/near-names.js';
 import { type ConnectionFlags, type ConnectionSettings, settingsOf } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import type { MigrationState } from '../history/state.js';
@@ -42,6 +43,8 @@ export interface Invocation {
   events: RunEvents;
   /** Commands that write take the direct URL, where one is set. */
   writes: boolean;
+  /** It needs no database. */
+  offline?: boolean;
   confirm?: CommandContext['confirm'];
 }
 
@@ -50,7 +53,7 @@ export interface Invocation {
  * @returns the result, and the text for people (undefined after a failure)
  */
 export async function execute(
-  { command, options, env, signal, events, writes, confirm }: Invocation,
+  { command, options, env, signal, events, writes, offline = false, confirm }: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result; text?: Answer['text'] }> {
   const started = now();
@@ -79,14 +82,18 @@ export async function execute(
       generatedSecrets,
       migrations: async () => (options.migrations ? readMigrations(options.migrations) : shippedMigrations()),
     };
+    const misread = offline ? [] : nameTarget(resolve, options.embedded ? {} : env, events);
     const { fields, text } = await work(ctx);
-    const database = fields.database ?? databaseInfo(resolve);
+    const database = offline ? undefined : (fields.database ?? databaseInfo(resolve));
+    // doctor has a line for each.
+    const warnings = [...(fields.checks ? [] : misread), ...(fields.warnings ?? [])];
     const result: Result = {
       ...common,
       outcome: 'ok',
       exitCode: EXIT_CODES.ok,
       ...(database ? { database } : {}),
       ...fields,
+      ...(warnings.length > 0 ? { warnings } : {}),
       durationMs: Math.round(now() - started),
     };
     return { result, text };
@@ -103,7 +110,7 @@ export async function execute(
               cause: caught,
               hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',
             });
-    const database = databaseInfo(resolve);
+    const database = offline ? undefined : databaseInfo(resolve);
     return {
       result: {
         ...common,
@@ -121,14 +128,43 @@ export async function execute(
   }
 }
 
+/**
+ * Says first which database is worked on, and what of the settings may not be what was meant.
+ * @returns the warnings; nothing where no database is given or the settings are wrong, which the command itself says
+ */
+function nameTarget(resolve: () => ConnectionSettings, env: Environment, events: RunEvents): string[] {
+  const settings = settingsIfValid(resolve);
+  if (!settings) return [];
+  events.target?.(describeTarget(settings));
+  const warnings = [
+    ...settings.contradictions,
+    ...unknownNames(env).flatMap(({ name, meant }) =>
+      meant ? [`${name} is not a setting; did you mean ${meant}?`] : [],
+    ),
+  ];
+  for (const warning of warnings) events.warning?.(warning);
+  return warnings;
+}
+
+/** For people: `kasm on db.example:5432 as kasmapp`. */
+function describeTarget({ dbname, hosts, user, role }: ConnectionSettings): string {
+  const servers = hosts.map(({ host, hostaddr, port }) => `${host || hostaddr}:${port}`).join(', ');
+  return `${dbname} on ${servers} as ${user}${role && role !== user ? ` (role ${role})` : ''}`;
+}
+
 /** An error that knows more of the state than its message. */
 function fieldsOf(error: KasmDbError): Partial<Result> {
   return 'fields' in error ? (error.fields as Partial<Result>) : {};
 }
 
 function databaseInfo(resolve: () => ConnectionSettings): DatabaseInfo | undefined {
+  const settings = settingsIfValid(resolve);
+  return settings && describeDatabase(settings);
+}
+
+function settingsIfValid(resolve: () => ConnectionSettings): ConnectionSettings | undefined {
   try {
-    return describeDatabase(resolve());
+    return resolve();
   } catch {
     return undefined;
   }

@@ -7,8 +7,13 @@ import { PARAMETERS } from '../config/parameters.js';
 import { wantsRedis } from '../config/redis.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { readVariable } from '../config/variables.js';
+import { checkMigrations } from '../doctor/migrate.js';
+import { Report, verdict } from '../doctor/report.js';
 import { readState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
+import type { Migration } from '../migrations/files.js';
+import { ownershipWarning } from '../migrator/ownership.js';
+import type { Plan } from '../migrator/plan.js';
 import { MIN_SERVER_VERSION } from '../migrator/with-lock.js';
 import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
@@ -17,20 +22,23 @@ import { lockHolders } from '../postgres/lock.js';
 import { otherCreatorsSql, revokeSql } from '../postgres/public-schema.js';
 import { Session } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { SeedCommandOptions } from './seed.js';
 
-export interface DoctorOptions {
-  secrets?: string;
+export interface DoctorOptions extends Pick<SeedCommandOptions, 'secrets' | 'seeds'> {
+  /** false: what only `migrate --seed` needs is not looked at. */
+  seed?: boolean;
 }
 
 /** Kasm 1.19 itself asks for it; kasm-db works from 13 on. */
 const KASM_SERVER_VERSION = 160_000;
 
-/** Preflight of everything that `migrate` needs; a line each, with the fix. */
+/** Preflight of everything that `migrate --seed` needs; a line each, with the fix. */
 export async function doctorCommand(ctx: CommandContext, options: DoctorOptions): Promise<Answer> {
+  const seed = options.seed ?? true;
   const report = new Report();
   const settings = ctx.resolve();
   for (const line of describeSettings(settings)) report.ok('settings', line);
-  for (const note of settings.notes) report.warning('settings', note);
+  for (const text of [...settings.notes, ...settings.contradictions]) report.warning('settings', text);
   for (const { name, meant } of unknownNames(ctx.env))
     report.warning(
       'settings',
@@ -40,11 +48,13 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   await checkNames(report, settings);
   const session = await login(ctx, report);
   let state: MigrationState | undefined;
+  let planned: Plan<Migration> | undefined;
   if (session) {
     try {
       state = await readState(session, { vendor: true });
       const found = state;
       await session.reading(() => checkDatabase(report, session, found));
+      planned = await checkMigrations(report, await ctx.migrations(), found);
     } catch (error) {
       report.fail('history', error);
     } finally {
@@ -52,7 +62,8 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
     }
   }
   await checkRedis(report, ctx);
-  await checkSecrets(report, ctx, options);
+  if (seed) await checkSeed(report, ctx, options, state && planned && { state, planned });
+  await checkAdmin(report, ctx);
   const failed = report.lines.find((line) => line.state === 'failed');
   return {
     fields: {
@@ -62,29 +73,8 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
         ? { outcome: failed.code as FailureOutcome, exitCode: EXIT_CODES[failed.code as FailureOutcome] }
         : {}),
     },
-    text: (s) => render(report.lines, s),
+    text: (s) => `${render(report.lines, s)}\n\n${verdict(report.lines, { seed })}`,
   };
-}
-
-class Report {
-  readonly lines: CheckLine[] = [];
-
-  ok(name: string, text: string): void {
-    this.lines.push({ name, state: 'ok', text });
-  }
-
-  warning(name: string, text: string, fix?: string): void {
-    this.lines.push({ name, state: 'warning', text, ...(fix ? { fix } : {}) });
-  }
-
-  failed(name: string, code: FailureOutcome, text: string, fix: string): void {
-    this.lines.push({ name, state: 'failed', text, fix, code });
-  }
-
-  fail(name: string, error: unknown): void {
-    if (error instanceof KasmDbError) this.failed(name, error.outcome, error.message, error.details.hint ?? '');
-    else this.failed(name, 'internal', messageOf(error), 'report this');
-  }
 }
 
 /** What decides where a connection goes is told even where nobody set it. */
@@ -211,6 +201,9 @@ async function checkDatabase(report: Report, session: Session, state: MigrationS
     p.kasm_db === null ? 'may create schema kasm_db' : 'may create tables in schema kasm_db',
     p.kasm_db === null ? `CREATE SCHEMA kasm_db AUTHORIZATION "${user}"` : `ALTER SCHEMA kasm_db OWNER TO "${user}"`,
   );
+  const ownership = ownershipWarning(state.owner, database);
+  if (ownership) report.warning('ownership', ownership.text, ownership.fix);
+  else report.ok('ownership', `${state.owner.owner} owns database ${database}`);
   privilege(
     'privilege',
     p.temp,
@@ -254,7 +247,6 @@ async function checkDatabase(report: Report, session: Session, state: MigrationS
       'wait; kasm-db status shows what it is doing',
     );
   else report.ok('lock', 'the migration lock is free');
-  report.ok('history', state.history ? `${state.history.length} migrations are recorded` : 'there is none yet');
 }
 
 async function checkRedis(report: Report, ctx: CommandContext): Promise<void> {
@@ -275,21 +267,69 @@ async function checkRedis(report: Report, ctx: CommandContext): Promise<void> {
   }
 }
 
-async function checkSecrets(report: Report, ctx: CommandContext, options: DoctorOptions): Promise<void> {
-  const { credentialKeys } = await import('./seed.js');
+/** @param found undefined: migrate would stop before */
+async function checkSeed(
+  report: Report,
+  ctx: CommandContext,
+  options: DoctorOptions,
+  found: { state: MigrationState; planned: Plan<Migration> } | undefined,
+): Promise<void> {
+  const { credentialKeys, missingKeys, runSeed } = await import('./seed.js');
   try {
     const keys = credentialKeys(options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR, ctx.env);
-    report.ok('secrets', keys.length > 0 ? `found ${keys.join(', ')}` : 'none are given; seeding would ask for them');
+    report.ok('secrets', keys.length > 0 ? `found ${keys.join(', ')}` : 'none are given');
+    if (found?.state.standby) return;
+    if (found && found.planned.pending.length === 0) {
+      const { skipped, counts } = await runSeed(ctx, { ...options, dryRun: true });
+      const written = counts.inserted + counts.updated;
+      report.ok(
+        'seed',
+        skipped
+          ? 'it is left to the newer build'
+          : written === 0
+            ? 'all is seeded'
+            : `${written} rows would be written`,
+      );
+    } else if (found?.state.run?.seedDigest) report.ok('seed', 'it was seeded before');
+    else {
+      const missing = await missingKeys(ctx, options);
+      if (missing.length === 0) report.ok('seed', 'all credentials that it needs are given');
+      else
+        report.failed(
+          'seed',
+          'seed',
+          `it needs credentials that are not given: ${missing.join(', ')}`,
+          'add these keys to the Secret that is mounted at --secrets (KASM_DB_SECRETS_DIR); to migrate without the seed: kasm-db doctor --no-seed',
+        );
+    }
   } catch (error) {
-    report.fail('secrets', error);
+    report.fail('seed', error);
   }
+}
+
+async function checkAdmin(report: Report, ctx: CommandContext): Promise<void> {
   try {
-    const admin = readVariable(ctx.env, 'DATABASE_MASTER_USER');
-    if (admin) report.ok('admin', 'DATABASE_MASTER_USER is set (for bootstrap only)');
+    if (readVariable(ctx.env, 'DATABASE_MASTER_USER') === undefined) return;
+    const { connectAdmin } = await import('../bootstrap/admin.js');
+    const session = await connectAdmin(ctx, ctx.env, [ctx.resolve().dbname, 'postgres', 'template1'], { once: true });
+    try {
+      const [admin] = await session.reading(() => session.query(ADMIN_SQL));
+      if (admin.able) report.ok('admin', `${admin.name} may create roles and databases (for bootstrap only)`);
+      else
+        report.warning(
+          'admin',
+          `${admin.name} (DATABASE_MASTER_USER) may not create roles and databases, as bootstrap has to`,
+          'use the login of the administrator, or leave bootstrap to him',
+        );
+    } finally {
+      await session.end();
+    }
   } catch (error) {
     report.fail('admin', error);
   }
 }
+
+const ADMIN_SQL = `SELECT rolname AS name, rolsuper OR (rolcreaterole AND rolcreatedb) AS able FROM pg_roles WHERE rolname = session_user`;
 
 function render(lines: readonly CheckLine[], s: Style): string {
   const marks = { ok: s.green('ok     '), warning: s.yellow('warning'), failed: s.red('failed ') };

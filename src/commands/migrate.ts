@@ -3,6 +3,7 @@ import { wantsRedis } from '../config/redis.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { type MigrateResult, type MigrateOptions as MigratorOptions, migrate } from '../migrator/migrate.js';
+import { ownershipWarning } from '../migrator/ownership.js';
 import { planFor } from '../migrator/plan-for.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { type Style, table } from '../output/terminal.js';
@@ -63,10 +64,17 @@ async function migrateAndSeed(
   notify?: () => Promise<string | undefined>,
 ): Promise<Answer> {
   const migrations = await ctx.migrations();
+  const planned = (before: Pick<MigrateResult, 'plan' | 'state'>) => {
+    const warning = ownershipOf(before, ctx.resolve().dbname);
+    if (warning) ctx.events.warning?.(warning);
+  };
   const result = options.dryRun
     ? await dryRun(ctx, migrations, options)
-    : await migrate(ctx, migrations, { ...options, ...timeouts });
+    : await migrate(ctx, migrations, { ...options, ...timeouts, planned });
+  if (options.dryRun) planned(result);
   const { plan, applied, state, waitedMs, holder, blockers, cancelled } = result;
+  const ownership = ownershipOf(result, ctx.resolve().dbname);
+  const warnings = [...(ownership ? [ownership] : []), ...plan.warnings];
   // What a seed would do shows only where its tables are.
   const seeding =
     options.seed && (!options.dryRun || plan.pending.length === 0) ? await import('./seed.js') : undefined;
@@ -95,7 +103,7 @@ async function migrateAndSeed(
             },
           }
         : {}),
-      ...(plan.warnings.length > 0 ? { warnings: plan.warnings } : {}),
+      ...(warnings.length > 0 ? { warnings } : {}),
       ...(seeding && seeded ? seeding.seedFields(seeded) : {}),
     },
     text: (s) => {
@@ -104,6 +112,12 @@ async function migrateAndSeed(
       return options.seed ? `${main}\nThen seed; what that would write shows once these are applied.` : main;
     },
   };
+}
+
+/** What is made by another login than the owner's is of no use to Kasm. */
+function ownershipOf({ plan, state }: Pick<MigrateResult, 'plan' | 'state'>, database: string): string | undefined {
+  const warning = plan.pending.length > 0 ? ownershipWarning(state.owner, database) : undefined;
+  return warning && `${warning.text}; ${warning.fix}`;
 }
 
 async function dryRun(

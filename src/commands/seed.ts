@@ -2,10 +2,11 @@ import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
 import { readVariable } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
+import { assignCredentials } from '../seed/assign.js';
 import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
 import type { CredentialReport } from '../seed/rotate.js';
-import { type SeedResult, seed, seedDigest } from '../seed/seed.js';
+import { checkDocuments, type SeedResult, seed, seedDigest } from '../seed/seed.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface SeedCommandOptions {
@@ -101,6 +102,16 @@ export async function digestOf(path: string, signal: AbortSignal): Promise<strin
 export function credentialKeys(folder: string | undefined, env: CommandContext['env']): string[] {
   const credentials = readCredentials(folder || undefined, env);
   return KNOWN_KEYS.filter((key) => credentials.get(key) !== undefined);
+}
+
+/** Keys of the credentials that a first seed needs and nobody gives; for `doctor`. @throws KasmDbError seed, usage */
+export async function missingKeys(ctx: CommandContext, options: SeedCommandOptions): Promise<string[]> {
+  const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
+  const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
+  const rows = checkDocuments(await readDocuments(options.seeds), await ctx.migrations());
+  return assignCredentials(rows, credentials).flatMap(({ needed, secret, key }) =>
+    needed && secret === undefined ? [key] : [],
+  );
 }
 
 /** The `seed` of a result. */

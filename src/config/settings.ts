@@ -66,6 +66,8 @@ export interface ConnectionSettings {
   hidden: Record<string, string[]>;
   /** What was set, by keyword; no secrets. */
   given: Record<string, string>;
+  /** Two places that say different things of where a connection goes: both are named, and which one counts. */
+  contradictions: string[];
   /** What was ignored and why, for `doctor`. */
   notes: string[];
 }
@@ -194,6 +196,7 @@ export function resolveSettings(
     sources: found.sources,
     hidden: found.hidden,
     given: found.given,
+    contradictions: found.contradictions,
     notes: serviceLinks(env),
   };
 }
@@ -285,11 +288,17 @@ function variablesPlace(
   };
 }
 
+/** What decides which database is worked on, and how well the way there is protected. */
+const DECISIVE = ['host', 'hostaddr', 'port', 'dbname', 'user', 'sslmode'];
+/** The way around a pooler has another host and port. */
+const DECISIVE_OF_DIRECT_URL = ['dbname'];
+
 /** What the places hold, each value checked by the table. */
 class Values {
   readonly sources: Record<string, string> = {};
   readonly hidden: Record<string, string[]> = {};
   readonly given: Record<string, string> = {};
+  readonly contradictions: string[] = [];
   private readonly values: Record<string, string> = {};
 
   constructor(places: readonly Place[]) {
@@ -304,6 +313,7 @@ class Values {
       this.sources[keyword] = source;
       if (!parameter.secret) this.given[keyword] = value;
       if (weaker.length > 0) this.hidden[keyword] = weaker.map((candidate) => candidate.source(parameter) as string);
+      this.contradictions.push(...contradictions(parameter, place, weaker));
     }
   }
 
@@ -328,6 +338,31 @@ class Values {
         hint: 'give a number without unit, or leave it out',
       });
     return number;
+  }
+}
+
+function contradictions(parameter: Parameter, winner: Place, weaker: readonly Place[]): string[] {
+  const { keyword } = parameter;
+  const source = winner.source(parameter) as string;
+  const decisive = /^(--direct-url|KASM_DB_DIRECT_URL)/.test(source) ? DECISIVE_OF_DIRECT_URL : DECISIVE;
+  if (!decisive.includes(keyword)) return [];
+  const value = winner.value(parameter);
+  return weaker.flatMap((place) => {
+    const other = valueIfReadable(place, parameter);
+    if (!other || other === value) return [];
+    const name = place.source(parameter) as string;
+    // What is no name was meant for another setting, and may hold a password.
+    const not = /^[\w.,:/-]+$/.test(other) && !other.includes('://') ? `, not ${other}` : '';
+    return `${source} and ${name} contradict each other: ${keyword} is ${value || 'empty'}${not}, since ${source} counts more; unset one of them`;
+  });
+}
+
+/** What does not count need not be readable. */
+function valueIfReadable(place: Place, parameter: Parameter): string | undefined {
+  try {
+    return place.value(parameter);
+  } catch {
+    return undefined;
   }
 }
 

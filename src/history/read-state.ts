@@ -3,7 +3,7 @@ import { lockHolders } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { type FoundTable, findTablesSql, foundTables, requireSafe } from '../postgres/tables.js';
-import { type HistoryEntry, isAtWork, type MigrationState, type RunRow } from './state.js';
+import { type DatabaseOwner, type HistoryEntry, isAtWork, type MigrationState, type RunRow } from './state.js';
 import { RUN_TABLES, requireOurs } from './tables.js';
 
 export interface StateRequest {
@@ -16,17 +16,18 @@ export interface StateRequest {
 const WITHIN_MS = 5000;
 const VENDOR_TABLE = 'public.alembic_version';
 
-const SERVER_SQL =
-  "SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS standby";
+const SERVER_SQL = `SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS standby,
+  current_user AS "user", pg_get_userbyid(datdba) AS owner, pg_has_role(datdba, current_user, 'USAGE') AS "ownerMayUse"
+FROM pg_database WHERE datname = current_database()`;
 
-interface ServerRow {
+interface ServerRow extends DatabaseOwner {
   pid: number;
   version: number;
   standby: boolean;
 }
 
-function serverFacts(session: Session, { pid, version, standby }: ServerRow): ServerFacts {
-  return { serverVersion: version, standby, pooled: session.client.processID !== pid };
+function serverFacts(session: Session, { pid, version, standby, ...owner }: ServerRow): ServerFacts {
+  return { serverVersion: version, standby, pooled: session.client.processID !== pid, owner };
 }
 
 const HISTORY_SQL = `SELECT name, checksum, kind, min_compatible AS "minCompatible", statements_done AS "statementsDone",
@@ -48,7 +49,7 @@ const KEEPERS_SQL = `SELECT l.pid, n.nspname || '.' || c.relname AS name FROM pg
 WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid() AND (n.nspname = 'kasm_db' OR c.relname = 'alembic_version')`;
 
 /** What answers: the server itself or a pooler before it, and what it can do. */
-export type ServerFacts = Pick<MigrationState, 'serverVersion' | 'standby' | 'pooled'>;
+export type ServerFacts = Pick<MigrationState, 'serverVersion' | 'standby' | 'pooled' | 'owner'>;
 
 /** Asks only that, in a transaction of its own. @throws KasmDbError */
 export async function readServer(session: Session): Promise<ServerFacts> {
@@ -126,9 +127,28 @@ function isoTime(time: unknown): string {
   return time instanceof Date ? time.toISOString() : String(time);
 }
 
+/** The database's owner finds a history that somebody else has made. */
+const OWNER_OF_OTHERS_SQL = `SELECT current_user AS "user", pg_get_userbyid(c.relowner) AS owner, d.datname AS database FROM pg_class c
+  JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d ON d.datname = current_database()
+WHERE n.nspname = 'kasm_db' AND c.relname = 'migrations' AND pg_has_role(d.datdba, 'USAGE') AND NOT pg_has_role(c.relowner, 'USAGE')`;
+
+function ownedByOthers({ user, owner, database }: Record<string, string>, cause: unknown): KasmDbError {
+  return new KasmDbError(
+    'environment',
+    `the tables of database ${database} belong to ${owner}, so ${user} cannot use them: kasm-db migrate was run with another login`,
+    {
+      hint: `as ${owner}: give the tables to ${user}, with the statements under exit code 9 in docs/TROUBLESHOOTING.md; from then on run kasm-db as ${user}, or with --role ${user}`,
+      sqlstate: '42501',
+      cause,
+    },
+  );
+}
+
 async function readError(session: Session, error: unknown): Promise<KasmDbError> {
   const code = sqlstateOf(error);
   if (code === '42501') {
+    const [others] = await session.reading(() => session.query(OWNER_OF_OTHERS_SQL)).catch(() => []);
+    if (others) throw ownedByOthers(others, error);
     return toKasmDbError(error, 'reading the history', {
       hint: 'as the owner of the history: GRANT USAGE ON SCHEMA kasm_db TO <role>; GRANT SELECT ON kasm_db.migrations, kasm_db.run TO <role>',
     });

@@ -49,6 +49,15 @@ export interface DatabaseState {
   vendorVersion: string | undefined;
 }
 
+/** Who works on the database, and whose it is. */
+export interface DatabaseOwner {
+  /** The login, or the role that it works as. */
+  user: string;
+  owner: string;
+  /** The owner may use what `user` makes. */
+  ownerMayUse: boolean;
+}
+
 /** Everything that is read before anything is decided, all of it from one snapshot. */
 export interface MigrationState extends DatabaseState {
   history: HistoryEntry[] | undefined;
@@ -61,6 +70,7 @@ export interface MigrationState extends DatabaseState {
   standby: boolean;
   /** A pooler answers, not the server itself: the PID told at login isn't the one that answers. */
   pooled: boolean;
+  owner: DatabaseOwner;
   /**
    * Someone holds the migration lock. Looked up only where the run row says that a run is at work; a standby doesn't show its primary's locks.
    */

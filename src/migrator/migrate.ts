@@ -24,6 +24,8 @@ export interface MigrateOptions extends Expectations {
   lockTimeoutMs: number;
   /** Sessions that are idle in a transaction for longer than that, in milliseconds, and hold a table that is needed are ended. Default: none. */
   cancelBlockersMs?: number | undefined;
+  /** Told before any lock is taken, where something is pending. */
+  planned?: (before: { state: MigrationState; plan: Plan<Migration> }) => void;
 }
 
 export interface MigrateResult {
@@ -61,6 +63,7 @@ export async function migrate(ctx: Context, migrations: Migration[], options: Mi
   );
   const before = { state, plan: planFor(migrations, state, options) };
   if (before.plan.pending.length === 0) return { ...before, applied: [], waitedMs: 0, blockers: [], cancelled: [] };
+  options.planned?.(before);
   const applied: Applied[] = [];
   const waits: TableWaits[] = [];
   const underLock = async (lock: MigrationLock) => {

@@ -38,6 +38,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
     progress.log(text());
   };
   const events: RunEvents = {
+    target: (text) => progress.log(err.dim(printable(text))),
     progress: (text) => progress.log(text),
     retryConnect: (reason) => progress.log(`waiting for the database: ${printable(reason.message)}`),
     waitForLock: (holder) =>

@@ -71,7 +71,8 @@ export function seedDigest(documents: readonly SeedDocument[]): string {
   return createHash('sha256').update(JSON.stringify(rows)).digest('hex').slice(0, 32);
 }
 
-function checkDocuments(documents: readonly SeedDocument[], migrations: Migration[]): SeedRow[] {
+/** The rows of all documents. @throws KasmDbError seed where one is of another Kasm release than the migrations */
+export function checkDocuments(documents: readonly SeedDocument[], migrations: Migration[]): SeedRow[] {
   const expected = migrations.findLast((migration) => migration.vendorVersion !== undefined)?.vendorVersion;
   for (const { file, alembicVersion, overlay } of documents) {
     if (expected === undefined || (overlay && alembicVersion === undefined)) continue;

@@ -468,6 +468,9 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
       ['doctor', '--json'],
       ['verify', '--json'],
     ]);
+    const unseeded = render({ ...withMode('manual', { seed: { enabled: false } }), onDemand: { enabled: true } });
+    const doctor = unseeded.find(({ metadata }) => metadata.name === 'kasmdemo-doctor');
+    expect(doctor?.spec.jobTemplate.spec.template.spec.containers[0].args).toEqual(['doctor', '--json', '--no-seed']);
     expect(render({ ...REQUIRED, verify: { schedule: '@daily' } }).map(({ kind }) => kind)).toContain('CronJob');
   });
 

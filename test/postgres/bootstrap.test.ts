@@ -753,6 +753,7 @@ describe('planBootstrap › from values', () => {
   it('a database without schema public gets one', () => {
     const database = {
       owner: me,
+      ownerMayUse: true,
       encoding: 'UTF8',
       loginMayConnect: true,
       ownerMayTemp: true,

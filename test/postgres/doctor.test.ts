@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { cli } from '../support/cli.js';
-import { createDatabase } from '../support/database.js';
+import { newSecrets } from '../fixtures/seed/seeding.js';
+import { cli, folder } from '../support/cli.js';
+import { createDatabase, type TestDatabase } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
 
 describe('doctor › settings', () => {
@@ -29,6 +30,7 @@ describe('doctor › settings', () => {
       ]),
     );
     expect(lines.filter(({ state }) => state === 'warning')).toEqual([
+      expect.objectContaining({ text: expect.stringContaining('POSTGRES_HOST and PGHOST contradict each other') }),
       expect.objectContaining({ text: 'POSTGRES_HOSTNAME is not a setting', fix: 'did you mean POSTGRES_HOST?' }),
       expect.objectContaining({ text: 'PGSSLMOED is not a setting', fix: 'did you mean PGSSLMODE?' }),
     ]);
@@ -46,5 +48,66 @@ describe('doctor › settings', () => {
       expect(run.json()).toMatchObject({ exitCode: 2, error: { message } });
       expect(run.stdout + run.stderr).not.toMatch(/hunter2|:5432/);
     }
+  });
+});
+
+describe('doctor › what migrate --seed will do', () => {
+  const secrets = folder(newSecrets());
+  const doctor = async (db: TestDatabase, args: string[] = [], env = {}) => {
+    const run = await cli(['doctor', '--secrets', secrets, ...args], { ...db.env, ...env });
+    return { ...run, verdict: run.stdout.trimEnd().split('\n').at(-1) };
+  };
+
+  it('a database that is ready, before and after', async () => {
+    const db = await createDatabase();
+    const before = await doctor(db);
+    expect(before.stdout).toContain('19 of 19 are pending; migrate would apply them');
+    expect(before.verdict).toMatch(/^\d+ ok, 1 warning: migrate --seed will work\. Next: kasm-db plan$/);
+    expect(before.code).toBe(0);
+    expect((await cli(['migrate', '--seed', '--secrets', secrets], db.env)).code).toBe(0);
+    const after = await doctor(db);
+    expect(after.stdout).toContain('all 19 are applied');
+    expect(after.stdout).toContain('all is seeded');
+    expect(after.code).toBe(0);
+  });
+
+  it.each<[what: string, prepare: (db: TestDatabase) => Promise<unknown>, args: string[], verdict: RegExp]>([
+    [
+      "Kasm's tables without a history: adopt",
+      (db) => db.query('CREATE TABLE users (id int)'),
+      [],
+      /1 failed: migrate will fail\. Next: if Kasm made this database: kasm-db adopt/,
+    ],
+    [
+      'a file that was changed since',
+      async (db) => {
+        await cli(['migrate'], db.env);
+        await db.query("UPDATE kasm_db.migrations SET checksum = 'x' WHERE name = '0003_sign_in_providers'");
+      },
+      [],
+      /migrate will fail\. Next: restore the file/,
+    ],
+    [
+      'a credential that the seed needs',
+      async () => {},
+      ['--secrets', folder({ ...newSecrets(), 'admin-password': '' })],
+      /migrate will work, but migrate --seed will fail/,
+    ],
+  ])('%s', async (_, prepare, args, verdict) => {
+    const db = await createDatabase();
+    await prepare(db);
+    const told = await doctor(db, args);
+    expect(told.verdict).toMatch(verdict);
+    const real = await cli(['migrate', '--seed', '--secrets', secrets, ...args], db.env);
+    expect(told.code).toBe(real.code);
+    expect(real.code).not.toBe(0);
+  });
+
+  it('the admin login is tried', async () => {
+    const db = await createDatabase();
+    const wrong = { DATABASE_MASTER_USER: 'postgres', DATABASE_MASTER_PASSWORD: `${SECRET_MARK}wrong` };
+    const told = await doctor(db, [], wrong);
+    expect(told.stdout).toMatch(/failed\s+admin\s+admin login: .* refuses the login of "postgres"/);
+    expect(told.code).toBe(4);
   });
 });

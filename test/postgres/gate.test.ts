@@ -335,13 +335,23 @@ describe.skipIf(!hasRedis())('gate › notifications', () => {
 describe('doctor', () => {
   it('passes on a database that is ready for migrate, and says where each setting came from', async () => {
     const db = await createDatabase();
-    const run = await cli(['doctor', '--json'], db.env);
+    const run = await cli(['doctor', '--no-seed', '--json'], db.env);
     expect(run.code).toBe(0);
     const checks = run.json().checks ?? [];
     expect(checks.filter(({ state }) => state === 'failed')).toEqual([]);
     expect(checks.find(({ name }) => name === 'settings')?.text).toContain('(POSTGRES_HOST)');
     expect(checks.map(({ name }) => name)).toEqual(
-      expect.arrayContaining(['dns', 'login', 'version', 'privilege', 'extension', 'lock', 'redis', 'secrets']),
+      expect.arrayContaining([
+        'dns',
+        'login',
+        'version',
+        'privilege',
+        'ownership',
+        'extension',
+        'lock',
+        'migrations',
+        'redis',
+      ]),
     );
   });
 
@@ -375,7 +385,7 @@ describe('doctor', () => {
   it('a service link is ignored and named', async () => {
     const db = await createDatabase();
     const { POSTGRES_PORT, ...rest } = db.env;
-    const run = await cli(['doctor'], {
+    const run = await cli(['doctor', '--no-seed'], {
       ...rest,
       POSTGRES_PORT: 'tcp://10.0.0.1:5432',
       PGPORT: POSTGRES_PORT as string,

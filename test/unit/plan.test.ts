@@ -476,6 +476,7 @@ function asState(history: HistoryRow[], vendorVersion: string | undefined): Migr
     serverVersion: 160_000,
     standby: false,
     pooled: false,
+    owner: { user: 'app', owner: 'app', ownerMayUse: true },
   };
 }
 

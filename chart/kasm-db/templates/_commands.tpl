@@ -47,6 +47,7 @@ spec:
 {{- $args := without $container.args "--expect-existing" -}}
 {{- if ne $command "migrate" -}}
 {{- $args = concat (list $command) (include "kasm-db.documentArgs" $context | fromYamlArray) (list "--json") -}}
+{{- if and (eq $command "doctor") (not $context.Values.seed.enabled) -}}{{- $args = append $args "--no-seed" -}}{{- end -}}
 {{- end -}}
 {{- $_ := set $container "name" $command -}}
 {{- $_ = set $container "args" $args -}}

@@ -264,6 +264,11 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         'set `KASM_DB_DIRECT_URL` ([POOLERS.md](POOLERS.md))',
       ],
       ['`is too old`', 'PostgreSQL before 13', 'upgrade it; Kasm 1.19 wants 16'],
+      [
+        '`belong to …, so … cannot use them`',
+        'somebody ran `kasm-db migrate` with another login than the owner of the database, such as a superuser',
+        'give the tables to the owner: [TROUBLESHOOTING.md](TROUBLESHOOTING.md) has the statements, under "Tables that belong to the wrong login"',
+      ],
       ['SQLSTATE 42501', 'a privilege is missing', 'the message has the statement that an admin has to run'],
       [
         '`uuid-ossp`',

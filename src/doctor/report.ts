@@ -1,0 +1,43 @@
+import { type FailureOutcome, KasmDbError, messageOf } from '../app/errors.js';
+import type { CheckLine } from '../output/result.js';
+
+/** What was looked at, a line each. */
+export class Report {
+  readonly lines: CheckLine[] = [];
+
+  ok(name: string, text: string): void {
+    this.lines.push({ name, state: 'ok', text });
+  }
+
+  warning(name: string, text: string, fix?: string): void {
+    this.lines.push({ name, state: 'warning', text, ...(fix ? { fix } : {}) });
+  }
+
+  failed(name: string, code: FailureOutcome, text: string, fix: string): void {
+    this.lines.push({ name, state: 'failed', text, fix, code });
+  }
+
+  fail(name: string, error: unknown): void {
+    if (error instanceof KasmDbError) this.failed(name, error.outcome, error.message, error.details.hint ?? '');
+    else this.failed(name, 'internal', messageOf(error), 'this is a bug in kasm-db; please report it');
+  }
+}
+
+/** The sum of all lines: does `migrate` work, and what comes next? Pure. */
+export function verdict(lines: readonly CheckLine[], { seed }: { seed: boolean }): string {
+  const count = (state: CheckLine['state']) => lines.filter((line) => line.state === state).length;
+  const warnings = count('warning');
+  const failures = count('failed');
+  const sum = [
+    `${count('ok')} ok`,
+    ...(warnings > 0 ? [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`] : []),
+    ...(failures > 0 ? [`${failures} failed`] : []),
+  ].join(', ');
+  const first = lines.find(({ state }) => state === 'failed');
+  if (!first) return `${sum}: migrate${seed ? ' --seed' : ''} will work. Next: kasm-db plan`;
+  const onlySeed = lines.every(({ state, name }) => state !== 'failed' || SEED_LINES.includes(name));
+  const what = onlySeed ? 'migrate will work, but migrate --seed will fail' : 'migrate will fail';
+  return `${sum}: ${what}. Next: ${first.fix || first.text}`;
+}
+
+const SEED_LINES = ['secrets', 'seed'];
