@@ -256,10 +256,11 @@ CREATE INDEX kasm_db_servers_server_template_id_idx ON servers (server_template_
 
 CREATE TABLE user_server_assignments (
     user_id   uuid NOT NULL REFERENCES users (user_id),
-    server_id uuid NOT NULL REFERENCES servers (server_id)
+    server_id uuid NOT NULL REFERENCES servers (server_id),
+    PRIMARY KEY (user_id, server_id)
 );
 COMMENT ON TABLE user_server_assignments IS
-    'Servers reserved for one user. No key of its own is known, so it has none.';
+    'Servers reserved for one user.';
 CREATE INDEX kasm_db_user_server_assignments_user_id_idx ON user_server_assignments (user_id);
 CREATE INDEX kasm_db_user_server_assignments_server_id_idx ON user_server_assignments (server_id);
 

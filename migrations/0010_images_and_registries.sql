@@ -97,7 +97,7 @@ CREATE INDEX kasm_db_images_session_banner_id_idx ON images (session_banner_id);
 
 CREATE TABLE image_attributes (
     attr_id  uuid         DEFAULT gen_random_uuid() PRIMARY KEY,
-    image_id uuid         NOT NULL REFERENCES images (image_id),
+    image_id uuid         NOT NULL REFERENCES images (image_id) ON DELETE CASCADE,
     category varchar(48),
     name     varchar(255),
     value    varchar(255)
@@ -108,7 +108,7 @@ CREATE INDEX kasm_db_image_attributes_image_id_idx ON image_attributes (image_id
 CREATE TABLE group_images (
     group_image_id uuid DEFAULT gen_random_uuid() PRIMARY KEY,
     group_id       uuid NOT NULL REFERENCES groups (group_id),
-    image_id       uuid NOT NULL REFERENCES images (image_id)
+    image_id       uuid NOT NULL REFERENCES images (image_id) ON DELETE CASCADE
 );
 COMMENT ON TABLE group_images IS 'Which groups may use which images.';
 CREATE INDEX kasm_db_group_images_group_id_idx ON group_images (group_id);

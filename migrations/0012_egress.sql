@@ -80,10 +80,11 @@ CREATE INDEX kasm_db_egress_credentials_image_id_idx ON egress_credentials (imag
 
 CREATE TABLE egress_credential_gateways (
     egress_credential_id uuid NOT NULL REFERENCES egress_credentials (egress_credential_id),
-    egress_gateway_id    uuid NOT NULL REFERENCES egress_gateways (egress_gateway_id)
+    egress_gateway_id    uuid NOT NULL REFERENCES egress_gateways (egress_gateway_id),
+    PRIMARY KEY (egress_credential_id, egress_gateway_id)
 );
 COMMENT ON TABLE egress_credential_gateways IS
-    'Gateways that a credential may use. No key of its own is known, so it has none.';
+    'Gateways that a credential may use.';
 CREATE INDEX kasm_db_egress_credential_gateways_egress_credential_id_idx
     ON egress_credential_gateways (egress_credential_id);
 CREATE INDEX kasm_db_egress_credential_gateways_egress_gateway_id_idx ON egress_credential_gateways (egress_gateway_id);
@@ -108,10 +109,11 @@ CREATE INDEX kasm_db_egress_provider_mappings_image_id_idx ON egress_provider_ma
 
 CREATE TABLE egress_provider_mapping_gateways (
     egress_provider_mapping_id uuid NOT NULL REFERENCES egress_provider_mappings (egress_provider_mapping_id),
-    egress_gateway_id          uuid NOT NULL REFERENCES egress_gateways (egress_gateway_id)
+    egress_gateway_id          uuid NOT NULL REFERENCES egress_gateways (egress_gateway_id),
+    PRIMARY KEY (egress_provider_mapping_id, egress_gateway_id)
 );
 COMMENT ON TABLE egress_provider_mapping_gateways IS
-    'Gateways that a mapping offers. No key of its own is known, so it has none.';
+    'Gateways that a mapping offers.';
 CREATE INDEX kasm_db_egress_provider_mapping_gateways_mapping_id_idx
     ON egress_provider_mapping_gateways (egress_provider_mapping_id);
 CREATE INDEX kasm_db_egress_provider_mapping_gateways_egress_gateway_id_idx

@@ -102,11 +102,11 @@ COMMENT ON COLUMN session_tokens.oidc_sid_claim IS
 CREATE INDEX kasm_db_session_tokens_user_id_idx ON session_tokens (user_id);
 
 CREATE TABLE used_refresh_tokens (
-    token_payload varchar NOT NULL,
+    token_payload varchar PRIMARY KEY,
     token_expires integer NOT NULL
 );
 COMMENT ON TABLE used_refresh_tokens IS
-    'Refresh tokens that were already exchanged. No key of its own is known, so it has none.';
+    'Refresh tokens that were already exchanged.';
 COMMENT ON COLUMN used_refresh_tokens.token_expires IS 'A number, presumably seconds since 1970.';
 
 CREATE TABLE accounting (

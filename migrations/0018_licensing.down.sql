@@ -1,3 +1,4 @@
 -- Undoes 0018_licensing.
 
+DROP TABLE installation;
 DROP TABLE licenses;

@@ -22,6 +22,7 @@ export const NOT_EXPORTED = new Set([
   'alembic_version',
   'logs',
   'licenses',
+  'installation',
   'egress_plugins',
   'egress_plugin_accounts',
 ]);

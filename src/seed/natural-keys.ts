@@ -2,7 +2,8 @@ import { dictionary } from '../app/dictionary.js';
 
 /**
  * By what a row is recognised that was made by someone else, or whose id the documents don't say. Only where two rows with the same
- * values would be a fault of the configuration; other tables are recognised by their primary key alone.
+ * values would be a fault of the configuration; other tables are recognised by their primary key alone. A table with no column here has one
+ * row, whatever it says.
  */
 export const NATURAL_KEYS = dictionary<readonly string[]>({
   api_configs: ['api_key'],
@@ -10,6 +11,7 @@ export const NATURAL_KEYS = dictionary<readonly string[]>({
   group_permissions: ['group_id', 'api_id', 'permission_id'],
   group_settings: ['group_id', 'name'],
   groups: ['name'],
+  installation: [],
   registries: ['registry_url'],
   server_pools: ['server_pool_name'],
   settings: ['category', 'name'],

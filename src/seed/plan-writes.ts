@@ -248,8 +248,8 @@ function naturalIndex(table: Table, rows: ReadonlyMap<string, Texts> | undefined
 }
 
 function naturalKey(table: Table, texts: Texts): string | undefined {
-  const columns = NATURAL_KEYS[table.name] ?? [];
-  if (columns.every((column) => (texts[column] ?? null) === null)) return undefined;
+  const columns = NATURAL_KEYS[table.name];
+  if (!columns || (columns.length > 0 && columns.every((column) => (texts[column] ?? null) === null))) return undefined;
   return JSON.stringify(columns.map((column) => texts[column] ?? null));
 }
 

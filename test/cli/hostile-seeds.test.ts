@@ -5,9 +5,10 @@ import { createDatabase, type TestDatabase, waitFor } from '../support/database.
 import { folder } from '../support/folder.js';
 import { SECRET_MARK } from '../support/folder-setup.js';
 import { processorMs, watchMemory } from '../support/memory.js';
+import { HEAD } from '../support/release.js';
 import { busy } from '../support/time.js';
 
-const VERSION = 'alembic_version: bfc22f00ad19\n';
+const VERSION = `alembic_version: ${HEAD}\n`;
 const nested = (depth: number) =>
   Array.from({ length: depth }, (_, i) => `a${i}: &a${i} [${`*a${i - 1},`.repeat(i === 0 ? 0 : 9)}x]\n`).join('');
 

@@ -1,14 +1,13 @@
-import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { check, migrate } from '../fixtures/kasm/observe.js';
 import { vendorMade } from '../fixtures/schema/vendor-made.js';
 import { copyOf } from '../fixtures/seed/seeding.js';
 import { cli } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { EXPORT, MIGRATIONS, NEWEST } from '../support/release.js';
 
 const adopt = (db: TestDatabase, ...args: string[]) => cli(['adopt', '--json', ...args], db.env);
 const verify = (db: TestDatabase, ...args: string[]) => cli(['verify', '--json', ...args], db.env);
-const EXPORT = join(import.meta.dirname, '../fixtures/kasm/schema-1.19.0.txt');
 
 /** Rows as Kasm would have made them; a seed would bring others. */
 const ROWS = `INSERT INTO zones (zone_id, zone_name) VALUES (gen_random_uuid(), 'theirs')`;
@@ -39,12 +38,12 @@ describe.each([
 
     const dry = await adopt(db, '--dry-run');
     expect(dry.json().error).toBeUndefined();
-    expect(dry.json().pending).toHaveLength(19);
+    expect(dry.json().pending).toHaveLength(MIGRATIONS.length);
     expect((await check(db)).code, 'a dry run records nothing').not.toBe(0);
 
     const run = await adopt(db);
-    expect(run.json()).toMatchObject({ exitCode: 0, current: '0019_alembic_version' });
-    expect(run.json().applied).toHaveLength(19);
+    expect(run.json()).toMatchObject({ exitCode: 0, current: NEWEST });
+    expect(run.json().applied).toHaveLength(MIGRATIONS.length);
     const kinds = await db.query('SELECT DISTINCT kind FROM kasm_db.migrations');
     expect(kinds).toEqual([{ kind: 'adopted' }]);
 
@@ -159,7 +158,7 @@ describe('adopt › more', () => {
     await db.query(vendorMade());
     const runs = await Promise.all([adopt(db), adopt(db)]);
     expect(runs.map(({ code }) => code)).toEqual([0, 0]);
-    expect(runs.map((run) => run.json().applied?.length).sort()).toEqual([0, 19]);
+    expect(runs.map((run) => run.json().applied?.length).sort()).toEqual([0, MIGRATIONS.length]);
   });
 
   it('a database that kasm-db has made: nothing to do', async () => {

@@ -7,8 +7,8 @@ import { nextRelease } from '../fixtures/schema/next-release.js';
 import { newSecrets, seeded } from '../fixtures/seed/seeding.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase } from '../support/database.js';
+import { EXPORT, KASM, NEXT_NUMBER } from '../support/release.js';
 
-const EXPORT = join(import.meta.dirname, '../fixtures/kasm/schema-1.19.0.txt');
 const SNAPSHOT = join(import.meta.dirname, '../../migrations/schema.snapshot.json');
 
 function withSnapshot(): string {
@@ -17,7 +17,7 @@ function withSnapshot(): string {
   return dir;
 }
 
-describe('new --from-export › from 1.19.0 to a later release', () => {
+describe(`new --from-export › from ${KASM} to a later release`, () => {
   it('5 tables, 30 columns, 4 types, 2 columns less, keys in a circle: applies to a seeded database; verify --against passes', async () => {
     const db = await createDatabase();
     const dir = withSnapshot();
@@ -28,8 +28,8 @@ describe('new --from-export › from 1.19.0 to a later release', () => {
     const file = join(folder({ 'next.yaml': yaml }), 'next.yaml');
     const run = await cli(['new', 'Next release', '--from-export', file, '--migrations', dir]);
     expect(run.code, run.stderr).toBe(0);
-    const up = readFileSync(join(dir, '0020_next_release.sql'), 'utf8');
-    const down = readFileSync(join(dir, '0020_next_release.down.sql'), 'utf8');
+    const up = readFileSync(join(dir, `${NEXT_NUMBER}_next_release.sql`), 'utf8');
+    const down = readFileSync(join(dir, `${NEXT_NUMBER}_next_release.down.sql`), 'utf8');
     expect(up.match(/^CREATE TABLE /gm)).toHaveLength(5);
     expect(up.match(/^ALTER TABLE .* ADD COLUMN /gm)).toHaveLength(30);
     expect(up.match(/^ALTER TABLE .* TYPE /gm)).toHaveLength(4);
@@ -38,7 +38,7 @@ describe('new --from-export › from 1.19.0 to a later release', () => {
 
     const before = await introspected(db);
     const applied = await migrate(db, dir);
-    expect(applied.json(), up).toMatchObject({ exitCode: 0, current: '0020_next_release' });
+    expect(applied.json(), up).toMatchObject({ exitCode: 0, current: `${NEXT_NUMBER}_next_release` });
     expect((await check(db, dir)).code).toBe(0);
     const verified = (await cli(['verify', '--json', '--against', file], db.env)).json();
     expect(verified).toMatchObject({ exitCode: 0, differences: [] });
@@ -64,7 +64,7 @@ describe('new --from-export › from 1.19.0 to a later release', () => {
     const listed = readdirSync(dir).length;
     const same = await cli(['new', 'same', '--json', '--from-export', EXPORT, '--migrations', dir]);
     expect(same.json()).toMatchObject({ exitCode: 2, error: { message: expect.stringContaining('lists nothing') } });
-    writeFileSync(join(dir, '0020_more.sql'), 'SELECT 1;');
+    writeFileSync(join(dir, `${NEXT_NUMBER}_more.sql`), 'SELECT 1;');
     const stale = await cli(['new', 'x', '--json', '--from-export', EXPORT, '--migrations', dir]);
     expect(stale.json()).toMatchObject({ exitCode: 2, error: { hint: expect.stringContaining('kasm-db capture') } });
     expect(readdirSync(dir)).toHaveLength(listed + 1);

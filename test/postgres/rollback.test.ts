@@ -1,5 +1,3 @@
-import { readdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import * as library from '../../src/index.js';
 import { fingerprint, historyOf } from '../fixtures/kasm/catalog.js';
@@ -17,11 +15,7 @@ import {
 import { type CliRun, cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
-
-const SHIPPED = readdirSync(join(import.meta.dirname, '../../migrations'))
-  .filter((file) => /^\d{4}.*(?<!\.down)\.sql$/.test(file))
-  .map((file) => file.slice(0, -4))
-  .sort();
+import { MIGRATIONS } from '../support/release.js';
 
 function rollback(
   db: { env: Record<string, string> },
@@ -66,25 +60,25 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › rollback', (version) => {
       const db = await createDatabase(version);
       const { up, down } = inProcess(db);
       const prints: string[] = [];
-      for (const name of SHIPPED) {
+      for (const name of MIGRATIONS) {
         expect(await up(undefined, name)).toMatchObject({ outcome: 'ok', applied: [{ name }] });
         prints.push(await fingerprint(db));
       }
       const history = (await historyOf(db)).map(({ name, checksum }) => [name, checksum]);
-      for (let i = SHIPPED.length - 1; i >= 0; i--) {
+      for (let i = MIGRATIONS.length - 1; i >= 0; i--) {
         expect(await down(undefined, { steps: 1 })).toMatchObject({
           outcome: 'ok',
-          rolledBack: [{ name: SHIPPED[i] }],
+          rolledBack: [{ name: MIGRATIONS[i] }],
         });
         // 0001 leaves the extension, as its down script says.
-        if (i > 0) expect(await fingerprint(db), `after undoing ${SHIPPED[i]}`).toBe(prints[i - 1]);
+        if (i > 0) expect(await fingerprint(db), `after undoing ${MIGRATIONS[i]}`).toBe(prints[i - 1]);
       }
       expect(await historyOf(db)).toEqual([]);
       expect(await up()).toMatchObject({ outcome: 'ok' });
       expect(await fingerprint(db)).toBe(prints.at(-1));
       const all = await rollback(db, undefined, '--to', 'none');
       expect(all.code, all.stderr).toBe(0);
-      expect(undone(all)).toEqual([...SHIPPED].reverse());
+      expect(undone(all)).toEqual([...MIGRATIONS].reverse());
       expect(await up()).toMatchObject({ outcome: 'ok' });
       expect(await fingerprint(db)).toBe(prints.at(-1));
       expect((await historyOf(db)).map(({ name, checksum }) => [name, checksum])).toEqual(history);

@@ -12,6 +12,7 @@ import {
 } from '../fixtures/seed/seeding.js';
 import { cli, folder } from '../support/cli.js';
 import type { TestDatabase } from '../support/database.js';
+import { HEAD } from '../support/release.js';
 
 let fresh: () => Promise<TestDatabase>;
 /** For documents that are refused: it stays as it is. */
@@ -177,9 +178,13 @@ describe('a file that is no seed document', () => {
     [
       'for another release',
       'alembic_version: e3900d8a4fee\n',
-      /is for alembic_version e3900d8a4fee, but this kasm-db makes bfc22f00ad19/,
+      new RegExp(`is for alembic_version e3900d8a4fee, but this kasm-db makes ${HEAD}`),
     ],
-    ['for no release', 'zones: []\n', /is for alembic_version \(none is given\), but this kasm-db makes bfc22f00ad19/],
+    [
+      'for no release',
+      'zones: []\n',
+      new RegExp(`is for alembic_version \\(none is given\\), but this kasm-db makes ${HEAD}`),
+    ],
   ])('%s: exit 8, nothing written', async (_, text, message) => {
     const error = await refused({ 'a.yaml': text });
     expect(error?.message).toMatch(message);

@@ -1,6 +1,5 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import {
-  ALEMBIC,
   ALL_USERS,
   copyOf,
   document,
@@ -16,6 +15,7 @@ import {
 } from '../fixtures/seed/seeding.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
+import { HEAD } from '../support/release.js';
 
 const TOTAL = Object.values(shippedRows()).flat().length;
 const NOTHING = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
@@ -76,7 +76,7 @@ describe.each([13, 18] as const)('PostgreSQL %i › migrate --seed on an empty d
 
   it("holds for the vendor's readiness query: a zone, and the version", async () => {
     expect(await only(db, 'SELECT zone_name FROM zones')).toBe('default');
-    expect(await only(db, 'SELECT version_num FROM alembic_version')).toBe(ALEMBIC);
+    expect(await only(db, 'SELECT version_num FROM alembic_version')).toBe(HEAD);
   });
 
   it('gives each group its permissions and its members', async () => {
@@ -233,6 +233,20 @@ managers:
 });
 
 const ZONES = (rows: string) => ({ 'zones.yaml': document(`zones:\n${rows}`) });
+
+describe('seed › the installation', () => {
+  it('is one row with an id of its own, and one that is there already stays the only one', async () => {
+    const [first, second] = [await fresh(), await fresh()];
+    await seeded(first, { secrets: newSecrets() });
+    await seeded(second, { secrets: newSecrets() });
+    const id = await only(first, 'SELECT installation_id FROM installation');
+    expect(id).not.toBe(await only(second, 'SELECT installation_id FROM installation'));
+    const there = await fresh();
+    await there.query(`INSERT INTO installation VALUES ('${id}')`);
+    await seeded(there, { secrets: newSecrets() });
+    expect(await only(there, 'SELECT installation_id FROM installation')).toBe(id);
+  });
+});
 
 describe('seed › newer documents', () => {
   const V1 = {

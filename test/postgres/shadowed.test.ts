@@ -5,6 +5,7 @@ import { shadowEverything } from '../fixtures/strangers/shadows.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, type Version } from '../support/database.js';
 import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
+import { NEWEST } from '../support/release.js';
 import { rounds } from '../support/rounds.js';
 
 /**
@@ -39,8 +40,8 @@ const LIFE: Call[] = [
   [['migrate', '--seed', '--secrets', secrets], 0],
   [['plan'], 0],
   [['repair', '--yes'], 0],
-  [['repair', '--yes', '--pending', '0019_alembic_version'], 0],
-  [['repair', '--yes', '--applied', '0019_alembic_version'], 0],
+  [['repair', '--yes', '--pending', NEWEST], 0],
+  [['repair', '--yes', '--applied', NEWEST], 0],
   [['status'], 0],
   [['doctor'], 0],
 ];
