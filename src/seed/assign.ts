@@ -22,6 +22,9 @@ const SETTING_KEYS = dictionary<string>({
   'auth\0registration_token': 'service-token',
 });
 
+/** SHA-256 of nothing: what Kasm's preseed writes for its built-in users, until their Secret is applied. */
+const PLACEHOLDER_HASH = 'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855';
+
 /** Columns that credentials fill, so that the documents need not. */
 export const CREDENTIAL_COLUMNS = new Set([
   'users.pw_hash',
@@ -51,7 +54,8 @@ export function assignCredentials(rows: readonly SeedRow[], credentials: Credent
       const username = text('username');
       // Someone who signs in elsewhere (SAML, LDAP) has no password here.
       if (!username || (text('realm') ?? 'local') !== 'local') return [];
-      return make(userKeys(username), 'user', { hash: 'pw_hash', salt: 'salt' }, text('pw_hash') === undefined);
+      const needed = [undefined, PLACEHOLDER_HASH].includes(text('pw_hash'));
+      return make(userKeys(username), 'user', { hash: 'pw_hash', salt: 'salt' }, needed);
     }
     if (row.table === 'api_configs') {
       const keys = apiKeys(text('api_key') ?? '', text('name') ?? '');

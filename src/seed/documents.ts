@@ -19,16 +19,22 @@ async function shippedDocuments(): Promise<SeedDocument[]> {
 }
 
 /**
- * Reads `--seeds`: a file (such as Kasm's default_properties.yaml or export_data.yaml), or a folder of them. custom_properties.yaml is an
- * overlay; alone, it goes over the documents that ship with this build.
+ * Reads `--seeds`: a file (such as Kasm's default_properties.yaml or export_data.yaml), or a folder of them. What Kasm's preseed generator makes
+ * (custom_properties.yaml, rows without an alembic_version) is an overlay; alone, it goes over the documents that ship with this build.
  * @throws KasmDbError seed, usage; the signal's reason
  */
 export async function readDocuments(path: string | undefined, signal?: AbortSignal): Promise<SeedDocument[]> {
   if (path === undefined) return shippedDocuments();
   const documents: SeedDocument[] = [];
   // One after the other: each may take as much memory as a small pod has.
-  for (const file of listFiles(path)) documents.push(await parseSeed(file, readText(file), signal));
+  for (const file of listFiles(path)) documents.push(toldByContent(await parseSeed(file, readText(file), signal)));
   return documents.every((document) => document.overlay) ? [...(await shippedDocuments()), ...documents] : documents;
+}
+
+/** Under another name an overlay is told by what it is: rows without an alembic_version, which every document of Kasm's has. */
+function toldByContent(document: SeedDocument): SeedDocument {
+  const { overlay, alembicVersion, rows } = document;
+  return { ...document, overlay: overlay || (alembicVersion === undefined && rows.length > 0) };
 }
 
 function listFiles(path: string): string[] {

@@ -1,8 +1,11 @@
-import type { SeedDocument, SeedRow } from './document.js';
+import type { Cell, SeedDocument, SeedRow } from './document.js';
+import { NATURAL_KEYS } from './natural-keys.js';
+import { looksLikeToken } from './tokens.js';
 
 /**
  * Merges the overlay as the vendor documents it: a non-empty list replaces a table's rows, settings are upserted by (name, category),
- * group_settings are the defaults (no group) and the custom rows. Pure.
+ * group_settings are the defaults (no group) and the custom rows. What is left of the documents follows: a row that refers to one that was
+ * replaced refers to the overlay's row of the same name, and goes where there is none. Pure.
  */
 export function mergeOverlay(documents: readonly SeedDocument[]): SeedRow[] {
   const rows = documents.filter((document) => !document.overlay).flatMap((document) => document.rows);
@@ -15,7 +18,7 @@ export function mergeOverlay(documents: readonly SeedDocument[]): SeedRow[] {
     const others = merged.filter((row) => row.table !== table);
     merged = [...others, ...mergeTable(table, base, own)];
   }
-  return merged;
+  return followReplaced(rows, custom, merged);
 }
 
 function mergeTable(table: string, base: SeedRow[], custom: SeedRow[]): SeedRow[] {
@@ -39,4 +42,49 @@ function upsertSettings(base: SeedRow[], custom: SeedRow[]): SeedRow[] {
   });
   // One that stands in the overlay twice stays twice, so that validation finds it.
   return [...merged, ...custom.filter((row) => !used.has(row))];
+}
+
+/**
+ * @param base the documents' rows
+ * @param custom the overlay's
+ * @param merged what is left of the one, and the other
+ */
+function followReplaced(base: readonly SeedRow[], custom: readonly SeedRow[], merged: readonly SeedRow[]): SeedRow[] {
+  const left = new Set(merged);
+  const given = new Set(custom.flatMap((row) => namesOf(row).map(([, token]) => token)));
+  const replaced = new Map<string, unknown>();
+  for (const row of base) {
+    // An upserted setting is another object; nothing refers to a setting.
+    if (left.has(row)) continue;
+    const same = custom.find((other) => isSameRow(row, other));
+    for (const [column, token] of namesOf(row))
+      if (!given.has(token)) replaced.set(token, same?.cells.get(column)?.value);
+  }
+  const ofDocuments = new Set(base);
+  return merged.flatMap((row) => {
+    const cells = [...row.cells].map(([column, cell]): [string, Cell] => {
+      const { value, line } = cell;
+      return ofDocuments.has(row) && looksLikeToken(value) && replaced.has(value)
+        ? [column, { value: replaced.get(value), line }]
+        : [column, cell];
+    });
+    if (cells.some(([, { value }]) => value === undefined)) return [];
+    return [{ ...row, cells: new Map(cells) }];
+  });
+}
+
+/** Tokens by which others may refer to a row: not those that are a part of what it is known by. */
+function namesOf({ table, cells }: SeedRow): [column: string, token: string][] {
+  const natural = NATURAL_KEYS[table] ?? [];
+  return [...cells].flatMap(([column, { value }]): [string, string][] =>
+    looksLikeToken(value) && value.startsWith('${uuid:') && !natural.includes(column) ? [[column, value]] : [],
+  );
+}
+
+function isSameRow(a: SeedRow, b: SeedRow): boolean {
+  const natural = NATURAL_KEYS[a.table];
+  const value = (row: SeedRow, column: string) => row.cells.get(column)?.value ?? null;
+  return (
+    a.table === b.table && natural !== undefined && natural.every((column) => value(a, column) === value(b, column))
+  );
 }

@@ -21,8 +21,9 @@ import { GeneratedSecrets } from './generated-secrets.js';
 import { mergeOverlay } from './overlay.js';
 import { docKeyOf, type PlannedWrites, planWrites, type ResolvedRow, type Texts } from './plan-writes.js';
 import { refuse } from './problems.js';
+import { renameTokens } from './renamed-tokens.js';
 import { applyCredentials, type CredentialReport } from './rotate.js';
-import { canonical, DOCUMENTS, readRemembered, remember, sendRows, writeRows } from './store.js';
+import { canonical, DOCUMENTS, forget, readRemembered, remember, sendRows, writeRows } from './store.js';
 import { looksLikeToken } from './tokens.js';
 import { danglingReferences, validateRows } from './validate.js';
 
@@ -180,8 +181,10 @@ async function write(
   const breathe = breather(ctx.signal);
   // A dry run on a database that was never seeded has none.
   const seeds = await findHistoryTable(session, 'kasm_db.seeds');
-  const remembered = seeds ? await readRemembered(session) : [];
-  const catalog = await readCatalog(session, new Set([...documentRows, ...remembered].map(({ table }) => table)));
+  const stored = seeds ? await readRemembered(session) : [];
+  const catalog = await readCatalog(session, new Set([...documentRows, ...stored].map(({ table }) => table)));
+  const everyRow = options.documents.flatMap((document) => document.rows);
+  const { remembered, changes } = renameTokens(stored, everyRow, catalog);
   const adopted = (state.history ?? []).some((row) => row.kind === 'adopted');
   const rows = adopted ? withPlace(documentRows, catalog) : documentRows;
   const current = await readCurrent(session, rows, catalog);
@@ -220,7 +223,14 @@ async function write(
   const notes = new Map(
     [...planned.remember, ...credentials.remember].map((row) => [`${row.table}\0${row.docKey}`, row]),
   );
-  if (seeds) await remember(session, [...notes.values()], VERSION);
+  if (seeds) {
+    await forget(
+      session,
+      changes.map(({ before }) => before),
+    );
+    const renamed = changes.map(({ after }) => after).filter(({ table, docKey }) => !notes.has(`${table}\0${docKey}`));
+    await remember(session, [...renamed, ...notes.values()], VERSION);
+  }
   return { counts: planned.counts, credentials: credentials.reports };
 }
 

@@ -276,3 +276,12 @@ export async function remember(session: Session, rows: readonly Remembered[], ap
     app_version = excluded.app_version, seeded_at = now();`,
   );
 }
+
+/** Takes rows out of the record, such as those that are remembered under another name from now on. */
+export async function forget(session: Session, rows: readonly Remembered[]): Promise<void> {
+  if (rows.length === 0) return;
+  await session.query(
+    `DELETE FROM kasm_db.seeds s USING unnest($1::text[], $2::text[]) AS d(name, key) WHERE s.table_name = d.name AND s.doc_key = d.key`,
+    [rows.map(({ table }) => table), rows.map(({ docKey }) => docKey)],
+  );
+}

@@ -397,11 +397,15 @@ describe('a document with an error is refused', () => {
     ['a broken uuid', set('groups', { group_id: '68d557ac' }), /group_id: not a uuid/],
     ['a malformed token', set('settings', { value: token('rsa:private:1') }), /bad token/],
     ['an unknown token', set('settings', { value: token('env:HOME') }), /bad token/],
-    ['a token inside a text', set('zones', { proxy_path: `a/${token('uuid:zone_id:1')}` }), /bad token/],
+    ['a token inside a text', set('zones', { proxy_path: `a/${token('uuid:kasm-db/zone_id:1')}` }), /bad token/],
     ['a reference to no row', set('user_groups', { group_id: token('uuid:group_id:9') }), /no row of groups/],
-    ['a reference to another table', set('user_groups', { group_id: token('uuid:user_id:1') }), /no row of groups/],
+    [
+      'a reference to another table',
+      set('user_groups', { group_id: token('uuid:kasm-db/user_id:1') }),
+      /no row of groups/,
+    ],
     ['a uuid token without a meaning', set('users', { notes: token('uuid:note:1') }), /refers to nothing/],
-    ['one key for two rows', set('settings', { setting_id: token('uuid:setting_id:2') }), /is also the key/],
+    ['one key for two rows', set('settings', { setting_id: token('uuid:kasm-db/setting_id:2') }), /is also the key/],
     ['a setting twice', again('settings', { setting_id: token('uuid:setting_id:999') }), /settings: twice/],
     [
       'a default of a group setting twice',
