@@ -24,7 +24,10 @@ export function mergeOverlay(documents: readonly SeedDocument[]): SeedRow[] {
 function mergeTable(table: string, base: SeedRow[], custom: SeedRow[]): SeedRow[] {
   if (table === 'settings') return upsertSettings(base, custom);
   if (table === 'group_settings') {
-    return [...base.filter((row) => (row.cells.get('group_id')?.value ?? null) === null), ...custom];
+    // A default that the overlay gives too is the overlay's.
+    const isDefault = (row: SeedRow) => (row.cells.get('group_id')?.value ?? null) === null;
+    const given = new Set(custom.filter(isDefault).map((row) => row.cells.get('name')?.value));
+    return [...base.filter((row) => isDefault(row) && !given.has(row.cells.get('name')?.value)), ...custom];
   }
   return custom;
 }
