@@ -1,6 +1,9 @@
+import { KasmDbError } from '../app/errors.js';
 import { now } from '../app/time.js';
 import { formatMs, parseDuration } from '../config/duration.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
+import { sessionOptions } from '../migrator/with-lock.js';
+import { withSession } from '../postgres/session.js';
 import { check, type ExpectedSeed } from '../readiness/check.js';
 import { waitUntilReady } from '../readiness/wait.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
@@ -14,6 +17,8 @@ export interface CheckOptions {
   seeds?: string;
   /** Give up when the migrator has failed. */
   failFast?: boolean;
+  /** With seed: a mounted Secret; where the database has other tokens than it, there is a warning. */
+  secrets?: string;
 }
 
 /** setTimeout's limit; 24 days are for ever to an init container. */
@@ -28,6 +33,7 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
     options.wait === undefined
       ? await check(ctx, migrations, { vendor: writesVendorVersion(migrations), seed })
       : await waitFor(ctx, migrations, options.wait, options.failFast ?? false, seed);
+  if (options.seed) warnings.push(...(await tokenDifferences(ctx, options)));
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {
     fields: {
@@ -60,4 +66,28 @@ async function expectedSeed(path: string | undefined, signal: AbortSignal): Prom
   if (path === undefined) return {};
   const { digestOf } = await import('./seed.js');
   return { digest: await digestOf(path, signal) };
+}
+
+/** How long a warning may keep a gate. */
+const COMPARE_MS = 5000;
+
+/** Where a Secret is mounted and its tokens may be read: are they the database's? Nothing that is wrong here makes a gate wait. */
+async function tokenDifferences(ctx: CommandContext, options: CheckOptions): Promise<string[]> {
+  const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
+  if (!folder) return [];
+  const [{ givenCredentials }, { compareCredentials }] = await Promise.all([
+    import('./seed.js'),
+    import('../seed/compare-credentials.js'),
+  ]);
+  try {
+    const { credentials } = givenCredentials(folder, ctx.env);
+    const asking = { ...sessionOptions(ctx), once: true, doing: 'comparing credentials' };
+    const differences = await withSession(ctx.resolve, asking, (session) =>
+      session.reading(() => compareCredentials(session, credentials), { statementTimeoutMs: COMPARE_MS }),
+    );
+    return differences.filter(({ kind }) => kind === 'token').map(({ text }) => text);
+  } catch (error) {
+    if (!(error instanceof KasmDbError) || error.outcome === 'interrupted') throw error;
+    return [`the credentials could not be compared: ${error.message}`];
+  }
 }

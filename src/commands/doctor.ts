@@ -22,15 +22,13 @@ import { lockHolders } from '../postgres/lock.js';
 import { otherCreatorsSql, revokeSql } from '../postgres/public-schema.js';
 import { Session } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import { kasmServerNote } from './kasm-server.js';
 import type { SeedCommandOptions } from './seed.js';
 
 export interface DoctorOptions extends Pick<SeedCommandOptions, 'secrets' | 'seeds'> {
   /** false: what only `migrate --seed` needs is not looked at. */
   seed?: boolean;
 }
-
-/** Kasm 1.19 itself asks for it; kasm-db works from 13 on. */
-const KASM_SERVER_VERSION = 160_000;
 
 /** Preflight of everything that `migrate --seed` needs; a line each, with the fix. */
 export async function doctorCommand(ctx: CommandContext, options: DoctorOptions): Promise<Answer> {
@@ -55,6 +53,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
       const found = state;
       await session.reading(() => checkDatabase(report, session, found));
       planned = await checkMigrations(report, await ctx.migrations(), found);
+      if (seed) await compareWithSecret(report, session, ctx, options);
     } catch (error) {
       report.fail('history', error);
     } finally {
@@ -165,13 +164,11 @@ async function checkDatabase(report: Report, session: Session, state: MigrationS
       `PostgreSQL ${p.version} is too old`,
       'use 13 or newer; Kasm 1.19 wants 16',
     );
-  else if (state.serverVersion < KASM_SERVER_VERSION)
-    report.warning(
-      'version',
-      `PostgreSQL ${p.version}: kasm-db works with it, but Kasm 1.19 wants 16`,
-      'upgrade the server before Kasm needs it',
-    );
-  else report.ok('version', `PostgreSQL ${p.version}`);
+  else {
+    const note = kasmServerNote(state.serverVersion);
+    if (note) report.warning('version', note.text, note.fix);
+    else report.ok('version', `PostgreSQL ${p.version}`);
+  }
   if (state.standby)
     report.failed(
       'primary',
@@ -267,6 +264,26 @@ async function checkRedis(report: Report, ctx: CommandContext): Promise<void> {
   }
 }
 
+async function compareWithSecret(report: Report, session: Session, ctx: CommandContext, options: DoctorOptions) {
+  const [{ givenCredentials }, { checkCredentials }] = await Promise.all([
+    import('./seed.js'),
+    import('../doctor/credentials.js'),
+  ]);
+  const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
+  // A folder that cannot be read is told with the seed.
+  const given = attempt(() => givenCredentials(folder, ctx.env));
+  if (given) await checkCredentials(report, session, given.credentials);
+}
+
+function attempt<T>(work: () => T): T | undefined {
+  try {
+    return work();
+  } catch (error) {
+    if (error instanceof KasmDbError) return undefined;
+    throw error;
+  }
+}
+
 /** @param found undefined: migrate would stop before */
 async function checkSeed(
   report: Report,
@@ -274,9 +291,9 @@ async function checkSeed(
   options: DoctorOptions,
   found: { state: MigrationState; planned: Plan<Migration> } | undefined,
 ): Promise<void> {
-  const { credentialKeys, missingKeys, runSeed } = await import('./seed.js');
+  const { givenCredentials, missingKeys, runSeed } = await import('./seed.js');
   try {
-    const keys = credentialKeys(options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR, ctx.env);
+    const { keys } = givenCredentials(options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR, ctx.env);
     report.ok('secrets', keys.length > 0 ? `found ${keys.join(', ')}` : 'none are given');
     if (found?.state.standby) return;
     if (found && found.planned.pending.length === 0) {

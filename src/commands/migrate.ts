@@ -9,6 +9,7 @@ import { sessionOptions } from '../migrator/with-lock.js';
 import { type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import { kasmServerNote } from './kasm-server.js';
 import type { SeedCommandOptions } from './seed.js';
 
 export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secrets'> {
@@ -64,24 +65,32 @@ async function migrateAndSeed(
   notify?: () => Promise<string | undefined>,
 ): Promise<Answer> {
   const migrations = await ctx.migrations();
+  const beforehand = ({ plan, state }: Pick<MigrateResult, 'plan' | 'state'>) => {
+    const ownership = ownershipOf({ plan, state }, ctx.resolve().dbname);
+    const server = writesVendorVersion(migrations) ? kasmServerNote(state.serverVersion) : undefined;
+    return [...(ownership ? [ownership] : []), ...(server ? [`${server.text}; ${server.fix}`] : [])];
+  };
   const planned = (before: Pick<MigrateResult, 'plan' | 'state'>) => {
-    const warning = ownershipOf(before, ctx.resolve().dbname);
-    if (warning) ctx.events.warning?.(warning);
+    for (const warning of beforehand(before)) ctx.events.warning?.(warning);
   };
   const result = options.dryRun
     ? await dryRun(ctx, migrations, options)
     : await migrate(ctx, migrations, { ...options, ...timeouts, planned });
   if (options.dryRun) planned(result);
   const { plan, applied, state, waitedMs, holder, blockers, cancelled } = result;
-  const ownership = ownershipOf(result, ctx.resolve().dbname);
-  const warnings = [...(ownership ? [ownership] : []), ...plan.warnings];
   // What a seed would do shows only where its tables are.
-  const seeding =
-    options.seed && (!options.dryRun || plan.pending.length === 0) ? await import('./seed.js') : undefined;
+  const seedable = !plan.vendorUpgraded && (!options.dryRun || plan.pending.length === 0);
+  const seeding = options.seed && seedable ? await import('./seed.js') : undefined;
   const seeded = await seeding?.runSeed(ctx, options);
   const warning = await notify?.();
   if (warning) ctx.events.warning?.(warning);
-  for (const warning of plan.warnings) ctx.events.warning?.(warning);
+  const found = [
+    ...plan.warnings,
+    ...(options.seed && plan.vendorUpgraded ? ['seeding was skipped: the database is of another release of Kasm'] : []),
+  ];
+  for (const warning of found) ctx.events.warning?.(warning);
+  const { warnings: ofSeed = [], ...fields } = seeding && seeded ? seeding.seedFields(seeded) : {};
+  const warnings = [...beforehand(result), ...found, ...ofSeed];
   const database = describeDatabase(ctx.resolve(), state);
   const current = applied.at(-1)?.name ?? plan.current;
   const done = applied.length > 0 || !options.dryRun;
@@ -103,13 +112,16 @@ async function migrateAndSeed(
             },
           }
         : {}),
+      ...fields,
       ...(warnings.length > 0 ? { warnings } : {}),
-      ...(seeding && seeded ? seeding.seedFields(seeded) : {}),
     },
     text: (s) => {
       const main = done ? report(result, database.name, migrations.length, s) : dryRunReport(result, s);
       if (seeding && seeded) return `${main}\n${seeding.seedText(seeded, options.dryRun === true, s)}`;
-      return options.seed ? `${main}\nThen seed; what that would write shows once these are applied.` : main;
+      if (!options.seed) return main;
+      return plan.vendorUpgraded
+        ? `${main}\n${s.yellow('Seeding was skipped:')} the database is of another release of Kasm.`
+        : `${main}\nThen seed; what that would write shows once these are applied.`;
     },
   };
 }

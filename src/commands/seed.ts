@@ -2,11 +2,12 @@ import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
 import { readVariable } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
 import { assignCredentials } from '../seed/assign.js';
 import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
 import type { CredentialReport } from '../seed/rotate.js';
-import { checkDocuments, type SeedResult, seed, seedDigest } from '../seed/seed.js';
+import { checkDocuments, NOTHING_SEEDED, type SeedOptions, type SeedResult, seed, seedDigest } from '../seed/seed.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface SeedCommandOptions {
@@ -37,16 +38,42 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
   const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
   const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
   const rotate = rotation(options.rotate);
-  const databasePassword = options.dryRun ? undefined : await rotateDatabaseLogin(ctx, rotate, credentials);
-  const result = await seed(ctx, await ctx.migrations(), {
+  const migrations = await ctx.migrations();
+  const seedOptions: SeedOptions = {
     documents: await readDocuments(options.seeds, ctx.signal),
     credentials,
     lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
     dryRun: options.dryRun ?? false,
     rotate: rotate === 'all' ? 'all' : rotate.filter((key) => key !== DATABASE_PASSWORD),
     force: options.force ?? false,
+  };
+  checkDocuments(seedOptions.documents, migrations);
+  const databasePassword = options.dryRun ? undefined : await rotateDatabaseLogin(ctx, rotate, credentials);
+  if (!databasePassword) return seed(ctx, migrations, seedOptions);
+  const result = await seed(ctx, migrations, seedOptions).catch((error) => {
+    throw new AfterPasswordError(toKasmDbError(error, 'seeding'), ctx.resolve().user, databasePassword);
   });
-  return databasePassword ? { ...result, credentials: [...result.credentials, databasePassword] } : result;
+  return { ...result, credentials: [...result.credentials, databasePassword] };
+}
+
+/** The role has its new password already, whatever became of the rest: that must not get lost. */
+class AfterPasswordError extends KasmDbError {
+  /** Goes into the result. */
+  readonly fields: { seed: ReturnType<typeof seedOf> };
+
+  constructor(error: KasmDbError, user: string, report: CredentialReport) {
+    const { hint, ...details } = error.details;
+    super(error.outcome, `${error.message}; before that, the password of role "${user}" was changed to the Secret's`, {
+      ...details,
+      hint: [
+        `log in with the new password from now on (POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE)`,
+        ...(hint ? [hint] : []),
+      ].join('; '),
+      exitCode: error.exitCode,
+      cause: error.cause,
+    });
+    this.fields = { seed: seedOf({ counts: NOTHING_SEEDED, credentials: [report] }) };
+  }
 }
 
 const DATABASE_PASSWORD = 'db-password';
@@ -98,10 +125,10 @@ export async function digestOf(path: string, signal: AbortSignal): Promise<strin
   return seedDigest(await readDocuments(path, signal));
 }
 
-/** Keys of the credentials that are given; for `doctor`. */
-export function credentialKeys(folder: string | undefined, env: CommandContext['env']): string[] {
+/** The credentials that are given, and which of the known keys they have; for `doctor` and `check`. @throws KasmDbError usage, seed */
+export function givenCredentials(folder: string | undefined, env: CommandContext['env']) {
   const credentials = readCredentials(folder || undefined, env);
-  return KNOWN_KEYS.filter((key) => credentials.get(key) !== undefined);
+  return { credentials, keys: KNOWN_KEYS.filter((key) => credentials.get(key) !== undefined) };
 }
 
 /** Keys of the credentials that a first seed needs and nobody gives; for `doctor`. @throws KasmDbError seed, usage */
@@ -116,18 +143,23 @@ export async function missingKeys(ctx: CommandContext, options: SeedCommandOptio
 
 /** The `seed` of a result. */
 export function seedFields(result: SeedResult) {
-  return result.skipped
-    ? { warnings: ['the database is ahead of this build: seeding was skipped'] }
-    : { seed: { ...result.counts, credentials: result.credentials } };
+  return {
+    ...(result.skipped ? { warnings: ['the database is ahead of this build: seeding was skipped'] } : {}),
+    // The role's password is changed even then.
+    ...(result.skipped && result.credentials.length === 0 ? {} : { seed: seedOf(result) }),
+  };
 }
+
+const seedOf = ({ counts, credentials }: Pick<SeedResult, 'counts' | 'credentials'>) => ({ ...counts, credentials });
 
 /** The same for people. */
 export function seedText({ skipped, counts, credentials }: SeedResult, dryRun: boolean, s: Style): string {
-  if (skipped) return `${s.yellow('Seeding was skipped:')} the database is ahead of this build.`;
   const { inserted, updated, unchanged, kept } = counts;
   const head = dryRun ? 'Would seed' : s.green('Seeded');
   const lines = [
-    `${head}: ${inserted} rows inserted, ${updated} updated, ${unchanged} unchanged, ${kept} kept as someone has changed them.`,
+    skipped
+      ? `${s.yellow('Seeding was skipped:')} the database is ahead of this build.`
+      : `${head}: ${inserted} rows inserted, ${updated} updated, ${unchanged} unchanged, ${kept} kept as someone has changed them.`,
   ];
   if (credentials.length > 0)
     lines.push(

@@ -30,6 +30,9 @@ export function planFor(
   if (requireEmpty) refuseExisting(state);
   const planned = plan(migrations, state, { to, appVersion: VERSION });
   const [first, ...more] = planned.problems;
+  // An upgrade of what goes with a newer Kasm: all that this build brings is there, and Kasm's own upgrade is the owner's wish.
+  if (expectExisting && first?.kind === 'vendor-upgraded' && more.length === 0 && planned.pending.length === 0)
+    return { ...planned, problems: [], warnings: [...planned.warnings, `${first.message}; nothing was done`] };
   if (first) {
     const others = more.length > 0 ? ` (and ${more.length} more: ${more.map((p) => p.message).join('; ')})` : '';
     throw new KasmDbError('integrity', first.message + others, {

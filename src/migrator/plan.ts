@@ -24,6 +24,8 @@ export interface Plan<M extends MigrationHeader = MigrationHeader> {
   unknown: string[];
   /** The database has migrations that this build does not know. */
   ahead: boolean;
+  /** Kasm's own upgrade has changed the database since; also a problem. */
+  vendorUpgraded: boolean;
   problems: Problem[];
   warnings: string[];
 }
@@ -88,9 +90,9 @@ export function plan<M extends MigrationHeader>(
     if (others.length > 0) warnings.push(`schema public already has other tables: ${list(others)}`);
   }
   const written = applied.findLast((file) => file.vendorVersion !== undefined)?.vendorVersion;
-  if (!ahead && written !== undefined && state.vendorVersion !== undefined && state.vendorVersion !== written) {
-    problems.push(vendorUpgraded(written, state.vendorVersion));
-  }
+  const found = state.vendorVersion;
+  const upgraded = !ahead && written !== undefined && found !== undefined && found !== written;
+  if (upgraded) problems.push(vendorUpgraded(written, found));
   return {
     target: newer(pending.at(-1)?.name, newestDone),
     current: newestDone,
@@ -98,6 +100,7 @@ export function plan<M extends MigrationHeader>(
     pending,
     unknown: unknownRows.map((row) => row.name),
     ahead,
+    vendorUpgraded: upgraded,
     problems,
     warnings,
   };

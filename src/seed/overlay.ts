@@ -56,10 +56,12 @@ function followReplaced(base: readonly SeedRow[], custom: readonly SeedRow[], me
   const left = new Set(merged);
   const given = new Set(custom.flatMap((row) => namesOf(row).map(([, token]) => token)));
   const replaced = new Map<string, unknown>();
+  const byName = new Map(custom.toReversed().map((row) => [nameOf(row), row]));
   for (const row of base) {
     // An upserted setting is another object; nothing refers to a setting.
     if (left.has(row)) continue;
-    const same = custom.find((other) => isSameRow(row, other));
+    const name = nameOf(row);
+    const same = name === undefined ? undefined : byName.get(name);
     for (const [column, token] of namesOf(row))
       if (!given.has(token)) replaced.set(token, same?.cells.get(column)?.value);
   }
@@ -84,10 +86,8 @@ function namesOf({ table, cells }: SeedRow): [column: string, token: string][] {
   );
 }
 
-function isSameRow(a: SeedRow, b: SeedRow): boolean {
-  const natural = NATURAL_KEYS[a.table];
-  const value = (row: SeedRow, column: string) => row.cells.get(column)?.value ?? null;
-  return (
-    a.table === b.table && natural !== undefined && natural.every((column) => value(a, column) === value(b, column))
-  );
+/** What a row is known by, whatever its id. */
+function nameOf({ table, cells }: SeedRow): string | undefined {
+  const natural = NATURAL_KEYS[table];
+  return natural && JSON.stringify([table, ...natural.map((column) => cells.get(column)?.value ?? null)]);
 }

@@ -166,9 +166,11 @@ function isReady(state: MigrationState, migrations: Migration[]): boolean {
   return true;
 }
 
+/** Counts of a seed that did not come about. */
+export const NOTHING_SEEDED = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
+
 function skipped(state: MigrationState): SeedResult {
-  const counts = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
-  return { state, skipped: true, counts, credentials: [] };
+  return { state, skipped: true, counts: NOTHING_SEEDED, credentials: [] };
 }
 
 async function write(

@@ -1,0 +1,23 @@
+import { KasmDbError, messageOf } from '../app/errors.js';
+import type { Session } from '../postgres/session.js';
+import { compareCredentials } from '../seed/compare-credentials.js';
+import type { Credentials } from '../seed/credentials.js';
+import type { Report } from './report.js';
+
+/** Has the database what the Secret has? What is wrong with the Secret itself is told with the seed. */
+export async function checkCredentials(report: Report, session: Session, credentials: Credentials): Promise<void> {
+  try {
+    for (const { key, kind, text } of await session.reading(() => compareCredentials(session, credentials)))
+      report.warning(
+        'secrets',
+        text,
+        kind === 'token'
+          ? `is it the Secret that Kasm's pods have? One for both charts (docs/KASM-HELM.md); to apply this one: kasm-db seed --rotate ${key}`
+          : `right where it was changed in Kasm since; to apply the Secret's: kasm-db seed --rotate ${key}`,
+      );
+  } catch (error) {
+    if (error instanceof KasmDbError) return;
+    const text = `the credentials could not be compared with the database's: ${messageOf(error)}`;
+    report.warning('secrets', text, 'look whether the tables settings and users are as Kasm makes them');
+  }
+}
