@@ -6,7 +6,7 @@ export const LINES = [
   ['cli'],
   ['commands'],
   ['schema-docs', 'doctor'],
-  ['bootstrap', 'seed', 'schema', 'lint', 'repair', 'readiness'],
+  ['bootstrap', 'seed', 'once', 'schema', 'lint', 'repair', 'readiness'],
   ['migrator'],
   ['history'],
   ['migrations'],

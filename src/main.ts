@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 import { EXIT_CODES, KasmDbError, messageOf } from './app/errors.js';
-import { abortOnSignals } from './app/signals.js';
+import { abortOnSignals, passSignals } from './app/signals.js';
 import { now } from './app/time.js';
 import { VERSION } from './app/version.js';
-import { parse } from './cli/parse.js';
+import { ownArguments, parse } from './cli/parse.js';
 import { execute } from './commands/command.js';
+import { KEEPER } from './once/keeper-words.js';
 import { errorInfo } from './output/error-info.js';
 import { reporter } from './output/reporter.js';
 import type { Result } from './output/result.js';
@@ -14,7 +15,9 @@ let command = '';
 /** Nobody may take a process that ended too early for one that did its work: it becomes 0 only where its result has been printed. */
 process.exitCode = EXIT_CODES.internal;
 const started = now();
-const signal = abortOnSignals();
+/** This process keeps a program for `once`; it takes orders, and no signals. */
+const isKeeper = argv[0] === KEEPER;
+const signal = isKeeper ? new AbortController().signal : abortOnSignals();
 
 async function main(): Promise<number> {
   const call = parse(argv);
@@ -29,6 +32,7 @@ async function main(): Promise<number> {
       events: report.events,
       writes: call.writes,
       offline: call.offline,
+      passSignals,
       confirm: async (question) => (await import('./output/confirm.js')).confirmOnTerminal(question, signal),
     },
     call.work,
@@ -47,7 +51,8 @@ function failed(error: unknown): number {
     durationMs: Math.round(now() - started),
     error: errorInfo(bug),
   };
-  const report = reporter({ json: argv.includes('--json'), color: !argv.includes('--no-color') });
+  const own = ownArguments(argv);
+  const report = reporter({ json: own.includes('--json'), color: !own.includes('--no-color') });
   return report.finish(result, () => (error instanceof Error && error.stack) || '');
 }
 
@@ -67,6 +72,6 @@ process.once('uncaughtException', (error) => process.exit(failed(error)));
 process.once('unhandledRejection', (error) => process.exit(failed(error)));
 
 // Open handles (a server that answers nothing, a kept-alive socket) must not keep the process: the work is done, and all is written.
-main()
+(isKeeper ? import('./once/keeper.js').then(({ keep }) => keep(argv.slice(1))) : main())
   .catch(failed)
   .then((code) => process.exit(code));

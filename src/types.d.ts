@@ -24,3 +24,11 @@ declare module 'kasm-db:seeds' {
     rows: (Pick<Row, 'table' | 'line'> & { cells: Cells })[];
   })[];
 }
+
+/** Functions of C libraries, in the standalone executable alone. */
+declare module 'bun:ffi' {
+  export function dlopen(
+    library: string,
+    functions: { waitpid: { args: readonly string[]; returns: string } },
+  ): { symbols: { waitpid(pid: number, status: null, options: number): number } };
+}

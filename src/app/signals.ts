@@ -3,6 +3,9 @@ import { KasmDbError } from './errors.js';
 
 /** What is left to do after a signal (cancel, roll back, unlock, report) is cut off here: SIGTERM has 2 s in all. */
 const LAST_MS = 1800;
+/** A program that runs under us has 10 s to end after it, and then it is killed. */
+const LAST_MS_OF_PROGRAM = 15_000;
+let lastMs = LAST_MS;
 
 /**
  * Turns SIGTERM, SIGINT and SIGHUP (a terminal that is closed) into an abort whose reason says so. Listening for them also makes them work as PID 1, where the kernel
@@ -13,7 +16,7 @@ export function abortOnSignals(): AbortSignal {
   const listen = (name: 'SIGTERM' | 'SIGINT' | 'SIGHUP', exitCode: number) => {
     process.on(name, () => {
       if (controller.signal.aborted) return;
-      setTimeout(() => process.exit(exitCode), LAST_MS).unref();
+      setTimeout(() => process.exit(exitCode), lastMs).unref();
       controller.abort(
         new KasmDbError('interrupted', `interrupted by ${name}; what was not committed is rolled back`, {
           exitCode,
@@ -28,6 +31,25 @@ export function abortOnSignals(): AbortSignal {
   // It would open the debugger's port, through which anybody on this machine reads our memory, passwords and all.
   process.on('SIGUSR1', () => {});
   return controller.signal;
+}
+
+/** Signals that a program which runs under us may get from us. */
+export type ProgramSignal = 'SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR1' | 'SIGUSR2' | 'SIGKILL';
+
+/**
+ * Passes the signals of this process on to a program that runs under it, and gives it the time to end.
+ * @returns ends that
+ */
+export function passSignals(send: (signal: ProgramSignal) => void): () => void {
+  const names: ProgramSignal[] = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'];
+  if (!ignoresHangup()) names.push('SIGHUP');
+  lastMs = LAST_MS_OF_PROGRAM;
+  const pass = (name: NodeJS.Signals) => send(name as ProgramSignal);
+  for (const name of names) process.on(name, pass);
+  return () => {
+    lastMs = LAST_MS;
+    for (const name of names) process.off(name, pass);
+  };
 }
 
 /** Whoever was started by nohup is to go on (Linux: the first bit of SigIgn). */

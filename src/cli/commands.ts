@@ -56,6 +56,21 @@ export const WORK: readonly CommandSpec[] = [
     run: async (ctx, options) => (await import('../commands/seed.js')).seedCommand(ctx, options),
   },
   {
+    name: 'once',
+    group: RUN,
+    text: 'run a program once for this database, such as the one by which Kasm itself seeds',
+    argument: ['<name>', 'what it is remembered by, such as kasm-seed'],
+    rest: ['<command...>', 'the program and its arguments; no shell reads them'],
+    options: [
+      ['--seeds-database', 'its success counts as the seed: check --seed passes by it'],
+      ['--timeout <duration>', 'end it after that time, which is a failure (default: never)'],
+      MIGRATOR_TIMEOUT,
+    ],
+    writes: true,
+    run: async (ctx, options, [name, command]) =>
+      (await import('../commands/once.js')).onceCommand(ctx, name as string, command as string[], options),
+  },
+  {
     name: 'bootstrap',
     group: RUN,
     text: 'with DATABASE_MASTER_USER and _PASSWORD: role, database, extension, history, grants',

@@ -43,6 +43,7 @@ export function parse(argv: readonly string[]): Call {
   for (const spec of COMMANDS) {
     const command = program.command(spec.name);
     if (spec.argument) command.addArgument(new Argument(spec.argument[0]));
+    if (spec.rest) command.addArgument(new Argument(spec.rest[0]));
     addOptions(command, spec.options ?? []);
     command.action((...args: unknown[]) => {
       checkArgument(spec, args[0]);
@@ -64,12 +65,18 @@ export function parse(argv: readonly string[]): Call {
     if (!(error instanceof CommanderError)) throw error;
     if (error.code === 'commander.helpDisplayed') return offline('help', argv, () => helpAnswer(named || undefined));
     if (error.code === 'commander.version')
-      return offline('version', argv, () => versionAnswer(argv.includes('--verbose')));
+      return offline('version', argv, () => versionAnswer(ownArguments(argv).includes('--verbose')));
     const withValue = /^error: unknown option '(--[\w-]+)=/.exec(error.message)?.[1];
     // What was meant shows without the value only.
     if (withValue) return parse(argv.map((arg) => (arg.startsWith(`${withValue}=`) ? withValue : arg)));
     return refused(named, argv, refusal(error, argv, named, COMMANDS));
   }
+}
+
+/** The arguments that are meant for kasm-db, and not for a program that it runs. */
+export function ownArguments(argv: readonly string[]): readonly string[] {
+  const end = argv.indexOf('--');
+  return end < 0 ? argv : argv.slice(0, end);
 }
 
 /** `kasm-db --check …` is the command check: charts call it so. */
@@ -91,7 +98,8 @@ function checkArgument({ argument }: CommandSpec, value: unknown): void {
 
 /** A call that is done without a database and without reading more of the arguments. */
 function offline(command: string, argv: readonly string[], work: Call['work']): Call {
-  const options = { json: argv.includes('--json'), color: !argv.includes('--no-color') };
+  const own = ownArguments(argv);
+  const options = { json: own.includes('--json'), color: !own.includes('--no-color') };
   return { command, options, writes: false, offline: true, work };
 }
 

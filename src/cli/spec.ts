@@ -7,7 +7,7 @@ export type Values = readonly string[] | 'file' | 'folder' | 'path' | 'migration
 /** An option: commander's notation, what it does, and what its value may be. */
 export type OptionSpec = readonly [flags: string, text: string, values?: Values];
 
-/** A positional argument, `<name>` or `[name]`. */
+/** A positional argument, `<name>`, `[name]` or `<names...>`. */
 export type ArgumentSpec = readonly [syntax: string, text: string, values?: Values];
 
 /** One command, as far as the command line knows it: commander, help, completion and the docs' tests read this. */
@@ -17,12 +17,14 @@ export interface CommandSpec {
   group: string;
   text: string;
   argument?: ArgumentSpec;
+  /** What follows `--`: words that are not ours to read. */
+  rest?: ArgumentSpec;
   options?: readonly OptionSpec[];
   /** Takes the direct URL, where one is set. */
   writes?: boolean;
   /** Needs no database. */
   offline?: boolean;
-  /** Imports the command only when it is called. @param args values of the argument */
+  /** Imports the command only when it is called. @param args values of argument and rest */
   run: (ctx: CommandContext, options: object, args: unknown[]) => Promise<Answer>;
 }
 

@@ -1,5 +1,6 @@
 import { EXIT_CODES, KasmDbError, messageOf } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
+import type { ProgramSignal } from '../app/signals.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
@@ -31,6 +32,8 @@ export interface CommandContext extends Context {
   env: Environment;
   /** Asks a person; undefined: nobody is there. */
   confirm?: ((question: string) => Promise<boolean | undefined>) | undefined;
+  /** Has this process's signals sent to a program that runs under it; undefined: they are not ours to take. @returns ends that */
+  passSignals?: ((send: (signal: ProgramSignal) => void) => () => void) | undefined;
   /** With --embedded: secrets made for it, since nobody else gives any. */
   generatedSecrets: () => Promise<ReadonlyMap<string, string>>;
 }
@@ -46,6 +49,7 @@ export interface Invocation {
   /** It needs no database. */
   offline?: boolean;
   confirm?: CommandContext['confirm'];
+  passSignals?: CommandContext['passSignals'];
 }
 
 /**
@@ -53,7 +57,7 @@ export interface Invocation {
  * @returns the result, and the text for people (undefined after a failure)
  */
 export async function execute(
-  { command, options, env, signal, events, writes, offline = false, confirm }: Invocation,
+  { command, options, env, signal, events, writes, offline = false, confirm, passSignals }: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result; text?: Answer['text'] }> {
   const started = now();
@@ -79,6 +83,7 @@ export async function execute(
       events,
       env,
       confirm,
+      passSignals,
       generatedSecrets,
       migrations: async () => (options.migrations ? readMigrations(options.migrations) : shippedMigrations()),
     };

@@ -16,6 +16,9 @@ export interface RunLog {
   fail(message: string): string;
 }
 
+/** In place of a digest: a program that `once` has run has seeded the database, from documents that nobody else knows. */
+export const SEEDED_BY_PROGRAM = 'once';
+
 /** Long enough to recognise an error by, short enough to be read by every gate at every look. */
 const ERROR_LENGTH = 500;
 

@@ -30,12 +30,12 @@ export interface RunRow {
   /** ISO 8601, UTC. */
   startedAt: string;
   phase: 'migrate' | 'seed' | 'done' | 'failed';
-  /** Migration being run, or that failed. */
+  /** Migration being run, or that failed; `once NAME` for a program. */
   current: string | null;
   done: number;
   total: number;
   error: string | null;
-  /** VERSION:DIGEST of the last seed. */
+  /** VERSION:DIGEST of the last seed; VERSION:once where a program has written it. */
   seedDigest: string | null;
 }
 
@@ -83,6 +83,14 @@ export interface MigrationState extends DatabaseState {
 export function isAtWork(run: RunRow | undefined): boolean {
   return run?.phase === 'migrate' || run?.phase === 'seed';
 }
+
+/** It runs, or ran, a program of someone else's. */
+export function isOnce(run: Pick<RunRow, 'current'> | undefined): boolean {
+  return run?.current?.startsWith(ONCE) ?? false;
+}
+
+/** How `current` begins then; what follows is the name. */
+export const ONCE = 'once ';
 
 /** A no-transaction migration may have come to a part of its statements. */
 export function isDone(row: Pick<HistoryRow, 'statementsDone' | 'statementsTotal'>): boolean {

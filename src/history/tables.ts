@@ -59,6 +59,16 @@ const CREATE_DIFFERENCES = `CREATE TABLE IF NOT EXISTS kasm_db.differences (
 );
 COMMENT ON TABLE kasm_db.differences IS 'kasm-db: how this database was allowed to differ from the schema when it was adopted'`;
 
+const CREATE_ONCE = `CREATE TABLE IF NOT EXISTS kasm_db.once (
+  name        text PRIMARY KEY,
+  command     text NOT NULL,
+  started_at  timestamptz NOT NULL,
+  finished_at timestamptz NOT NULL,
+  exit_code   integer NOT NULL,
+  run_by      text NOT NULL
+);
+COMMENT ON TABLE kasm_db.once IS 'kasm-db: programs that were run once for this database, and have ended with 0'`;
+
 /** A table of schema kasm_db: how it is made, and what it must consist of; anything else is someone else's work. */
 interface HistoryTable {
   create: string;
@@ -98,6 +108,17 @@ const TABLES = {
       ...{ accepted_at: TIME, accepted_by: 'text' },
     },
   },
+  'kasm_db.once': {
+    create: CREATE_ONCE,
+    columns: {
+      name: 'text',
+      command: 'text',
+      started_at: TIME,
+      finished_at: TIME,
+      exit_code: 'integer',
+      run_by: 'text',
+    },
+  },
 } satisfies Record<string, HistoryTable>;
 
 export type HistoryTableName = keyof typeof TABLES;
@@ -107,6 +128,8 @@ export const RUN_TABLES: readonly HistoryTableName[] = ['kasm_db.migrations', 'k
 export const SEED_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.seeds'];
 /** Of an adoption that accepts differences. */
 export const ADOPT_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.differences'];
+/** Of a program that is run once. */
+export const ONCE_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.once'];
 
 /**
  * A table of that name must be kasm-db's own, with all its rows to be seen.

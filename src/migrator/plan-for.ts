@@ -43,6 +43,24 @@ export function planFor(
   return planned;
 }
 
+/**
+ * Is there what a seed is written into?
+ * @returns false when the database is ahead of this build: then it is left alone
+ * @throws KasmDbError pending, environment, integrity
+ */
+export function isReadyToSeed(state: MigrationState, migrations: Migration[]): boolean {
+  const { ahead, pending } = planFor(migrations, state);
+  if (ahead) return false;
+  if (pending.length > 0) {
+    throw new KasmDbError(
+      'pending',
+      `${pending.length} migrations are not applied yet, so there is nothing to seed into`,
+      { hint: 'run: kasm-db migrate --seed' },
+    );
+  }
+  return true;
+}
+
 function requireExisting({ history }: MigrationState): void {
   if (history !== undefined && history.length > 0) return;
   throw new KasmDbError(

@@ -29,6 +29,8 @@ export interface Result {
   lock?: { waitedMs: number; holder?: LockHolder; blockers?: Blocker[]; cancelled?: Blocker[] };
   run?: RunInfo;
   seed?: SeedInfo;
+  /** Of `once`; `ran`: now, by this call. Its exit code, or the signal that ended it. */
+  once?: { name: string; ran: boolean; exitCode?: number; signal?: string; ms?: number };
   /** Of `doctor`. */
   checks?: CheckLine[];
   /** Of `verify` and `adopt`. */

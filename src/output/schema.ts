@@ -108,6 +108,15 @@ export const resultSchema = z.strictObject({
       ),
     })
     .optional(),
+  once: z
+    .strictObject({
+      name: z.string(),
+      ran: z.boolean(),
+      exitCode: z.number().int().optional(),
+      signal: z.string().optional(),
+      ms: z.number().int().optional(),
+    })
+    .optional(),
   checks: z
     .array(
       z.strictObject({

@@ -3,6 +3,7 @@ import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { readState, type StateRequest } from '../history/read-state.js';
+import { SEEDED_BY_PROGRAM } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import { isNewer, type Plan, plan } from '../migrator/plan.js';
@@ -67,6 +68,8 @@ export function evaluate(migrations: Migration[], state: MigrationState, seed?: 
 /** kasm_db.run.seed_digest is VERSION:DIGEST of the last seed. */
 function isSeeded({ digest }: ExpectedSeed, found: string | null | undefined): boolean {
   const [version = '', seeded] = (found ?? '').split(':');
+  // What a program of Kasm's has written no newer kasm-db writes again.
+  if (seeded === SEEDED_BY_PROGRAM) return digest === undefined;
   if (!found || isNewer(VERSION, version)) return false;
   return digest === undefined || digest === seeded || isNewer(version, VERSION);
 }

@@ -1,4 +1,4 @@
-import { isAtWork, type MigrationState } from '../history/state.js';
+import { isAtWork, isOnce, type MigrationState } from '../history/state.js';
 import type { Plan } from '../migrator/plan.js';
 
 /** What a gate may be waiting for while the database answers. */
@@ -29,7 +29,7 @@ export function pendingText(total: number, state: MigrationState, planned: Plan)
     case 'migrating':
       return `the migrator is running: ${by}${at ? `, last at ${at}` : ''}; ${count}`;
     case 'seeding':
-      return `${count}; the seed is being written: ${by}`;
+      return `${count}; the seed is being written: ${by}${at ? `, by ${at}` : ''}`;
     case 'died':
       return `the migrator has died: ${by}${at ? `, last at ${at}` : ''}; ${count}`;
     case 'failed':
@@ -50,8 +50,11 @@ export function pendingHint(state: MigrationState, planned: Plan): string {
     case 'seeding':
       return 'wait until it is done; kasm-db status shows how far it is';
     case 'died':
+      if (isOnce(state.run)) return 'its Job starts it again; by hand: run the same kasm-db once again';
       return 'its Job starts it again; by hand: kasm-db migrate, which goes on where it stopped';
     case 'failed':
+      if (isOnce(state.run))
+        return "correct the cause (the Job's log has what the program wrote), then run the same kasm-db once again";
       return "correct the cause (the Job's log has the whole error), then run: kasm-db migrate";
     case 'not-seeded':
       return 'run: kasm-db migrate --seed';

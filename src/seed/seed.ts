@@ -4,11 +4,11 @@ import { type Breathe, breather } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
-import { newRun } from '../history/run-row.js';
+import { newRun, SEEDED_BY_PROGRAM } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import { ensureHistory, findHistoryTable, SEED_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
-import { planFor } from '../migrator/plan-for.js';
+import { isReadyToSeed } from '../migrator/plan-for.js';
 import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { withPlace } from './adopted.js';
@@ -101,7 +101,7 @@ async function dryRun(
 ): Promise<SeedResult> {
   return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'seeding' }, async (session) => {
     const state = await readState(session, { vendor: true });
-    if (!isReady(state, migrations)) return skipped(state);
+    if (!isReadyToSeed(state, migrations)) return skipped(state);
     // Not read-only: what is sent for comparison stands in temporary tables.
     await session.begin('write', { lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS });
     await session.script(QUIET);
@@ -119,7 +119,7 @@ async function seedUnderLock(
   options: SeedOptions,
 ): Promise<SeedResult> {
   const { session, state: before } = lock;
-  if (!isReady(before, migrations)) return skipped(before);
+  if (!isReadyToSeed(before, migrations)) return skipped(before);
   const bounds = { lockTimeoutMs: Math.min(TABLE_LOCK_TIMEOUT_MS, options.lockTimeoutMs) };
   const run = newRun();
   const start = run.start(migrations.length, 'seed');
@@ -130,7 +130,7 @@ async function seedUnderLock(
     await lock.begin('write', bounds);
     // Behind a pooler another migrator may have had the lock since.
     const state = await lock.reread();
-    if (!isReady(state, migrations)) {
+    if (!isReadyToSeed(state, migrations)) {
       await session.rollback();
       return skipped(state);
     }
@@ -151,20 +151,6 @@ async function seedUnderLock(
 
 /** A customer's trigger must not send us its rows as notices. */
 const QUIET = "SET LOCAL client_min_messages = 'error'";
-
-/** @returns false when the database is ahead of this build @throws KasmDbError pending, environment, integrity */
-function isReady(state: MigrationState, migrations: Migration[]): boolean {
-  const { ahead, pending } = planFor(migrations, state);
-  if (ahead) return false;
-  if (pending.length > 0) {
-    throw new KasmDbError(
-      'pending',
-      `${pending.length} migrations are not applied yet, so there is nothing to seed into`,
-      { hint: 'run: kasm-db migrate --seed' },
-    );
-  }
-  return true;
-}
 
 /** Counts of a seed that did not come about. */
 export const NOTHING_SEEDED = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
@@ -187,7 +173,7 @@ async function write(
   const catalog = await readCatalog(session, new Set([...documentRows, ...stored].map(({ table }) => table)));
   const everyRow = options.documents.flatMap((document) => document.rows);
   const { remembered, changes } = renameTokens(stored, everyRow, catalog);
-  const adopted = (state.history ?? []).some((row) => row.kind === 'adopted');
+  const adopted = wasSeededElsewhere(state);
   const rows = adopted ? withPlace(documentRows, catalog) : documentRows;
   const current = await readCurrent(session, rows, catalog);
   const known = knownTokens(remembered, current, catalog);
@@ -234,6 +220,13 @@ async function write(
     await remember(session, [...renamed, ...notes.values()], VERSION);
   }
   return { counts: planned.counts, credentials: credentials.reports };
+}
+
+/** Kasm's own code has written its rows, with keys of its own. */
+function wasSeededElsewhere({ history = [], run }: MigrationState): boolean {
+  return (
+    history.some(({ kind }) => kind === 'adopted') || (run?.seedDigest?.endsWith(`:${SEEDED_BY_PROGRAM}`) ?? false)
+  );
 }
 
 interface Unresolved {

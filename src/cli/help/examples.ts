@@ -25,6 +25,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['kasm-db seed --rotate admin-password', 'apply a password that changed in the Secret'],
     ['kasm-db seed --seeds export.yaml', "rows from Kasm's Export Configuration"],
   ],
+  once: [
+    ['kasm-db once tidy -- /opt/tidy.sh --all', 'runs it; the next call does nothing'],
+    ['kasm-db once kasm-seed --seeds-database -- /usr/bin/kasm_server.so', 'the gates pass by it'],
+  ],
   bootstrap: [
     ['kasm-db bootstrap --dry-run', 'the SQL, to give it to a database admin'],
     ['kasm-db bootstrap --gate-role kasmgate', 'and a role that may only read the history'],

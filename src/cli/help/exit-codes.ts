@@ -200,7 +200,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
     name: 'failed',
     retryHelps: false,
     about:
-      "A migration's SQL failed. The message has file, line, statement and SQLSTATE; the migrations before it are kept.",
+      "A migration's SQL failed. The message has file, line, statement and SQLSTATE; the migrations before it are kept. Or the program of `once` did not end with 0.",
     cases: [
       [
         '`nothing of it was kept`',
@@ -211,6 +211,11 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         'a statement of a no-transaction file',
         'the statements before it are kept and recorded',
         'correct the cause; the next run goes on there',
+      ],
+      [
+        '`ended with exit code`, `was ended by`, `did not end within`',
+        'the program that `once` has run failed; its own output stands before it in the log',
+        'correct the cause and make the same call again: it runs the program again ([ONCE.md](ONCE.md))',
       ],
     ],
   },

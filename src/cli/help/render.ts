@@ -1,7 +1,7 @@
 import type { Help } from 'commander';
 import { EXIT_CODES } from '../../app/errors.js';
 import type { Style } from '../../output/terminal.js';
-import type { CommandLine, CommandSpec, OptionSpec } from '../spec.js';
+import type { ArgumentSpec, CommandLine, CommandSpec, OptionSpec } from '../spec.js';
 import { EXAMPLES, type Example, FIRST_STEPS } from './examples.js';
 
 /** Lines stay below 80 columns, so that a terminal of that width breaks none. */
@@ -37,14 +37,15 @@ export function overview({ commands, globals, layout }: CommandLine, s: Style): 
 
 /** `kasm-db COMMAND --help`. */
 export function commandHelp(spec: CommandSpec, { globals, layout }: CommandLine, s: Style): string {
-  const { name, text, argument, options = [] } = spec;
+  const { name, text, argument, rest, options = [] } = spec;
   const parts = [
-    `${s.bold('Usage:')} kasm-db ${name} [options]${argument ? ` ${argument[0]}` : ''}`,
+    `${s.bold('Usage:')} kasm-db ${name} [options]${argument ? ` ${argument[0]}` : ''}${rest ? ` -- ${rest[0]}` : ''}`,
     wrap(layout, `${text[0]?.toUpperCase()}${text.slice(1)}.`),
   ];
   const calls = EXAMPLES[name];
   if (calls) parts.push(section('Examples', examples(layout, calls), s));
-  if (argument) parts.push(section('Argument', [item(layout, argument[0], argument[1], argument[0].length)], s));
+  const args = [argument, rest].filter((arg) => arg !== undefined);
+  if (args.length > 0) parts.push(section(args.length > 1 ? 'Arguments' : 'Argument', argumentItems(args, layout), s));
   if (options.length > 0) parts.push(section('Options', optionItems(options, layout), s));
   const flags = globals.map(
     ({ title, options }) => `${title.toLowerCase()} (${options.map(([flags]) => flags.split(' ')[0]).join(' ')})`,
@@ -69,6 +70,11 @@ function optionItems(
   width = widest(options.map(([flags]) => flags)),
 ): string[] {
   return options.map(([flags, text]) => item(layout, flags, text, width));
+}
+
+function argumentItems(args: readonly ArgumentSpec[], layout: Help): string[] {
+  const width = widest(args.map(([syntax]) => syntax));
+  return args.map(([syntax, text]) => item(layout, syntax, text, width));
 }
 
 function examples(layout: Help, calls: readonly Example[]): string[] {

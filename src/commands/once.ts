@@ -1,0 +1,58 @@
+import { KasmDbError } from '../app/errors.js';
+import { formatMs, parseDuration } from '../config/duration.js';
+import { runOnce } from '../once/once.js';
+import { type Answer, type CommandContext, describeDatabase } from './command.js';
+
+export interface OnceCommandOptions {
+  /** Its success counts as the seed for `check --seed`. */
+  seedsDatabase?: boolean;
+  /** How long the program may run; default: as long as it takes. */
+  timeout?: string;
+  /** How long to wait for another migrator; default 5m. */
+  lockTimeout?: string;
+  /** The program's standard output goes to stderr: stdout is for one JSON object. */
+  json?: boolean;
+}
+
+const NAME = /^[A-Za-z0-9][\w.-]{0,62}$/;
+
+/** Runs a program of someone else's once for a database. @param command the program and its arguments */
+export async function onceCommand(
+  ctx: CommandContext,
+  name: string,
+  command: readonly string[],
+  options: OnceCommandOptions,
+): Promise<Answer> {
+  if (!NAME.test(name)) {
+    throw new KasmDbError('usage', `"${name}" is no name for once`, {
+      hint: 'a name has 1 to 63 letters, digits, dots, dashes and underscores, and begins with a letter or digit, as in: kasm-db once kasm-seed -- PROGRAM',
+    });
+  }
+  const result = await runOnce(ctx, options.seedsDatabase ? await ctx.migrations() : undefined, {
+    name,
+    command,
+    env: ctx.env,
+    output: options.json ? 2 : 1,
+    seedsDatabase: options.seedsDatabase ?? false,
+    timeoutMs: options.timeout === undefined ? undefined : parseDuration(options.timeout, '--timeout'),
+    lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
+    passSignals: ctx.passSignals,
+  });
+  const { state, ran, before, skipped } = result;
+  const database = describeDatabase(ctx.resolve(), state);
+  const warning = 'the database is ahead of this build: the program was not run';
+  if (skipped) ctx.events.warning?.(warning);
+  return {
+    fields: {
+      database,
+      once: { name, ran: ran !== undefined, ...(ran ? { exitCode: 0, ms: Math.round(ran.ms) } : {}) },
+      ...(skipped ? { warnings: [warning] } : {}),
+    },
+    text: (s) => {
+      if (skipped) return `${s.yellow('Skipped:')} ${warning}.`;
+      if (ran)
+        return `${s.green('Done.')} ${command[0]} ended with 0 after ${formatMs(ran.ms)}; ${name} is recorded and will not be run again on database ${database.name}.`;
+      return `${s.green('Nothing to do.')} ${name} was run on database ${database.name} at ${before?.finishedAt} by ${before?.runBy}: ${before?.command}.`;
+    },
+  };
+}

@@ -1,0 +1,77 @@
+import { spawn } from 'node:child_process';
+import { writeSync } from 'node:fs';
+import { GRACE_MS, type Report } from './keeper-words.js';
+import { killAll, MARK, type ProcessTree, signalAll, untilGone } from './processes.js';
+
+/** Signals mean the program, and its order comes from kasm-db alone. */
+const IGNORED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
+
+/**
+ * Runs a program for as long as kasm-db lives: that is, as long as standard input is open, on which names of signals come for it. When kasm-db is
+ * gone, by whatever (nobody hears of a SIGKILL), the pipe is closed by the kernel, and the program is killed at once: the lock is free then.
+ *
+ * Standard output is for reports; the program's own goes to descriptor 3.
+ * @param args the mark, the program, its arguments
+ * @returns the exit code of the keeper
+ */
+export async function keep([mark = '', program = '', ...args]: readonly string[]): Promise<number> {
+  for (const name of IGNORED) process.on(name, () => {});
+  // A session and group of its own: Ctrl-C on a terminal reaches kasm-db, which passes it on.
+  const child = spawn(program, args, {
+    env: { ...process.env, [MARK]: mark },
+    stdio: ['ignore', 3, 2],
+    detached: true,
+  });
+  const tree: ProcessTree = { pid: child.pid, mark };
+  obey(tree);
+  const refused = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+    child.once('error', resolve);
+    child.once('spawn', () => resolve(undefined));
+  });
+  if (refused) {
+    report({ told: 'refused', code: refused.code ?? '', message: refused.message });
+    return 0;
+  }
+  report({ told: 'started', pid: child.pid as number });
+  const [exitCode, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
+    child.once('exit', (...how) => resolve(how));
+  });
+  report({ told: 'ended', exitCode, signal });
+  report({ told: 'gone', left: await endRest(tree) });
+  return 0;
+}
+
+/** What the program has left behind may end by itself; what does not is ended. @returns how many did not */
+async function endRest(tree: ProcessTree): Promise<number> {
+  const left = await untilGone(tree, GRACE_MS);
+  if (left === 0) return 0;
+  signalAll(tree, 'SIGTERM');
+  await untilGone(tree, GRACE_MS);
+  await killAll(tree);
+  return left;
+}
+
+/** Passes signals on that come on standard input, and kills everything when it is closed. */
+function obey(tree: ProcessTree): void {
+  let rest = '';
+  const orders = process.stdin.setEncoding('utf8');
+  orders.on('data', (text) => {
+    const lines = `${rest}${text}`.split('\n');
+    rest = lines.pop() as string;
+    for (const line of lines) {
+      if (line === 'SIGKILL') void killAll(tree);
+      else signalAll(tree, line as NodeJS.Signals);
+    }
+  });
+  const kasmDbIsGone = () => void killAll(tree).then(() => process.exit(0));
+  orders.once('end', kasmDbIsGone);
+  orders.once('error', kasmDbIsGone);
+}
+
+function report(said: Report): void {
+  try {
+    writeSync(1, `${JSON.stringify(said)}\n`);
+  } catch {
+    // Nobody reads it any more: then standard input has ended too.
+  }
+}
