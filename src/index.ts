@@ -117,7 +117,8 @@ export function once(
 
 /** What is unsafe in migrations; needs no database. `outcome` is integrity when there is a finding. */
 export function lint(options: CallOptions & LintOptions & { files?: string[] } = {}): Promise<Result> {
-  const lint = async () => (await import('./commands/lint.js')).lintCommand(options.files ?? [], options);
+  const lint = async (ctx: CommandContext) =>
+    (await import('./commands/lint.js')).lintCommand(ctx, options.files ?? [], options);
   return call('lint', options, false, lint, true);
 }
 

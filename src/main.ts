@@ -4,6 +4,7 @@ import { abortOnSignals, passSignals } from './app/signals.js';
 import { now } from './app/time.js';
 import { VERSION } from './app/version.js';
 import { ownArguments, parse } from './cli/parse.js';
+import { sameFlags } from './cli/same-flags.js';
 import { execute } from './commands/command.js';
 import { KEEPER } from './once/keeper-words.js';
 import { errorInfo } from './output/error-info.js';
@@ -33,6 +34,7 @@ async function main(): Promise<number> {
       writes: call.writes,
       offline: call.offline,
       passSignals,
+      again: sameFlags(call.options),
       confirm: async (question) => (await import('./output/confirm.js')).confirmOnTerminal(question, signal),
     },
     call.work,

@@ -196,10 +196,16 @@ export const WORK: readonly CommandSpec[] = [
     argument: ['<name>', 'such as add_users_locale'],
     options: [
       ['--no-transaction', 'the file runs statement by statement'],
+      ['--copy-shipped', 'first copy the migrations that ship with kasm-db into the folder'],
       ['--from-export <file>', "write what leads from the newest snapshot to Kasm's Export Schema file", 'file'],
+      [
+        '--rename <table.old=new>',
+        'with --from-export: a column with a new name, whose values stay; may stand several times',
+        'many',
+      ],
     ],
     offline: true,
-    run: async (_, options, [name]) => (await import('../commands/new.js')).newCommand(name as string, options),
+    run: async (ctx, options, [name]) => (await import('../commands/new.js')).newCommand(ctx, name as string, options),
   },
   {
     name: 'lint',
@@ -208,8 +214,8 @@ export const WORK: readonly CommandSpec[] = [
     argument: ['[files...]', 'migrations to look at (default: all of the folder, as one first installation)', 'file'],
     options: [['--applied <name>', 'newest migration that databases have; look only at what comes after', 'migration']],
     offline: true,
-    run: async (_, options, [files]) =>
-      (await import('../commands/lint.js')).lintCommand((files ?? []) as string[], options),
+    run: async (ctx, options, [files]) =>
+      (await import('../commands/lint.js')).lintCommand(ctx, (files ?? []) as string[], options),
   },
   {
     name: 'capture',

@@ -26,7 +26,11 @@ export const GLOBAL_OPTIONS: readonly OptionGroup[] = [
   {
     title: 'File options',
     options: [
-      ['--migrations <dir>', 'folder of migrations (default: those that ship with kasm-db)', 'folder'],
+      [
+        '--migrations <dir>',
+        'folder of migrations (default: KASM_DB_MIGRATIONS, else those that ship with kasm-db)',
+        'folder',
+      ],
       ['--seeds <path>', 'seed document or folder of them (default: those that ship with kasm-db)', 'path'],
       ['--secrets <dir>', 'mounted Secret, a file a key (default: KASM_DB_SECRETS_DIR)', 'folder'],
     ],

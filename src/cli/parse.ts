@@ -86,7 +86,12 @@ function withCheckCommand(argv: readonly string[]): string[] {
 }
 
 function addOptions(command: Command, options: NonNullable<CommandSpec['options']>): void {
-  for (const [flags] of options) command.addOption(new Option(flags));
+  for (const [flags, , values] of options) {
+    const option = new Option(flags);
+    command.addOption(
+      values === 'many' ? option.argParser((value, before: string[] = []) => [...before, value]) : option,
+    );
+  }
 }
 
 /** An argument that has a list of values takes no other. */

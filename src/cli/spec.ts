@@ -1,8 +1,8 @@
 import type { Help } from 'commander';
 import type { Answer, CommandContext } from '../commands/command.js';
 
-/** What completion may offer for a value; without one nothing is known of it. */
-export type Values = readonly string[] | 'file' | 'folder' | 'path' | 'migration';
+/** What completion may offer for a value; without one nothing is known of it. `many`: the option may stand several times. */
+export type Values = readonly string[] | 'file' | 'folder' | 'path' | 'migration' | 'many';
 
 /** An option: commander's notation, what it does, and what its value may be. */
 export type OptionSpec = readonly [flags: string, text: string, values?: Values];

@@ -38,7 +38,7 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
       ...(already ? {} : { accepted: [...allowed, ...tolerated] }),
       ...(added.length > 0 ? { added } : {}),
     },
-    text: (s) => report(result, dryRun, s),
+    text: (s) => ctx.again(report(result, dryRun, s)),
   };
 }
 

@@ -30,7 +30,10 @@ export async function bootstrapCommand(ctx: CommandContext, options: BootstrapCo
       database,
       ...(result.warnings.length > 0 ? { warnings: result.warnings } : {}),
     },
-    text: (s) => (options.dryRun ? dryRunReport(result, database.name, s) : report(result, database.name, s)),
+    text: (s) =>
+      options.dryRun
+        ? dryRunReport(result, database.name, s)
+        : report(result, database.name, ctx.again('kasm-db migrate'), s),
   };
 }
 
@@ -53,11 +56,11 @@ function gatePassword({ gatePassword }: BootstrapCommandOptions, path: string | 
   return path && existsSync(path) ? { gatePassword: readSecretFile(path, 'gate-password') } : {};
 }
 
-function report({ steps }: BootstrapResult, database: string, s: Style): string {
+function report({ steps }: BootstrapResult, database: string, next: string, s: Style): string {
   const done = steps.filter((step) => step.state === 'done').length;
   const rows = steps.map((step) => [step.what, step.state === 'done' ? 'made' : 'already there']);
   const sum = done === 0 ? 'Nothing to do.' : `Made ${done} of ${steps.length}.`;
-  return `${table(['WHAT', 'STATE'], rows, s)}\n\n${s.green(sum)} Database ${database} is ready for kasm-db migrate.`;
+  return `${table(['WHAT', 'STATE'], rows, s)}\n\n${s.green(sum)} Database ${database} is ready for ${next}.`;
 }
 
 /** A script for psql, as far as psql can know the passwords. */

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
+import { wrongFolder } from '../migrator/plan.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
 import { capture } from '../schema/capture.js';
@@ -28,6 +29,8 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
   const database = describeDatabase(ctx.resolve(), state);
   if (snapshot) {
     const newest = migrations.at(-1)?.name as string;
+    const elsewhere = wrongFolder(migrations, state.history ?? []);
+    if (elsewhere) throw new KasmDbError('integrity', elsewhere.message, { hint: elsewhere.hint });
     if (!state.history?.some(({ name }) => name === newest)) {
       throw new KasmDbError('pending', `the database has not got ${newest}, so this would be no snapshot of it`, {
         hint: 'run kasm-db migrate first',

@@ -10,7 +10,7 @@ import type { Environment } from '../config/variables.js';
 import type { MigrationState } from '../history/state.js';
 import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
 import { errorInfo } from '../output/error-info.js';
-import type { DatabaseInfo, Result } from '../output/result.js';
+import type { DatabaseInfo, ErrorInfo, Result } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
 
 /** Options that every database command takes. */
@@ -29,7 +29,11 @@ export interface Answer {
 
 export interface CommandContext extends Context {
   migrations: () => Promise<Migration[]>;
+  /** Where they are (`--migrations`, KASM_DB_MIGRATIONS); undefined: those that ship with kasm-db. */
+  folder: string | undefined;
   env: Environment;
+  /** A text that names calls of kasm-db, which get the flags that this call had. */
+  again: (text: string) => string;
   /** Asks a person; undefined: nobody is there. */
   confirm?: ((question: string) => Promise<boolean | undefined>) | undefined;
   /** Has this process's signals sent to a program that runs under it; undefined: they are not ours to take. @returns ends that */
@@ -50,6 +54,8 @@ export interface Invocation {
   offline?: boolean;
   confirm?: CommandContext['confirm'];
   passSignals?: CommandContext['passSignals'];
+  /** See CommandContext; default: texts stay as they are. */
+  again?: CommandContext['again'];
 }
 
 /**
@@ -57,9 +63,11 @@ export interface Invocation {
  * @returns the result, and the text for people (undefined after a failure)
  */
 export async function execute(
-  { command, options, env, signal, events, writes, offline = false, confirm, passSignals }: Invocation,
+  invocation: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result; text?: Answer['text'] }> {
+  const { command, options, env, signal, events, writes, offline = false, confirm, passSignals } = invocation;
+  const { again = (text: string) => text } = invocation;
   const started = now();
   const common = { command, version: VERSION };
   let resolve = settingsOf(options, env, { direct: writes });
@@ -77,7 +85,10 @@ export async function execute(
       stopServer = server.stop;
       generatedSecrets = server.generatedSecrets;
     }
+    const folder = migrationsFolder(options, env);
     const ctx: CommandContext = {
+      again,
+      folder,
       resolve,
       signal,
       events,
@@ -85,7 +96,7 @@ export async function execute(
       confirm,
       passSignals,
       generatedSecrets,
-      migrations: async () => (options.migrations ? readMigrations(options.migrations) : shippedMigrations()),
+      migrations: async () => (folder === undefined ? shippedMigrations() : readMigrations(folder)),
     };
     const misread = offline ? [] : nameTarget(resolve, options.embedded ? {} : env, events);
     const { fields, text } = await work(ctx);
@@ -124,7 +135,7 @@ export async function execute(
         ...(database ? { database } : {}),
         ...fieldsOf(error),
         durationMs: Math.round(now() - started),
-        error: errorInfo(error),
+        error: withFlags(errorInfo(error), again),
       },
       ...(error.outcome === 'internal' ? { text: () => (caught as Error)?.stack ?? '' } : {}),
     };
@@ -155,6 +166,17 @@ function nameTarget(resolve: () => ConnectionSettings, env: Environment, events:
 function describeTarget({ dbname, hosts, user, role }: ConnectionSettings): string {
   const servers = hosts.map(({ host, hostaddr, port }) => `${host || hostaddr}:${port}`).join(', ');
   return `${dbname} on ${servers} as ${user}${role && role !== user ? ` (role ${role})` : ''}`;
+}
+
+/** @throws KasmDbError usage: an unset variable of a script must not become a default */
+function migrationsFolder({ migrations }: GlobalOptions, env: Environment): string | undefined {
+  if (migrations === '')
+    throw new KasmDbError('usage', '--migrations is empty', { hint: 'give it a value, or leave it out' });
+  return migrations ?? (env.KASM_DB_MIGRATIONS || undefined);
+}
+
+function withFlags(error: ErrorInfo, again: CommandContext['again']): ErrorInfo {
+  return error.hint === undefined ? error : { ...error, hint: again(error.hint) };
 }
 
 /** An error that knows more of the state than its message. */

@@ -18,19 +18,14 @@ export interface DocsOptions {
   format?: string;
   /** File to write; without it the page goes to stdout. */
   out?: string;
-  /** Folder of migrations, with its schema.snapshot.json. */
-  migrations?: string;
 }
 
 /** The schema for people: of the database that the settings name, else of the snapshot that ships with the migrations. */
-export async function docsCommand(
-  ctx: CommandContext,
-  { format = 'html', out, migrations }: DocsOptions,
-): Promise<Answer> {
+export async function docsCommand(ctx: CommandContext, { format = 'html', out }: DocsOptions): Promise<Answer> {
   if (!FORMATS.some((known) => known === format)) {
     throw new KasmDbError('usage', `--format ${format} is not known`, { hint: `one of ${FORMATS.join(', ')}` });
   }
-  const { schema, of, live } = await read(ctx, migrations);
+  const { schema, of, live } = await read(ctx, ctx.folder);
   const title = `Schema of ${of}`;
   const areas = areasOf(userSchema(schema), await ctx.migrations());
   const page =

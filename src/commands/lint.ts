@@ -2,14 +2,12 @@ import { basename, dirname, resolve } from 'node:path';
 import { EXIT_CODES, KasmDbError } from '../app/errors.js';
 import { lint } from '../lint/lint.js';
 import type { Finding } from '../lint/rule.js';
-import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
+import { type Migration, readMigrations } from '../migrations/files.js';
 import { requireName } from '../migrations/name.js';
 import { printable, type Style } from '../output/terminal.js';
-import type { Answer } from './command.js';
+import type { Answer, CommandContext } from './command.js';
 
 export interface LintOptions {
-  /** Folder of migrations; without it, those that ship with kasm-db. */
-  migrations?: string;
   /** Newest migration that databases have already; only what comes after is looked at. */
   applied?: string;
 }
@@ -20,8 +18,12 @@ export interface LintOptions {
  * @returns outcome integrity when there is a finding
  * @throws KasmDbError usage for a file that is no migration, or cannot be parsed
  */
-export async function lintCommand(paths: readonly string[], options: LintOptions): Promise<Answer> {
-  const { files, isPending } = paths.length > 0 ? named(paths, options) : await folderOf(options);
+export async function lintCommand(
+  ctx: CommandContext,
+  paths: readonly string[],
+  options: LintOptions,
+): Promise<Answer> {
+  const { files, isPending } = paths.length > 0 ? named(paths, options) : await folderOf(ctx, options);
   const findings = await lint(files, isPending);
   const count = files.filter(isPending).length;
   return {
@@ -44,10 +46,10 @@ function report(findings: readonly Finding[], s: Style): string {
 }
 
 async function folderOf(
-  options: LintOptions,
+  ctx: CommandContext,
+  { applied }: LintOptions,
 ): Promise<{ files: Migration[]; isPending: (file: Migration) => boolean }> {
-  const files = options.migrations ? readMigrations(options.migrations) : await shippedMigrations();
-  const { applied } = options;
+  const files = await ctx.migrations();
   if (applied === undefined) return { files, isPending: () => true };
   requireName(
     '--applied',

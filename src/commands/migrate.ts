@@ -117,7 +117,7 @@ async function migrateAndSeed(
     },
     text: (s) => {
       const main = done ? report(result, database.name, migrations.length, s) : dryRunReport(result, s);
-      if (seeding && seeded) return `${main}\n${seeding.seedText(seeded, options.dryRun === true, s)}`;
+      if (seeding && seeded) return `${main}\n${ctx.again(seeding.seedText(seeded, options.dryRun === true, s))}`;
       if (!options.seed) return main;
       return plan.vendorUpgraded
         ? `${main}\n${s.yellow('Seeding was skipped:')} the database is of another release of Kasm.`

@@ -1,27 +1,40 @@
-import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
-import { readMigrations } from '../migrations/files.js';
-import type { Answer } from './command.js';
+import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
+import type { Answer, CommandContext } from './command.js';
 
 export interface NewOptions {
-  /** Where to; default `migrations`. */
-  migrations?: string;
   /** The file runs statement by statement (`--no-transaction`). */
   transaction?: boolean;
+  /** First copies the migrations that ship with kasm-db, and their snapshot, into the folder. */
+  copyShipped?: boolean;
   /** Kasm's Export Schema file of another release: the files lead from the snapshot to it. */
   fromExport?: string;
+  /** With it, columns that have a new name, as TABLE.OLD=NEW: their values stay. */
+  rename?: readonly string[];
 }
 
 const NAME = /^[a-z0-9][a-z0-9_]*$/;
 
+interface Wanted {
+  name: string;
+  folder: string;
+  before: readonly Migration[];
+  files: (up: string, down: string) => NewFile[];
+  options: NewOptions;
+}
+
+/** A file to write: where, and what. */
+type NewFile = readonly [path: string, text: string];
+
 /**
- * Creates the next migration and its down script.
+ * Creates the next migration and its down script, in `migrations` where no folder is named.
  * @param name words for the file's name
  * @throws KasmDbError usage
  */
-export async function newCommand(name: string, options: NewOptions): Promise<Answer> {
-  const folder = options.migrations ?? 'migrations';
+export async function newCommand(ctx: CommandContext, name: string, options: NewOptions): Promise<Answer> {
+  const folder = ctx.folder ?? 'migrations';
   const slug = name
     .trim()
     .toLowerCase()
@@ -31,41 +44,125 @@ export async function newCommand(name: string, options: NewOptions): Promise<Ans
       hint: 'use up to 60 letters, digits and underscores, such as add_users_locale',
     });
   }
-  const number = nextNumber(folder);
-  const path = join(folder, `${number}_${slug}.sql`);
-  const downPath = join(folder, `${number}_${slug}.down.sql`);
-  const { up, down } = await contents(`${number}_${slug}`, folder, options);
-  try {
-    mkdirSync(folder, { recursive: true });
-    writeFileSync(path, up, { flag: 'wx' });
-    writeFileSync(downPath, down, { flag: 'wx' });
-  } catch (error) {
-    throw new KasmDbError('usage', `cannot write ${path} (${messageOf(error)})`, { file: path });
+  const own = migrationsIn(folder);
+  if (options.copyShipped && own.length > 0) {
+    throw new KasmDbError('usage', `${folder} has migrations already, so --copy-shipped copies nothing into it`, {
+      hint: 'name a new folder with --migrations, or leave --copy-shipped out',
+    });
   }
-  return { fields: {}, text: () => `Created ${path}\n        ${downPath}` };
+  const before = options.copyShipped ? await shippedMigrations() : own;
+  const number = nextNumber(folder, before);
+  const copies = options.copyShipped ? await shippedFiles(folder, before) : [];
+  const made = await newFiles(folder, `${number}_${slug}`, before, options);
+  write(folder, [...copies, ...made.files]);
+  const warnings = [...made.warnings, ...(before.length === 0 ? [await beginsFromNothing(ctx)] : [])];
+  for (const warning of warnings) ctx.events.warning?.(warning);
+  const copied = copies.length > 0 ? `Copied ${before.length} migrations that ship with kasm-db into ${folder}\n` : '';
+  return {
+    fields: warnings.length > 0 ? { warnings } : {},
+    text: () => `${copied}Created ${made.files.map(([path]) => path).join('\n        ')}`,
+  };
 }
 
-async function contents(name: string, folder: string, options: NewOptions): Promise<{ up: string; down: string }> {
+async function newFiles(
+  folder: string,
+  name: string,
+  before: readonly Migration[],
+  options: NewOptions,
+): Promise<{ files: NewFile[]; warnings: string[] }> {
+  const files = (up: string, down: string): NewFile[] => [
+    [join(folder, `${name}.sql`), up],
+    [join(folder, `${name}.down.sql`), down],
+  ];
   if (options.fromExport !== undefined) {
     if (options.transaction === false)
-      throw new KasmDbError('usage', '--no-transaction and --from-export exclude each other');
-    const { exportMigration } = await import('../schema/export-migration.js');
-    const before = hasMigrations(folder) ? readMigrations(folder) : [];
-    return exportMigration(name, options.fromExport, folder, before);
+      throw new KasmDbError('usage', '--no-transaction and --from-export exclude each other', {
+        hint: 'leave --no-transaction out',
+      });
+    return fromExport(options.fromExport, { name, folder, before, files, options });
   }
+  if (options.rename !== undefined)
+    throw new KasmDbError('usage', '--rename goes with --from-export', {
+      hint: 'in a migration of your own write ALTER TABLE … RENAME COLUMN',
+    });
   const head = options.transaction === false ? '-- kasm-db: no-transaction\n' : '';
-  return { up: `${head}-- What ${name.slice(5)} does, and why.\n`, down: `-- Undoes ${name}.sql.\n` };
+  return {
+    files: files(`${head}-- What ${name.slice(5)} does, and why.\n`, `-- Undoes ${name}.sql.\n`),
+    warnings: [],
+  };
 }
 
-function hasMigrations(folder: string): boolean {
-  return existsSync(folder) && readdirSync(folder).some((file) => file.endsWith('.sql'));
+async function fromExport(
+  file: string,
+  { name, folder, before, files, options }: Wanted,
+): Promise<{ files: NewFile[]; warnings: string[] }> {
+  const { exportMigration } = await import('../schema/export-migration.js');
+  const { withSuppressions } = await import('../lint/accept.js');
+  const from = options.copyShipped ? undefined : folder;
+  const written = await exportMigration({ name, file, folder: from, before, renames: options.rename ?? [] });
+  const { up, count } = await withSuppressions(name, written, before);
+  return {
+    files: files(up, written.down),
+    warnings: [
+      ...written.likely.map(
+        (rename) => `${rename.replace('=', ' looks renamed to ')}: --rename ${rename} keeps its values`,
+      ),
+      ...(count > 0
+        ? [
+            `${count} statements stop pods that run, or fail with some rows (lint-ignore says why): read them before you apply the file`,
+          ]
+        : []),
+    ],
+  };
 }
 
-function nextNumber(folder: string): string {
-  if (existsSync(folder) && !statSync(folder).isDirectory()) {
+/** A database that kasm-db has migrated has the shipped ones: next to it, a folder that begins with 0001 is of no use. */
+async function beginsFromNothing(ctx: CommandContext): Promise<string> {
+  const shipped = await shippedMigrations();
+  return `this begins a set of its own, for a database without Kasm's schema: where the ${shipped.length} migrations that ship with kasm-db are applied, begin with a copy of them: ${ctx.again('kasm-db new NAME --copy-shipped')}`;
+}
+
+async function shippedFiles(folder: string, migrations: readonly Migration[]): Promise<NewFile[]> {
+  const { snapshotText } = await import('../schema/snapshot.js');
+  const { snapshot } = await import('kasm-db:snapshot');
+  const files: NewFile[] = [];
+  for (const migration of migrations) {
+    const down = await migration.downSql();
+    files.push([join(folder, `${migration.name}.sql`), await migration.sql()]);
+    if (down !== undefined) files.push([join(folder, `${migration.name}.down.sql`), down]);
+  }
+  return [...files, [join(folder, 'schema.snapshot.json'), snapshotText(snapshot.migration, snapshot.schema)]];
+}
+
+/** All of them or none; never over a file that is there. */
+function write(folder: string, files: readonly NewFile[]): void {
+  const written: string[] = [];
+  for (const [path, text] of files) {
+    try {
+      mkdirSync(folder, { recursive: true });
+      writeFileSync(path, text, { flag: 'wx' });
+      written.push(path);
+    } catch (error) {
+      for (const earlier of written) rmSync(earlier, { force: true });
+      throw new KasmDbError('usage', `cannot write ${path} (${messageOf(error)})`, {
+        file: path,
+        hint: 'name another folder with --migrations, or another name',
+      });
+    }
+  }
+}
+
+/** None where the folder is not there yet. */
+function migrationsIn(folder: string): Migration[] {
+  if (!existsSync(folder)) return [];
+  if (!statSync(folder).isDirectory()) {
     throw new KasmDbError('usage', `${folder} is a file, not a folder of migrations`, { hint: 'correct --migrations' });
   }
-  const last = hasMigrations(folder) ? Number(readMigrations(folder).at(-1)?.number) : 0;
+  return readdirSync(folder).some((file) => file.endsWith('.sql')) ? readMigrations(folder) : [];
+}
+
+function nextNumber(folder: string, before: readonly Migration[]): string {
+  const last = Number(before.at(-1)?.number ?? 0);
   if (last >= 9999) throw new KasmDbError('usage', `${folder} has used its last number, 9999`);
   return String(last + 1).padStart(4, '0');
 }

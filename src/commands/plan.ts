@@ -43,7 +43,13 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
       if (pending.length === 0)
         return `${s.green('Nothing to do.')} The database is at ${planned.current ?? 'no migration'}.`;
       if (options.sql) return sql.map((m) => `-- ${m.file}\n${m.sql}\n`).join('\n');
-      return report(pending, locks, warnings, s);
+      return report(
+        pending,
+        locks,
+        warnings,
+        ctx.again(`kasm-db migrate${options.to ? ` --to ${options.to}` : ''}`),
+        s,
+      );
     },
   };
 }
@@ -52,6 +58,7 @@ function report(
   pending: readonly Migration[],
   locks: readonly StatementLock[],
   warnings: readonly string[],
+  next: string,
   s: Style,
 ): string {
   const used = locks.filter(({ fresh }) => !fresh);
@@ -77,6 +84,6 @@ function report(
     table(['MIGRATION', 'RUNS IN', 'LOCKS TABLES'], rows, s),
     ...(detail.length > 0 ? [table(['STATEMENT', 'TABLE', 'LOCK', 'REWRITTEN', ''], detail, s)] : []),
     ...warnings.map((warning) => `${s.yellow('warning:')} ${printable(warning)}`),
-    `${rows.length} to apply. Next: kasm-db migrate`,
+    `${rows.length} to apply. Next: ${next}`,
   ].join('\n\n');
 }

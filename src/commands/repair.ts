@@ -50,9 +50,9 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
       ...(!asked && advice.length > 0 ? { warnings: advice } : {}),
     },
     text: (s) => {
-      if (repairs.length > 0) return `${s.green('Repaired:')}\n${bullets(list)}\nNext: kasm-db status`;
+      if (repairs.length > 0) return `${s.green('Repaired:')}\n${bullets(list)}\n${ctx.again('Next: kasm-db status')}`;
       if (asked || advice.length === 0) return `${s.green('Nothing to repair.')}`;
-      return `No invalid index is left behind. What else is wrong:\n${bullets(advice.map(printable))}`;
+      return `No invalid index is left behind. What else is wrong:\n${bullets(advice.map((text) => printable(ctx.again(text))))}`;
     },
   };
 }

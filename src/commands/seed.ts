@@ -29,7 +29,7 @@ export async function seedCommand(ctx: CommandContext, options: SeedCommandOptio
   const database = describeDatabase(ctx.resolve(), result.state);
   return {
     fields: { database, ...seedFields(result) },
-    text: (s) => seedText(result, options.dryRun === true, s),
+    text: (s) => ctx.again(seedText(result, options.dryRun === true, s)),
   };
 }
 

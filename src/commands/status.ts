@@ -42,7 +42,7 @@ export async function statusCommand(ctx: CommandContext): Promise<Answer> {
       ...(run ? { run } : {}),
       ...(warnings.length > 0 ? { warnings } : {}),
     },
-    text: (s) => report(planned, state.history ?? [], changed, run, holder, warnings, s),
+    text: (s) => report(planned, state.history ?? [], { changed, run, holder, warnings, again: ctx.again }, s),
   };
 }
 
@@ -60,13 +60,17 @@ function runInfo(run: RunRow, holder: LockHolder | undefined, standby: boolean):
   };
 }
 
+interface Told extends Pick<CommandContext, 'again'> {
+  changed: string[];
+  run: RunInfo | undefined;
+  holder: LockHolder | undefined;
+  warnings: string[];
+}
+
 function report(
   planned: Plan,
   history: readonly HistoryEntry[],
-  changed: string[],
-  run: RunInfo | undefined,
-  holder: LockHolder | undefined,
-  warnings: string[],
+  { changed, run, holder, warnings, again }: Told,
   s: Style,
 ): string {
   const rows = new Map(history.map((row) => [row.name, row]));
@@ -99,7 +103,7 @@ function report(
   for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${printable(warning)}`);
   // Where migrate would stop, what it would say.
   const [problem] = planned.problems;
-  if (problem) parts.push(`Next: ${printable(problem.hint)}`);
-  else if (planned.pending.length > 0) parts.push('Next: kasm-db migrate');
+  if (problem) parts.push(`Next: ${printable(again(problem.hint))}`);
+  else if (planned.pending.length > 0) parts.push(again('Next: kasm-db migrate'));
   return parts.join('\n');
 }

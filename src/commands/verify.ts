@@ -6,8 +6,6 @@ import { type VerifyResult, verify } from '../schema/verify.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
 export interface VerifyOptions {
-  /** Folder of migrations, with its schema.snapshot.json. */
-  migrations?: string;
   /** Kasm's Export Schema file, instead of the snapshot. */
   against?: string;
   /** Extensions, schemas and other things that are not ours are drift, too. */
@@ -18,7 +16,7 @@ export interface VerifyOptions {
 
 /** Drift: compares the live catalog with the snapshot that ships with the migrations. */
 export async function verifyCommand(ctx: CommandContext, options: VerifyOptions): Promise<Answer> {
-  const result = await verify(ctx, await ctx.migrations(), options.migrations, options);
+  const result = await verify(ctx, await ctx.migrations(), ctx.folder, options);
   const { differences, accepted, leftOver, others } = result;
   const warnings = [
     ...leftOver.map(({ object }) => `left over, ${options.against} does not list it: ${object}`),
@@ -37,7 +35,9 @@ export async function verifyCommand(ctx: CommandContext, options: VerifyOptions)
       ...(sql === undefined ? {} : { fixSql: sql }),
       ...(differences.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
     },
-    text: (s) => sql ?? report(result, options.against, s),
+    text: (s) =>
+      sql ??
+      report(result, options.against, ctx.again(`kasm-db verify${options.strict ? ' --strict' : ''} --fix-sql`), s),
   };
 }
 
@@ -50,6 +50,7 @@ async function fixSql({ differences, expected, actual }: VerifyResult, against: 
 function report(
   { differences, accepted, others, actual }: VerifyResult,
   against: string | undefined,
+  fixCall: string,
   s: Style,
 ): string {
   const known =
@@ -64,7 +65,7 @@ function report(
     return `${s.green('No drift.')} ${actual.tables.length} tables are as ${what} has them.${note}`;
   const count = `${differences.length} difference${differences.length === 1 ? '' : 's'} from ${what}.`;
   return `${differenceText(differences, s)}\n\n${s.red('Drift:')} ${count}${note}${
-    against ? '' : '\nTo see the statements that would bring it back: kasm-db verify --fix-sql'
+    against ? '' : `\nTo see the statements that would bring it back: ${fixCall}`
   }`;
 }
 

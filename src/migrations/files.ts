@@ -30,6 +30,18 @@ export async function downMigration(migration: Migration): Promise<Migration | u
   return { ...migration, ...header, hasDown: true, path: migration.downPath, sql: async () => sql };
 }
 
+/** A migration that is no file yet. */
+export function readableMigration(name: string, { up, down }: { up: string; down: string }): Migration {
+  const path = `${name}${UP}`;
+  return {
+    ...parseMigration(name, path, up, true),
+    path,
+    downPath: `${name}${DOWN}`,
+    sql: async () => up,
+    downSql: async () => down,
+  };
+}
+
 const FILE_NAME = /^\d{4}_[A-Za-z0-9][A-Za-z0-9_-]*(?:\.down)?\.sql$/;
 const DOWN = '.down.sql';
 const UP = '.sql';
@@ -63,7 +75,7 @@ export function readMigrations(folder: string): Migration[] {
   }
   if (names.length === 0) {
     throw new KasmDbError('usage', `${folder} holds no migration`, {
-      hint: 'name a folder with files NNNN_name.sql, or leave --migrations out to use the ones that ship with kasm-db',
+      hint: 'name a folder with files NNNN_name.sql, or leave --migrations out to use the ones that ship with kasm-db; a copy of them to go on from: kasm-db new NAME --copy-shipped',
     });
   }
   names.sort();

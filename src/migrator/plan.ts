@@ -5,7 +5,7 @@ export type { DatabaseState, HistoryRow } from '../history/state.js';
 
 /** Something that makes it unsafe to go on. */
 export interface Problem {
-  kind: 'changed' | 'missing' | 'out-of-order' | 'incompatible' | 'foreign' | 'vendor-upgraded';
+  kind: 'changed' | 'missing' | 'wrong-folder' | 'out-of-order' | 'incompatible' | 'foreign' | 'vendor-upgraded';
   message: string;
   hint: string;
   migration?: string;
@@ -69,14 +69,16 @@ export function plan<M extends MigrationHeader>(
   for (const row of rows.slice(next)) unknownRows.push(row);
   const newestDone = newer(applied.at(-1)?.name, unknownRows.at(-1)?.name);
 
-  for (const row of unknownRows) {
+  const elsewhere = unknownRows.length === rows.length ? wrongFolder(files, rows) : undefined;
+  if (elsewhere) problems.push(elsewhere);
+  for (const row of elsewhere ? [] : unknownRows) {
     if (newestFile && row.minCompatible && row.minCompatible > newestFile.number) {
       problems.push(incompatible(row, newestFile.name));
     } else if (newestFile && row.name < newestFile.name && !isNewer(row.appVersion, options.appVersion)) {
       problems.push(missing(row.name));
     }
   }
-  for (const file of pending) {
+  for (const file of elsewhere ? [] : pending) {
     if (!started.has(file) && !file.outOfOrder && newestDone !== undefined && file.name < newestDone) {
       problems.push(outOfOrder(file.name, newestDone));
     }
@@ -141,6 +143,27 @@ function missing(name: string): Problem {
     migration: name,
     message: `${name} is in the history, but its file is missing`,
     hint: `restore the file, or, if it never should have been recorded: kasm-db repair --pending ${name}`,
+  };
+}
+
+/**
+ * The files have nothing to do with this database: it has migrations, and none of them is there.
+ * @param files in the order of their names
+ * @param history in whichever order
+ */
+export function wrongFolder(files: readonly MigrationHeader[], history: readonly HistoryRow[]): Problem | undefined {
+  const names = new Set(files.map(({ name }) => name));
+  const newest = files.at(-1)?.number ?? '';
+  const declared = history.some(({ minCompatible }) => minCompatible !== null && minCompatible > newest);
+  if (history.length === 0 || files.length === 0 || declared || history.some(({ name }) => names.has(name)))
+    return undefined;
+  const rows = history.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+  const span = (list: readonly { name: string }[]) =>
+    list.length === 1 ? list[0]?.name : `${list[0]?.name} to ${list.at(-1)?.name}`;
+  return {
+    kind: 'wrong-folder',
+    message: `wrong folder? The database has ${rows.length} migration${rows.length === 1 ? '' : 's'} (${span(rows)}), and none of them is among the files (${span(files)})`,
+    hint: 'name the folder that has them with --migrations or KASM_DB_MIGRATIONS, or name none for those that ship with kasm-db; a folder of your own begins with a copy of these: kasm-db new NAME --copy-shipped --migrations NEW_FOLDER',
   };
 }
 

@@ -2,6 +2,7 @@ import { KasmDbError } from '../app/errors.js';
 import type { DatabaseState } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
+import { wrongFolder } from './plan.js';
 
 /** Where to: `to` stays applied (`none`: nothing does), or that many steps. Exactly one of them. */
 export interface RollbackGoal {
@@ -35,6 +36,8 @@ export function planRollback<M extends MigrationHeader>(
   const known = new Map(files.map((file) => [file.name, file]));
   const chosen = rows.slice(0, count(files, rows, goal));
   const unknown = chosen.filter((row) => !known.has(row.name));
+  const elsewhere = wrongFolder(files, rows);
+  if (elsewhere) throw new KasmDbError('integrity', elsewhere.message, { hint: elsewhere.hint });
   if (unknown.length > 0) {
     throw new KasmDbError(
       'integrity',

@@ -4,26 +4,42 @@ import { comment } from './ddl/names.js';
 import { readExport } from './export.js';
 import { stepsTo } from './from-export.js';
 import { EMPTY_SCHEMA } from './model.js';
+import { checkRenames, parseRenames, renameText } from './renames.js';
 import { requireSnapshot } from './snapshot.js';
+
+export interface ExportMigrationOptions {
+  /** Of the new migration. */
+  name: string;
+  /** Kasm's Export Schema file. */
+  file: string;
+  /** Folder of the migrations before it; undefined: those that ship with this build. */
+  folder: string | undefined;
+  /** Its migrations. */
+  before: readonly Migration[];
+  /** `TABLE.OLD=NEW` each. */
+  renames: readonly string[];
+}
 
 /**
  * The two files of a migration that leads from the newest snapshot of a folder to what Kasm's export lists; from nothing where the folder has no
  * migration yet.
- * @param name of the new migration
- * @param before the folder's migrations
+ * @returns `likely`: what looks like a rename and was not named, as --rename takes it
  * @throws KasmDbError usage
  */
-export async function exportMigration(
-  name: string,
-  file: string,
-  folder: string,
-  before: readonly Migration[],
-): Promise<{ up: string; down: string }> {
+export async function exportMigration({
+  name,
+  file,
+  folder,
+  before,
+  renames: texts,
+}: ExportMigrationOptions): Promise<{ up: string; down: string; likely: string[] }> {
+  const renames = parseRenames(texts);
   const exported = await readExport(file);
   const newest = before.at(-1);
   const base = newest ? (await requireSnapshot(folder, newest.name)).schema : EMPTY_SCHEMA;
+  checkRenames(renames, base, exported);
   const previous = before.findLast(({ vendorVersion }) => vendorVersion !== undefined)?.vendorVersion;
-  const { up, down } = stepsTo(exported, base, previous);
+  const { up, down, likely } = stepsTo(exported, base, previous, renames);
   if (up.length === 0) {
     throw new KasmDbError('usage', `${file} lists nothing that the newest snapshot (${newest?.name}) has not got`, {
       hint: 'there is nothing to migrate',
@@ -33,7 +49,7 @@ export async function exportMigration(
     ? `the release of Kasm with alembic_version ${exported.alembicVersion}`
     : file;
   const head = [
-    ...(newest ? ['-- kasm-db: lock-timeout 2s'] : []),
+    ...(newest ? ['-- kasm-db: lock-timeout 500ms'] : []),
     comment(
       `Leads from ${newest?.name ?? 'an empty database'} to ${release}. Made by kasm-db new --from-export: read it, and decide what stands`,
     ),
@@ -46,5 +62,6 @@ export async function exportMigration(
   return {
     up: `${[...head, ...up].join('\n')}\n`,
     down: `${[`-- Undoes ${name}.sql. What was commented out there is not undone here.`, '', ...note, ...down].join('\n')}\n`,
+    likely: likely.map(renameText),
   };
 }

@@ -4,6 +4,7 @@ import { comment, ident, literal } from './ddl/names.js';
 import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType } from './export.js';
 import { changeColumn, placeholder, type Steps } from './from-export-columns.js';
 import type { Schema, Table } from './model.js';
+import { likelyRenames, type Rename, renamed, renameSteps, renameText } from './renames.js';
 
 type Columns = Map<string, ExportedColumn>;
 
@@ -11,19 +12,28 @@ type Columns = Map<string, ExportedColumn>;
  * What leads from a catalog to what Kasm's export lists; pure. New tables and columns, keys, types and NOT NULL are statements; what disappears is
  * a commented line, for a person to decide, and made optional, so that the new release can write.
  * @param previous alembic_version that the migrations so far write
+ * @param renames columns that are the same ones under another name
+ * @returns `likely`: renames that nobody has named, and that stand in comments
  */
-export function stepsTo(exported: ExportedSchema, base: Schema, previous: string | undefined): Steps {
+export function stepsTo(
+  exported: ExportedSchema,
+  before: Schema,
+  previous: string | undefined,
+  renames: readonly Rename[] = [],
+): Steps & { likely: Rename[] } {
+  const base = renamed(before, renames);
+  const likely = likelyRenames(base, exported);
   const known = new Map(base.tables.filter(({ schema }) => schema === 'public').map((table) => [table.name, table]));
   const added = [...exported.tables].filter(([name]) => !known.has(name));
-  const up: string[] = [];
-  const down: string[] = [];
+  const up: string[] = renames.flatMap((rename) => renameSteps(rename).up);
+  const down: string[] = renames.map((rename) => renameSteps(rename).down).reverse();
   for (const [name, columns] of added) {
     up.push(createTable(name, columns, exported));
     down.unshift(`DROP TABLE ${ident(name)};`);
   }
   for (const [name, columns] of exported.tables) {
     const table = known.get(name);
-    if (table) changeTable(table, columns, up, down);
+    if (table) changeTable(table, columns, likely, { up, down });
   }
   for (const [name, columns] of exported.tables) keys(name, columns, known.get(name), exported, known, up, down);
   for (const { name } of known.values()) {
@@ -34,7 +44,7 @@ export function stepsTo(exported: ExportedSchema, base: Schema, previous: string
       );
   }
   version(exported, known, previous, up, down);
-  return { up, down };
+  return { up, down, likely };
 }
 
 function createTable(name: string, columns: Columns, exported: ExportedSchema): string {
@@ -91,7 +101,7 @@ function indexSql(table: string, column: string): string {
   return `CREATE INDEX ${ident(name)} ON ${ident(table)} (${ident(column)});`;
 }
 
-function changeTable(table: Table, columns: Columns, up: string[], down: string[]): void {
+function changeTable(table: Table, columns: Columns, likely: readonly Rename[], { up, down }: Steps): void {
   const alter = `ALTER TABLE ${ident(table.name)}`;
   const present = new Map(table.columns.map((column) => [column.name, column]));
   for (const [name, facts] of columns) {
@@ -121,6 +131,14 @@ function changeTable(table: Table, columns: Columns, up: string[], down: string[
       up.push(`${alter} ALTER COLUMN ${ident(column.name)} DROP NOT NULL;`);
       down.unshift(`${alter} ALTER COLUMN ${ident(column.name)} SET NOT NULL;`);
     }
+    const rename = likely.find(({ table: of, from }) => of === table.name && from === column.name);
+    if (rename)
+      up.push(
+        comment(
+          `${ident(table.name)}.${ident(column.name)} is gone and ${ident(rename.to)} is new. If that is a rename, make this file again with --rename ${renameText(rename)}, which keeps the values:`,
+        ),
+        comment(renameSteps(rename).up[0] as string),
+      );
     up.push(
       comment(
         `${ident(table.name)}.${ident(column.name)} is not in the export any more. To drop it with its values, when no old pod uses it:`,

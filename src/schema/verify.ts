@@ -47,7 +47,6 @@ export async function verify(
   { against, strict = false }: { against?: string | undefined; strict?: boolean | undefined } = {},
 ): Promise<VerifyResult> {
   const exported = against === undefined ? undefined : await readExport(against, ctx.signal);
-  const snapshot = exported ? undefined : await requireSnapshot(folder, migrations.at(-1)?.name);
   return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'verifying' }, async (session) => {
     const state = await readState(session, { vendor: exported !== undefined || writesVendorVersion(migrations) });
     if (exported) {
@@ -58,8 +57,9 @@ export async function verify(
     }
     const plan = planFor(migrations, state);
     refuseOther(plan);
+    const snapshot = await requireSnapshot(folder, migrations.at(-1)?.name);
     const found = await introspect(session);
-    const expected = snapshot?.schema as Schema;
+    const expected = snapshot.schema;
     const [stored, ownership] = await session.reading(async () => [
       await readAccepted(session),
       await readOwnership(session),

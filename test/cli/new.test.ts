@@ -1,10 +1,12 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { migrate } from '../fixtures/kasm/observe.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase } from '../support/database.js';
 
 const one = { '0001_a.sql': 'SELECT 1;', '0001_a.down.sql': 'SELECT 1;' };
+const SHIPPED = join(import.meta.dirname, '../../migrations');
 const read = (...path: string[]) => readFileSync(join(...path), 'utf8');
 
 describe('new › creates the next pair', () => {
@@ -53,7 +55,7 @@ describe('new › creates the next pair', () => {
   });
 
   it('needs no database and no settings, and --json says no more than that it went well', async () => {
-    const run = await cli(['new', 'a', '--json', '--migrations', folder({})], { POSTGRES_PORT: 'nonsense' });
+    const run = await cli(['new', 'a', '--json', '--migrations', folder(one)], { POSTGRES_PORT: 'nonsense' });
     expect(run.json()).toEqual({
       command: 'new',
       outcome: 'ok',
@@ -61,6 +63,74 @@ describe('new › creates the next pair', () => {
       version: expect.any(String),
       durationMs: expect.any(Number),
     });
+  });
+});
+
+describe('new --copy-shipped › the author outside of a clone', () => {
+  it('copies what ships with its snapshot: a database that has the shipped ones takes the next one, and goes back', async () => {
+    const db = await createDatabase();
+    await migrate(db);
+    const cwd = folder({});
+    const env = { ...db.env, KASM_DB_MIGRATIONS: 'mine' };
+    const run = await cli(['new', 'locale', '--copy-shipped'], env, { cwd });
+    expect(run).toMatchObject({ code: 0, stderr: '' });
+    expect(run.stdout).toMatch(
+      /^Copied \d+ migrations that ship with kasm-db into mine\nCreated mine\/\d{4}_locale\.sql\n/,
+    );
+    const shipped = readdirSync(SHIPPED);
+    const copied = readdirSync(join(cwd, 'mine'));
+    expect(copied.filter((file) => !file.includes('_locale.')).sort()).toEqual(shipped.sort());
+    for (const file of shipped) expect(read(cwd, 'mine', file).trim(), file).toBe(read(SHIPPED, file).trim());
+    const name = copied.find((file) => file.endsWith('_locale.sql')) as string;
+    writeFileSync(join(cwd, 'mine', name), 'ALTER TABLE users ADD COLUMN locale varchar(16);\n');
+    const applied = (await cli(['migrate', '--json'], env, { cwd })).json();
+    expect(applied).toMatchObject({ exitCode: 0, applied: [{ name: name.replace('.sql', '') }] });
+    expect((await cli(['check'], env, { cwd })).code).toBe(0);
+    expect((await cli(['check'], db.env)).code, 'for the pods of the build itself').toBe(0);
+  });
+
+  it('never over migrations, nor over a file of theirs', async () => {
+    const dir = folder(one);
+    const run = await cli(['new', 'b', '--copy-shipped', '--json', '--migrations', dir]);
+    expect(run.json()).toMatchObject({
+      exitCode: 2,
+      error: { message: expect.stringContaining('has migrations already') },
+    });
+    expect(readdirSync(dir)).toHaveLength(2);
+    const taken = folder({ 'schema.snapshot.json': 'mine' });
+    const refused = await cli(['new', 'b', '--copy-shipped', '--json', '--migrations', taken]);
+    expect(refused.json()).toMatchObject({ exitCode: 2, error: { file: join(taken, 'schema.snapshot.json') } });
+    expect(readdirSync(taken)).toEqual(['schema.snapshot.json']);
+    expect(read(taken, 'schema.snapshot.json')).toBe('mine');
+  });
+
+  it('in an empty folder without it: says that this is a set of its own, and how to begin with a copy', async () => {
+    const dir = join(folder({}), "it's mine");
+    const run = await cli(['new', 'first', '--migrations', dir]);
+    expect(run.code).toBe(0);
+    expect(run.stderr).toContain('this begins a set of its own');
+    expect(run.stderr).toContain(`kasm-db new NAME --copy-shipped --migrations '${dir.replace("'", "'\\''")}'`);
+  });
+
+  it('a folder that holds none of the applied migrations: three lines, and no call of repair', async () => {
+    const db = await createDatabase();
+    await migrate(db);
+    const dir = folder(one);
+    for (const call of [['migrate'], ['check'], ['plan'], ['verify'], ['seed'], ['rollback', '--steps', '1']]) {
+      const run = await cli([...call, '--migrations', dir], db.env);
+      expect(run, call[0]).toMatchObject({ code: 6, stdout: '' });
+      expect(run.stderr.trim().split('\n').slice(-3), call[0]).toEqual([
+        expect.stringMatching(/^integrity: wrong folder\? The database has \d+ migrations/),
+        expect.stringMatching(/^next: name the folder that has them with --migrations/),
+        'exit code 6 (integrity)',
+      ]);
+      expect(run.stderr).not.toContain('repair');
+    }
+    for (const call of ['status', 'repair']) {
+      const run = await cli([call, '--migrations', dir], db.env);
+      expect(run.stdout, call).toContain('wrong folder?');
+      expect(run.stdout, call).not.toContain('--pending');
+    }
   });
 });
 

@@ -124,6 +124,24 @@ describe('output › --json', () => {
   });
 });
 
+describe('output › the next call', () => {
+  it('has the flags that this one had, so that it works on the same database and the same files', async () => {
+    const db = await createDatabase();
+    const dir = folder({ '0001_a.sql': 'CREATE TABLE a (x int);', '0002_b.sql': 'CREATE TABLE b (x int);' });
+    const { POSTGRES_HOST: host = '', POSTGRES_PORT: port = '', ...env } = db.env;
+    const where = ['--host', host, '--port', port, '--migrations', dir];
+    const flags = where.join(' ');
+    const plan = await cli(['plan', '--to', '0001_a', ...where], env);
+    expect(plan.stdout).toContain(`Next: kasm-db migrate --to 0001_a ${flags}\n`);
+    expect((await cli(['status', ...where], env)).stdout).toContain(`Next: kasm-db migrate ${flags}\n`);
+    expect((await cli(['check', '--json', ...where], env)).json().error?.hint).toContain(`kasm-db migrate ${flags}`);
+    expect((await cli(['migrate', ...where], env)).code).toBe(0);
+    expect((await cli(['verify', ...where], env)).stderr).toContain(
+      `kasm-db capture --migrations ${dir} --out ${join(dir, 'schema.snapshot.json')} ${where.slice(0, 4).join(' ')}\n`,
+    );
+  });
+});
+
 describe('output › text', () => {
   it.each(RUNS)('%s: plain text on stdout when it ends well, else on stderr', async (_, args, env, outcome) => {
     const run = await cli(args, env());
@@ -148,7 +166,7 @@ describe('output › text', () => {
   it('plan and --dry-run: what would be done, in order', async () => {
     const plan = await cli(['plan', ...MINE], empty.env);
     expect(plan.stdout).toBe(
-      'MIGRATION   RUNS IN          LOCKS TABLES\n0001_users  one transaction  none that others use\n0002_zones  one transaction  none that others use\n\n2 to apply. Next: kasm-db migrate\n',
+      `MIGRATION   RUNS IN          LOCKS TABLES\n0001_users  one transaction  none that others use\n0002_zones  one transaction  none that others use\n\n2 to apply. Next: kasm-db migrate ${MINE.join(' ')}\n`,
     );
     const dry = await cli(['migrate', '--dry-run', ...MINE], empty.env);
     expect(dry.stdout).toBe('Would apply, in this order:\n  0001_users\n  0002_zones\n');
@@ -172,7 +190,7 @@ describe('output › text', () => {
       '2 applied, 1 pending, 0 unknown, 0 changed.',
       expect.stringMatching(/^Last run: done, 2 of 2, by kasm-db\//),
       'Migration lock: free.',
-      'Next: kasm-db migrate',
+      `Next: kasm-db migrate --migrations ${more}`,
       '',
     ]);
   });
@@ -182,7 +200,9 @@ describe('output › text', () => {
     await foreign.query('CREATE TABLE users (id integer)');
     const { stdout } = await cli(['status', ...MINE], foreign.env);
     expect(stdout).toMatch(/\nwarning: schema public already has tables of Kasm \(users\)/);
-    expect(stdout).toMatch(/\nNext: if Kasm made this database: kasm-db adopt; else use an empty database\n$/);
+    expect(stdout).toContain(
+      `\nNext: if Kasm made this database: kasm-db adopt ${MINE.join(' ')}; else use an empty database\n`,
+    );
   });
 
   it('check: one line', async () => {

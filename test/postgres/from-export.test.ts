@@ -1,6 +1,7 @@
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { EMPTY_SCHEMA } from '../../src/schema/model.js';
 import { check, migrate, shippedAnd } from '../fixtures/kasm/observe.js';
 import { introspected } from '../fixtures/schema/introspected.js';
 import { nextRelease } from '../fixtures/schema/next-release.js';
@@ -35,6 +36,7 @@ describe(`new --from-export › from ${KASM} to a later release`, () => {
     expect(up.match(/^ALTER TABLE .* TYPE /gm)).toHaveLength(4);
     expect(up.match(/^-- ALTER TABLE .* DROP COLUMN /gm)).toHaveLength(2);
     expect(up).not.toMatch(/^(DROP|ALTER TABLE .* DROP COLUMN)/m);
+    expect((await cli(['lint', join(dir, '0020_next_release.sql')])).stdout).toMatch(/^No finding/);
 
     const before = await introspected(db);
     const applied = await migrate(db, dir);
@@ -69,6 +71,121 @@ describe(`new --from-export › from ${KASM} to a later release`, () => {
     expect(stale.json()).toMatchObject({ exitCode: 2, error: { hint: expect.stringContaining('kasm-db capture') } });
     expect(readdirSync(dir)).toHaveLength(listed + 1);
   });
+});
+
+describe('new --from-export --rename › columns with a new name', () => {
+  const table = (columns: string) =>
+    `S alembic_version %\nT images\n  image_id UUID\n${columns}T picks\n  pick_id UUID\n`;
+  const OLD = table(
+    '  memory BIGINT!\n  uncompressed_size_mb INTEGER\n  friendly VARCHAR(50)\n  hash UUID\n  zone JSON\n',
+  ).replace('%', 'old');
+  const NEW = table(
+    '  memory_bytes BIGINT!\n  uncompressed_size_bytes BIGINT\n  friendly_name VARCHAR\n  hash JSONB\n  zone INTEGER\n',
+  ).replace('%', 'new');
+  const RENAMES = [
+    '--rename',
+    'images.memory=memory_bytes',
+    '--rename',
+    'images.uncompressed_size_mb=uncompressed_size_bytes,images.friendly=friendly_name',
+  ];
+
+  /** A database that the old export made, with a row, and its folder with a snapshot. */
+  async function old() {
+    const dir = folder({});
+    const files = folder({ 'old.txt': OLD, 'new.txt': NEW });
+    const made = await cli(['new', 'old', '--from-export', join(files, 'old.txt'), '--migrations', dir]);
+    expect(made.code, made.stderr).toBe(0);
+    const db = await createDatabase();
+    expect((await migrate(db, dir)).json().error).toBeUndefined();
+    const snapshot = join(dir, 'schema.snapshot.json');
+    expect((await cli(['capture', '--out', snapshot, '--migrations', dir], db.env)).code).toBe(0);
+    await db.query(`INSERT INTO images (memory, uncompressed_size_mb, friendly) VALUES (2147483648, 3, 'Desktop')`);
+    return { db, dir, file: join(files, 'new.txt') };
+  }
+
+  it('values stay, verify --against passes, and the way back brings them back', async () => {
+    const { db, dir, file } = await old();
+    const run = await cli(['new', 'next', '--from-export', file, ...RENAMES, '--migrations', dir]);
+    expect(run.code, run.stderr).toBe(0);
+    const up = readFileSync(join(dir, '0002_next.sql'), 'utf8');
+    expect(up).toMatch(/^-- UPDATE images SET uncompressed_size_bytes = uncompressed_size_bytes \* 1048576 /m);
+    expect(up).toMatch(/^-- ALTER TABLE images ALTER COLUMN zone TYPE integer USING \(… zone …\);/m);
+    expect(up, 'what has no conversion').not.toMatch(/^ALTER TABLE images ALTER COLUMN (zone|hash)/m);
+    expect((await cli(['lint', join(dir, '0002_next.sql')])).stdout).toMatch(/^No finding/);
+    const filled = up
+      .replace(/^-- (ALTER TABLE .*) USING \(… (\w+) …\);$/gm, (_, alter: string) => `${alter} USING NULL;`)
+      .replace(/^-- (UPDATE images)/m, '$1');
+    writeFileSync(join(dir, '0002_next.sql'), filled);
+    expect((await migrate(db, dir)).json().error, filled).toBeUndefined();
+    expect(await db.query('SELECT memory_bytes, uncompressed_size_bytes, friendly_name FROM images')).toEqual([
+      { memory_bytes: '2147483648', uncompressed_size_bytes: String(3 * 1024 ** 2), friendly_name: 'Desktop' },
+    ]);
+    expect((await cli(['verify', '--json', '--against', file], db.env)).json()).toMatchObject({
+      exitCode: 0,
+      differences: [],
+    });
+    await db.query(`BEGIN; ${readFileSync(join(dir, '0002_next.down.sql'), 'utf8')} COMMIT`);
+    expect(await db.query('SELECT memory, friendly FROM images')).toEqual([
+      { memory: '2147483648', friendly: 'Desktop' },
+    ]);
+  });
+
+  it('what looks like a rename is said, and stands in comments with the flag to use', async () => {
+    const { dir, file } = await old();
+    const run = (await cli(['new', 'next', '--json', '--from-export', file, '--migrations', dir])).json();
+    expect(run.warnings).toEqual(
+      expect.arrayContaining([expect.stringContaining('--rename images.memory=memory_bytes keeps its values')]),
+    );
+    const up = readFileSync(join(dir, '0002_next.sql'), 'utf8');
+    expect(up).toMatch(/^-- .*--rename images\.uncompressed_size_mb=uncompressed_size_bytes/m);
+    expect(up).toMatch(/^-- ALTER TABLE images RENAME COLUMN friendly TO friendly_name;$/m);
+  });
+
+  it.each([
+    ['no table', 'picture.a=b', 'the newest snapshot has no table picture'],
+    ['no such column', 'images.cpu=memory_bytes', 'table images has no column cpu'],
+    ['no such new column', 'images.memory=ram', 'lists no column ram of images'],
+    ['one that stays', 'images.hash=memory_bytes', 'still lists images.hash'],
+    ['one that is there', 'images.memory=hash', 'has a column hash already'],
+    [
+      'two to one',
+      'images.memory=memory_bytes,images.friendly=memory_bytes',
+      'two columns would become images.memory_bytes',
+    ],
+    ['one to two', 'images.memory=memory_bytes,images.memory=friendly_name', 'images.memory would get two names'],
+    ['another form', 'images.memory', 'is not of the form TABLE.OLD=NEW'],
+  ])('%s: exit 2, and nothing is written', async (_, rename, message) => {
+    const dir = folder({ '0001_old.sql': 'SELECT 1;', 'schema.snapshot.json': SCHEMA_OF_OLD });
+    const file = join(folder({ 'new.txt': NEW }), 'new.txt');
+    const run = await cli(['new', 'next', '--json', '--from-export', file, '--rename', rename, '--migrations', dir]);
+    expect(run.json()).toMatchObject({ exitCode: 2, error: { message: expect.stringContaining(message) } });
+    expect(readdirSync(dir)).toHaveLength(2);
+  });
+});
+
+const column = (name: string, type = 'bigint') => ({ name, type, notNull: false });
+/** What the bad calls are held against: as little as it takes. */
+const SCHEMA_OF_OLD = JSON.stringify({
+  format: 1,
+  migration: '0001_old',
+  schema: {
+    ...EMPTY_SCHEMA,
+    tables: [
+      {
+        ...{
+          schema: 'public',
+          name: 'images',
+          kind: 'table',
+          constraints: [],
+          indexes: [],
+          triggers: [],
+          policies: [],
+          attachments: [],
+        },
+        columns: [column('image_id', 'uuid'), column('memory'), column('friendly', 'text'), column('hash', 'uuid')],
+      },
+    ],
+  },
 });
 
 describe('new --from-export › from nothing', () => {

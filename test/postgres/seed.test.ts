@@ -488,7 +488,7 @@ describe('seed › when it is not the time', () => {
     const db = await createDatabase();
     const run = await seed(db, { secrets: newSecrets() });
     expect(run.code).toBe(3);
-    expect(run.json().error?.hint).toBe('run: kasm-db migrate --seed');
+    expect(run.json().error?.hint).toMatch(/^run: kasm-db migrate --seed --secrets /);
     expect(await db.query("SELECT 1 FROM pg_namespace WHERE nspname = 'kasm_db'")).toEqual([]);
   });
 

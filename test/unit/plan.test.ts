@@ -138,6 +138,30 @@ describe('plan › a file that is missing', () => {
   });
 });
 
+describe('plan › the wrong folder', () => {
+  const other = file('0001_other');
+  const late = file('0009_late');
+
+  it.each([
+    ['of the same numbers', [other]],
+    ['of newer numbers', [late]],
+  ])('%s: one problem that says so, and no call of repair', (_, files) => {
+    const { problems } = planOf(files, database([row(one), row(two), row(three)]));
+    expect(problems).toHaveLength(1);
+    expect(problems[0]).toMatchObject({
+      kind: 'wrong-folder',
+      message: `wrong folder? The database has 3 migrations (0001_one to 0003_three), and none of them is among the files (${files[0]?.name})`,
+    });
+    expect(problems[0]?.hint).toMatch(/--migrations.*KASM_DB_MIGRATIONS.*--copy-shipped/);
+    expect(problems[0]?.hint).not.toContain('repair');
+  });
+
+  it('is not said of an empty history, nor where one of them is there', () => {
+    expect(kinds(planOf([other], database([])))).toEqual([]);
+    expect(kinds(planOf([one, other], database([row(one), row(two)])))).not.toContain('wrong-folder');
+  });
+});
+
 describe('plan › an older migration that was merged late', () => {
   it('is a problem that names it and the newest', () => {
     const planned = planOf([one, two, three], database([row(one), row(three)]));

@@ -51,5 +51,6 @@ function flagOf([flags, text, values]: OptionSpec): Flag {
 function choiceOf(values: Values | undefined): Choice {
   if (values === 'migration') return { words: headers.map(({ name }) => name) };
   if (values === 'path') return 'file';
+  if (values === 'many') return undefined;
   return values === undefined || values === 'file' || values === 'folder' ? values : { words: values };
 }

@@ -80,8 +80,10 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   ],
   new: [
     ['kasm-db new add_users_locale', 'migrations/NNNN_add_users_locale.sql and .down.sql'],
+    ['kasm-db new add_users_locale --copy-shipped', 'outside of a clone: first a copy of what ships'],
     ['kasm-db new big_index --no-transaction', 'for CREATE INDEX CONCURRENTLY'],
     ['kasm-db new kasm_1_20 --from-export schema.yaml', 'what leads to another Kasm release'],
+    ['kasm-db new kasm_1_20 --from-export schema.yaml --rename users.a=b', 'a column has a new name'],
   ],
   lint: [
     ['kasm-db lint', 'the migrations that ship with kasm-db'],

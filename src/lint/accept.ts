@@ -1,0 +1,39 @@
+import { type Migration, readableMigration } from '../migrations/files.js';
+import { lint } from './lint.js';
+
+/** Why a generated migration does what a rule is against; the rules that are not here say so in general. */
+const REASONS: Readonly<Record<string, string>> = {
+  'rename-column': 'the new release knows it by the new name alone: stop the pods of the old one first',
+  'change-column-type': 'the new release wants this type; where the table is rewritten it stands meanwhile',
+  'drop-not-null': 'the new release writes rows without it',
+  'drop-default': 'the new release always gives a value',
+  'add-column-json': "it is the type of Kasm's own",
+  'add-column-not-null': 'there is no value that says nothing: fill it by hand first',
+  'write-whole-table': 'only rows without a value, once',
+  'backfill-with-ddl': 'only rows without a value, once',
+  'validate-in-same-transaction': 'one file leads to one release; the table stands while its rows are read',
+  'unique-without-index': 'the foreign key below needs it',
+};
+
+/**
+ * Puts a lint-ignore with its reason above each statement of a generated migration that a rule is against.
+ * @param name of the migration, which comes after `before`
+ */
+export async function withSuppressions(
+  name: string,
+  { up, down }: { up: string; down: string },
+  before: readonly Migration[],
+): Promise<{ up: string; count: number }> {
+  const migration = readableMigration(name, { up, down });
+  const findings = await lint([...before, migration], (file) => file === migration);
+  const lines = up.split('\n');
+  const places = new Map<number, Set<string>>();
+  for (const { line, rule } of findings) places.set(line, (places.get(line) ?? new Set()).add(rule));
+  for (const [line, rules] of [...places].sort(([a], [b]) => b - a)) {
+    const comments = [...rules].map(
+      (rule) => `-- kasm-db: lint-ignore ${rule} ${REASONS[rule] ?? "the new release's export asks for it"}`,
+    );
+    lines.splice(line - 1, 0, ...comments);
+  }
+  return { up: lines.join('\n'), count: places.size };
+}
