@@ -35,6 +35,7 @@ async function main(): Promise<number> {
       offline: call.offline,
       passSignals,
       again: sameFlags(call.options),
+      show: call.options.json ? undefined : report.show,
       confirm: async (question) => (await import('./output/confirm.js')).confirmOnTerminal(question, signal),
     },
     call.work,

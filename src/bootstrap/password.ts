@@ -35,14 +35,21 @@ export function verifierOf(password: string | undefined, { role, key, variable }
 /**
  * Gives a role a new password, of which only the SCRAM verifier reaches the server. Sessions that are logged in stay.
  * @param session logged in as the admin, or as the role itself
+ * @param options.dryRun do it, and take it back
  * @throws KasmDbError seed when the password cannot be used; environment with the statement when the client may not change it
  */
-export async function rotateDatabasePassword(session: Session, role: string, password: string): Promise<void> {
+export async function rotateDatabasePassword(
+  session: Session,
+  role: string,
+  password: string,
+  { dryRun = false } = {},
+): Promise<void> {
   const verifier = verifierOf(password, { role, key: 'db-password', variable: 'POSTGRES_PASSWORD' });
   try {
     await session.begin('write');
     await session.script(`ALTER ROLE ${escapeIdentifier(role)} PASSWORD ${escapeLiteral(verifier)}`);
-    await session.commit(`changing the password of role ${role}`);
+    if (dryRun) await session.rollback();
+    else await session.commit(`changing the password of role ${role}`);
   } catch (error) {
     throw toKasmDbError(error, `changing the password of role ${role}`, {
       hint: `as a superuser or an admin of the role, in psql: \\password ${escapeIdentifier(role)}`,

@@ -119,7 +119,11 @@ export const WORK: readonly CommandSpec[] = [
     name: 'status',
     group: LOOK,
     text: 'applied, pending, unknown, changed; the last run; who holds the lock',
-    run: async (ctx) => (await import('../commands/status.js')).statusCommand(ctx),
+    options: [
+      ['--pending', 'only what is pending'],
+      ['--watch', 'look again every two seconds, until Ctrl-C'],
+    ],
+    run: async (ctx, options) => (await import('../commands/status.js')).statusCommand(ctx, options),
   },
   {
     name: 'plan',

@@ -24,6 +24,15 @@ export interface BootstrapCommandOptions {
 export async function bootstrapCommand(ctx: CommandContext, options: BootstrapCommandOptions): Promise<Answer> {
   const result = await runBootstrap(ctx, options);
   for (const warning of result.warnings) ctx.events.warning?.(warning);
+  return bootstrapAnswer(ctx, result, options);
+}
+
+/** What `bootstrap` answers, also as the first part of `migrate --bootstrap --dry-run`. */
+export function bootstrapAnswer(
+  ctx: CommandContext,
+  result: BootstrapResult,
+  options: Pick<BootstrapCommandOptions, 'dryRun'>,
+): Answer {
   const database = describeDatabase(ctx.resolve());
   return {
     fields: {

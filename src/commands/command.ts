@@ -38,6 +38,8 @@ export interface CommandContext extends Context {
   confirm?: ((question: string) => Promise<boolean | undefined>) | undefined;
   /** Has this process's signals sent to a program that runs under it; undefined: they are not ours to take. @returns ends that */
   passSignals?: ((send: (signal: ProgramSignal) => void) => () => void) | undefined;
+  /** Shows a text at once, in the place of the one before; undefined: nobody reads it (--json, the library). */
+  show?: ((text: Answer['text']) => void) | undefined;
   /** With --embedded: secrets made for it, since nobody else gives any. */
   generatedSecrets: () => Promise<ReadonlyMap<string, string>>;
 }
@@ -56,6 +58,7 @@ export interface Invocation {
   passSignals?: CommandContext['passSignals'];
   /** See CommandContext; default: texts stay as they are. */
   again?: CommandContext['again'];
+  show?: CommandContext['show'];
 }
 
 /**
@@ -66,7 +69,7 @@ export async function execute(
   invocation: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result; text?: Answer['text'] }> {
-  const { command, options, env, signal, events, writes, offline = false, confirm, passSignals } = invocation;
+  const { command, options, env, signal, events, writes, offline = false, confirm, passSignals, show } = invocation;
   const { again = (text: string) => text } = invocation;
   const started = now();
   const common = { command, version: VERSION };
@@ -95,6 +98,7 @@ export async function execute(
       env,
       confirm,
       passSignals,
+      show,
       generatedSecrets,
       migrations: async () => (folder === undefined ? shippedMigrations() : readMigrations(folder)),
     };

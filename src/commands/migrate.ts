@@ -1,11 +1,16 @@
+import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { formatMs, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
+import type { ConnectionSettings } from '../config/settings.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
+import { requireName } from '../migrations/name.js';
 import { type MigrateResult, type MigrateOptions as MigratorOptions, migrate } from '../migrator/migrate.js';
 import { ownershipWarning } from '../migrator/ownership.js';
 import { planFor } from '../migrator/plan-for.js';
 import { sessionOptions } from '../migrator/with-lock.js';
+import type { Result } from '../output/result.js';
 import { type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
@@ -44,10 +49,18 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     lockTimeoutMs: parseDuration(options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT, '--lock-timeout'),
   };
   if (options.bootstrap) {
-    const { bootstrapCommand } = await import('./bootstrap.js');
-    const made = await bootstrapCommand(ctx, options);
-    // Where nothing is there yet, nothing more can be said of what would be done.
-    if (options.dryRun) return made;
+    const { bootstrapAnswer, runBootstrap } = await import('./bootstrap.js');
+    const made = await runBootstrap(ctx, options);
+    if (options.dryRun) {
+      const first = bootstrapAnswer(ctx, made, options);
+      const noLogin = made.steps.some(({ where, state }) => where === 'maintenance' && state === 'missing');
+      const then = noLogin ? await dryRunOfNothing(ctx, options) : await migrateAndSeed(ctx, options, timeouts);
+      return {
+        fields: { ...then.fields, warnings: [...made.warnings, ...(then.fields.warnings ?? [])] },
+        text: (s) => `${first.text(s)}\n\n${then.text(s)}`,
+      };
+    }
+    for (const warning of made.warnings) ctx.events.warning?.(warning);
     ctx.events.progress?.('role, database, extension, history and grants are there');
   }
   if (options.dryRun || !wantsRedis(ctx.env)) return migrateAndSeed(ctx, options, timeouts);
@@ -81,7 +94,11 @@ async function migrateAndSeed(
   // What a seed would do shows only where its tables are.
   const seedable = !plan.vendorUpgraded && (!options.dryRun || plan.pending.length === 0);
   const seeding = options.seed && seedable ? await import('./seed.js') : undefined;
-  const seeded = await seeding?.runSeed(ctx, options);
+  const seeded = await seeding?.runSeed(ctx, options).catch((error) => {
+    throw error instanceof KasmDbError && !options.dryRun
+      ? new SeedFailed(error, { ...result, database: ctx.resolve() })
+      : error;
+  });
   const warning = await notify?.();
   if (warning) ctx.events.warning?.(warning);
   const found = [
@@ -130,6 +147,58 @@ async function migrateAndSeed(
 function ownershipOf({ plan, state }: Pick<MigrateResult, 'plan' | 'state'>, database: string): string | undefined {
   const warning = plan.pending.length > 0 ? ownershipWarning(state.owner, database) : undefined;
   return warning && `${warning.text}; ${warning.fix}`;
+}
+
+/** The migrations are in, the seed is not: both are said. */
+class SeedFailed extends KasmDbError {
+  /** Goes into the result. */
+  readonly fields: Partial<Result>;
+
+  constructor(
+    error: KasmDbError,
+    { plan, applied, state, database }: MigrateResult & { database: ConnectionSettings },
+  ) {
+    const done =
+      applied.length > 0
+        ? `${plural(applied.length, 'migration was', 'migrations were')} applied, but the seed failed: `
+        : '';
+    const { hint, ...details } = error.details;
+    super(error.outcome, `${done}${error.message}`, {
+      ...details,
+      hint: /--seed/.test(hint ?? '') ? (hint as string) : `${hint ? `${hint}; then ` : ''}run: kasm-db migrate --seed`,
+      exitCode: error.exitCode,
+      cause: error,
+    });
+    const current = applied.at(-1)?.name ?? plan.current;
+    this.fields = {
+      database: describeDatabase(database, state),
+      ...(plan.target ? { target: plan.target } : {}),
+      ...(current ? { current } : {}),
+      applied,
+    };
+  }
+}
+
+/** Role or database are not there yet: all migrations would be applied, and all rows written. */
+async function dryRunOfNothing(ctx: CommandContext, options: MigrateOptions): Promise<Answer> {
+  const migrations = await ctx.migrations();
+  if (options.to !== undefined)
+    requireName(
+      '--to',
+      options.to,
+      migrations.map(({ name }) => name),
+    );
+  const pending = migrations.map(({ name }) => name).filter((name) => options.to === undefined || name <= options.to);
+  const missing = options.seed ? await (await import('./seed.js')).missingKeys(ctx, options) : [];
+  return {
+    fields: { applied: [], pending },
+    text: () =>
+      [
+        `Would then apply, in this order:\n${pending.map((name) => `  ${name}`).join('\n')}`,
+        ...(options.seed ? ['Would then write the default rows and the credentials.'] : []),
+        ...(missing.length > 0 ? [`Not given, so that the seed would fail: ${missing.join(', ')}.`] : []),
+      ].join('\n'),
+  };
 }
 
 async function dryRun(

@@ -2,7 +2,8 @@ import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
 import { readVariable } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
-import { toKasmDbError } from '../postgres/sqlstate.js';
+import { Session } from '../postgres/session.js';
+import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { assignCredentials } from '../seed/assign.js';
 import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
@@ -38,19 +39,22 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
   const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
   const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
   const rotate = rotation(options.rotate);
+  const dryRun = options.dryRun ?? false;
   const migrations = await ctx.migrations();
   const seedOptions: SeedOptions = {
     documents: await readDocuments(options.seeds, ctx.signal),
     credentials,
     lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
-    dryRun: options.dryRun ?? false,
+    dryRun,
     rotate: rotate === 'all' ? 'all' : rotate.filter((key) => key !== DATABASE_PASSWORD),
     force: options.force ?? false,
   };
   checkDocuments(seedOptions.documents, migrations);
-  const databasePassword = options.dryRun ? undefined : await rotateDatabaseLogin(ctx, rotate, credentials);
+  const databasePassword = await rotateDatabaseLogin(ctx, rotate, credentials, dryRun);
   if (!databasePassword) return seed(ctx, migrations, seedOptions);
-  const result = await seed(ctx, migrations, seedOptions).catch((error) => {
+  const seeding = dryRun ? await withWorkingLogin(ctx) : ctx;
+  const result = await seed(seeding, migrations, seedOptions).catch((error) => {
+    if (dryRun) throw error;
     throw new AfterPasswordError(toKasmDbError(error, 'seeding'), ctx.resolve().user, databasePassword);
   });
   return { ...result, credentials: [...result.credentials, databasePassword] };
@@ -94,6 +98,7 @@ async function rotateDatabaseLogin(
   ctx: CommandContext,
   rotate: string[] | 'all',
   credentials: Credentials,
+  dryRun: boolean,
 ): Promise<CredentialReport | undefined> {
   const password = credentials.get(DATABASE_PASSWORD);
   const named = rotate !== 'all' && rotate.includes(DATABASE_PASSWORD);
@@ -104,6 +109,7 @@ async function rotateDatabaseLogin(
     throw new KasmDbError(
       'seed',
       `--rotate: ${DATABASE_PASSWORD} has no value (looked for in ${credentials.places(DATABASE_PASSWORD)})`,
+      { hint: `put it into the Secret under ${DATABASE_PASSWORD}` },
     );
   }
   const [{ connectAdmin }, { rotateDatabasePassword }] = await Promise.all([
@@ -113,11 +119,27 @@ async function rotateDatabaseLogin(
   const settings = ctx.resolve();
   const session = await connectAdmin(ctx, ctx.env, [settings.dbname, 'postgres']);
   try {
-    await rotateDatabasePassword(session, settings.user, password);
+    await rotateDatabasePassword(session, settings.user, password, { dryRun });
   } finally {
     await session.end();
   }
   return { key: DATABASE_PASSWORD, action: 'rotated' };
+}
+
+/** Before the real call has changed the password, the one that the Secret has already opens nothing: the admin looks in its place. */
+async function withWorkingLogin(ctx: CommandContext): Promise<CommandContext> {
+  try {
+    await (await Session.open(ctx.resolve, { signal: ctx.signal, once: true })).end();
+    return ctx;
+  } catch (error) {
+    if (!sqlstateOf(error)?.startsWith('28')) throw error;
+    const { adminSettings } = await import('../bootstrap/admin.js');
+    const resolve = () => {
+      const settings = ctx.resolve();
+      return { ...adminSettings(settings, ctx.env, settings.dbname), role: settings.role ?? settings.user };
+    };
+    return { ...ctx, resolve };
+  }
 }
 
 /** Which documents these are; `check --seed` compares it with what was seeded. */
@@ -166,7 +188,7 @@ export function seedText({ skipped, counts, credentials }: SeedResult, dryRun: b
       '',
       table(
         ['CREDENTIAL', 'STATE'],
-        credentials.map(({ key, action }) => [key, STATES[action]]),
+        credentials.map(({ key, action }) => [key, (dryRun ? WOULD_BE[action] : undefined) ?? STATES[action]]),
         s,
       ),
     );
@@ -184,3 +206,6 @@ const STATES = {
   rotated: 'rotated',
   absent: 'its row is not there; nothing to set',
 };
+
+/** The same in a dry run. */
+const WOULD_BE: Partial<typeof STATES> = { set: 'would be set', rotated: 'would be rotated' };

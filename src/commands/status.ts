@@ -1,7 +1,11 @@
+import { KasmDbError } from '../app/errors.js';
 import { describeHolder, type LockHolder } from '../app/lock-holder.js';
+import { plural } from '../app/plural.js';
+import { sleep } from '../app/time.js';
 import { VERSION } from '../app/version.js';
+import { ago, localTime } from '../app/when.js';
 import { readState } from '../history/read-state.js';
-import type { HistoryEntry, RunRow } from '../history/state.js';
+import { type HistoryEntry, isAtWork, isOnce, type RunRow } from '../history/state.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { type Plan, plan } from '../migrator/plan.js';
 import { sessionOptions } from '../migrator/with-lock.js';
@@ -11,8 +15,34 @@ import { lockHolders } from '../postgres/lock.js';
 import { withSession } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
+export interface StatusOptions {
+  /** For people: only what is pending. */
+  pending?: boolean;
+  /** For people: look again every two seconds, until it is interrupted. */
+  watch?: boolean;
+}
+
+/** Pause between two looks of --watch. */
+const WATCH_MS = 2000;
+
 /** What is applied, pending, unknown and changed, the run in progress or the last one, and who holds the lock. */
-export async function statusCommand(ctx: CommandContext): Promise<Answer> {
+export async function statusCommand(ctx: CommandContext, options: StatusOptions = {}): Promise<Answer> {
+  if (!options.watch) return readStatus(ctx, options);
+  const { show } = ctx;
+  if (!show)
+    throw new KasmDbError('usage', '--watch is for people, --json gives one object', { hint: 'leave one of them out' });
+  for (;;) {
+    const answer = await readStatus(ctx, options);
+    show(answer.text);
+    try {
+      await sleep(WATCH_MS, ctx.signal);
+    } catch {
+      return { ...answer, text: () => '' };
+    }
+  }
+}
+
+async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
   const { state, holder } = await withSession(
     ctx.resolve,
@@ -42,15 +72,17 @@ export async function statusCommand(ctx: CommandContext): Promise<Answer> {
       ...(run ? { run } : {}),
       ...(warnings.length > 0 ? { warnings } : {}),
     },
-    text: (s) => report(planned, state.history ?? [], { changed, run, holder, warnings, again: ctx.again }, s),
+    text: (s) =>
+      report({ planned, history: state.history ?? [], changed, run, holder, warnings, again: ctx.again }, options, s),
   };
 }
 
 /** A run whose phase says "at work" while nobody holds the lock has died; a standby doesn't show the primary's locks. */
 function runInfo(run: RunRow, holder: LockHolder | undefined, standby: boolean): RunInfo {
-  const working = run.phase === 'migrate' || run.phase === 'seed';
+  const working = isAtWork(run);
   return {
     phase: working && holder === undefined && !standby ? 'died' : run.phase,
+    ...(run.rollback ? { rollback: true } : {}),
     startedAt: run.startedAt,
     by: `${run.applicationName} (PID ${run.pid}${run.clientAddr ? ` from ${run.clientAddr}` : ''})`,
     ...(run.current ? { current: run.current } : {}),
@@ -60,45 +92,25 @@ function runInfo(run: RunRow, holder: LockHolder | undefined, standby: boolean):
   };
 }
 
-interface Told extends Pick<CommandContext, 'again'> {
+interface Found extends Pick<CommandContext, 'again'> {
+  planned: Plan;
+  history: readonly HistoryEntry[];
   changed: string[];
   run: RunInfo | undefined;
   holder: LockHolder | undefined;
   warnings: string[];
 }
 
-function report(
-  planned: Plan,
-  history: readonly HistoryEntry[],
-  { changed, run, holder, warnings, again }: Told,
-  s: Style,
-): string {
-  const rows = new Map(history.map((row) => [row.name, row]));
-  const lines = [...new Set([...planned.applied, ...planned.pending.map((m) => m.name), ...planned.unknown])]
-    .sort()
-    .map((name) => {
-      const row = rows.get(name);
-      if (!row) return [name, 'pending', ''];
-      const state = changed.includes(name)
-        ? 'changed'
-        : planned.unknown.includes(name)
-          ? 'unknown (of a newer build)'
-          : planned.applied.includes(name)
-            ? 'applied'
-            : `statement ${row.statementsDone} of ${row.statementsTotal}`;
-      return [name, state, row.appliedAt ?? ''];
-    });
-  const parts = [lines.length > 0 ? table(['MIGRATION', 'STATE', 'APPLIED AT'], lines, s) : 'No migrations.'];
-  parts.push(
+function report(found: Found, { pending = false }: StatusOptions, s: Style): string {
+  const { planned, changed, run, holder, warnings, again } = found;
+  const rows = migrationRows(found).filter(([, state]) => !pending || state !== 'applied');
+  const none = pending ? 'Nothing is pending.' : 'There are no migrations.';
+  const parts = [
+    rows.length > 0 ? table(['MIGRATION', 'STATE', 'APPLIED AT'], rows, s) : none,
     `${planned.applied.length} applied, ${planned.pending.length} pending, ${planned.unknown.length} unknown, ${changed.length} changed.`,
-  );
-  if (run) {
-    const at = run.current ? ` (${run.current})` : '';
-    parts.push(
-      printable(`Last run: ${run.phase}, ${run.done} of ${run.total}${at}, by ${run.by} at ${run.startedAt}.`),
-    );
-    if (run.error) parts.push(s.red(printable(run.error)));
-  }
+  ];
+  if (run) parts.push(printable(describeRun(run)));
+  if (run?.error) parts.push(s.red(printable(run.error)));
   parts.push(printable(holder ? `Migration lock: held by ${describeHolder(holder)}.` : 'Migration lock: free.'));
   for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${printable(warning)}`);
   // Where migrate would stop, what it would say.
@@ -106,4 +118,34 @@ function report(
   if (problem) parts.push(`Next: ${printable(again(problem.hint))}`);
   else if (planned.pending.length > 0) parts.push(again('Next: kasm-db migrate'));
   return parts.join('\n');
+}
+
+function migrationRows({ planned, history, changed }: Found): [name: string, state: string, appliedAt: string][] {
+  const rows = new Map(history.map((row) => [row.name, row]));
+  const names = [...planned.applied, ...planned.pending.map((m) => m.name), ...planned.unknown];
+  return [...new Set(names)].sort().map((name) => {
+    const row = rows.get(name);
+    if (!row) return [name, 'pending', ''];
+    const state = changed.includes(name)
+      ? 'changed'
+      : planned.unknown.includes(name)
+        ? 'unknown (of a newer build)'
+        : planned.applied.includes(name)
+          ? 'applied'
+          : `statement ${row.statementsDone} of ${row.statementsTotal}`;
+    return [name, state, row.appliedAt ? localTime(row.appliedAt) : ''];
+  });
+}
+
+/** What goes on, or how the last run has ended. */
+function describeRun({ phase, rollback, current, done, total, by, startedAt }: RunInfo): string {
+  const once = isOnce({ current: current ?? null });
+  const what = once ? current : rollback ? 'rollback' : phase === 'seed' ? 'seed' : 'migrate';
+  const running = phase === 'migrate' || phase === 'seed';
+  const progress =
+    once || phase === 'seed' ? '' : `, ${done} of ${plural(total, 'migration')}${current ? `, at ${current}` : ''}`;
+  const when = `${running ? 'since' : 'begun at'} ${localTime(startedAt)} (${ago(startedAt, Date.now())})`;
+  return running
+    ? `Run in progress: ${what}${progress}; ${when}, by ${by}.`
+    : `Last run: ${what} ${phase}${progress}; ${when}, by ${by}.`;
 }

@@ -3,6 +3,7 @@ import { lockHolders } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { type FoundTable, findTablesSql, foundTables, requireSafe } from '../postgres/tables.js';
+import { isRollback } from './run-row.js';
 import { type DatabaseOwner, type HistoryEntry, isAtWork, type MigrationState, type RunRow } from './state.js';
 import { RUN_TABLES, requireOurs } from './tables.js';
 
@@ -119,7 +120,7 @@ function historyRow(row: any): HistoryEntry {
 
 // biome-ignore lint/suspicious/noExplicitAny: a row of SQL above.
 function runRowOf(row: any): RunRow {
-  return { ...row, startedAt: isoTime(row.startedAt) };
+  return { ...row, startedAt: isoTime(row.startedAt), rollback: isRollback(row.runId) };
 }
 
 /** The driver gives no Date for times that JavaScript has none for. */

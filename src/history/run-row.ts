@@ -22,9 +22,17 @@ export const SEEDED_BY_PROGRAM = 'once';
 /** Long enough to recognise an error by, short enough to be read by every gate at every look. */
 const ERROR_LENGTH = 500;
 
+/** How the id of a rollback begins; older builds know no other sign of it. */
+const ROLLBACK = 'rollback-';
+
+/** Is it the row of a rollback? */
+export function isRollback(runId: string): boolean {
+  return runId.startsWith(ROLLBACK);
+}
+
 /** A run that has just begun, with an id that no other run has. */
-export function newRun(): RunLog {
-  const id = randomUUID();
+export function newRun({ rollback = false } = {}): RunLog {
+  const id = `${rollback ? ROLLBACK : ''}${randomUUID()}`;
   const mine = `WHERE id = 1 AND run_id = '${id}'`;
   return {
     id,

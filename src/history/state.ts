@@ -30,6 +30,8 @@ export interface RunRow {
   /** ISO 8601, UTC. */
   startedAt: string;
   phase: 'migrate' | 'seed' | 'done' | 'failed';
+  /** It undoes, or has undone. */
+  rollback: boolean;
   /** Migration being run, or that failed; `once NAME` for a program. */
   current: string | null;
   done: number;

@@ -129,7 +129,7 @@ async function undoAll(
   { options, rolledBack }: { options: RollbackOptions; rolledBack: RolledBack[] },
 ): Promise<void> {
   const names = steps.map(({ migration }) => migration.name);
-  const running = { names, lockTimeoutMs: options.lockTimeoutMs, doing: 'rolling back' };
+  const running = { names, lockTimeoutMs: options.lockTimeoutMs, doing: 'rolling back', rollback: true };
   await inRun(ctx, lock, running, async (run) => {
     const umzug = new Umzug({
       migrations: steps.toReversed().map((step) => ({

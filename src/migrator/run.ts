@@ -26,6 +26,8 @@ export interface RunOptions {
   /** Who is idle in a transaction for longer than that and in the way is ended; default: nobody. */
   cancelBlockersMs?: number | undefined;
   doing: string;
+  /** The names are those of migrations to undo. */
+  rollback?: boolean;
 }
 
 /**
@@ -35,11 +37,11 @@ export interface RunOptions {
 export async function inRun(
   ctx: Context,
   lock: MigrationLock,
-  { names, lockTimeoutMs, cancelBlockersMs, doing }: RunOptions,
+  { names, lockTimeoutMs, cancelBlockersMs, doing, rollback = false }: RunOptions,
   work: (run: Run) => Promise<void>,
 ): Promise<void> {
   const waits = new TableWaits(ctx, lock, lockTimeoutMs, cancelBlockersMs);
-  const run: Run = { ctx, lock, waits, log: newRun(), names, locks: new Map() };
+  const run: Run = { ctx, lock, waits, log: newRun({ rollback }), names, locks: new Map() };
   try {
     await start(run);
     await work(run);

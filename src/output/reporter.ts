@@ -12,6 +12,8 @@ import { Progress, printable, printableLines, type Style, safe, safeJson, style,
 
 export interface Reporter {
   events: RunEvents;
+  /** Prints a text on stdout, on a terminal in the place of all that stood there. */
+  show(text: (s: Style) => string): void;
   /**
    * Prints the result: text or JSON on stdout, a failure's text on stderr.
    * @returns the exit code: a result that could not be written is a failure
@@ -24,6 +26,13 @@ const MAX_NOTICES = 100;
 
 /** A run that waits says so this often, in milliseconds. */
 const WAIT_LOG_MS = 10_000;
+
+/** Home, and clear all (ECMA-48). */
+const CLEAR_SCREEN = '\u001b[H\u001b[2J';
+
+function print(text: string): void {
+  if (text !== '') stdout.write(`${text}\n`);
+}
 
 /** Writes what a command tells: progress to stderr, the result to stdout. */
 export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: boolean; color?: boolean }): Reporter {
@@ -58,17 +67,21 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
         progress.log(`notice: ${printable(text)}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
     },
   };
+  const out = style(wantsColor(stdout, options.color !== false));
   return {
     events,
+    show(text) {
+      progress.clear();
+      stdout.write(`${stdout.isTTY ? CLEAR_SCREEN : ''}${safe(text(out), out)}\n${stdout.isTTY ? '' : '\n'}`);
+    },
     finish(outcome, text) {
       const result = saidWithoutSecrets(outcome);
       progress.clear();
       const log = process.env.KASM_DB_TERMINATION_LOG;
       const warning = log ? writeTerminationLog(log, result) : undefined;
       if (warning) progress.log(`${err.yellow('warning:')} ${warning}`);
-      const out = style(wantsColor(stdout, options.color !== false));
       if (options.json) stdout.write(`${safeJson(result)}\n`);
-      else if (!result.error && text) stdout.write(`${safe(text(out), out)}\n`);
+      else if (!result.error && text) print(safe(text(out), out));
       if (result.error) stderr.write(`${safe(failureText(result, err), err)}\n`);
       if (result.outcome === 'internal' && text) stderr.write(`${safe(text(err), err)}\n`);
       if (stdout.failure === undefined || result.exitCode !== EXIT_CODES.ok) return result.exitCode;

@@ -75,6 +75,8 @@ export interface DatabaseInfo {
 
 export interface RunInfo {
   phase: 'migrate' | 'seed' | 'done' | 'failed' | 'died';
+  /** It undoes, or has undone. */
+  rollback?: true;
   startedAt: string;
   by: string;
   current?: string;

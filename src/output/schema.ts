@@ -86,6 +86,7 @@ export const resultSchema = z.strictObject({
   run: z
     .strictObject({
       phase: z.enum(['migrate', 'seed', 'done', 'failed', 'died']),
+      rollback: z.literal(true).optional(),
       startedAt: z.string(),
       by: z.string(),
       current: z.string().optional(),

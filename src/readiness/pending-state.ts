@@ -1,3 +1,4 @@
+import { localTime } from '../app/when.js';
 import { isAtWork, isOnce, type MigrationState } from '../history/state.js';
 import type { Plan } from '../migrator/plan.js';
 
@@ -21,13 +22,13 @@ export function pendingText(total: number, state: MigrationState, planned: Plan)
   const { run } = state;
   const count = `${planned.applied.length} of ${total} migrations are applied`;
   const next = planned.pending[0]?.name;
-  const by = run ? `${run.applicationName} (PID ${run.pid}) since ${run.startedAt}` : '';
+  const by = run ? `${run.applicationName} (PID ${run.pid}) since ${localTime(run.startedAt)}` : '';
   const at = run?.current;
   switch (pendingState(state, planned)) {
     case 'no-history':
       return 'there is no history yet: no migration was ever applied to this database';
     case 'migrating':
-      return `the migrator is running: ${by}${at ? `, last at ${at}` : ''}; ${count}`;
+      return `${run?.rollback ? 'a rollback' : 'the migrator'} is running: ${by}${at ? `, last at ${at}` : ''}; ${count}`;
     case 'seeding':
       return `${count}; the seed is being written: ${by}${at ? `, by ${at}` : ''}`;
     case 'died':

@@ -184,11 +184,11 @@ describe('output › text', () => {
     const { stdout } = await cli(['status', '--migrations', more], done.env);
     expect(stdout.split('\n')).toEqual([
       expect.stringMatching(/^MIGRATION +STATE +APPLIED AT$/),
-      expect.stringMatching(/^0001_users +applied +\d{4}-\d\d-\d\dT/),
-      expect.stringMatching(/^0002_zones +applied +\d{4}-\d\d-\d\dT/),
+      expect.stringMatching(/^0001_users +applied +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/),
+      expect.stringMatching(/^0002_zones +applied +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/),
       expect.stringMatching(/^0003_more +pending$/),
       '2 applied, 1 pending, 0 unknown, 0 changed.',
-      expect.stringMatching(/^Last run: done, 2 of 2, by kasm-db\//),
+      expect.stringMatching(/^Last run: migrate done, 2 of 2 migrations; begun at [\d-]+ [\d:]+ \(.*\), by kasm-db\//),
       'Migration lock: free.',
       `Next: kasm-db migrate --migrations ${more}`,
       '',
