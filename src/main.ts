@@ -15,6 +15,8 @@ const argv = process.argv.slice(2);
 let command = '';
 /** Nobody may take a process that ended too early for one that did its work: it becomes 0 only where its result has been printed. */
 process.exitCode = EXIT_CODES.internal;
+/** What a library is going to drop is for its next version, not for who runs this one. */
+process.noDeprecation = true;
 const started = now();
 /** This process keeps a program for `once`; it takes orders, and no signals. */
 const isKeeper = argv[0] === KEEPER;

@@ -47,13 +47,14 @@ describe.runIf(hasPgbouncer())('a pooler whose server becomes another one', () =
     const { primary, standby } = cluster;
     let committed = '';
     let done = '';
+    let by = -1;
     const onMessage = async (message: Passed) => {
-      // What comes after the answer to a COMMIT begins the next migration.
-      const next = committed !== done && message.direction === 'to server';
+      // What its connection sends after the answer to a COMMIT begins the next migration; others only look at what the run waits for.
+      const next = committed !== done && message.direction === 'to server' && message.connection === by;
       if (next) done = committed;
-      for (const name of NAMES) if (commits(name, message)) committed = name;
+      for (const name of NAMES.filter((each) => commits(each, message))) [committed, by] = [name, message.connection];
       if (next && done === '0002_two') await deafen();
-      if (next && done === '0003_three') await promote();
+      if (next && done === '0003_three' && target === primary.port) await promote();
       return 'pass' as const;
     };
     const deafen = async () => {

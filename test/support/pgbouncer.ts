@@ -41,8 +41,9 @@ export async function startPgbouncer(
 ): Promise<TestPooler> {
   const scratch = mkdtempSync(join(dirname(inject('outputLog')), 'pgbouncer-'));
   const port = await freePort();
-  const admin = inject('servers')[db.version]?.password;
-  writeFileSync(join(scratch, 'users.txt'), `"${db.user}" "${db.password}"\n"postgres" "${admin}"\n`);
+  const logins = { postgres: inject('servers')[db.version]?.password, [db.user]: db.password };
+  const users = Object.entries(logins).map(([user, password]) => `"${user}" "${password}"\n`);
+  writeFileSync(join(scratch, 'users.txt'), users.join(''));
   writeFileSync(
     join(scratch, 'pgbouncer.ini'),
     [
