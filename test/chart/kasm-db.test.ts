@@ -337,6 +337,16 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     }
   });
 
+  it('ends sessions that are in the way only where it is told to, in any way to migrate', () => {
+    const argsOf = (values: object) => renderJob(values).spec.template.spec.containers[0].args;
+    expect(argsOf(REQUIRED)).not.toContain('--cancel-blockers');
+    for (const mode of ['hook', 'job']) {
+      const args = argsOf(withMode(mode, { migrator: { cancelBlockers: '10m' } }));
+      expect(args[args.indexOf('--cancel-blockers') + 1]).toBe('10m');
+    }
+    expect(refusal({ ...REQUIRED, migrator: { cancelBlockers: '10 minutes' } })).toMatch(/cancelBlockers/);
+  });
+
   it('gives a database that starts at the same time longer to answer', () => {
     const timeout = (mode: string) => {
       const { args } = renderJob(withMode(mode)).spec.template.spec.containers[0];

@@ -192,6 +192,10 @@ and there none was ever deployed. Where it keeps them elsewhere, every upgrade i
     {{- end }}
     - --lock-timeout
     - {{ .Values.migrator.lockTimeout | quote }}
+    {{- with .Values.migrator.cancelBlockers }}
+    - --cancel-blockers
+    - {{ . | quote }}
+    {{- end }}
     - --connect-timeout
     - {{ include "kasm-db.connectTimeout" . | quote }}
     {{- include "kasm-db.documentArgs" . | nindent 4 }}
