@@ -71,7 +71,7 @@ export function emptySteps(count: number): Step[] {
 }
 
 /** Writes a peer's files into a folder of their own. */
-export function written({ folder }: Arena, peer: Peer, steps: Step[]): string {
+export function written({ folder }: Arena, peer: Pick<Peer, 'name' | 'write'>, steps: Step[]): string {
   const own = join(folder, peer.name.replaceAll(/[^a-z-]/gi, ''));
   rmSync(own, { recursive: true, force: true });
   mkdirSync(own, { recursive: true });
@@ -127,7 +127,11 @@ export function psqlCommand({ server, psql: path }: Arena, args: string[], datab
 }
 
 /** @returns what `work` gives for each peer that succeeds; the others' errors are told, and stand as absent */
-export async function eachPeer<T>(arena: Arena, peers: Peer[], work: (peer: Peer) => Promise<T>): Promise<T[]> {
+export async function eachPeer<P extends { name: string }, T>(
+  arena: Arena,
+  peers: readonly P[],
+  work: (peer: P) => Promise<T>,
+): Promise<T[]> {
   const done: T[] = [];
   for (const peer of peers) {
     try {

@@ -37,6 +37,8 @@ export interface BenchServer {
   login(database: string): Login;
   env(database: string): Record<string, string>;
   query(database: string, sql: string): Promise<pg.QueryResultRow[]>;
+  /** A session; end it yourself. */
+  connect(database: string): Promise<pg.Client>;
   /** @param template database to copy */
   newDatabase(template?: string): Promise<string>;
   /** What a client sets for a connection with TLS of this mode. */
@@ -72,9 +74,13 @@ export async function benchServer(): Promise<BenchServer> {
     if (account) chownSync(path, account.uid, account.gid);
     chmodSync(path, 0o600);
   }
-  const query = async (database: string, sql: string) => {
+  const connect = async (database: string) => {
     const client = new pg.Client({ host: '127.0.0.1', port, user: 'postgres', password, database, ssl: false });
     await client.connect();
+    return client;
+  };
+  const query = async (database: string, sql: string) => {
+    const client = await connect(database);
     return await client
       .query(sql)
       .then(({ rows }) => rows)
@@ -100,6 +106,7 @@ export async function benchServer(): Promise<BenchServer> {
       PGPASSWORD: password,
     }),
     query,
+    connect,
     newDatabase: async (template = 'template1') => {
       const name = `bench_${randomBytes(4).toString('hex')}`;
       await query('postgres', `CREATE DATABASE ${name} TEMPLATE ${template}`);

@@ -10,10 +10,11 @@ import { many } from './many.js';
 import { memory } from './memory.js';
 import { schema } from './schema.js';
 import { seed } from './seed.js';
+import { stallFew, stallMany } from './stall.js';
 import { wire } from './wire.js';
 
 /** In the order of the page. */
 export const BENCHES: Bench[] = [
   ...[check, checkTls, wire, schema, many, history, concurrent, herd],
-  ...[gates, seed, memory, faults],
+  ...[gates, stallFew, stallMany, seed, memory, faults],
 ];
