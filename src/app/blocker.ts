@@ -1,3 +1,15 @@
+/** What a session is, where it is not somebody's client at ordinary work. */
+export type BlockerKind =
+  | 'prepared transaction'
+  | 'autovacuum'
+  | 'wraparound autovacuum'
+  | 'vacuum'
+  | 'index build'
+  | 'dump'
+  | 'replication'
+  | 'logical decoding'
+  | 'subscription';
+
 /** A session that keeps a migration from its lock. Never holds the text of its query: that may hold secrets. */
 export interface Blocker {
   /** 0: a prepared transaction (pg_prepared_xacts), which has no process. */
@@ -16,31 +28,67 @@ export interface Blocker {
   wanted: string;
   /** Lock modes that the blocker has; null when it only stands before the migration in the queue. */
   held: string | null;
+  kind?: BlockerKind;
+  /** How far it is, a prepared transaction's or a slot's name; left out where the role may not see that. */
+  detail?: string;
 }
 
 /** What decides when to try again. */
 export interface ObservedBlocker extends Blocker {
-  /** Of its transaction: the same PID with another one is another blocker. Null for a prepared transaction. */
+  /** Of its transaction: the same PID with another one is another blocker. */
   virtualTransaction: string | null;
-  /** An autovacuum worker, which gives way only to who waits longer than deadlock_timeout. */
-  autovacuum: boolean;
 }
 
+/** What to call each kind, and what to do about it. */
+const KINDS: Record<BlockerKind, { name: string; advice: string }> = {
+  'prepared transaction': {
+    name: 'a prepared transaction',
+    advice:
+      'a prepared transaction ends by COMMIT PREPARED or ROLLBACK PREPARED alone: ask whoever prepared it (pg_prepared_xacts)',
+  },
+  autovacuum: { name: 'an autovacuum worker', advice: 'autovacuum gives way by itself' },
+  'wraparound autovacuum': {
+    name: 'an autovacuum worker that prevents wraparound, which never gives way',
+    advice: 'let that autovacuum end: one that was ended begins again',
+  },
+  vacuum: { name: 'a VACUUM', advice: 'let the VACUUM end' },
+  'index build': {
+    name: 'an index is built',
+    advice: 'let the index be built: one that was interrupted stays behind, invalid',
+  },
+  dump: { name: 'pg_dump', advice: 'let the dump end, or migrate at another time than it runs' },
+  replication: {
+    name: 'replication',
+    advice: 'let the copy for the standby or subscriber end: one that was ended begins again',
+  },
+  'logical decoding': {
+    name: 'logical decoding',
+    advice: 'let whoever reads the replication slot end its transaction',
+  },
+  subscription: {
+    name: 'a worker of a subscription',
+    advice: 'let the worker end its transaction, or stop it meanwhile: ALTER SUBSCRIPTION … DISABLE',
+  },
+};
+
 /** For people: who, since when, and with what. */
-function describeBlocker(blocker: Blocker & Partial<ObservedBlocker>): string {
+function describeBlocker(blocker: Blocker): string {
   const { pid, applicationName, clientAddr, state, querySeconds, transactionSeconds, relation, held } = blocker;
   const on = relation ? ` on ${relation}` : '';
   const lock = held ? `holds ${held}${on}` : `waits for its own lock${on}`;
-  if (pid === 0) return `a prepared transaction (see pg_prepared_xacts) ${lock}`;
-  if (blocker.autovacuum) return `PID ${pid} (an autovacuum worker) ${lock}`;
+  const kind = blocker.kind && `${KINDS[blocker.kind].name}${blocker.detail ? `: ${blocker.detail}` : ''}`;
   const age = transactionSeconds ?? querySeconds;
-  const facts = [
+  const since =
+    age === null ? [] : [`${transactionSeconds === null ? 'query' : 'transaction'} of ${Math.round(age)} s`];
+  if (pid === 0) return `${[kind, ...since].join(', ')}, ${lock}`;
+  const session = [
     applicationName || 'unnamed',
     ...(clientAddr ? [`from ${clientAddr}`] : []),
     ...(state ? [state] : []),
-    ...(age === null ? [] : [`${transactionSeconds === null ? 'query' : 'transaction'} of ${Math.round(age)} s`]),
   ];
-  return `PID ${pid} (${facts.join(', ')}) ${lock}`;
+  // A worker of the server has no name, client or state worth telling.
+  const facts = kind && !applicationName ? [kind] : [...(kind ? [kind] : []), ...session];
+  return `PID ${pid} (${[...facts, ...since].join(', ')}) ${lock}`;
 }
 
 /** No more than a person would read, of many readers. */
@@ -51,4 +99,17 @@ export function describeBlockers(blockers: readonly Blocker[]): string {
   const shown = blockers.slice(0, SHOWN).map(describeBlocker);
   const more = blockers.length - shown.length;
   return [...shown, ...(more > 0 ? [`${more} more`] : [])].join('; ');
+}
+
+/** What to do about those that are in the way; each thing once. */
+export function adviceFor(blockers: readonly Blocker[]): string {
+  const special = [...new Set(blockers.flatMap(({ kind }) => (kind ? [KINDS[kind].advice] : [])))];
+  const pids = blockers.filter(({ kind }) => kind === undefined).map(({ pid }) => pid);
+  const clients =
+    pids.length > 0
+      ? [
+          `let these sessions end, or end them: SELECT pg_terminate_backend(${pids.slice(0, SHOWN).join('), pg_terminate_backend(')})`,
+        ]
+      : [];
+  return [...clients, ...special].join('; ');
 }

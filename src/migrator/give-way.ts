@@ -1,4 +1,4 @@
-import { type Blocker, describeBlockers, type ObservedBlocker } from '../app/blocker.js';
+import { adviceFor, type Blocker, describeBlockers, type ObservedBlocker } from '../app/blocker.js';
 import { KasmDbError } from '../app/errors.js';
 import { now, sleep } from '../app/time.js';
 import type { Context } from '../config/context.js';
@@ -17,6 +17,8 @@ export const LONGEST_ATTEMPT_MS = 2000;
 const AUTOVACUUM_MARGIN_MS = 500;
 /** Where nobody knows who was in the way: pauses are that many times the attempt, so that traffic is held up for a small part of the time. */
 const REST_FACTOR = 30;
+/** Where nobody has seen yet who was in the way, the next attempt comes soon, and is watched closely: after that many times the attempt. */
+const SOON_FACTOR = 3;
 /** While a statement takes long, what keeps it is looked up this often, in milliseconds. */
 const OBSERVE_MS = 1000;
 /** Who waits for something else than a lock is told so after that long, in milliseconds. */
@@ -54,6 +56,10 @@ export class TableWaits {
   #pid: number;
   /** Who was seen during the attempt that is going on. */
   #met: readonly ObservedBlocker[] = [];
+  /** The look that is going on; ends soon after its attempt. */
+  #looking: Promise<void> = Promise.resolve();
+  /** An attempt was over before anybody had seen who was in the way, so the next ones are watched closely. */
+  #closely = false;
   #mayEnd = true;
 
   constructor(
@@ -75,11 +81,13 @@ export class TableWaits {
    * @throws KasmDbError locked when the patience is over
    */
   async giveWay<T>({ what, longestMs, begin, work, rollback }: Attempt<T>): Promise<T> {
-    let lockTimeoutMs = Math.min(FIRST_ATTEMPT_MS, longestMs);
+    let patientMs = Math.min(FIRST_ATTEMPT_MS, longestMs);
     let deadline: number | undefined;
     let met: readonly ObservedBlocker[] = [];
     for (let attempts = 0; ; attempts++) {
       const started = now();
+      const givesWay = met.some(({ kind }) => kind === 'autovacuum');
+      const lockTimeoutMs = givesWay ? (await this.#watch.deadlockTimeoutMs()) + AUTOVACUUM_MARGIN_MS : patientMs;
       try {
         this.#pid = await begin(lockTimeoutMs);
         this.#met = [];
@@ -87,12 +95,14 @@ export class TableWaits {
       } catch (error) {
         await rollback();
         if (!RETRYABLE.has(sqlstateOf(error) ?? '')) throw error;
+        await this.#looked();
         // Work that came before the lock was asked for is no waiting.
         deadline ??= now() + this.patienceMs;
         if (now() >= deadline) throw withBlockers(error, what, this.blockers);
         this.ctx.events.waitForTable?.(what, toKasmDbError(error, `after ${Math.round(now() - started)} ms`));
-        await this.#rest(lockTimeoutMs, deadline);
-        lockTimeoutMs = await this.#nextAttempt(lockTimeoutMs, longestMs, met, attempts);
+        await this.#rest(what, patientMs, deadline);
+        if (attempts > 0 && !givesWay && !sameTransactions(met, this.#met))
+          patientMs = Math.min(patientMs * 2, longestMs);
         met = this.#met;
         this.ms += now() - started;
       }
@@ -102,7 +112,7 @@ export class TableWaits {
   /** Runs `work` in the run's session, and while it takes long, looks what keeps it. @param firstMs when to look first, in milliseconds */
   async observed<T>(what: string, firstMs: number, work: () => Promise<T>): Promise<T> {
     const ended = new AbortController();
-    void this.#observe(what, this.#pid, firstMs, ended.signal).catch(() => {});
+    this.#looking = this.#observe(what, this.#pid, firstMs, ended.signal).catch(() => {});
     try {
       return await work();
     } finally {
@@ -123,14 +133,16 @@ export class TableWaits {
     const started = now();
     let told = started;
     for (let looks = 0; ; looks++) {
-      await sleep(looks < 3 ? firstMs : OBSERVE_MS, ended);
+      await sleep(looks < 3 || this.#closely ? firstMs : OBSERVE_MS, ended);
       const blockers = await this.#watch.blockersOf(pid);
-      if (ended.aborted) return;
       if (blockers.length > 0) {
+        // Also where the attempt has ended meanwhile: only who waits has blockers.
         this.blockers = blockers;
         this.#met = blockers;
         this.ctx.events.blocked?.(what, blockers);
-      } else if (now() - told >= TELL_WAIT_MS) {
+      }
+      if (ended.aborted) return;
+      if (blockers.length === 0 && now() - told >= TELL_WAIT_MS) {
         told = now();
         const event = await this.#watch.waitEventOf(pid);
         if (event && !ended.aborted) {
@@ -141,30 +153,38 @@ export class TableWaits {
     }
   }
 
+  /** An answer that was asked for in the attempt tells who was in the way, also where it comes a little later: a busy machine, a far server. */
+  async #looked(): Promise<void> {
+    const late = new AbortController();
+    const signal = AbortSignal.any([late.signal, this.ctx.signal]);
+    await Promise.race([this.#looking, sleep(OBSERVE_MS, signal)]).finally(() => late.abort());
+  }
+
   /** Waits, without a place in any queue, until whoever was in the way is gone. */
-  async #rest(lockTimeoutMs: number, deadline: number): Promise<void> {
+  async #rest(what: string, lockTimeoutMs: number, deadline: number): Promise<void> {
     // The migration lock belongs to this session, which is idle meanwhile; behind a pooler there is no session of ours.
     const { session, state } = this.lock;
     if (!state.pooled && session.serverVersion >= 140_000) await session.script('SET idle_session_timeout = 0');
-    const left = Math.max(deadline - now(), 0);
     const known = this.#met.filter(({ virtualTransaction }) => virtualTransaction !== null);
-    if (known.length > 0 && !known.every(({ autovacuum }) => autovacuum)) {
-      await this.#untilGone(known, deadline);
-    } else if (known.length === 0) {
-      await sleep(Math.min(lockTimeoutMs * REST_FACTOR * (0.5 + Math.random() / 2), left), this.ctx.signal);
-    }
-  }
-
-  async #untilGone(blockers: readonly ObservedBlocker[], deadline: number): Promise<void> {
-    const cancelMs = this.cancelBlockersMs;
-    if (cancelMs === undefined) {
-      await this.#watch.untilGone(blockers, Math.max(deadline - now(), 0), this.ctx.signal);
+    if (known.length > 0) {
+      if (!known.every(({ kind }) => kind === 'autovacuum')) await this.#untilGone(what, known, deadline);
       return;
     }
-    while (now() < deadline) {
-      await this.#endIdle(blockers, cancelMs);
-      const gone = await this.#watch.untilGone(blockers, Math.min(OBSERVE_MS, deadline - now()), this.ctx.signal);
-      if (gone) return;
+    const factor = this.#closely ? REST_FACTOR : SOON_FACTOR;
+    this.#closely = true;
+    const pause = lockTimeoutMs * factor * (0.5 + Math.random() / 2);
+    await sleep(Math.min(pause, Math.max(deadline - now(), 0)), this.ctx.signal);
+  }
+
+  async #untilGone(what: string, blockers: readonly ObservedBlocker[], deadline: number): Promise<void> {
+    for (;;) {
+      if (this.cancelBlockersMs !== undefined) await this.#endIdle(blockers, this.cancelBlockersMs);
+      const left = Math.max(deadline - now(), 0);
+      const gone = await this.#watch.untilGone(blockers, Math.min(OBSERVE_MS, left), this.ctx.signal);
+      if (gone || now() >= deadline) return;
+      // Who waits for long is told again, and how far they are.
+      this.blockers = await this.#watch.progressOf(blockers);
+      this.ctx.events.blocked?.(what, this.blockers);
     }
   }
 
@@ -185,19 +205,6 @@ export class TableWaits {
       this.ctx.events.warning?.(`ended a session that was idle in a transaction: ${describeBlockers([blocker])}`);
     }
   }
-
-  async #nextAttempt(
-    lockTimeoutMs: number,
-    longestMs: number,
-    before: readonly ObservedBlocker[],
-    attempts: number,
-  ): Promise<number> {
-    if (this.#met.some(({ autovacuum }) => autovacuum)) {
-      return (await this.#watch.deadlockTimeoutMs()) + AUTOVACUUM_MARGIN_MS;
-    }
-    const others = attempts > 0 && !sameTransactions(before, this.#met);
-    return others ? Math.min(lockTimeoutMs * 2, longestMs) : Math.min(lockTimeoutMs, longestMs);
-  }
 }
 
 function sameTransactions(a: readonly ObservedBlocker[], b: readonly ObservedBlocker[]): boolean {
@@ -206,7 +213,7 @@ function sameTransactions(a: readonly ObservedBlocker[], b: readonly ObservedBlo
 }
 
 /** Without what only decides when to try again. */
-export function blockerInfo({ virtualTransaction: _v, autovacuum: _a, ...blocker }: ObservedBlocker): Blocker {
+export function blockerInfo({ virtualTransaction: _, ...blocker }: ObservedBlocker): Blocker {
   return blocker;
 }
 
@@ -214,14 +221,9 @@ export function blockerInfo({ virtualTransaction: _v, autovacuum: _a, ...blocker
 function withBlockers(error: unknown, what: string, blockers: readonly ObservedBlocker[]): unknown {
   const locked = toKasmDbError(error, what);
   if (blockers.length === 0 || locked.details.sqlstate !== '55P03') return locked;
-  const pids = blockers.filter(({ pid }) => pid !== 0).map(({ pid }) => pid);
-  const end =
-    pids.length > 0
-      ? `, or end them: SELECT pg_terminate_backend(${pids.slice(0, 3).join('), pg_terminate_backend(')})`
-      : '';
   return new KasmDbError(locked.outcome, `${locked.message}; in the way: ${describeBlockers(blockers)}`, {
     ...locked.details,
-    hint: `let these sessions end${end}; then run the same command again, or give it more time with --lock-timeout`,
+    hint: `${adviceFor(blockers)}; then run the same command again, or give it more time with --lock-timeout`,
     cause: locked.cause,
   });
 }

@@ -20,6 +20,13 @@ const blocker = z.strictObject({
   relation: z.string().nullable(),
   wanted: z.string(),
   held: z.string().nullable(),
+  kind: z
+    .enum([
+      ...(['prepared transaction', 'autovacuum', 'wraparound autovacuum', 'vacuum', 'index build'] as const),
+      ...(['dump', 'replication', 'logical decoding', 'subscription'] as const),
+    ])
+    .optional(),
+  detail: z.string().optional(),
 });
 
 const difference = z.strictObject({

@@ -1,35 +1,69 @@
-import type { ObservedBlocker } from '../app/blocker.js';
+import type { BlockerKind, ObservedBlocker } from '../app/blocker.js';
 import { sleep } from '../app/time.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { Session } from './session.js';
 import { sqlstateOf } from './sqlstate.js';
 
+/** Age of a time; a server's clock may have jumped back meanwhile. */
+const since = (time: string) => `CASE WHEN ${time} IS NOT NULL THEN greatest(clock_timestamp() - ${time}, '0') END`;
+
 /**
  * Who keeps session $1 from the lock that it waits for, the oldest transaction first; of a crowd the first are enough for the result.
  * The relation of a row's lock is that of the tuple lock which its waiter holds. What the role may not see of other sessions (state,
- * ages, address) is null; PID, application, locks and virtual transaction are shown to everyone. An autovacuum worker belongs to no user.
+ * ages, address, how far a worker is) is null; PID, application, locks and virtual transaction are shown to everyone. An autovacuum worker
+ * belongs to no user; that it prevents wraparound is seen by the age of its table, which everyone may see too.
  */
 const BLOCKERS_SQL = `SELECT b.pid, coalesce(a.application_name, '') AS "applicationName", host(a.client_addr) AS "clientAddr", a.state,
-  extract(epoch FROM clock_timestamp() - a.query_start)::float8 AS "querySeconds",
-  extract(epoch FROM clock_timestamp() - a.xact_start)::float8 AS "transactionSeconds",
-  (SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.oid = coalesce(w.relation, (SELECT t.relation FROM pg_locks t WHERE t.pid = w.pid AND t.locktype = 'tuple' AND t.granted LIMIT 1))) AS relation,
-  w.mode AS wanted,
-  (SELECT string_agg(DISTINCT h.mode, ', ') FROM pg_locks h WHERE h.pid = b.pid AND h.granted
-    AND (h.locktype, h.database, h.relation, h.page, h.tuple, h.virtualxid, h.transactionid, h.classid, h.objid, h.objsubid)
-      IS NOT DISTINCT FROM (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid)) AS held,
-  (SELECT v.virtualtransaction FROM pg_locks v WHERE v.pid = b.pid LIMIT 1) AS "virtualTransaction",
-  a.usesysid IS NULL AND b.pid IN (SELECT pid FROM pg_stat_progress_vacuum UNION ALL SELECT pid FROM pg_stat_progress_analyze) AS autovacuum
+  extract(epoch FROM ${since('a.query_start')})::float8 AS "querySeconds",
+  extract(epoch FROM ${since('coalesce(a.xact_start, p.prepared)')})::float8 AS "transactionSeconds",
+  (SELECT n.nspname || '.' || c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = t.relation) AS relation,
+  w.mode AS wanted, h.held,
+  coalesce(h.id, (SELECT v.virtualtransaction FROM pg_locks v WHERE v.pid = b.pid LIMIT 1)) AS "virtualTransaction",
+  k.kind, k.detail
 FROM pg_locks w
 CROSS JOIN LATERAL (SELECT DISTINCT unnest(pg_blocking_pids(w.pid)) AS pid) b
+CROSS JOIN LATERAL (SELECT coalesce(w.relation,
+  (SELECT r.relation FROM pg_locks r WHERE r.pid = w.pid AND r.locktype = 'tuple' AND r.granted LIMIT 1)) AS relation) t
+LEFT JOIN LATERAL (SELECT o.virtualtransaction AS id, string_agg(DISTINCT o.mode, ', ') AS held FROM pg_locks o
+  WHERE coalesce(o.pid, 0) = b.pid AND o.granted
+    AND (o.locktype, o.database, o.relation, o.page, o.tuple, o.virtualxid, o.transactionid, o.classid, o.objid, o.objsubid)
+      IS NOT DISTINCT FROM (w.locktype, w.database, w.relation, w.page, w.tuple, w.virtualxid, w.transactionid, w.classid, w.objid, w.objsubid)
+  GROUP BY 1) h ON true
+LEFT JOIN pg_prepared_xacts p ON b.pid = 0 AND EXISTS (SELECT FROM pg_locks x
+  WHERE x.pid IS NULL AND x.virtualtransaction = h.id AND x.locktype = 'transactionid' AND x.transactionid = p.transaction)
 LEFT JOIN pg_stat_activity a ON a.pid = b.pid
-WHERE w.pid = $1 AND NOT w.granted ORDER BY a.xact_start, b.pid LIMIT 20`;
+LEFT JOIN LATERAL (
+  SELECT 'prepared transaction' AS kind, quote_literal(p.gid) AS detail WHERE b.pid = 0
+  UNION ALL SELECT CASE WHEN a.usesysid IS NOT NULL THEN 'vacuum' WHEN EXISTS (SELECT FROM pg_class c
+      WHERE c.oid = t.relation AND (age(c.relfrozenxid) > least(current_setting('autovacuum_freeze_max_age')::int,
+          (SELECT o.option_value::int FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'autovacuum_freeze_max_age'))
+        OR mxid_age(c.relminmxid) > least(current_setting('autovacuum_multixact_freeze_max_age')::int,
+          (SELECT o.option_value::int FROM pg_options_to_table(c.reloptions) o WHERE o.option_name = 'autovacuum_multixact_freeze_max_age')))
+    ) THEN 'wraparound autovacuum' ELSE 'autovacuum' END,
+    NULL FROM pg_stat_progress_vacuum x WHERE x.pid = b.pid
+  UNION ALL SELECT 'autovacuum', NULL FROM pg_stat_progress_analyze x WHERE x.pid = b.pid AND a.usesysid IS NULL
+  UNION ALL SELECT 'index build', NULL FROM pg_stat_progress_create_index x WHERE x.pid = b.pid
+  UNION ALL SELECT 'replication', NULL FROM pg_stat_replication x WHERE x.pid = b.pid
+  UNION ALL SELECT 'logical decoding', 'slot ' || x.slot_name FROM pg_replication_slots x WHERE x.active_pid = b.pid
+  UNION ALL SELECT 'subscription', x.subname FROM pg_stat_subscription x WHERE x.pid = b.pid
+  UNION ALL SELECT 'dump', NULL WHERE a.application_name IN ('pg_dump', 'pg_dumpall')
+  LIMIT 1) k ON true
+WHERE w.pid = $1 AND NOT w.granted ORDER BY coalesce(a.xact_start, p.prepared), b.pid LIMIT 20`;
 
 /** Of these transactions, those that are still there. Takes no lock. */
 const LEFT_SQL = 'SELECT DISTINCT virtualtransaction AS id FROM pg_locks WHERE virtualtransaction = ANY ($1)';
 
+/** How far those of these sessions are that tell it. */
+const PROGRESS_SQL = `SELECT pid, phase || ', ' || coalesce(heap_blks_scanned * 100 / nullif(heap_blks_total, 0), 0) || ' % of the table' AS detail
+  FROM pg_stat_progress_vacuum WHERE pid = ANY ($1)
+UNION ALL SELECT pid, phase || coalesce(', ' || blocks_done * 100 / nullif(blocks_total, 0) || ' % of the blocks', '')
+  FROM pg_stat_progress_create_index WHERE pid = ANY ($1)`;
+
 const END_IDLE_SQL = `SELECT pid FROM pg_stat_activity WHERE pid = ANY ($1) AND datname = current_database() AND backend_type = 'client backend'
   AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - $2 * interval '1 millisecond' AND pg_terminate_backend(pid)`;
+
+/** These tell how far they are. */
+const PROGRESSING = new Set<BlockerKind>(['autovacuum', 'wraparound autovacuum', 'vacuum', 'index build']);
 
 const WITHIN_MS = 5000;
 
@@ -49,7 +83,26 @@ export class BlockerWatch {
 
   /** Who keeps a session from its lock. @param pid as its server counts it */
   async blockersOf(pid: number): Promise<ObservedBlocker[]> {
-    return (await this.#read(BLOCKERS_SQL, [pid])) as ObservedBlocker[];
+    const rows = (await this.#read(BLOCKERS_SQL, [pid])) as (ObservedBlocker & { kind: unknown; detail: unknown })[];
+    const blockers = rows.map(({ kind, detail, ...row }) => ({
+      ...row,
+      ...(kind === null ? {} : { kind }),
+      ...(detail === null ? {} : { detail }),
+    }));
+    return blockers.some(({ kind }) => kind && PROGRESSING.has(kind)) ? this.progressOf(blockers) : blockers;
+  }
+
+  /** The same blockers, with how far they are now. */
+  async progressOf(blockers: readonly ObservedBlocker[]): Promise<ObservedBlocker[]> {
+    const rows = (await this.#read(PROGRESS_SQL, [blockers.map(({ pid }) => pid)])) as {
+      pid: number;
+      detail: string | null;
+    }[];
+    const details = new Map(rows.map(({ pid, detail }) => [pid, detail]));
+    return blockers.map((blocker) => {
+      const detail = details.get(blocker.pid);
+      return detail ? { ...blocker, detail } : blocker;
+    });
   }
 
   /**

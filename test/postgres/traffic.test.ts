@@ -1,13 +1,8 @@
-import { mkdtempSync } from 'node:fs';
-import { dirname, join } from 'node:path';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { createLogin, ENGINE_VERSIONS, migrate, startMigrate } from '../fixtures/kasm/observe.js';
-import { cli } from '../support/cli.js';
-import { createDatabase, type TestDatabase, type Version, waitFor } from '../support/database.js';
+import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { folder } from '../support/folder.js';
-
-import { type RunningServer, startTestServer } from '../support/server.js';
 
 const BASE = { '0001_busy.sql': 'CREATE TABLE busy (x int);\nINSERT INTO busy VALUES (1);\n' };
 const ALTER = { ...BASE, '0002_alter.sql': 'ALTER TABLE busy ADD COLUMN y int;\n' };
@@ -75,10 +70,11 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › traffic', (version) => {
     const more = folder({ ...ALTER, '0003_more.sql': 'ALTER TABLE busy ADD COLUMN z int;\n' });
     const busyOne = await db.connect();
     await busyOne.query('BEGIN; SELECT * FROM busy');
-    const query = busyOne.query('SELECT pg_sleep(2)');
+    const query = busyOne.query('SELECT pg_sleep(600)').catch(() => {});
     const second = await migrate(db, more, '--cancel-blockers', '100ms', '--lock-timeout', '500ms');
     expect(second.code, second.stderr).toBe(5);
     expect(second.json().lock?.cancelled).toBe(undefined);
+    await db.superQuery("SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(600)'");
     await query;
     await busyOne.end();
   });
@@ -125,47 +121,5 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › traffic', (version) => {
       ],
       undefined,
     ]);
-  });
-});
-
-describe.each([13, 18] as Version[])('PostgreSQL %i › autovacuum, made slow', (version) => {
-  let server: RunningServer;
-  beforeAll(async () => {
-    const scratch = mkdtempSync(join(dirname(inject('outputLog')), 'autovacuum-'));
-    server = await startTestServer(version, scratch, [
-      ...['autovacuum_naptime=1', 'autovacuum_vacuum_threshold=0', 'autovacuum_vacuum_scale_factor=0'],
-      ...['autovacuum_vacuum_cost_delay=100', 'autovacuum_vacuum_cost_limit=1', 'deadlock_timeout=1s'],
-    ]);
-  });
-  afterAll(() => server.stop());
-
-  it('trap 43: a worker that has the table gives way, because the attempt waits longer than deadlock_timeout', async () => {
-    const env = {
-      POSTGRES_HOST: '127.0.0.1',
-      POSTGRES_PORT: String(server.info.port),
-      POSTGRES_DB: 'postgres',
-      POSTGRES_USER: 'postgres',
-      POSTGRES_PASSWORD: server.info.password,
-    };
-    const run = (files: Record<string, string>) => cli(['migrate', '--json', '--migrations', folder(files)], env);
-    const base = { '0001_large.sql': 'CREATE TABLE large AS SELECT generate_series(1, 100000) AS x;\n' };
-    expect((await run(base)).code).toBe(0);
-    const admin = new pg.Client({
-      host: '127.0.0.1',
-      port: server.info.port,
-      database: 'postgres',
-      user: 'postgres',
-      password: server.info.password,
-      ssl: false,
-    });
-    await admin.connect();
-    await admin.query('DELETE FROM large WHERE x % 2 = 0');
-    const vacuuming = "SELECT FROM pg_stat_progress_vacuum WHERE relid = 'large'::regclass";
-    await waitFor(async () => (await admin.query(vacuuming)).rows, 'autovacuum to take the table', 60_000);
-    const result = await run({ ...base, '0002_alter.sql': 'ALTER TABLE large ADD COLUMN y int;\n' });
-    await admin.end();
-    expect(result.code, result.stderr).toBe(0);
-    expect(result.stderr).toContain('an autovacuum worker');
-    expect(server.log()).toContain('canceling autovacuum task');
   });
 });
