@@ -1,4 +1,5 @@
 import type { ParsedStatement } from '../postgres/parser.js';
+import { Relations } from './relations.js';
 import { commandsOf, constraintsOf, dropped, type Node, nameOf, nameOfParts, notNullCheck, typeOf } from './tree.js';
 
 interface Table {
@@ -12,6 +13,7 @@ interface Table {
 
 /** What earlier statements say of the schema. Nothing of it comes from a database. */
 export class Known {
+  readonly relations = new Relations();
   private readonly tables = new Map<string, Table>();
   private readonly indexes = new Map<string, string>();
   /** Views, types, functions and the like that pending migrations made. */
@@ -35,6 +37,13 @@ export class Known {
     return this.tables.get(table)?.columns.get(column);
   }
 
+  /** Tables with a column of this type. */
+  tablesWith(type: string | undefined): string[] {
+    return [...this.tables]
+      .filter(([, { columns }]) => [...columns.values()].some((of) => of === type))
+      .map(([name]) => name);
+  }
+
   /** Is there a validated CHECK (column IS NOT NULL)? */
   isProvenNotNull(table: string, column: string): boolean {
     return [...(this.tables.get(table)?.notNull.values() ?? [])].some((c) => c.column === column && c.validated);
@@ -43,6 +52,7 @@ export class Known {
   /** Takes a statement in, after it was looked at. @param pending not applied anywhere yet */
   take(statement: ParsedStatement, pending: boolean): void {
     const { type, node } = statement;
+    this.relations.take(statement);
     switch (type) {
       case 'CreateStmt':
       case 'CreateForeignTableStmt':

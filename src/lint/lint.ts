@@ -80,8 +80,8 @@ function lintFile(file: LintFile, text: string, known: Known): Finding[] {
     for (let entry = suppressions[next]; entry && entry.line < line; entry = suppressions[++next])
       if (entry.line > after) here.push(entry);
     for (const rule of RULES) if (rule.check) add(rule, line, rule.check(statement, ctx), here);
+    ctx.soFar.take(statement, known);
     known.take(statement, true);
-    ctx.soFar.take(statement);
     after = line;
   }
   for (const rule of RULES) if (rule.checkFile) add(rule, 1, rule.checkFile(file), suppressions);

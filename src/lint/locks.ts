@@ -1,150 +1,111 @@
 import type { ParsedStatement } from '../postgres/parser.js';
-import {
-  commandsOf,
-  constraintsOf,
-  dropped,
-  find,
-  hasOption,
-  type Node,
-  nameOf,
-  nameOfParts,
-  stringsIn,
-  typeOf,
-} from './tree.js';
-import { volatility } from './volatility.js';
-
-/** Table locks from the weakest on (PostgreSQL's manual, 13.3.1). */
-export const LOCK_ORDER = [
-  'ACCESS SHARE',
-  'ROW SHARE',
-  'ROW EXCLUSIVE',
-  'SHARE UPDATE EXCLUSIVE',
-  'SHARE',
-  'SHARE ROW EXCLUSIVE',
-  'EXCLUSIVE',
-  'ACCESS EXCLUSIVE',
-] as const;
-export type LockMode = (typeof LOCK_ORDER)[number];
-
-/** What a statement does to a table. */
-export interface TableLock {
-  table: string;
-  mode: LockMode;
-  /** Is the table written anew? `maybe`: it depends on what a parser can't see, such as the column's old type. */
-  rewrite: 'no' | 'yes' | 'maybe';
-  /** The statement makes the table: nobody waits for it. */
-  creates?: true;
-}
-
-type Effect = [mode: LockMode, rewrite?: TableLock['rewrite']];
-
-/** By subcommand of ALTER TABLE; what is not here takes ACCESS EXCLUSIVE and rewrites nothing (AlterTableGetLockLevel in the server's source). */
-const ALTER: Record<string, Effect> = {
-  AT_SetStatistics: ['SHARE UPDATE EXCLUSIVE'],
-  AT_SetOptions: ['SHARE UPDATE EXCLUSIVE'],
-  AT_ResetOptions: ['SHARE UPDATE EXCLUSIVE'],
-  AT_ClusterOn: ['SHARE UPDATE EXCLUSIVE'],
-  AT_DropCluster: ['SHARE UPDATE EXCLUSIVE'],
-  AT_SetRelOptions: ['SHARE UPDATE EXCLUSIVE'],
-  AT_ResetRelOptions: ['SHARE UPDATE EXCLUSIVE'],
-  AT_ValidateConstraint: ['SHARE UPDATE EXCLUSIVE'],
-  AT_AttachPartition: ['SHARE UPDATE EXCLUSIVE'],
-  AT_EnableTrig: ['SHARE ROW EXCLUSIVE'],
-  AT_EnableTrigAll: ['SHARE ROW EXCLUSIVE'],
-  AT_EnableTrigUser: ['SHARE ROW EXCLUSIVE'],
-  AT_EnableAlwaysTrig: ['SHARE ROW EXCLUSIVE'],
-  AT_EnableReplicaTrig: ['SHARE ROW EXCLUSIVE'],
-  AT_DisableTrig: ['SHARE ROW EXCLUSIVE'],
-  AT_DisableTrigAll: ['SHARE ROW EXCLUSIVE'],
-  AT_DisableTrigUser: ['SHARE ROW EXCLUSIVE'],
-  AT_AlterColumnType: ['ACCESS EXCLUSIVE', 'maybe'],
-  AT_SetLogged: ['ACCESS EXCLUSIVE', 'yes'],
-  AT_SetUnLogged: ['ACCESS EXCLUSIVE', 'yes'],
-  AT_SetTableSpace: ['ACCESS EXCLUSIVE', 'yes'],
-  AT_SetAccessMethod: ['ACCESS EXCLUSIVE', 'yes'],
-  AT_SetExpression: ['ACCESS EXCLUSIVE', 'yes'],
-};
+import { alterLocks, locked, referenced } from './alter-locks.js';
+import { Known } from './known.js';
+import { LOCK_ORDER, type LockMode, type TableLock } from './lock-modes.js';
+import type { Relations } from './relations.js';
+import { dropped, find, hasOption, type Node, nameOf, nameOfParts, stringsIn } from './tree.js';
 
 /**
- * The table locks that a statement takes, and whether it rewrites the table. Pure. What only the catalog knows is not in it: the tables behind a
- * view, those that a dropped table refers to, those of an index that no earlier statement made.
- * Where versions differ, the stronger lock is given (before PostgreSQL 14, DETACH PARTITION locks the partition SHARE UPDATE EXCLUSIVE).
- * @param tableOfIndex the table of an index that is known from earlier statements
+ * The table locks that a statement takes, and whether it rewrites the table. Pure. Who is locked with a table (partitions, heirs, the other side of
+ * foreign keys, sequences, views) is known from earlier statements; of what only the catalog knows, nothing is said.
+ * Where versions differ, the stronger lock is given. test/fixtures/locks has the statements that this is held against on real servers.
+ * @param known what earlier statements say of the schema
  */
-export function locksOf(
-  statement: ParsedStatement,
-  tableOfIndex: (index: string) => string | undefined = () => undefined,
-): TableLock[] {
+export function locksOf(statement: ParsedStatement, known: Known = new Known()): TableLock[] {
   const { type, node } = statement;
-  const on = (table: string, mode: LockMode, rewrite: TableLock['rewrite'] = 'no') => [{ table, mode, rewrite }];
-  const indexOf = (index: string, mode: LockMode) => {
-    const table = tableOfIndex(index);
-    return table === undefined ? [] : on(table, mode);
-  };
+  const { relations } = known;
+  const partitions = (range: Node) => [nameOf(range), ...(range.inh ? relations.partitionsOf(nameOf(range)) : [])];
+  const family = (range: Node) => [nameOf(range), ...(range.inh ? relations.descendantsOf(nameOf(range)) : [])];
   switch (type) {
     case 'CreateStmt':
-      return create(node);
+      return create(node, relations);
     case 'CreateTableAsStmt':
       return [...madeBy(node.into.rel), ...reads(node.query)];
     case 'IndexStmt':
-      return on(nameOf(node.relation), node.concurrent ? 'SHARE UPDATE EXCLUSIVE' : 'SHARE');
+      return locked(partitions(node.relation), node.concurrent ? 'SHARE UPDATE EXCLUSIVE' : 'SHARE');
     case 'AlterTableStmt':
-      return alter(statement);
-    case 'RenameStmt':
+      return alterLocks(statement, relations);
+    case 'RenameStmt': {
       // An index is renamed under a lock on itself alone.
-      return node.relation && node.renameType !== 'OBJECT_INDEX' ? on(nameOf(node.relation), 'ACCESS EXCLUSIVE') : [];
-    case 'AlterObjectSchemaStmt':
-      return node.relation ? on(nameOf(node.relation), 'ACCESS EXCLUSIVE') : [];
+      if (!node.relation || node.renameType === 'OBJECT_INDEX') return [];
+      const recurses = ['OBJECT_COLUMN', 'OBJECT_TABCONSTRAINT'].includes(node.renameType);
+      return locked(recurses ? family(node.relation) : [nameOf(node.relation)], 'ACCESS EXCLUSIVE');
+    }
+    case 'AlterObjectSchemaStmt': {
+      if (!node.relation) return [];
+      const table = nameOf(node.relation);
+      return locked([table, ...relations.sequencesOf(table)], 'ACCESS EXCLUSIVE');
+    }
+    case 'AlterDomainStmt':
+      // ADD CONSTRAINT and SET NOT NULL look at the rows.
+      return locked(
+        ['C', 'O'].includes(node.subtype) ? known.tablesWith(stringsIn({ List: { items: node.typeName } }).at(-1)) : [],
+        'SHARE',
+      );
     case 'DropStmt':
-      return drop(node, indexOf);
+      return drop(node, known);
     case 'AlterSeqStmt':
-      return on(nameOf(node.sequence), 'SHARE ROW EXCLUSIVE');
+      return locked([nameOf(node.sequence)], 'SHARE ROW EXCLUSIVE');
     case 'TruncateStmt':
-      return (node.relations as Node[]).flatMap(({ RangeVar }) => on(nameOf(RangeVar), 'ACCESS EXCLUSIVE', 'yes'));
+      return truncate(node, relations);
     case 'CreateTrigStmt':
-      return on(nameOf(node.relation), 'SHARE ROW EXCLUSIVE');
+      return locked(node.row ? partitions(node.relation) : [nameOf(node.relation)], 'SHARE ROW EXCLUSIVE').concat(
+        node.constrrel ? locked([nameOf(node.constrrel)], 'ACCESS SHARE') : [],
+      );
     case 'CreatePolicyStmt':
     case 'AlterPolicyStmt':
-      return on(nameOf(node.table), 'ACCESS EXCLUSIVE');
+      return locked([nameOf(node.table)], 'ACCESS EXCLUSIVE');
     case 'RuleStmt':
-      return on(nameOf(node.relation), 'ACCESS EXCLUSIVE');
+      return locked([nameOf(node.relation)], 'ACCESS EXCLUSIVE');
     case 'CommentStmt':
       return comment(node);
     case 'CreateStatsStmt':
-      return (node.relations as Node[]).flatMap(({ RangeVar }) => on(nameOf(RangeVar), 'SHARE UPDATE EXCLUSIVE'));
-    case 'VacuumStmt': {
-      const full = node.is_vacuumcmd && hasOption(node, 'full');
-      return ((node.rels ?? []) as Node[]).flatMap(({ VacuumRelation }) =>
-        full
-          ? on(nameOf(VacuumRelation.relation), 'ACCESS EXCLUSIVE', 'yes')
-          : on(nameOf(VacuumRelation.relation), 'SHARE UPDATE EXCLUSIVE'),
+      return locked(tablesIn(node.relations), 'SHARE UPDATE EXCLUSIVE');
+    case 'CreatePublicationStmt':
+    case 'AlterPublicationStmt':
+      return locked(
+        find(node, 'pubtable').map(({ relation }) => nameOf(relation)),
+        'SHARE UPDATE EXCLUSIVE',
       );
+    case 'VacuumStmt': {
+      const tables = ((node.rels ?? []) as Node[]).flatMap(({ VacuumRelation }) => partitions(VacuumRelation.relation));
+      const full = node.is_vacuumcmd && hasOption(node, 'full');
+      return full ? locked(tables, 'ACCESS EXCLUSIVE', 'yes') : locked(tables, 'SHARE UPDATE EXCLUSIVE');
     }
     case 'ClusterStmt':
-      return node.relation ? on(nameOf(node.relation), 'ACCESS EXCLUSIVE', 'yes') : [];
+      return node.relation ? locked([nameOf(node.relation)], 'ACCESS EXCLUSIVE', 'yes') : [];
     case 'ReindexStmt': {
       const mode = hasOption(node, 'concurrently') ? 'SHARE UPDATE EXCLUSIVE' : 'SHARE';
-      if (node.kind === 'REINDEX_OBJECT_TABLE') return on(nameOf(node.relation), mode);
-      return node.kind === 'REINDEX_OBJECT_INDEX' ? indexOf(node.relation.relname, mode) : [];
+      if (node.kind === 'REINDEX_OBJECT_TABLE') return locked(partitions(node.relation), mode);
+      const table = node.kind === 'REINDEX_OBJECT_INDEX' ? known.tableOfIndex(node.relation.relname) : undefined;
+      return table === undefined ? [] : locked([table], mode);
     }
     case 'RefreshMatViewStmt':
       return node.concurrent
-        ? on(nameOf(node.relation), 'EXCLUSIVE')
-        : on(nameOf(node.relation), 'ACCESS EXCLUSIVE', 'yes');
+        ? locked([nameOf(node.relation)], 'EXCLUSIVE')
+        : locked([nameOf(node.relation)], 'ACCESS EXCLUSIVE', 'yes');
     case 'LockStmt':
-      return (node.relations as Node[]).flatMap(({ RangeVar }) =>
-        on(nameOf(RangeVar), LOCK_ORDER[node.mode - 1] as LockMode),
+      return locked(
+        (node.relations as Node[]).flatMap(({ RangeVar }) => [
+          ...family(RangeVar),
+          ...behind(nameOf(RangeVar), relations),
+        ]),
+        LOCK_ORDER[node.mode - 1] as LockMode,
       );
     case 'InsertStmt':
     case 'UpdateStmt':
     case 'DeleteStmt':
     case 'MergeStmt':
-      return [...on(nameOf(node.relation), 'ROW EXCLUSIVE'), ...reads({ ...node, relation: undefined })];
+      return [...locked([nameOf(node.relation)], 'ROW EXCLUSIVE'), ...reads({ ...node, relation: undefined })];
     case 'CopyStmt':
-      return node.relation ? on(nameOf(node.relation), node.is_from ? 'ROW EXCLUSIVE' : 'ACCESS SHARE') : [];
+      return node.relation ? locked([nameOf(node.relation)], node.is_from ? 'ROW EXCLUSIVE' : 'ACCESS SHARE') : [];
     case 'SelectStmt':
-    case 'ViewStmt':
-      return reads(type === 'ViewStmt' ? node.query : node);
+      return reads(node);
+    case 'ViewStmt': {
+      const view = nameOf(node.view);
+      const replaced = node.replace && relations.readBy(view) !== undefined;
+      return [...locked(replaced ? [view] : [], 'ACCESS EXCLUSIVE'), ...reads(node.query)];
+    }
     default:
       return [];
   }
@@ -178,102 +139,124 @@ export function byTable(locks: readonly TableLock[]): TableLock[] {
   return [...merged.values()];
 }
 
+function tablesIn(ranges: Node[]): string[] {
+  return ranges.map(({ RangeVar }) => nameOf(RangeVar));
+}
+
+/** What a view reads, and what the views that it reads do. */
+function behind(view: string, relations: Relations): string[] {
+  return (relations.readBy(view) ?? []).flatMap((table) => [table, ...behind(table, relations)]);
+}
+
 function madeBy(relation: Node): TableLock[] {
   return [{ table: nameOf(relation), mode: 'ACCESS EXCLUSIVE', rewrite: 'no', creates: true }];
 }
 
-function create(node: Node): TableLock[] {
-  const parents = ((node.inhRelations ?? []) as Node[]).map(({ RangeVar }) => nameOf(RangeVar));
+function create(node: Node, relations: Relations): TableLock[] {
+  const parents = tablesIn(node.inhRelations ?? []);
+  const rest = node.partbound ? parents.flatMap((table) => relations.defaultPartitionOf(table) ?? []) : [];
   const own = nameOf(node.relation);
   return [
     ...madeBy(node.relation),
-    ...parents.map(
-      (table) =>
-        ({ table, mode: node.partbound ? 'ACCESS EXCLUSIVE' : 'SHARE UPDATE EXCLUSIVE', rewrite: 'no' }) as TableLock,
-    ),
-    ...referenced(node.tableElts).filter(({ table }) => table !== own),
-    ...find(node.tableElts, 'TableLikeClause').map(
-      ({ relation }) => ({ table: nameOf(relation), mode: 'ACCESS SHARE', rewrite: 'no' }) as TableLock,
+    ...locked(parents, node.partbound ? 'ACCESS EXCLUSIVE' : 'SHARE UPDATE EXCLUSIVE'),
+    ...locked(rest, 'ACCESS EXCLUSIVE'),
+    ...referenced(node.tableElts, relations).filter(({ table }) => table !== own),
+    ...locked(
+      find(node.tableElts, 'TableLikeClause').map(({ relation }) => nameOf(relation)),
+      'ACCESS SHARE',
     ),
   ];
 }
 
-/** The other side of foreign keys: it gets a trigger. */
-function referenced(tree: Node): TableLock[] {
-  return find(tree, 'pktable').map((range) => ({ table: nameOf(range), mode: 'SHARE ROW EXCLUSIVE', rewrite: 'no' }));
-}
-
-function alter(statement: ParsedStatement): TableLock[] {
-  const { node } = statement;
-  if (node.objtype === 'OBJECT_INDEX') return [];
-  const table = nameOf(node.relation);
-  if (node.objtype !== 'OBJECT_TABLE')
-    return [
-      { table, mode: node.objtype === 'OBJECT_SEQUENCE' ? 'SHARE ROW EXCLUSIVE' : 'ACCESS EXCLUSIVE', rewrite: 'no' },
-    ];
-  return commandsOf(statement).flatMap((cmd): TableLock[] => {
-    const [mode, rewrite = 'no'] = ALTER[cmd.subtype] ?? ['ACCESS EXCLUSIVE'];
-    switch (cmd.subtype) {
-      case 'AT_AddColumn':
-        return [{ table, mode, rewrite: rewriteOfColumn(cmd.def.ColumnDef) }, ...referenced(cmd.def)];
-      case 'AT_AddConstraint': {
-        const foreign = cmd.def.Constraint.contype === 'CONSTR_FOREIGN';
-        return [{ table, mode: foreign ? 'SHARE ROW EXCLUSIVE' : mode, rewrite }, ...referenced(cmd.def)];
-      }
-      case 'AT_AttachPartition':
-      case 'AT_DetachPartition': {
-        const { name, concurrent } = cmd.def.PartitionCmd;
-        return [
-          { table, mode: concurrent ? 'SHARE UPDATE EXCLUSIVE' : mode, rewrite },
-          { table: nameOf(name), mode: 'ACCESS EXCLUSIVE', rewrite },
-        ];
-      }
-      case 'AT_AddInherit':
-        return [
-          { table, mode, rewrite },
-          { table: nameOf(cmd.def.RangeVar), mode: 'SHARE UPDATE EXCLUSIVE', rewrite },
-        ];
-      default:
-        return [{ table, mode, rewrite }];
-    }
+function truncate(node: Node, relations: Relations): TableLock[] {
+  const named = (node.relations as Node[]).flatMap(({ RangeVar }) => {
+    const table = nameOf(RangeVar);
+    return [table, ...(RangeVar.inh ? relations.descendantsOf(table) : [])];
   });
+  const all =
+    node.behavior === 'DROP_CASCADE' ? [...named, ...named.flatMap((table) => referring(table, relations))] : named;
+  const sequences = node.restart_seqs ? all.flatMap((table) => relations.sequencesOf(table)) : [];
+  return [
+    ...all.flatMap((table) => locked([table], 'ACCESS EXCLUSIVE', relations.isPartitioned(table) ? 'no' : 'yes')),
+    ...locked(sequences, 'ACCESS EXCLUSIVE', 'maybe'),
+  ];
 }
 
-const NUMBERED = new Set(['serial', 'serial2', 'serial4', 'serial8', 'smallserial', 'bigserial']);
-
-function rewriteOfColumn(column: Node): TableLock['rewrite'] {
-  const constraints = constraintsOf(column);
-  if (NUMBERED.has(typeOf(column.typeName)) || constraints.has('CONSTR_IDENTITY')) return 'yes';
-  if (constraints.get('CONSTR_GENERATED')?.generated_kind === 's') return 'yes';
-  const found = constraints.get('CONSTR_DEFAULT');
-  if (!found) return 'no';
-  const kind = volatility(found.raw_expr);
-  return kind === 'volatile' ? 'yes' : kind === 'maybe' ? 'maybe' : 'no';
+/** Tables whose foreign keys refer to this one, and those that refer to them. */
+function referring(table: string, relations: Relations): string[] {
+  const own = relations.foreignKeysTo(table).filter((key) => key.table !== table);
+  return own.flatMap((key) => [key.table, ...referring(key.table, relations)]);
 }
 
-function drop(node: Node, indexOf: (index: string, mode: LockMode) => TableLock[]): TableLock[] {
+function drop(node: Node, known: Known): TableLock[] {
+  const { relations } = known;
   const names = dropped(node);
+  const cascades = node.behavior === 'DROP_CASCADE';
+  const tables = names.map(nameOfParts);
   switch (node.removeType) {
     case 'OBJECT_TABLE':
+      return locked(
+        tables.flatMap((table) => [
+          table,
+          ...goneWith(table, relations),
+          ...(cascades ? dependent(table, relations) : []),
+        ]),
+        'ACCESS EXCLUSIVE',
+      );
     case 'OBJECT_VIEW':
     case 'OBJECT_MATVIEW':
     case 'OBJECT_SEQUENCE':
-      return names.map((parts) => ({ table: nameOfParts(parts), mode: 'ACCESS EXCLUSIVE', rewrite: 'no' }));
-    case 'OBJECT_INDEX':
-      return names.flatMap((parts) =>
-        indexOf(parts.at(-1) as string, node.concurrent ? 'SHARE UPDATE EXCLUSIVE' : 'ACCESS EXCLUSIVE'),
+      return locked(
+        tables.flatMap((view) => [view, ...(cascades ? relations.viewsOver(view) : [])]),
+        'ACCESS EXCLUSIVE',
       );
+    case 'OBJECT_INDEX': {
+      const of = names.flatMap((parts) => known.tableOfIndex(parts.at(-1) as string) ?? []);
+      return locked(
+        of.flatMap((table) => [table, ...relations.partitionsOf(table)]),
+        node.concurrent ? 'SHARE UPDATE EXCLUSIVE' : 'ACCESS EXCLUSIVE',
+      );
+    }
     case 'OBJECT_TRIGGER':
     case 'OBJECT_POLICY':
     case 'OBJECT_RULE':
-      return names.map((parts) => ({
-        table: nameOfParts(parts.slice(0, -1)),
-        mode: 'ACCESS EXCLUSIVE',
-        rewrite: 'no',
-      }));
+      return locked(
+        names.map((parts) => nameOfParts(parts.slice(0, -1))),
+        'ACCESS EXCLUSIVE',
+      );
+    case 'OBJECT_STATISTIC_EXT':
+      return locked(
+        tables.flatMap((name) => relations.tableOfStatistics(name) ?? []),
+        'SHARE UPDATE EXCLUSIVE',
+      );
+    case 'OBJECT_TYPE':
+    case 'OBJECT_DOMAIN':
+      return locked(cascades ? names.flatMap((parts) => known.tablesWith(parts.at(-1))) : [], 'ACCESS EXCLUSIVE');
     default:
       return [];
   }
+}
+
+/** What is locked with a table that is dropped: its partitions and sequences, what it refers to, and what it is a partition of. */
+function goneWith(table: string, relations: Relations): string[] {
+  const whole = relations.wholeOf(table);
+  const rest = whole === undefined ? undefined : relations.defaultPartitionOf(whole);
+  return [
+    ...relations.partitionsOf(table),
+    ...relations.sequencesOf(table),
+    ...relations.foreignKeysOf(table).map(({ to }) => to),
+    ...(whole === undefined ? [] : [whole]),
+    ...(rest === undefined ? [] : [rest]),
+  ];
+}
+
+/** What CASCADE takes along. */
+function dependent(table: string, relations: Relations): string[] {
+  return [
+    ...relations.descendantsOf(table),
+    ...relations.foreignKeysTo(table).map((key) => key.table),
+    ...relations.viewsOver(table),
+  ];
 }
 
 function comment(node: Node): TableLock[] {

@@ -4,7 +4,8 @@ import { refuseUnrunnable } from '../migrations/refused.js';
 import { parseFile } from '../postgres/parser.js';
 import { excerpt, lineCounter } from '../postgres/statements.js';
 import { Known } from './known.js';
-import { byTable, locksOf, type TableLock } from './locks.js';
+import type { TableLock } from './lock-modes.js';
+import { byTable, locksOf } from './locks.js';
 
 /** A table lock of one statement of a migration. */
 export interface StatementLock {
@@ -50,7 +51,7 @@ export async function locksOfFiles(
     const lineOf = lineCounter(text);
     for (const statement of statements) {
       const line = lineOf(statement.start);
-      const found = byTable(locksOf(statement, (index) => known.tableOfIndex(index)));
+      const found = byTable(locksOf(statement, known));
       if (isPending) {
         const fresh = new Map(found.map(({ table, creates }) => [table, creates === true || known.isFresh(table)]));
         for (const { table, mode, rewrite } of found)

@@ -1,5 +1,7 @@
 import type { ParsedStatement } from '../postgres/parser.js';
-import { LOCK_ORDER, type LockMode, locksOf } from './locks.js';
+import type { Known } from './known.js';
+import { LOCK_ORDER, type LockMode } from './lock-modes.js';
+import { locksOf } from './locks.js';
 import { commandsOf, nameOf } from './tree.js';
 
 /** What the statements of one file have done so far, whose transaction keeps it. */
@@ -17,8 +19,16 @@ export class SoFar {
     return this.added.has(`${table}\0${constraint}`);
   }
 
-  take(statement: ParsedStatement): void {
-    for (const { table, mode } of locksOf(statement)) {
+  /** Tables in the order in which they are locked, with the strongest lock on each. */
+  locks(): [table: string, mode: LockMode][] {
+    return [...this.held];
+  }
+
+  /** @param known what was there before the statement */
+  take(statement: ParsedStatement, known: Known): void {
+    for (const { table, mode, creates } of locksOf(statement, known)) {
+      // Nobody waits for what this file makes.
+      if (creates || known.isFresh(table)) continue;
       const before = this.held.get(table);
       if (before === undefined || LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf(before)) this.held.set(table, mode);
     }

@@ -33,6 +33,9 @@ export function commandsOf({ type, node }: ParsedStatement): Node[] {
   return (node.cmds as Node[]).map((cmd) => cmd.AlterTableCmd);
 }
 
+/** Types that make a sequence for their column. */
+export const NUMBERED = new Set(['serial', 'serial2', 'serial4', 'serial8', 'smallserial', 'bigserial']);
+
 /** Constraints written with a column, by kind. */
 export function constraintsOf(column: Node): Map<string, Node> {
   return new Map(((column.constraints ?? []) as Node[]).map(({ Constraint }) => [Constraint.contype, Constraint]));

@@ -109,7 +109,7 @@ describe('lint › suppressions', () => {
     ]);
     expect(
       rulesOf(await one('-- kasm-db: lint-ignore drop-table gone since 1.17\nDROP TABLE areas;\nDROP TABLE machines;')),
-    ).toEqual(['drop-table']);
+    ).toEqual(['drop-table', 'second-table-lock']);
     expect(rulesOf(await one('-- kasm-db: lint-ignore drop-column a reason\nDROP TABLE areas;'))).toEqual([
       'suppression-unused',
       'drop-table',

@@ -1,6 +1,6 @@
 import type { ParsedStatement } from '../../postgres/parser.js';
 import type { Rule, RuleContext } from '../rule.js';
-import { commandsOf, constraintsOf, type Node, nameOf, typeOf } from '../tree.js';
+import { commandsOf, constraintsOf, type Node, NUMBERED, nameOf, typeOf } from '../tree.js';
 import { volatility } from '../volatility.js';
 import { onlyWidens } from '../widening.js';
 
@@ -28,8 +28,6 @@ function altered(
   });
 }
 
-const SERIAL = new Set(['serial', 'serial2', 'serial4', 'serial8', 'smallserial', 'bigserial']);
-
 export const columnRules: Rule[] = [
   {
     id: 'add-column-volatile-default',
@@ -50,7 +48,7 @@ export const columnRules: Rule[] = [
     safe: 'add a plain bigint column, fill it in batches, then ALTER COLUMN … ADD GENERATED AS IDENTITY',
     check: (statement, ctx) =>
       added(statement, ctx).flatMap(({ table, column, constraints }) =>
-        constraints.has('CONSTR_IDENTITY') || SERIAL.has(typeOf(column.typeName))
+        constraints.has('CONSTR_IDENTITY') || NUMBERED.has(typeOf(column.typeName))
           ? [`${table}.${column.colname} numbers all rows`]
           : [],
       ),
@@ -74,7 +72,7 @@ export const columnRules: Rule[] = [
       added(statement, ctx).flatMap(({ table, column, constraints }) => {
         const filled = ['CONSTR_DEFAULT', 'CONSTR_GENERATED', 'CONSTR_IDENTITY'].some((kind) => constraints.has(kind));
         const required = constraints.has('CONSTR_NOTNULL') || constraints.has('CONSTR_PRIMARY');
-        return required && !filled && !SERIAL.has(typeOf(column.typeName))
+        return required && !filled && !NUMBERED.has(typeOf(column.typeName))
           ? [`${table}.${column.colname} is NOT NULL without a default`]
           : [];
       }),

@@ -1,6 +1,8 @@
 import type { ParsedStatement } from '../../postgres/parser.js';
-import { LOCK_ORDER, locksOf } from '../locks.js';
+import { LOCK_ORDER, type LockMode } from '../lock-modes.js';
+import { byTable, locksOf } from '../locks.js';
 import type { Rule } from '../rule.js';
+import type { SoFar } from '../so-far.js';
 import { hasOption, type Node, nameOf } from '../tree.js';
 
 /** Tables that a running Kasm reads or writes all the time: sessions, their logs and the logins. */
@@ -16,6 +18,17 @@ const BUSY = new Set([
 ]);
 const BUSY_LOCK_TIMEOUT_MS = 2000;
 const LONG_LOCK_TIMEOUT_MS = 10_000;
+
+/** Tables that a message names. */
+const SHOWN = 3;
+
+/** Does it stop writers or readers? */
+const stops = (mode: LockMode) => LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf('SHARE UPDATE EXCLUSIVE');
+
+const isHeld = (soFar: SoFar, table: string) => {
+  const mode = soFar.lockOn(table);
+  return mode !== undefined && stops(mode);
+};
 
 const writesAllRows = ({ type, node }: ParsedStatement) =>
   (type === 'UpdateStmt' || type === 'DeleteStmt') && !node.whereClause && !node.fromClause && !node.usingClause;
@@ -48,6 +61,24 @@ export const transactionRules: Rule[] = [
       return mode && LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf('ROW EXCLUSIVE') && !writesAllRows(statement)
         ? [`${table} is already locked ${mode} by this file when its rows are written`]
         : [];
+    },
+  },
+  {
+    id: 'second-table-lock',
+    why: 'the first table stays locked while the file waits for the second, so traffic on both stands; who takes them the other way round, deadlocks with it',
+    safe: 'put what comes after into a second file: the first table is free once its own file is committed',
+    check: (statement, { known, file, soFar }) => {
+      if (!file.migration.transaction) return [];
+      const held = soFar.locks().filter(([, mode]) => stops(mode));
+      const waitsFor = byTable(locksOf(statement, known)).filter(
+        ({ table, mode, creates }) => stops(mode) && !creates && !known.isFresh(table) && !isHeld(soFar, table),
+      );
+      if (held.length === 0) return [];
+      const first = held.slice(0, SHOWN).map(([table, mode]) => `${table} (${mode})`);
+      const more = held.length > SHOWN ? ` and ${held.length - SHOWN} more` : '';
+      return waitsFor.map(
+        ({ table, mode }) => `locks ${first.join(', ')}${more} first, then waits for ${table} (${mode})`,
+      );
     },
   },
   {
@@ -102,7 +133,7 @@ export const transactionRules: Rule[] = [
     safe: '"-- kasm-db: lock-timeout 500ms" at the top: it gives way sooner, and tries again',
     check: (statement, { known, file }) => {
       if ((file.migration.lockTimeoutMs ?? BUSY_LOCK_TIMEOUT_MS) < BUSY_LOCK_TIMEOUT_MS) return [];
-      const locks = locksOf(statement, (index) => known.tableOfIndex(index));
+      const locks = locksOf(statement, known);
       return [
         ...new Set(
           locks
