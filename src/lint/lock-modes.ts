@@ -11,6 +11,10 @@ export const LOCK_ORDER = [
 ] as const;
 export type LockMode = (typeof LOCK_ORDER)[number];
 
+/** Does it stop writers or readers, not only other changes of the schema? */
+export const stopsOthers = (mode: LockMode): boolean =>
+  LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf('SHARE UPDATE EXCLUSIVE');
+
 /** What a statement does to a table. */
 export interface TableLock {
   table: string;

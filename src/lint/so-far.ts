@@ -1,12 +1,13 @@
 import type { ParsedStatement } from '../postgres/parser.js';
 import type { Known } from './known.js';
-import { LOCK_ORDER, type LockMode } from './lock-modes.js';
+import { LOCK_ORDER, type LockMode, stopsOthers } from './lock-modes.js';
 import { locksOf } from './locks.js';
 import { commandsOf, nameOf } from './tree.js';
 
 /** What the statements of one file have done so far, whose transaction keeps it. */
 export class SoFar {
   private readonly held = new Map<string, LockMode>();
+  private readonly stops = new Map<string, LockMode>();
   private readonly added = new Set<string>();
 
   /** The strongest lock that the transaction has on a table. */
@@ -19,9 +20,9 @@ export class SoFar {
     return this.added.has(`${table}\0${constraint}`);
   }
 
-  /** Tables in the order in which they are locked, with the strongest lock on each. */
-  locks(): [table: string, mode: LockMode][] {
-    return [...this.held];
+  /** Tables whose lock stops writers or readers, in the order in which they are locked. */
+  get stopped(): ReadonlyMap<string, LockMode> {
+    return this.stops;
   }
 
   /** @param known what was there before the statement */
@@ -31,6 +32,7 @@ export class SoFar {
       if (creates || known.isFresh(table)) continue;
       const before = this.held.get(table);
       if (before === undefined || LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf(before)) this.held.set(table, mode);
+      if (stopsOthers(mode)) this.stops.set(table, this.held.get(table) as LockMode);
     }
     for (const cmd of commandsOf(statement)) {
       const name = cmd.subtype === 'AT_AddConstraint' ? cmd.def?.Constraint?.conname : undefined;

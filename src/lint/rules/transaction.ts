@@ -1,8 +1,7 @@
 import type { ParsedStatement } from '../../postgres/parser.js';
-import { LOCK_ORDER, type LockMode } from '../lock-modes.js';
+import { LOCK_ORDER, stopsOthers } from '../lock-modes.js';
 import { byTable, locksOf } from '../locks.js';
 import type { Rule } from '../rule.js';
-import type { SoFar } from '../so-far.js';
 import { hasOption, type Node, nameOf } from '../tree.js';
 
 /** Tables that a running Kasm reads or writes all the time: sessions, their logs and the logins. */
@@ -21,14 +20,6 @@ const LONG_LOCK_TIMEOUT_MS = 10_000;
 
 /** Tables that a message names. */
 const SHOWN = 3;
-
-/** Does it stop writers or readers? */
-const stops = (mode: LockMode) => LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf('SHARE UPDATE EXCLUSIVE');
-
-const isHeld = (soFar: SoFar, table: string) => {
-  const mode = soFar.lockOn(table);
-  return mode !== undefined && stops(mode);
-};
 
 const writesAllRows = ({ type, node }: ParsedStatement) =>
   (type === 'UpdateStmt' || type === 'DeleteStmt') && !node.whereClause && !node.fromClause && !node.usingClause;
@@ -69,13 +60,15 @@ export const transactionRules: Rule[] = [
     safe: 'put what comes after into a second file: the first table is free once its own file is committed',
     check: (statement, { known, file, soFar }) => {
       if (!file.migration.transaction) return [];
-      const held = soFar.locks().filter(([, mode]) => stops(mode));
+      const { stopped } = soFar;
+      if (stopped.size === 0) return [];
       const waitsFor = byTable(locksOf(statement, known)).filter(
-        ({ table, mode, creates }) => stops(mode) && !creates && !known.isFresh(table) && !isHeld(soFar, table),
+        ({ table, mode, creates }) => stopsOthers(mode) && !creates && !known.isFresh(table) && !stopped.has(table),
       );
-      if (held.length === 0) return [];
-      const first = held.slice(0, SHOWN).map(([table, mode]) => `${table} (${mode})`);
-      const more = held.length > SHOWN ? ` and ${held.length - SHOWN} more` : '';
+      if (waitsFor.length === 0) return [];
+      const first: string[] = [];
+      for (const [table, mode] of stopped) if (first.push(`${table} (${mode})`) === SHOWN) break;
+      const more = stopped.size > SHOWN ? ` and ${stopped.size - SHOWN} more` : '';
       return waitsFor.map(
         ({ table, mode }) => `locks ${first.join(', ')}${more} first, then waits for ${table} (${mode})`,
       );
