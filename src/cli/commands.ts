@@ -71,6 +71,14 @@ export const WORK: readonly CommandSpec[] = [
       (await import('../commands/once.js')).onceCommand(ctx, name as string, command as string[], options),
   },
   {
+    name: 'install-to',
+    group: RUN,
+    text: 'copy this executable into a folder, from which another image runs it (kasm-db once)',
+    argument: ['<folder>', 'such as an emptyDir that both containers mount', 'folder'],
+    offline: true,
+    run: async (_, __, [folder]) => (await import('../commands/install-to.js')).installToCommand(folder as string),
+  },
+  {
     name: 'bootstrap',
     group: RUN,
     text: 'with DATABASE_MASTER_USER and _PASSWORD: role, database, extension, history, grants',

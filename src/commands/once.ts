@@ -1,5 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import { formatMs, parseDuration } from '../config/duration.js';
+import { wantsRedis } from '../config/redis.js';
 import { runOnce } from '../once/once.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 
@@ -40,6 +41,11 @@ export async function onceCommand(
   });
   const { state, ran, before, skipped } = result;
   const database = describeDatabase(ctx.resolve(), state);
+  // Gates wait for the seed.
+  const bell =
+    ran && options.seedsDatabase && wantsRedis(ctx.env) ? await import('../readiness/notifier.js') : undefined;
+  const silent = await bell?.notify(ctx.env, database.name);
+  if (silent) ctx.events.warning?.(silent);
   const warning = 'the database is ahead of this build: the program was not run';
   if (skipped) ctx.events.warning?.(warning);
   return {

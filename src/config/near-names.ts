@@ -46,6 +46,9 @@ const OTHER_NAMES = [
     'KASM_DB_SECRETS_DIR',
     'KASM_DB_MIGRATIONS',
     'KASM_DB_TERMINATION_LOG',
+    // Of the program that `once` runs, and of Kasm's own image.
+    'KASM_DB_ONCE',
+    'KASM_DB_SSL',
   ],
   ...['DATABASE_MASTER_USER', 'DATABASE_MASTER_PASSWORD', 'KASM_DB_GATE_PASSWORD'],
   ...['URL', 'HOST', 'PORT', 'SENTINELS', 'MASTER', 'CLUSTER', 'USERNAME', 'PASSWORD', 'TLS', 'CA'].map(

@@ -47,7 +47,7 @@ spec:
 {{- $args := without $container.args "--expect-existing" -}}
 {{- if ne $command "migrate" -}}
 {{- $args = concat (list $command) (include "kasm-db.documentArgs" $context | fromYamlArray) (list "--json") -}}
-{{- if and (eq $command "doctor") (not $context.Values.seed.enabled) -}}{{- $args = append $args "--no-seed" -}}{{- end -}}
+{{- if and (eq $command "doctor") (not (include "kasm-db.seedsItself" $context)) -}}{{- $args = append $args "--no-seed" -}}{{- end -}}
 {{- end -}}
 {{- $_ := set $container "name" $command -}}
 {{- $_ = set $container "args" $args -}}
@@ -58,7 +58,7 @@ spec:
 {{- end -}}
 {{- $volumes := list -}}
 {{- range $pod.spec.volumes -}}
-{{- if not (has .name (list "kasm-db-backup" "kasm-db-status")) -}}{{- $volumes = append $volumes . -}}{{- end -}}
+{{- if not (has .name (list "kasm-db-backup" "kasm-db-status" "kasm-db-program" "kasm-seed-tmp" (ternary "kasm-db-seeds" "" (ne (include "kasm-db.seededByKasm" $context) "")))) -}}{{- $volumes = append $volumes . -}}{{- end -}}
 {{- end -}}
 {{- $_ = set $pod.spec "volumes" $volumes -}}
 {{- $_ = set $pod.metadata "labels" (mergeOverwrite $pod.metadata.labels (include "kasm-db.commandLabels" $context | fromYaml)) -}}

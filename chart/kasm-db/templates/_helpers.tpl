@@ -96,8 +96,12 @@ spec:
   {{- if .Values.migrator.backup.enabled }}
   {{- $before = concat $before (include "kasm-db.backup" . | fromYamlArray) }}
   {{- end }}
-  {{- if $rotate }}
+  {{- $byKasm := include "kasm-db.seededByKasm" . }}
+  {{- if or $rotate $byKasm }}
   {{- $before = concat $before (include "kasm-db.migrate" . | fromYamlArray) }}
+  {{- end }}
+  {{- if $byKasm }}
+  {{- $before = concat $before (include "kasm-db.install" . | fromYamlArray) }}
   {{- end }}
   {{- with $before }}
   initContainers: {{- toYaml . | nindent 4 }}
@@ -118,6 +122,8 @@ spec:
         {{- end }}
         - --json
       {{- include "kasm-db.migratorInside" . | nindent 6 }}
+    {{- else if $byKasm }}
+    {{- include "kasm-db.kasmSeed" . | nindent 4 }}
     {{- else }}
     {{- include "kasm-db.migrate" . | nindent 4 }}
     {{- end }}
@@ -127,6 +133,9 @@ spec:
   volumes:
     {{- include "kasm-db.volumes" (dict "context" .) | nindent 4 }}
     {{- include "kasm-db.secretVolumes" . | nindent 4 }}
+    {{- if $byKasm }}
+    {{- include "kasm-db.kasmSeedVolumes" . | nindent 4 }}
+    {{- end }}
     {{- with .Values.migrator.backup }}
     {{- if .enabled }}
     - name: kasm-db-backup
@@ -184,7 +193,7 @@ and there none was ever deployed. Where it keeps them elsewhere, every upgrade i
     - {{ . | quote }}
     {{- end }}
     {{- end }}
-    {{- if .Values.seed.enabled }}
+    {{- if include "kasm-db.seedsItself" . }}
     - --seed
     {{- end }}
     {{- if and (include "kasm-db.isUpgrade" .) (not .Values.migrator.initializeOnUpgrade) }}
@@ -318,7 +327,7 @@ securityContext:
 - --migrations
 - /etc/kasm-db/migrations
 {{- end }}
-{{- if and .Values.seed.enabled (or .Values.seed.existingConfigMap .Values.seed.existingSecret) }}
+{{- if include "kasm-db.readsDocuments" . }}
 - --seeds
 - /etc/kasm-db/seeds
 {{- end }}
@@ -378,6 +387,14 @@ instead of the container's status.
   value: {{ . | quote }}
 {{- end }}
 {{- end }}
+{{- include "kasm-db.tlsEnv" $database }}
+{{- include "kasm-db.redisEnv" $values.redis }}
+- name: KASM_DB_TERMINATION_LOG
+  value: {{ .result | default "/dev/termination-log" }}
+{{- end -}}
+
+{{- define "kasm-db.tlsEnv" }}
+{{- $database := . }}
 - name: PGSSLMODE
   value: {{ $database.sslmode | quote }}
 {{- if or $database.ca.existingSecret $database.ca.existingConfigMap }}
@@ -393,9 +410,6 @@ instead of the container's status.
 - name: PGSSLKEY
   value: /etc/kasm-db/client/tls.key
 {{- end }}
-{{- include "kasm-db.redisEnv" $values.redis }}
-- name: KASM_DB_TERMINATION_LOG
-  value: {{ .result | default "/dev/termination-log" }}
 {{- end -}}
 
 {{- define "kasm-db.redisEnv" -}}
@@ -439,15 +453,8 @@ instead of the container's status.
 
 {{/* What only the migrator is told. */}}
 {{- define "kasm-db.migratorEnv" -}}
-{{- $directUrl := .Values.database.directUrl -}}
-{{- if $directUrl.existingSecret }}
-- name: KASM_DB_DIRECT_URL_FILE
-  value: /etc/kasm-db/direct/url
-{{- else if $directUrl.url }}
-- name: KASM_DB_DIRECT_URL
-  value: {{ $directUrl.url | quote }}
-{{- end }}
-{{- if .Values.seed.enabled }}
+{{- include "kasm-db.directEnv" . }}
+{{- if include "kasm-db.seedsItself" . }}
 - name: KASM_DB_SECRETS_DIR
   value: /etc/kasm-db/secrets
 {{- end }}
@@ -460,6 +467,26 @@ instead of the container's status.
 - name: KASM_DB_GATE_PASSWORD_FILE
   value: /etc/kasm-db/gate/password
 {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* The way around a pooler. */}}
+{{- define "kasm-db.directEnv" -}}
+{{- $directUrl := .Values.database.directUrl -}}
+{{- if $directUrl.existingSecret }}
+- name: KASM_DB_DIRECT_URL_FILE
+  value: /etc/kasm-db/direct/url
+{{- else if $directUrl.url }}
+- name: KASM_DB_DIRECT_URL
+  value: {{ $directUrl.url | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "kasm-db.directMount" -}}
+{{- if .Values.database.directUrl.existingSecret }}
+- name: kasm-db-direct
+  mountPath: /etc/kasm-db/direct
+  readOnly: true
 {{- end }}
 {{- end -}}
 
@@ -494,7 +521,7 @@ instead of the container's status.
   mountPath: /etc/kasm-db/migrations
   readOnly: true
 {{- end }}
-{{- if and $values.seed.enabled (or $values.seed.existingConfigMap $values.seed.existingSecret) }}
+{{- if include "kasm-db.readsDocuments" . }}
 - name: kasm-db-seeds
   mountPath: /etc/kasm-db/seeds
   readOnly: true
@@ -573,7 +600,7 @@ instead of the container's status.
   configMap:
     name: {{ . | quote }}
 {{- end }}
-{{- if $values.seed.enabled }}
+{{- if or (include "kasm-db.readsDocuments" $context) (and (include "kasm-db.seededByKasm" $context) (not .gate)) }}
 {{- if $values.seed.existingConfigMap }}
 - name: kasm-db-seeds
   configMap:
@@ -618,7 +645,7 @@ instead of the container's status.
 {{- end -}}
 
 {{- define "kasm-db.secretMounts" -}}
-{{- if .Values.seed.enabled }}
+{{- if include "kasm-db.seedsItself" . }}
 - name: kasm-db-secrets
   mountPath: /etc/kasm-db/secrets
   readOnly: true
@@ -633,17 +660,13 @@ instead of the container's status.
   readOnly: true
 {{- end }}
 {{- end }}
-{{- if .Values.database.directUrl.existingSecret }}
-- name: kasm-db-direct
-  mountPath: /etc/kasm-db/direct
-  readOnly: true
-{{- end }}
+{{- include "kasm-db.directMount" . }}
 {{- end -}}
 
 {{/* Secrets that only the migrator may read. */}}
 {{- define "kasm-db.secretVolumes" -}}
 {{- $context := . -}}
-{{- if .Values.seed.enabled }}
+{{- if include "kasm-db.seedsItself" . }}
 - name: kasm-db-secrets
   projected:
     defaultMode: 288 # 0440

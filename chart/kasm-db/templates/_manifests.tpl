@@ -24,6 +24,14 @@ spec:
         onPodConditions:
           - type: DisruptionTarget
             status: 'True'
+      {{- if include "kasm-db.seededByKasm" . }}
+      # Kasm's program may fail for what heals by itself, such as a name that is not there yet.
+      - action: Count
+        onExitCodes:
+          containerName: kasm-seed
+          operator: In
+          values: [7]
+      {{- end }}
       # Exit codes that no retry heals: internal, usage, integrity, failed, seed, environment.
       - action: FailJob
         onExitCodes:

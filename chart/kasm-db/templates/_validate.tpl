@@ -46,6 +46,17 @@
 {{- if and $values.seed.rotate (not $values.seed.enabled) -}}
 {{- fail "kasm-db: seed.rotate needs seed.enabled" -}}
 {{- end -}}
+{{- if include "kasm-db.seededByKasm" . -}}
+{{- if $values.seed.rotate -}}
+{{- fail "kasm-db: seed.rotate is for what kasm-db has written; with seed.by kasm the values are Kasm's, and are changed there (docs/KASM-SEED.md)" -}}
+{{- end -}}
+{{- if and $database.existingSecret $database.keys.uri -}}
+{{- fail "kasm-db: seed.by kasm cannot read database.keys.uri; name host, port, name, user and password in database.keys" -}}
+{{- end -}}
+{{- if and (ne $values.migrator.mode "manual") $values.database.role -}}
+{{- fail "kasm-db: seed.by kasm cannot take on database.role: Kasm's program knows none" -}}
+{{- end -}}
+{{- end -}}
 {{- if and $values.gate.user (not $values.gate.existingSecret) -}}
 {{- fail "kasm-db: gate.user needs gate.existingSecret, the Secret with its password" -}}
 {{- end -}}

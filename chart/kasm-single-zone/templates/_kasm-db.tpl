@@ -28,6 +28,10 @@
 {{- range $name := list "nodeSelector" "tolerations" "affinity" "topologySpreadConstraints" "hostAliases" "dnsConfig" "runtimeClassName" -}}
 {{- $own = set $own $name (index $own $name | default (index $.Values $name)) -}}
 {{- end -}}
+{{- if not $own.seed.kasm.image -}}
+{{- $_ := set $own.seed.kasm "image" (include "kasm.image" (list . .Values.api "api") | fromYaml).image -}}
+{{- end -}}
+{{- $_ := set $own.security "kasmUser" .Values.security.runAsUser -}}
 {{- mergeOverwrite $own (dict
   "global" (merge (dict "namespace" .Values.namespace) (.Values.global | default dict))
   "image" (dict "pullSecrets" (include "kasm.pullSecrets" . | fromJsonArray))

@@ -29,6 +29,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['kasm-db once tidy -- /opt/tidy.sh --all', 'runs it; the next call does nothing'],
     ['kasm-db once kasm-seed --seeds-database -- /usr/bin/kasm_server.so', 'the gates pass by it'],
   ],
+  'install-to': [['kasm-db install-to /opt/kasm-db', 'in an init container; then /opt/kasm-db/kasm-db runs']],
   bootstrap: [
     ['kasm-db bootstrap --dry-run', 'the SQL, to give it to a database admin'],
     ['kasm-db bootstrap --gate-role kasmgate', 'and a role that may only read the history'],
