@@ -195,6 +195,7 @@ export const WORK: readonly CommandSpec[] = [
       ['--pending <name>', 'record it as not applied', 'migration'],
       ['--statements-done <n>', 'with --pending, of a no-transaction migration: go on after so many statements'],
       ['--checksums', 'accept changed files as they are'],
+      ['--restart-empty', "drop Kasm's tables that its initialisation left half-done; refuses where one has a row"],
       ['--yes', "don't ask"],
       MIGRATOR_TIMEOUT,
     ],

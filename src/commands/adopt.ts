@@ -28,7 +28,7 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
     addMissing: options.addMissing ?? false,
     lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
   });
-  const { allowed, tolerated, added, recorded, already } = result;
+  const { allowed, tolerated, added, recorded, already, stamped } = result;
   const current = already || !dryRun ? migrations.at(-1)?.name : undefined;
   return {
     fields: {
@@ -37,12 +37,20 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
       ...(dryRun ? { pending: recorded } : { applied: recorded.map((name) => ({ name, ms: 0 })) }),
       ...(already ? {} : { accepted: [...allowed, ...tolerated] }),
       ...(added.length > 0 ? { added } : {}),
+      ...(stamped ? { warnings: [stampText(stamped)] } : {}),
     },
     text: (s) => ctx.again(report(result, dryRun, s)),
   };
 }
 
-function report({ already, recorded, allowed, tolerated, added }: AdoptResult, dryRun: boolean, s: Style): string {
+const stampText = (version: string) =>
+  `the tables were complete and without rows, and alembic_version was missing: it is ${version} now`;
+
+function report(
+  { already, recorded, allowed, tolerated, added, stamped }: AdoptResult,
+  dryRun: boolean,
+  s: Style,
+): string {
   if (already) return `${s.green('Nothing to do.')} kasm-db manages this database already.`;
   const lines: string[] = [];
   if (allowed.length > 0) lines.push('Differences that matter, accepted as they are:', differenceText(allowed, s), '');
@@ -51,6 +59,12 @@ function report({ already, recorded, allowed, tolerated, added }: AdoptResult, d
       `${tolerated.length} differences in what Kasm's export leaves open (names of constraints, keys, indexes, defaults).`,
     );
   if (added.length > 0) lines.push(`${dryRun ? 'Would make' : 'Made'} ${added.length} missing indexes.`);
+  if (stamped)
+    lines.push(
+      dryRun
+        ? `Would write alembic_version ${stamped}, which is missing.`
+        : `Wrote alembic_version ${stamped}, which was missing.`,
+    );
   lines.push(
     dryRun
       ? `Would record ${recorded.length} migrations as adopted. Nothing was done.`

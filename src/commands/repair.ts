@@ -13,6 +13,8 @@ export interface RepairCommandOptions {
   statementsDone?: string | number;
   /** Accept changed files as they are. */
   checksums?: boolean;
+  /** Drop Kasm's tables that an initialisation left behind without rows. */
+  restartEmpty?: boolean;
   /** Don't ask. */
   yes?: boolean;
   /** How long to wait for another migrator; default 5m. */
@@ -21,9 +23,9 @@ export interface RepairCommandOptions {
 
 /** After a fix by hand: shows what it would change, asks, then does it. Invalid indexes left behind are dropped with it. */
 export async function repairCommand(ctx: CommandContext, options: RepairCommandOptions): Promise<Answer> {
-  const { applied, pending, checksums } = options;
+  const { applied, pending, checksums, restartEmpty } = options;
   const statementsDone = options.statementsDone === undefined ? undefined : Number(options.statementsDone);
-  const request = { applied, pending, checksums, statementsDone };
+  const request = { applied, pending, checksums, statementsDone, restartEmpty };
   const lockTimeoutMs = parseDuration(options.lockTimeout ?? '5m', '--lock-timeout');
   const migrations = await ctx.migrations();
   const { state, repairs, advice } = await lookForRepairs(ctx, migrations, request);
@@ -42,7 +44,7 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
       };
     await repair(ctx, migrations, { ...request, lockTimeoutMs }, repairs);
   }
-  const asked = applied !== undefined || pending !== undefined || checksums === true;
+  const asked = applied !== undefined || pending !== undefined || checksums === true || restartEmpty === true;
   return {
     fields: {
       database: describeDatabase(ctx.resolve(), state),
@@ -50,7 +52,10 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
       ...(!asked && advice.length > 0 ? { warnings: advice } : {}),
     },
     text: (s) => {
-      if (repairs.length > 0) return `${s.green('Repaired:')}\n${bullets(list)}\n${ctx.again('Next: kasm-db status')}`;
+      if (repairs.length > 0) {
+        const next = ctx.again(`Next: kasm-db ${restartEmpty ? 'migrate' : 'status'}`);
+        return `${s.green('Repaired:')}\n${bullets(list)}\n${next}`;
+      }
       if (asked || advice.length === 0) return `${s.green('Nothing to repair.')}`;
       return `No invalid index is left behind. What else is wrong:\n${bullets(advice.map((text) => printable(ctx.again(text))))}`;
     },

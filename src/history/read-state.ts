@@ -1,3 +1,4 @@
+import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { lockHolders } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
@@ -40,9 +41,25 @@ const RUN_SQL = `SELECT run_id AS "runId", pid, application_name AS "application
 
 const VENDOR_SQL = `SELECT min(version_num::text) AS version FROM ${VENDOR_TABLE}`;
 
-const PUBLIC_TABLES_SQL = `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+const PUBLIC_TABLES_SQL = `SELECT c.relname AS name, c.relkind = 'r' AS plain,
+  has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) AS readable FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`;
+
+interface PublicTable {
+  name: string;
+  plain: boolean;
+  readable: boolean;
+}
+
+/** Which of them hold a row. */
+const filledTablesSql = (names: readonly string[]) =>
+  names
+    .map(
+      (name) =>
+        `SELECT ${escapeLiteral(name)} AS name WHERE EXISTS (SELECT FROM ONLY public.${escapeIdentifier(name)})`,
+    )
+    .join(' UNION ALL ');
 
 /** Who has a table of the history for himself, so that nobody can read it. */
 const KEEPERS_SQL = `SELECT l.pid, n.nspname || '.' || c.relname AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
@@ -96,9 +113,23 @@ export async function selectState(session: Session, { vendor }: StateRequest): P
     history,
     run,
     vendorVersion: found.vendor?.[0]?.version ?? undefined,
-    publicTables: history?.length ? [] : (await session.query(PUBLIC_TABLES_SQL)).map(({ name }) => name),
+    ...(history?.length ? { publicTables: [] } : await readPublicTables(session)),
     lockHeld: holders && holders.length > 0,
     lockHolder: holders?.[0],
+  };
+}
+
+async function readPublicTables(session: Session): Promise<Pick<MigrationState, 'publicTables' | 'rows'>> {
+  const tables = await session.query<PublicTable>(PUBLIC_TABLES_SQL);
+  const names = (list: PublicTable[]) => list.map(({ name }) => name);
+  const readable = names(tables.filter(({ plain, readable: may }) => plain && may));
+  const filled = readable.length > 0 ? await session.query<{ name: string }>(filledTablesSql(readable)) : [];
+  return {
+    publicTables: names(tables),
+    rows: {
+      filled: filled.map(({ name }) => name),
+      unseen: names(tables.filter(({ plain, readable: may }) => plain && !may)),
+    },
   };
 }
 

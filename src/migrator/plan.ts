@@ -1,5 +1,6 @@
 import { type DatabaseState, type HistoryRow, isDone } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
+import { describeHalf, type Found, findTables, halfDoneHint, isHalfDone, list } from './half-done.js';
 
 export type { DatabaseState, HistoryRow } from '../history/state.js';
 
@@ -86,9 +87,9 @@ export function plan<M extends MigrationHeader>(
   const ahead = unknownRows.length > 0;
   if (state.history === undefined || state.history.length === 0) {
     const creates = new Set(files.flatMap((file) => file.creates));
-    const taken = state.publicTables.filter((table) => creates.has(table));
+    const taken = findTables(creates, state);
     const others = state.publicTables.filter((table) => !creates.has(table));
-    if (taken.length > 0) problems.push(foreign(taken));
+    if (taken.there.length > 0) problems.push(foreign(taken, isHalfDone(taken, state)));
     if (others.length > 0) warnings.push(`schema public already has other tables: ${list(others)}`);
   }
   const written = applied.findLast((file) => file.vendorVersion !== undefined)?.vendorVersion;
@@ -121,11 +122,6 @@ export function isNewer(version: string, than: string): boolean {
     if (a[i] !== b[i]) return (a[i] as number) > (b[i] as number);
   }
   return false;
-}
-
-function list(names: readonly string[]): string {
-  const shown = names.slice(0, 8).join(', ');
-  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown;
 }
 
 function changed(name: string): Problem {
@@ -185,12 +181,15 @@ function incompatible(row: HistoryRow, newest: string): Problem {
   };
 }
 
-function foreign(tables: string[]): Problem {
-  return {
-    kind: 'foreign',
-    message: `schema public already has tables of Kasm (${list(tables)}), but kasm-db has no history here`,
-    hint: 'if Kasm made this database: kasm-db adopt; else use an empty database',
-  };
+function foreign(found: Found, halfDone: boolean): Problem {
+  const message = `schema public already has tables of Kasm (${list(found.there)}), but kasm-db has no history here`;
+  if (halfDone)
+    return {
+      kind: 'foreign',
+      message: `${message}; ${describeHalf(found)}: an initialisation was left half-done`,
+      hint: halfDoneHint(found),
+    };
+  return { kind: 'foreign', message, hint: 'if Kasm made this database: kasm-db adopt; else use an empty database' };
 }
 
 function vendorUpgraded(written: string, found: string): Problem {

@@ -22,7 +22,7 @@ export interface Result {
   /** Of `rollback --dry-run`. */
   toRollBack?: string[];
   /** Of `repair`: what was changed. */
-  repairs?: { what: 'applied' | 'pending' | 'checksum' | 'index'; name: string; text: string }[];
+  repairs?: { what: 'applied' | 'pending' | 'checksum' | 'index' | 'restart'; name: string; text: string }[];
   unknown?: string[];
   changed?: string[];
   /** `holder` of the migration lock; `blockers` of a table that a migration has to change; `cancelled`: those that were ended. */

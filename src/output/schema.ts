@@ -74,7 +74,7 @@ export const resultSchema = z.strictObject({
   repairs: z
     .array(
       z.strictObject({
-        what: z.enum(['applied', 'pending', 'checksum', 'index']),
+        what: z.enum(['applied', 'pending', 'checksum', 'index', 'restart']),
         name: z.string(),
         text: z.string(),
       }),

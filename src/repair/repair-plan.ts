@@ -1,8 +1,9 @@
-import { escapeLiteral } from 'pg';
+import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import type { DatabaseState, HistoryEntry } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
+import { describeHalf, findTables, halfDoneHint, isWithoutRows, VENDOR_TABLE } from '../migrator/half-done.js';
 
 /** What to repair: at most one of applied, pending and checksums. Invalid indexes go with any of them, and with none. */
 export interface RepairRequest {
@@ -14,15 +15,19 @@ export interface RepairRequest {
   statementsDone?: number | undefined;
   /** Accept the files as they are. */
   checksums?: boolean | undefined;
+  /** Drop Kasm's tables that an initialisation left behind without rows. */
+  restartEmpty?: boolean | undefined;
 }
 
 /** One change, in words and in SQL. */
 export interface Repair {
-  what: 'applied' | 'pending' | 'checksum' | 'index';
+  what: 'applied' | 'pending' | 'checksum' | 'index' | 'restart';
   /** Of the migration or the index. */
   name: string;
   text: string;
   sql: string;
+  /** Has to be done before the plan is made again under the lock. */
+  lockSql?: string;
 }
 
 /** What the plan needs besides the history. */
@@ -45,6 +50,7 @@ export function planRepair(
   facts: RepairFacts,
 ): Repair[] {
   checkRequest(request);
+  if (request.restartEmpty) return restartEmpty(files, state);
   const history = state.history ?? [];
   const repairs: Repair[] = [];
   if (request.applied !== undefined) repairs.push(...markApplied(files, history, request.applied, facts));
@@ -58,9 +64,46 @@ export function planRepair(
   return repairs;
 }
 
-function checkRequest({ applied, pending, statementsDone, checksums }: RepairRequest): void {
-  if ([applied !== undefined, pending !== undefined, checksums === true].filter(Boolean).length > 1) {
-    throw new KasmDbError('usage', '--applied, --pending and --checksums do not go together', {
+/** Nothing but empty tables is dropped, and only where no migration is recorded. */
+function restartEmpty(files: readonly MigrationHeader[], state: DatabaseState): Repair[] {
+  if (state.history?.length) {
+    throw new KasmDbError(
+      'integrity',
+      "--restart-empty is for a database without a history; this one is kasm-db's own",
+      {
+        hint: 'kasm-db status shows where it stands; kasm-db rollback goes back',
+      },
+    );
+  }
+  const found = findTables(
+    files.flatMap((file) => file.creates),
+    state,
+  );
+  if (found.there.length === 0) return [];
+  if (!isWithoutRows(found)) {
+    throw new KasmDbError('integrity', `--restart-empty drops no rows: ${describeHalf(found)}`, {
+      hint: halfDoneHint(found),
+    });
+  }
+  const tables = found.there.map((table) => `public.${escapeIdentifier(table)}`).join(', ');
+  const stamp = found.there.includes(VENDOR_TABLE) ? ` and ${VENDOR_TABLE}` : '';
+  const names = found.there.filter((table) => table !== VENDOR_TABLE);
+  const text = `drop ${names.length} tables of Kasm, none of which has a row (${names.join(', ')})${stamp}`;
+  return [
+    {
+      what: 'restart',
+      name: 'public',
+      text,
+      sql: `DROP TABLE ${tables}`,
+      lockSql: `LOCK TABLE ${tables} IN ACCESS EXCLUSIVE MODE`,
+    },
+  ];
+}
+
+function checkRequest({ applied, pending, statementsDone, checksums, restartEmpty }: RepairRequest): void {
+  const asked = [applied !== undefined, pending !== undefined, checksums === true, restartEmpty === true];
+  if (asked.filter(Boolean).length > 1) {
+    throw new KasmDbError('usage', '--applied, --pending, --checksums and --restart-empty do not go together', {
       hint: 'give one of them; kasm-db repair alone says what there is to repair',
     });
   }

@@ -77,6 +77,7 @@ async function repairUnderLock(
       longestMs: LONGEST_ATTEMPT_MS,
       begin: (lockTimeoutMs) => lock.begin('write', { lockTimeoutMs }),
       work: async () => {
+        for (const { lockSql, text } of shown) if (lockSql) await run(session, lockSql, text);
         const repairs = await planned(session, migrations, await lock.reread(), options);
         if (repairs.map(({ sql }) => sql).join('\n') !== shown.map(({ sql }) => sql).join('\n')) {
           throw new KasmDbError('integrity', 'the database has changed since the repair was shown; nothing was done', {
@@ -84,16 +85,19 @@ async function repairUnderLock(
           });
         }
         await ensureHistory(session);
-        for (const { sql, text } of repairs) {
-          await session.script(sql).catch((error) => {
-            throw toKasmDbError(error, text);
-          });
-        }
+        for (const { sql, text } of repairs) await run(session, sql, text);
         await session.commit('repairing');
       },
       rollback: () => session.rollback(),
     })
     .finally(() => waits.end());
+}
+
+/** @param text what is done, for the message */
+async function run(session: Session, sql: string, text: string): Promise<void> {
+  await session.script(sql).catch((error) => {
+    throw toKasmDbError(error, text);
+  });
 }
 
 async function planned(

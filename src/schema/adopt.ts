@@ -7,6 +7,7 @@ import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import { ADOPT_TABLES, ensureHistory, RUN_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
+import { describeHalf, findTables, halfDoneHint, isWithoutRows, VENDOR_TABLE } from '../migrator/half-done.js';
 import { planFor } from '../migrator/plan-for.js';
 import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import type { Session } from '../postgres/session.js';
@@ -14,6 +15,7 @@ import { toKasmDbError } from '../postgres/sqlstate.js';
 import { createAll } from './ddl/create.js';
 import { type Difference, diff } from './diff.js';
 import { introspectHere } from './introspect.js';
+import type { Schema } from './model.js';
 import { requireSnapshot } from './snapshot.js';
 import { tolerate } from './tolerance.js';
 
@@ -41,6 +43,8 @@ export interface AdoptResult {
   tolerated: Difference[];
   /** Ids of the indexes that were made (or would be). */
   added: string[];
+  /** Written as alembic_version (or would be), since Kasm's initialisation was left before that. */
+  stamped?: string;
 }
 
 /** How long one statement may wait for someone who has a table. */
@@ -73,12 +77,14 @@ async function adoptUnderLock(
       await session.rollback();
       return { ...none, already: true };
     }
-    refuseOther(migrations, state);
+    const version = refuseOther(migrations, state, options.allowDifferences);
     const snapshot = await requireSnapshot(options.folder, migrations.at(-1)?.name);
+    if (version !== undefined) await stamp(session, snapshot.schema, state, version);
     let actual = await introspectHere(client);
     let differences = diff(snapshot.schema, actual);
     const { refused } = tolerate(differences, snapshot.schema, actual);
-    if (refused.length > 0 && !options.allowDifferences) throw new DifferenceError(refused);
+    if (refused.length > 0 && !options.allowDifferences)
+      throw new DifferenceError(refused, version === undefined ? undefined : halfDoneHint(foundIn(migrations, state)));
     const added = options.addMissing ? missingIndexes(differences) : [];
     for (const sql of createAll(snapshot.schema, (id) => added.includes(id))) {
       await session.script(sql).catch((error) => {
@@ -94,7 +100,8 @@ async function adoptUnderLock(
     const { tolerated, refused: allowed } = tolerate(differences, snapshot.schema, actual);
     if (options.dryRun) await session.rollback();
     else await record(session, migrations, differences);
-    return { state, already: false, recorded: migrations.map(({ name }) => name), allowed, tolerated, added };
+    const recorded = migrations.map(({ name }) => name);
+    return { state, already: false, recorded, allowed, tolerated, added, ...(version ? { stamped: version } : {}) };
   } catch (error) {
     await session.rollback();
     throw error;
@@ -141,26 +148,54 @@ function refuseHalf(migrations: Migration[], state: MigrationState): void {
   );
 }
 
-function refuseOther(migrations: Migration[], state: MigrationState): void {
-  const creates = new Set(migrations.flatMap((migration) => migration.creates));
-  if (!state.publicTables.some((table) => creates.has(table))) {
+const foundIn = (migrations: Migration[], state: MigrationState) =>
+  findTables(
+    migrations.flatMap(({ creates }) => creates),
+    state,
+  );
+
+/** Writes what Kasm's initialisation writes last. */
+async function stamp(session: Session, schema: Schema, state: MigrationState, version: string): Promise<void> {
+  const make = state.publicTables.includes(VENDOR_TABLE)
+    ? []
+    : createAll(schema, (id) => id.slice(id.indexOf(' ') + 1).startsWith(`public.${VENDOR_TABLE}`));
+  const doing = `writing ${VENDOR_TABLE}, which is missing`;
+  for (const sql of [...make, `INSERT INTO public.${VENDOR_TABLE} (version_num) VALUES (${escapeLiteral(version)})`])
+    await session.script(sql).catch((error) => {
+      throw toKasmDbError(error, doing);
+    });
+}
+
+/**
+ * @returns the version to write, where an initialisation was left after all of its tables and before any row: whether they are the tables of this
+ * release, the comparison says
+ */
+function refuseOther(migrations: Migration[], state: MigrationState, allowDifferences: boolean): string | undefined {
+  const found = foundIn(migrations, state);
+  if (found.there.length === 0) {
     throw new KasmDbError('integrity', 'there is nothing to adopt: schema public has none of the tables of Kasm', {
       hint: 'for an empty database: kasm-db migrate',
     });
   }
   const known = migrations.findLast(({ vendorVersion }) => vendorVersion !== undefined)?.vendorVersion;
-  if (known === undefined || state.vendorVersion === known) return;
+  if (known === undefined || state.vendorVersion === known) return undefined;
+  if (state.vendorVersion === undefined) {
+    // What may differ says nothing of the release.
+    if (isWithoutRows(found) && !allowDifferences) return known;
+    throw new KasmDbError(
+      'integrity',
+      `the database has no alembic_version, so nobody knows which release of Kasm it is of; ${describeHalf(found)}: an initialisation was left half-done`,
+      {
+        hint: isWithoutRows(found)
+          ? 'kasm-db adopt without --allow-differences takes over tables that are all as this release has them'
+          : `Kasm does not go on with it: restore a backup, or use an empty database; who knows that it is of this release writes ${known} into alembic_version by hand, and adopts again`,
+      },
+    );
+  }
   throw new KasmDbError(
     'integrity',
-    state.vendorVersion === undefined
-      ? 'the database has no alembic_version, so nobody knows which release of Kasm it is of'
-      : `the database is of another release of Kasm: its alembic_version is ${state.vendorVersion}, this kasm-db knows ${known}`,
-    {
-      hint:
-        state.vendorVersion === undefined
-          ? 'let Kasm finish its initialisation first'
-          : 'use the kasm-db of that release, or write its migrations: kasm-db new --from-export',
-    },
+    `the database is of another release of Kasm: its alembic_version is ${state.vendorVersion}, this kasm-db knows ${known}`,
+    { hint: 'use the kasm-db of that release, or write its migrations: kasm-db new --from-export' },
   );
 }
 
@@ -171,13 +206,13 @@ class DifferenceError extends KasmDbError {
   /** Goes into the result. */
   readonly fields: { differences: Difference[] };
 
-  constructor(differences: Difference[]) {
+  constructor(differences: Difference[], hint?: string) {
     const lines = differences.slice(0, MAX_SHOWN).map(describe);
     if (differences.length > MAX_SHOWN) lines.push(`and ${differences.length - MAX_SHOWN} more`);
     super(
       'integrity',
       `the database differs from what the migrations make, nothing was recorded:\n${lines.map((line) => `  ${line}`).join('\n')}`,
-      { hint: 'put them right by hand, or accept them as they are: kasm-db adopt --allow-differences' },
+      { hint: hint ?? 'put them right by hand, or accept them as they are: kasm-db adopt --allow-differences' },
     );
     this.fields = { differences };
   }

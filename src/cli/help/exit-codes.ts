@@ -158,6 +158,11 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         '`kasm-db adopt` ([ADOPT.md](ADOPT.md)), or an empty database',
       ],
       [
+        '`an initialisation was left half-done`',
+        "Kasm's own initialisation was killed, and Kasm never goes on with it",
+        '`kasm-db adopt` ([ADOPT.md](ADOPT.md)), or `kasm-db repair --restart-empty`',
+      ],
+      [
         "`Kasm's own upgrade has changed this database`",
         'it runs another Kasm release',
         'use the kasm-db for that release',
