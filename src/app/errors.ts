@@ -25,6 +25,10 @@ export interface ErrorDetails {
   hint?: string;
   /** SQLSTATE of the server's error, five characters. */
   sqlstate?: string;
+  /** The server's DETAIL, where it tells no values of rows. */
+  detail?: string;
+  /** Of the server's CONTEXT the functions that ran. */
+  context?: string;
   /** Name of the migration, without its ending. */
   migration?: string;
   /** File the error is in. */

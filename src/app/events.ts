@@ -19,6 +19,7 @@ export interface RunEvents {
   statementDone?(name: string, done: number, total: number): void;
   /** What a gate is waiting for; told once for each change. */
   waiting?(text: string): void;
-  notice?(text: string): void;
+  /** What the server says beside its answers. */
+  notice?(text: string, isWarning?: boolean): void;
   warning?(text: string): void;
 }

@@ -9,9 +9,12 @@ import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
 import { CREATE_TABLES_SQL, ensureHistory } from '../history/tables.js';
 import { LockTaken, requireWritable } from '../migrator/with-lock.js';
+import { namingEventTrigger } from '../postgres/event-triggers.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
+import { ANY_DATABASE } from '../postgres/login-hints.js';
+import { isServerError, type ServerError, shownOf, withServerHint } from '../postgres/server-error.js';
 import type { Session } from '../postgres/session.js';
-import { isConnectionLost, isServerError, sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
+import { isConnectionLost, sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { adminSettings, connectAdmin } from './admin.js';
 import { verifierOf } from './password.js';
 import { bootstrapWarnings, planBootstrap, type State, type Step, type Wanted } from './plan.js';
@@ -122,6 +125,7 @@ interface Work {
 }
 
 function namesOf(settings: ConnectionSettings, { env, gateRole }: BootstrapOptions): Names {
+  if (settings.dbname === '*') throw new KasmDbError('usage', 'dbname "*" names no database', { hint: ANY_DATABASE });
   const admin = adminSettings(settings, env, settings.dbname).user;
   const names = {
     login: settings.user,
@@ -180,7 +184,10 @@ async function readState(ctx: Context, env: Environment, names: Names): Promise<
   const server = await withAdmin(ctx, env, [...MAINTENANCE_DATABASES, names.database], (session) =>
     lookAtServer(session, names),
   );
-  requireWritable({ serverVersion: server.version, standby: server.standby });
+  requireWritable(
+    { serverVersion: server.version, standby: server.standby, readOnlyBy: server.readOnlyBy },
+    names.database,
+  );
   if (!server.database) return { server };
   return { server, target: await withAdmin(ctx, env, [names.database], (session) => lookAtTarget(session, names)) };
 }
@@ -237,13 +244,18 @@ function inTarget({ ctx, env, wanted, state: { server }, done }: Work): Promise<
     if (!lock.locked) throw new LockTaken(lock.holder);
     const target = await lookAtTarget(session, wanted);
     const steps = planBootstrap({ server, target }, wanted).filter((s) => s.where === 'target' && !s.present);
-    for (const step of steps) {
-      await run(step, wanted, steps, async () => {
-        if (step.as) await session.script(`SET LOCAL ROLE ${escapeIdentifier(step.as)}`);
-        if (step.history) await ensureHistory(session);
-        else await session.script(step.sql);
-        if (step.as) await session.script('SET LOCAL ROLE NONE');
-      });
+    try {
+      for (const step of steps) {
+        await run(step, wanted, steps, async () => {
+          if (step.as) await session.script(`SET LOCAL ROLE ${escapeIdentifier(step.as)}`);
+          if (step.history) await ensureHistory(session);
+          else await session.script(step.sql);
+          if (step.as) await session.script('SET LOCAL ROLE NONE');
+        });
+      }
+    } catch (error) {
+      await session.rollback();
+      throw error instanceof KasmDbError ? await namingEventTrigger(session, error) : error;
     }
     await session.commit('bootstrap');
     for (const step of steps) {
@@ -265,8 +277,8 @@ async function run(step: Step, names: Names, all: Step[], work: () => Promise<un
     // Managed servers refuse an extension with other states than 42501: Azure has a list of those it allows.
     if (error.code === '42501' || step.what.startsWith('extension ')) {
       throw new KasmDbError('environment', `making ${step.what}: ${error.message} (SQLSTATE ${error.code})`, {
-        ...forSomeoneElse(step, names, all),
-        sqlstate: error.code,
+        ...shownOf(error),
+        ...forSomeoneElse(step, names, all, error),
         cause: error,
       });
     }
@@ -283,12 +295,18 @@ function withoutEffect(missing: Step[], names: Names): KasmDbError {
 }
 
 /** All that needs other rights than this admin's and the application's, so that nobody is asked twice. */
-function forSomeoneElse(step: Step, { owner, database }: Names, all: Step[]): { statement: string; hint: string } {
+function forSomeoneElse(
+  step: Step,
+  { owner, database }: Names,
+  all: Step[],
+  said: Pick<ServerError, 'hint'> = {},
+): { statement: string; hint: string } {
   const statement = [step, ...all.filter((other) => other !== step && other.as !== owner)]
     .map(({ sqlForDisplay }) => sqlForDisplay)
     .join('; ');
   const where = step.where === 'target' ? `, in database ${database}` : '';
-  return { statement, hint: `as a superuser or the owner${where}: ${statement}` };
+  const hint = `as a superuser or the owner${where}: ${statement}`;
+  return { statement, hint: withServerHint(hint, said) as string };
 }
 
 function locked(holder: LockHolder | undefined, waitedMs: number): KasmDbError {

@@ -1,4 +1,5 @@
 import { escapeLiteral } from 'pg';
+import { READ_ONLY_BY_SQL } from '../history/read-state.js';
 import { otherCreatorsSql } from '../postgres/public-schema.js';
 import type { Session } from '../postgres/session.js';
 
@@ -19,6 +20,8 @@ export interface RoleState {
 export interface ServerState {
   version: number;
   standby: boolean;
+  /** See MigrationState. */
+  readOnlyBy?: string | undefined;
   /** The PID that answers differs from the one told at login: a pooler stands in between. */
   pooled: boolean;
   admin: { name: string; superuser: boolean };
@@ -78,7 +81,7 @@ const ROLE_JSON = (
 const FROM = `FROM (SELECT current_setting('server_version_num')::int AS num) v, pg_roles me WHERE me.rolname = current_user`;
 
 const SERVER_SQL = (login: string, owner: string, gate: string, database: string) => `SELECT v.num AS version,
-  pg_is_in_recovery() AS standby, pg_backend_pid() AS pid, json_build_object('name', me.rolname, 'superuser', me.rolsuper) AS admin,
+  pg_is_in_recovery() AS standby, ${READ_ONLY_BY_SQL} AS "readOnlyBy", pg_backend_pid() AS pid, json_build_object('name', me.rolname, 'superuser', me.rolsuper) AS admin,
   (SELECT coalesce(json_agg(${ROLE_JSON('r')}), '[]') FROM pg_roles r WHERE r.rolname IN (${login}, ${owner}, ${gate})) AS roles,
   (SELECT pg_has_role(l.oid, o.oid, CASE WHEN v.num >= 160000 THEN 'SET' ELSE 'MEMBER' END)
     FROM pg_roles l, pg_roles o WHERE l.rolname = ${login} AND o.rolname = ${owner}) AS "loginIsMember",
@@ -131,9 +134,10 @@ const literal = (name: string | undefined) => (name === undefined ? 'NULL' : esc
 /** Reads what the server has of the wanted roles and of the database. Works for every role. */
 export async function lookAtServer(session: Session, names: Names): Promise<ServerState> {
   const sql = SERVER_SQL(literal(names.login), literal(names.owner), literal(names.gate), literal(names.database));
-  const { pid, database, loginIsMember, ...rest } = await lookUp(session, sql);
+  const { pid, database, loginIsMember, readOnlyBy, ...rest } = await lookUp(session, sql);
   return {
     ...rest,
+    readOnlyBy: readOnlyBy ?? undefined,
     pooled: pid !== session.client.processID,
     loginIsMember: loginIsMember ?? false,
     ...(database ? { database } : {}),

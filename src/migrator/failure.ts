@@ -1,7 +1,10 @@
 import { KasmDbError } from '../app/errors.js';
+import { extensionOf } from '../migrations/extensions.js';
 import type { Migration } from '../migrations/files.js';
-import { isServerError, type ServerError, toKasmDbError } from '../postgres/sqlstate.js';
+import { isServerError, type ServerError, withServerHint } from '../postgres/server-error.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
 import { excerpt, lineAt, splitStatements, utf16Offset } from '../postgres/statements.js';
+import { extensionHint } from './extensions.js';
 import { nextStep } from './next-step.js';
 
 /**
@@ -15,24 +18,26 @@ export function migrationFailure(
   text: string,
   sent: { sql: string; at: number; completed: number },
 ): KasmDbError {
-  const details = { migration: migration.name, file: migration.path };
-  if (!isServerError(error)) return toKasmDbError(error, `applying ${migration.name}`, details);
+  const ofFile = { migration: migration.name, file: migration.path };
+  if (!isServerError(error)) return toKasmDbError(error, `applying ${migration.name}`, ofFile);
   const where = locate(error, text, sent);
   const place = where ? `${migration.path}:${where.line}` : migration.path;
   const failure = toKasmDbError(error, `${migration.name} failed at ${place}, nothing of it was kept`, {
-    ...details,
+    ...ofFile,
     ...(where ? { line: where.line } : {}),
     ...(where?.part ? { statement: excerpt(text.slice(...where.part)) } : {}),
   });
-  // What depends on an object are names, no values of rows.
-  const dependents = error.code === '2BP01' && error.detail ? `: ${excerpt(error.detail.replace(/\s+/g, ' '))}` : '';
-  const missingExtension = extensionHint(failure.details.statement, error.code);
-  const own = failure.outcome === 'failed' ? nextStep(error, { path: migration.path, text, ...where }) : undefined;
-  const said = own && error.hint ? `; PostgreSQL says: ${excerpt(error.hint)}` : '';
-  const hint = missingExtension ?? (own ? own + said : failure.details.hint);
-  return new KasmDbError(missingExtension ? 'environment' : failure.outcome, failure.message + dependents, {
-    ...failure.details,
-    ...(hint ? { hint } : {}),
+  const extension = extensionOf(failure.details.statement ?? '');
+  const missingExtension = extension && extensionHint(extension.name, error.code);
+  const nextOfFile = () => nextStep(error, { path: migration.path, text, ...where });
+  const own = missingExtension ?? (failure.outcome === 'failed' ? nextOfFile() : undefined);
+  const { detail, ...details } = { ...failure.details, ...(own ? { hint: withServerHint(own, error) as string } : {}) };
+  // What depends on an object is a part of the message.
+  const inMessage = error.code === '2BP01' && detail !== undefined;
+  const outcome = missingExtension ? 'environment' : failure.outcome;
+  return new KasmDbError(outcome, inMessage ? `${failure.message}: ${detail}` : failure.message, {
+    ...details,
+    ...(detail !== undefined && !inMessage ? { detail } : {}),
     cause: error,
   });
 }
@@ -73,15 +78,4 @@ function lineInBlock({ where = '' }: ServerError, statement: string): number {
   const line = Number(/\binline_code_block\D+(\d+)/.exec(where)?.[1] ?? 1);
   const body = /^do\b[^$']*(?:\$\w*\$|')/i.exec(statement);
   return body && line > 1 ? lineAt(body[0], body[0].length) - 1 + line - 1 : 0;
-}
-
-/** An extension that this role may not create, or whose files the server lacks, is an admin's to make. */
-function extensionHint(statement: string | undefined, sqlstate: string): string | undefined {
-  const name = /^CREATE\s+EXTENSION\s+(?:IF\s+NOT\s+EXISTS\s+)?("[^"]+"|\w+)/i.exec(statement ?? '')?.[1];
-  if (!name) return undefined;
-  if (sqlstate === '42501') return `an admin has to run in this database: CREATE EXTENSION IF NOT EXISTS ${name};`;
-  if (sqlstate === '58P01' || sqlstate === '0A000' || sqlstate === '22023') {
-    return `install the extension's files on the server (package postgresql-contrib), then an admin has to run in this database: CREATE EXTENSION IF NOT EXISTS ${name};`;
-  }
-  return undefined;
 }

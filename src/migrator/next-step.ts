@@ -1,4 +1,4 @@
-import type { ServerError } from '../postgres/sqlstate.js';
+import type { ServerError } from '../postgres/server-error.js';
 import { invisibleHint } from '../postgres/statements.js';
 
 /** Where a migration has failed. */

@@ -62,9 +62,10 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
     statementDone: (name, done, total) => progress.busy(`${name}: statement ${done} of ${total} done`),
     waiting: (text) => progress.log(`waiting: ${printable(text)}`),
     warning: (text) => progress.log(`${err.yellow('warning:')} ${printable(text)}`),
-    notice: (text) => {
-      if (options.verbose && ++notices <= MAX_NOTICES)
-        progress.log(`notice: ${printable(text)}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
+    notice: (text, isWarning) => {
+      const kind = isWarning ? `${err.yellow('warning:')} the server says` : 'notice';
+      if ((isWarning || options.verbose) && ++notices <= MAX_NOTICES)
+        progress.log(`${kind}: ${printable(text)}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
     },
   };
   const out = style(wantsColor(stdout, options.color !== false));
@@ -102,6 +103,8 @@ function failureText({ error, outcome, exitCode }: Result, s: Style): string {
         .split('\n')
         .map((line) => `  ${s.dim('|')} ${line}`),
     );
+  if (error.detail) lines.push(`${s.bold('detail:')} ${printable(error.detail)}`);
+  if (error.context) lines.push(`${s.bold('context:')} ${printable(error.context)}`);
   if (error.hint) lines.push(`${s.bold('next:')} ${printable(error.hint)}`);
   lines.push(s.dim(`exit code ${exitCode} (${outcome})`));
   return lines.join('\n');

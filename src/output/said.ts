@@ -2,7 +2,19 @@ import { withoutSecrets } from '../app/secrets.js';
 import type { Result } from './result.js';
 
 /** Fields of a result whose text may come from a server, a file or another program. */
-const SAID = new Set(['message', 'hint', 'statement', 'text', 'fix', 'error', 'by', 'applicationName', 'warnings']);
+const SAID = new Set([
+  'message',
+  'hint',
+  'detail',
+  'context',
+  'statement',
+  'text',
+  'fix',
+  'error',
+  'by',
+  'applicationName',
+  'warnings',
+]);
 
 /** A result in which no secret of ours stands, whoever repeated it. */
 export function saidWithoutSecrets(result: Result): Result {

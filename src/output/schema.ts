@@ -176,6 +176,8 @@ export const resultSchema = z.strictObject({
       message: z.string(),
       hint: z.string().optional(),
       sqlstate: z.string().length(5).optional(),
+      detail: z.string().optional(),
+      context: z.string().optional(),
       migration: z.string().optional(),
       file: z.string().optional(),
       line: z.number().int().min(1).optional(),

@@ -16,6 +16,8 @@ export type Client = pg.Client & {
   /** server_version_num, as the server announced it at login (a pooler passes it on). */
   announcedVersion?: number;
   announced: Announced;
+  /** What the server said when it ended the session while nothing was asked. */
+  lastWords?: Error;
   /** Bounds what the server may answer. */
   wire: WireGuard;
 };

@@ -15,9 +15,9 @@ import { passwordFor } from './password.js';
 import { disconnect } from './query.js';
 import { combine, hostText, isTlsRefusal, type Refusal, refusal, unanswered, wrongKind } from './refusal.js';
 import { prepareAsLibpq } from './scram-proof.js';
+import { isServerError } from './server-error.js';
 import { mismatch } from './session-attrs.js';
 import { foreignSocket } from './socket-owner.js';
-import { isServerError } from './sqlstate.js';
 import { WireGuard } from './wire-guard.js';
 
 export interface ConnectOptions {
@@ -50,6 +50,7 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
   const deadline = now() + settings.connectTimeoutMs;
   let retryable = false;
   let reported = '';
+  let heard: KasmDbError | undefined;
   const attempt = async (attempts: number) => {
     retryable = false;
     if (attempts > 0) settings = resolve();
@@ -57,6 +58,8 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
     const result = await tryHosts(settings, Math.max(deadline, now() + atLeast), options);
     if (!('error' in result)) return result;
     retryable = result.retryable && !options.once;
+    if (result.silent && heard && now() >= deadline) throw heard;
+    if (!result.silent) heard = result.error;
     throw result.error;
   };
   return retry(attempt, {
@@ -257,7 +260,9 @@ function attempt(
     client.announcedVersion = major * 10_000 + minor;
   });
   // Without a listener an error on an idle connection ends the process; the next query reports it.
-  client.on('error', () => {});
+  client.on('error', (error) => {
+    if (isServerError(error)) client.lastWords ??= error;
+  });
   return new Promise<Client>((resolve, reject) => {
     const abort = () => {
       void client.end().catch(() => {});

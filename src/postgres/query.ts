@@ -1,5 +1,7 @@
 import pg from 'pg';
 import type { Client } from './client.js';
+import { isServerError } from './server-error.js';
+import { isConnectionLost } from './sqlstate.js';
 
 /** After a cancel request the server gets this long to answer before the connection is cut: SIGTERM has 2 s in all. */
 const CANCEL_GRACE_MS = 1000;
@@ -23,11 +25,16 @@ export async function cancellable<T>(
     return result;
   } catch (error) {
     signal?.throwIfAborted();
-    throw error;
+    throw reasonOf(client, error);
   } finally {
     clearTimeout(cut);
     signal?.removeEventListener('abort', onAbort);
   }
+}
+
+/** The driver only knows that the connection is gone; the server may have said why between two messages. */
+export function reasonOf(client: Client, error: unknown): unknown {
+  return client.lastWords && !isServerError(error) && isConnectionLost(error) ? client.lastWords : error;
 }
 
 /**

@@ -1,7 +1,9 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
 import type { Host } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
-import { isServerError } from './sqlstate.js';
+import { loginHint } from './login-hints.js';
+import { poolerHint, refusesSimpleQueries } from './pooler-words.js';
+import { isServerError, type ServerError, shownOf } from './server-error.js';
 
 /** What may be wrong with one attempt, and whether a later one may succeed. */
 export interface Refusal {
@@ -9,6 +11,8 @@ export interface Refusal {
   retryable: boolean;
   /** No other address or host of a list is tried: the server has answered. */
   ends?: boolean;
+  /** Nothing was heard in its time, which tells less than whatever was heard before. */
+  silent?: boolean;
 }
 
 /** True where TLS itself failed: refused by the server, or its certificate by us. */
@@ -35,49 +39,13 @@ export function hostText({ host, hostaddr, port }: Host): string {
  */
 export function refusal(error: unknown, settings: ConnectionSettings, host: Host): Refusal {
   const at = hostText(host);
-  const refuse = (retryable: boolean, message: string, hint: string, sqlstate?: string): Refusal => ({
+  const refuse = (retryable: boolean, message: string, hint: string): Refusal => ({
     retryable,
-    ends: isTlsRefusal(error) || (sqlstate !== undefined && sqlstate !== '57P03'),
-    error: new KasmDbError('unreachable', message, { hint, cause: error, ...(sqlstate ? { sqlstate } : {}) }),
+    ends: isTlsRefusal(error),
+    error: new KasmDbError('unreachable', message, { hint, cause: error }),
   });
   if (error instanceof KasmDbError) return { retryable: false, ends: true, error };
-  if (isServerError(error)) {
-    const said = `${error.message} (SQLSTATE ${error.code})`;
-    if (error.code === '57P03')
-      return refuse(true, `${at} is starting up or shutting down: ${said}`, 'wait for it', error.code);
-    if (error.code === '53300')
-      return refuse(
-        true,
-        `${at} has no connection left: ${said}`,
-        'raise max_connections, or end idle sessions',
-        error.code,
-      );
-    if (error.code.startsWith('28')) {
-      return refuse(
-        false,
-        `${at} refuses the login of "${settings.user}": ${said}`,
-        'check user and password (POSTGRES_USER, POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE) and pg_hba.conf',
-        error.code,
-      );
-    }
-    if (error.code === '3D000') {
-      return refuse(
-        false,
-        `${at} has no database "${settings.dbname}": ${said}`,
-        'correct POSTGRES_DB, or create it: CREATE DATABASE',
-        error.code,
-      );
-    }
-    return refuse(
-      error.code.startsWith('57') || error.code.startsWith('53'),
-      `${at}: ${said}`,
-      error.hint ??
-        (error.code === '08P01' && settings.options
-          ? 'a pooler takes no server options at login: unset PGOPTIONS, or set KASM_DB_DIRECT_URL to PostgreSQL itself'
-          : 'read the server log'),
-      error.code,
-    );
-  }
+  if (isServerError(error)) return refusedByServer(error, settings, at);
   if (isTlsRefusal(error)) {
     return refuse(
       false,
@@ -101,11 +69,14 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: Host
     );
   }
   if (messageOf(error) === 'timeout expired') {
-    return refuse(
-      true,
-      `${at} did not answer in time`,
-      'check POSTGRES_HOST, POSTGRES_PORT, firewalls and NetworkPolicies',
-    );
+    return {
+      ...refuse(
+        true,
+        `${at} did not answer in time`,
+        'check POSTGRES_HOST, POSTGRES_PORT, firewalls and NetworkPolicies',
+      ),
+      silent: true,
+    };
   }
   return refuse(
     true,
@@ -114,17 +85,46 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: Host
   );
 }
 
+function refusedByServer(error: ServerError, settings: ConnectionSettings, at: string): Refusal {
+  const { code } = error;
+  return {
+    retryable: code.startsWith('57') || code.startsWith('53'),
+    ends: code !== '57P03',
+    error: new KasmDbError('unreachable', `${whatItRefuses(code, settings, at)}: ${error.message} (SQLSTATE ${code})`, {
+      hint: loginHint(error, settings),
+      cause: error,
+      ...shownOf(error),
+    }),
+  };
+}
+
+function whatItRefuses(code: string, { user, dbname }: ConnectionSettings, at: string): string {
+  if (code === '57P03') return `${at} is starting up or shutting down`;
+  if (code === '53300') return `${at} has no connection left`;
+  if (code.startsWith('28')) return `${at} refuses the login of "${user}"`;
+  if (code === '3D000') return `${at} has no database "${dbname}"`;
+  return at;
+}
+
 /** The login was taken, but the first query failed: so a pooler does whose server is gone, frozen or busy. */
 export function unanswered(error: unknown, host: Host): Refusal {
-  const sqlstate = isServerError(error) ? error.code : undefined;
+  const said = isServerError(error) ? error : undefined;
+  const lasting = said !== undefined && refusesSimpleQueries(said);
   return {
-    retryable: sqlstate === undefined || /^(08|53|57)/.test(sqlstate),
-    ends: false,
-    error: new KasmDbError('unreachable', `${hostText(host)} takes the login, but not a query: ${messageOf(error)}`, {
-      hint: 'if a pooler answers there, is its server running? KASM_DB_DIRECT_URL leads around the pooler',
-      cause: error,
-      ...(sqlstate ? { sqlstate } : {}),
-    }),
+    retryable: said === undefined || (!lasting && /^(08|53|57)/.test(said.code)),
+    ends: lasting,
+    silent: error instanceof KasmDbError,
+    error: new KasmDbError(
+      lasting ? 'environment' : 'unreachable',
+      `${hostText(host)} takes the login, but not a query: ${messageOf(error)}`,
+      {
+        hint:
+          (said && poolerHint(said)) ??
+          'if a pooler answers there, is its server running? KASM_DB_DIRECT_URL leads around the pooler',
+        cause: error,
+        ...(said ? shownOf(said) : {}),
+      },
+    ),
   };
 }
 
@@ -153,6 +153,7 @@ export function combine(refusals: readonly Refusal[]): Refusal {
   return {
     retryable: chosen.retryable,
     ends: ended !== undefined,
+    silent: refusals.every(({ silent }) => silent === true),
     error: new KasmDbError(
       'unreachable',
       ended ? reasons : `none of the ${refusals.length} hosts will do: ${reasons}`,

@@ -1,20 +1,7 @@
 import { type ErrorDetails, KasmDbError, messageOf } from '../app/errors.js';
+import { poolerHint } from './pooler-words.js';
+import { isServerError, type ServerError, shownOf, withServerHint } from './server-error.js';
 import { excerpt } from './statements.js';
-
-/** The fields of a server's error that we read; message texts are in the server's language and decide nothing. */
-export interface ServerError extends Error {
-  code: string;
-  severity: string;
-  detail?: string;
-  hint?: string;
-  position?: string;
-  where?: string;
-}
-
-/** Did the server itself say it, with severity and SQLSTATE? */
-export function isServerError(error: unknown): error is ServerError {
-  return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test((error as ServerError).code ?? '');
-}
 
 /** The SQLSTATE of a server's error, as it came or as a KasmDbError has it. */
 export function sqlstateOf(error: unknown): string | undefined {
@@ -23,7 +10,7 @@ export function sqlstateOf(error: unknown): string | undefined {
 }
 
 /** SQLSTATEs that tell of a connection that is gone or was not granted; another attempt may succeed after each of them. */
-const CONNECTION_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25P03']);
+const CONNECTION_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25P03', '25P04']);
 /** The object names a wrong login or password (class 28); retryable, since a Secret may arrive later. */
 const isLoginState = (code: string) => code.startsWith('28');
 const NETWORK_CODES = new Set([
@@ -65,10 +52,10 @@ export function toKasmDbError(error: unknown, doing: string, details: ErrorDetai
   if (error instanceof KasmDbError) return Object.keys(details).length > 0 ? error.with(details) : error;
   if (isServerError(error)) {
     return new KasmDbError(outcomeOf(error), serverMessage(error, doing), {
-      sqlstate: error.code,
+      ...shownOf(error),
       cause: error,
       ...details,
-      hint: details.hint ?? hintOf(error),
+      hint: hintOf(error, details.hint),
     });
   }
   if (isConnectionLost(error)) {
@@ -90,8 +77,8 @@ function outcomeOf(error: ServerError): 'unreachable' | 'locked' | 'failed' | 'e
   return 'failed';
 }
 
+/** Its text may repeat the file from an open quote on. */
 function serverMessage(error: ServerError, doing: string): string {
-  // It may repeat the file from an open quote on, and DETAIL may repeat a row's values, passwords among them, so it never reaches a message.
   return `${doing}: ${excerpt(error.message)} (SQLSTATE ${error.code})`;
 }
 
@@ -103,18 +90,20 @@ const DEFAULT_HINTS: Record<ReturnType<typeof outcomeOf>, string> = {
   failed: 'look into the server log at this time, where the whole statement stands; kasm-db doctor looks at the rest',
 };
 
-function hintOf(error: ServerError): string {
-  if (error.hint) return excerpt(error.hint);
-  switch (error.code) {
-    case '53100':
-      return 'the server has no disk space left; free some and run the command again';
-    case '53200':
-      return 'the server is out of shared memory; raise max_locks_per_transaction or its memory, then run the command again';
-    case '25006':
-      return 'the server or the role is read-only; connect to the primary';
-    case '42501':
-      return 'grant the privilege, or run as the owner of the database (`kasm-db doctor` lists what is needed)';
-    default:
-      return DEFAULT_HINTS[outcomeOf(error)];
-  }
+const HINTS: Record<string, string> = {
+  '53100': 'the server has no disk space left; free some and run the command again',
+  '53200':
+    'the server is out of shared memory; raise max_locks_per_transaction or its memory, then run the command again',
+  '25006': 'the server or the role is read-only; connect to the primary',
+  '42501': 'grant the privilege, or run as the owner of the database (`kasm-db doctor` lists what is needed)',
+  '57P01': 'somebody or a restart of the server ended the session; run the same command again',
+  '57P05': 'idle_session_timeout of the role, the database or the server ended the session; run the same command again',
+  '25P03': 'idle_in_transaction_session_timeout ended the session; run the same command again',
+  '25P04': 'transaction_timeout ended the session; run the same command again',
+};
+
+/** @param own what the caller knows better */
+function hintOf(error: ServerError, own = poolerHint(error)): string {
+  const hint = withServerHint(own, error);
+  return hint ?? HINTS[error.code] ?? DEFAULT_HINTS[outcomeOf(error)];
 }

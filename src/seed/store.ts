@@ -1,8 +1,8 @@
 import { createHash, hash, randomUUID } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import { isServerError } from '../postgres/server-error.js';
 import type { Session } from '../postgres/session.js';
-import { isServerError } from '../postgres/sqlstate.js';
 import type { Table } from './catalog.js';
 
 /** What a seed remembers of a row: whose it is, and how each value was when it was written. */

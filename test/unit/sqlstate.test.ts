@@ -72,14 +72,35 @@ describe('toKasmDbError › which outcome a SQLSTATE has', () => {
 });
 
 describe('toKasmDbError › what it never says', () => {
-  it('DETAIL and CONTEXT, which repeat the values of a row', () => {
-    const code = fc.constantFrom('23505', '23502', '23514', '22P02', '42501', '53100', '08006', '40001', 'XX000');
+  it('DETAIL where it repeats the values of a row', () => {
+    const code = fc.constantFrom('23505', '23502', '23514', '23P01', '22P02', '22001', '44000');
     fc.assert(
       fc.property(code, (sqlstate) => {
         const { message, details } = toKasmDbError(serverError(sqlstate), 'seeding');
         expect(JSON.stringify({ message, details })).not.toContain('hunter2');
       }),
     );
+  });
+
+  it('of CONTEXT anything but the calls, in whichever language', () => {
+    const where = [
+      'COPY users, line 1, column password: "hunter2"',
+      'SQL statement "INSERT INTO users',
+      "  VALUES (1, 'hunter2'), (f(), $$hunter2$$)\"",
+      'SQL-Anweisung »SELECT f(hunter2)«',
+      "unnamed portal with parameters: $1 = 'hunter2'",
+      'PL/pgSQL-Funktion public.f(integer) Zeile 3 bei SQL-Anweisung',
+      'fonction PL/pgSQL g(), ligne 4 à RAISE',
+    ].join('\n');
+    const { message, details } = toKasmDbError(serverError('42501', { where, detail: undefined }), 'seeding');
+    expect(JSON.stringify({ message, details })).not.toContain('hunter2');
+    expect(details.context).toBe(
+      'PL/pgSQL-Funktion public.f(integer) Zeile 3 bei SQL-Anweisung; fonction PL/pgSQL g(), ligne 4 à RAISE',
+    );
+  });
+
+  it('but DETAIL where it tells of something else', () => {
+    expect(toKasmDbError(serverError('42501', { detail: 'no\n CONNECT' }), 'x').details.detail).toBe('no CONNECT');
   });
 });
 
@@ -99,8 +120,23 @@ describe('toKasmDbError › the hint', () => {
     expect(toKasmDbError(serverError(code), 'x').details.hint).toMatch(hint);
   });
 
-  it('of the caller wins', () => {
-    expect(toKasmDbError(serverError('42501', { hint: 'no' }), 'x', { hint: 'yes' }).details.hint).toBe('yes');
+  it("of the caller comes first, and the server's own behind it", () => {
+    expect(toKasmDbError(serverError('42501', { hint: 'no' }), 'x', { hint: 'yes' }).details.hint).toBe(
+      'yes; PostgreSQL says: no',
+    );
+  });
+
+  it.each([
+    ['query_timeout', /query_timeout.*KASM_DB_DIRECT_URL/],
+    ['query_wait_timeout', /larger pool.*KASM_DB_DIRECT_URL/],
+    ['no more connections allowed (max_client_conn)', /max_client_conn/],
+    ['PQexec disallowed', /disable_pqexec/],
+    ['unsupported startup parameter: options', /unset PGOPTIONS/],
+  ])('of a pooler that says "%s"; of PostgreSQL, which names its routine, nothing like it', (words, hint) => {
+    const said = (more: object) =>
+      toKasmDbError(Object.assign(serverError('08P01', more), { message: words }), 'x').details.hint;
+    expect(said({})).toMatch(hint);
+    expect(said({ routine: 'ProcessInterrupts' })).not.toMatch(hint);
   });
 });
 
