@@ -1,7 +1,8 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { lockHolders } from '../postgres/lock.js';
-import type { Session } from '../postgres/session.js';
+import { isServerError, shownOf } from '../postgres/server-error.js';
+import { type Session, TO_PRIMARY } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { type FoundTable, findTablesSql, foundTables, requireSafe } from '../postgres/tables.js';
 import { isRollback } from './run-row.js';
@@ -18,7 +19,13 @@ export interface StateRequest {
 const WITHIN_MS = 5000;
 const VENDOR_TABLE = 'public.alembic_version';
 
+/** Who has set default_transaction_read_only to on: pg_settings.source, which takes a while to be made. */
+export const READ_ONLY_BY_SQL = `CASE WHEN current_setting('default_transaction_read_only') = 'on'
+  THEN (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only') END`;
+
 const SERVER_SQL = `SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS standby,
+  ${READ_ONLY_BY_SQL} AS "readOnlyBy",
+  has_table_privilege('pg_catalog.pg_locks', 'SELECT') AND has_table_privilege('pg_catalog.pg_stat_activity', 'SELECT') AS "seesLocks",
   current_user AS "user", pg_get_userbyid(datdba) AS owner, pg_has_role(datdba, current_user, 'USAGE') AS "ownerMayUse"
 FROM pg_database WHERE datname = current_database()`;
 
@@ -26,10 +33,22 @@ interface ServerRow extends DatabaseOwner {
   pid: number;
   version: number;
   standby: boolean;
+  readOnlyBy: string | null;
+  seesLocks: boolean;
 }
 
-function serverFacts(session: Session, { pid, version, standby, ...owner }: ServerRow): ServerFacts {
-  return { serverVersion: version, standby, pooled: session.client.processID !== pid, owner };
+function serverFacts(
+  session: Session,
+  { pid, version, standby, readOnlyBy, seesLocks, ...owner }: ServerRow,
+): ServerFacts {
+  return {
+    serverVersion: version,
+    standby,
+    readOnlyBy: readOnlyBy ?? undefined,
+    seesLocks: seesLocks && !standby,
+    pooled: session.client.processID !== pid,
+    owner,
+  };
 }
 
 const HISTORY_SQL = `SELECT name, checksum, kind, min_compatible AS "minCompatible", statements_done AS "statementsDone",
@@ -67,11 +86,14 @@ const KEEPERS_SQL = `SELECT l.pid, n.nspname || '.' || c.relname AS name FROM pg
 WHERE l.granted AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_backend_pid() AND (n.nspname = 'kasm_db' OR c.relname = 'alembic_version')`;
 
 /** What answers: the server itself or a pooler before it, and what it can do. */
-export type ServerFacts = Pick<MigrationState, 'serverVersion' | 'standby' | 'pooled' | 'owner'>;
+export type ServerFacts = Pick<
+  MigrationState,
+  'serverVersion' | 'standby' | 'readOnlyBy' | 'seesLocks' | 'pooled' | 'owner'
+>;
 
 /** Asks only that, in a transaction of its own. @throws KasmDbError */
 export async function readServer(session: Session): Promise<ServerFacts> {
-  const [row] = await session.reading(() => session.query(SERVER_SQL), { statementTimeoutMs: WITHIN_MS });
+  const [row] = await session.reading(() => session.query(TO_PRIMARY + SERVER_SQL), { statementTimeoutMs: WITHIN_MS });
   return serverFacts(session, row);
 }
 
@@ -106,7 +128,7 @@ export async function selectState(session: Session, { vendor }: StateRequest): P
   const server = serverFacts(session, row);
   const history = found.history?.map(historyRow);
   const run = found.run?.map(runRowOf)[0];
-  const holders = isAtWork(run) && !server.standby ? await lockHolders(session) : undefined;
+  const holders = isAtWork(run) && server.seesLocks ? await lockHolders(session) : undefined;
   return {
     ...server,
     server: { host: session.client.host, port: session.client.port },
@@ -176,6 +198,9 @@ function ownedByOthers({ user, owner, database }: Record<string, string>, cause:
   );
 }
 
+/** Somebody has a table of the history for himself. */
+export class HistoryLocked extends KasmDbError {}
+
 async function readError(session: Session, error: unknown): Promise<KasmDbError> {
   const code = sqlstateOf(error);
   if (code === '42501') {
@@ -188,13 +213,13 @@ async function readError(session: Session, error: unknown): Promise<KasmDbError>
   if (code !== '55P03' && code !== '57014') return toKasmDbError(error, 'reading the history');
   const keepers = () => session.query(KEEPERS_SQL);
   const [keeper] = await session.reading(keepers, { statementTimeoutMs: WITHIN_MS }).catch(() => []);
-  return new KasmDbError(
+  return new HistoryLocked(
     'locked',
     keeper
       ? `PID ${keeper.pid} holds ACCESS EXCLUSIVE on ${keeper.name}, so the history cannot be read`
       : `the history could not be read in time (SQLSTATE ${code})`,
     {
-      sqlstate: code as string,
+      ...(isServerError(error) ? shownOf(error) : { sqlstate: code }),
       hint: 'wait until that session has ended (pg_stat_activity shows what it does), then run the same command again',
       cause: error,
     },

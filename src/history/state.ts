@@ -72,6 +72,10 @@ export interface MigrationState extends DatabaseState {
   serverVersion: number;
   /** Hot standby. */
   standby: boolean;
+  /** Where default_transaction_read_only is on: who has set it, as pg_settings.source has it. */
+  readOnlyBy?: string | undefined;
+  /** Who holds the migration lock can be looked up: not on a standby, which doesn't show its primary's locks, nor where pg_locks is revoked. */
+  seesLocks?: boolean;
   /** A pooler answers, not the server itself: the PID told at login isn't the one that answers. */
   pooled: boolean;
   owner: DatabaseOwner;

@@ -1,6 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import type { Session } from '../postgres/session.js';
-import { toKasmDbError } from '../postgres/sqlstate.js';
+import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { type FoundTable, findTables, objectionsTo, requireAllRows } from '../postgres/tables.js';
 
 const CREATE_SCHEMA = 'CREATE SCHEMA kasm_db';
@@ -169,9 +169,9 @@ export async function ensureHistory(session: Session, names: readonly HistoryTab
     if (!there) await session.query(CREATE_SCHEMA);
     for (const name of missing) await session.script(TABLES[name].create);
   } catch (error) {
-    throw toKasmDbError(error, 'creating the history (schema kasm_db)', {
-      hint: 'as the owner of the database: GRANT CREATE ON DATABASE <database> TO <role>; or make the schema: CREATE SCHEMA kasm_db AUTHORIZATION <role>',
-    });
+    const hint =
+      'as the owner of the database: GRANT CREATE ON DATABASE <database> TO <role>; or make the schema: CREATE SCHEMA kasm_db AUTHORIZATION <role>';
+    throw toKasmDbError(error, 'creating the history (schema kasm_db)', sqlstateOf(error) === '42501' ? { hint } : {});
   }
 }
 

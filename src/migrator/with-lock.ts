@@ -1,9 +1,10 @@
+import { escapeIdentifier } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { describeHolder, type LockHolder } from '../app/lock-holder.js';
 import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
 import type { Context } from '../config/context.js';
-import { readServer, readState, type StateRequest, selectState } from '../history/read-state.js';
+import { HistoryLocked, readServer, readState, type StateRequest, selectState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { type Bounds, type Session, type TransactionKind, withSession } from '../postgres/session.js';
@@ -49,13 +50,15 @@ class Standby extends KasmDbError {
   }
 }
 
+/** While the history is somebody else's, a look at it takes all the time that it may: not much more than what is left, in milliseconds. */
+export const readWithinMs = (leftMs: number) => Math.min(Math.max(leftMs, 1000), 5000);
 /** Waiters come again after that long, in milliseconds; each try costs the server a login. */
 const WAIT = { firstMs: 200, factor: 1.5, maxMs: 2000 };
 
 /**
  * Takes the migration lock, runs `work`, and gives the lock back. While another migrator has it: disconnects, pauses, tries again. The lock is
  * never waited for inside PostgreSQL, and nobody who waits holds a connection.
- * @throws KasmDbError locked when the time is up; unreachable on a standby; environment where advisory locks do not exclude each other
+ * @throws KasmDbError locked when the time is up, for the lock or for the history; unreachable on a standby; environment where advisory locks do not exclude each other
  */
 export async function withMigrationLock<T>(
   ctx: Context,
@@ -69,14 +72,16 @@ export async function withMigrationLock<T>(
   const attempt = (attempts: number) =>
     withSession(ctx.resolve, { ...sessionOptions(ctx), doing: waiting.doing }, async (session) => {
       if (attempts > 0) waitedMs = now() - started;
-      const lock = await takeLock(session, waiting);
+      const withinMs = readWithinMs(started + waiting.waitMs - now());
+      const lock = await takeLock(ctx, session, { vendor: waiting.vendor, withinMs });
       const result = await work(lock);
       if (!lock.state.pooled) await unlock(session);
       return { result, waitedMs, holder };
     });
   const connectTimeoutMs = ctx.resolve().connectTimeoutMs;
   const leftFor = (error: unknown) => {
-    const patienceMs = error instanceof LockTaken ? waiting.waitMs : error instanceof Standby ? connectTimeoutMs : 0;
+    const isLocked = error instanceof LockTaken || error instanceof HistoryLocked;
+    const patienceMs = isLocked ? waiting.waitMs : error instanceof Standby ? connectTimeoutMs : 0;
     return started + patienceMs - now();
   };
   return retry(attempt, {
@@ -84,7 +89,7 @@ export async function withMigrationLock<T>(
     backoff: (error) => Math.min(pauses(), leftFor(error)),
     retryable: (error) => leftFor(error) > 0,
     onRetry: (error) => {
-      if (!(error instanceof LockTaken)) return ctx.events.retryConnect?.(error as Standby);
+      if (!(error instanceof LockTaken)) return ctx.events.retryConnect?.(error as Standby | HistoryLocked);
       holder = error.holder ?? holder;
       ctx.events.waitForLock?.(holder);
     },
@@ -96,9 +101,11 @@ export async function withMigrationLock<T>(
   });
 }
 
-async function takeLock(session: Session, request: StateRequest): Promise<MigrationLock> {
+async function takeLock(ctx: Context, session: Session, request: StateRequest): Promise<MigrationLock> {
   const server = await readServer(session);
-  requireWritable(server);
+  requireWritable(server, session.database);
+  const warning = readOnlyLogin(server);
+  if (warning) ctx.events.warning?.(warning);
   const begin = server.pooled ? lockEachTransaction(session) : await lockSession(session);
   // Only now: another migrator may have finished before the lock was ours.
   return { session, state: await readState(session, request), begin, reread: () => selectState(session, request) };
@@ -141,10 +148,64 @@ export function requireSupported({ serverVersion }: Pick<MigrationState, 'server
   });
 }
 
-/** @throws KasmDbError environment when this server is too old; unreachable when it is a standby */
-export function requireWritable(state: Pick<MigrationState, 'serverVersion' | 'standby'>): void {
+/**
+ * @throws KasmDbError environment when this server is too old, or when it or the database is set to take no writes; unreachable when it is a
+ *   standby
+ */
+export function requireWritable(
+  state: Pick<MigrationState, 'serverVersion' | 'standby' | 'readOnlyBy'>,
+  database: string,
+): void {
   requireSupported(state);
   if (state.standby) throw new Standby();
+  const guard = readOnlyGuard(state, database);
+  if (guard) throw guard;
+}
+
+/** Set for this login alone, or by it: its other sessions are meant, such as an analyst's. */
+const OF_THE_LOGIN: Record<string, string> = {
+  user: 'the role (ALTER ROLE … SET)',
+  'database user': 'the role in this database (ALTER ROLE … IN DATABASE … SET)',
+  client: 'the connection itself (PGOPTIONS)',
+  session: 'the session',
+};
+const OF_THE_HOST: Record<string, string> = {
+  database: 'the database (ALTER DATABASE … SET)',
+  global: 'all roles (ALTER ROLE ALL SET)',
+  'configuration file': "the server (a configuration file, or ALTER SYSTEM's postgresql.auto.conf)",
+  'command line': 'the server (its command line)',
+};
+
+/**
+ * Whoever sets a whole database or server to read-only wants no writes: a host does so when the disk is full. Our transactions could write all
+ * the same, since they say READ WRITE.
+ */
+export function readOnlyGuard(
+  { readOnlyBy }: Pick<MigrationState, 'readOnlyBy'>,
+  database: string,
+): KasmDbError | undefined {
+  if (readOnlyBy === undefined || readOnlyBy in OF_THE_LOGIN) return undefined;
+  const where = OF_THE_HOST[readOnlyBy] ?? readOnlyBy;
+  const back =
+    readOnlyBy === 'database'
+      ? `from another database: ALTER DATABASE ${escapeIdentifier(database)} RESET default_transaction_read_only`
+      : 'set it to off where it was set';
+  return new KasmDbError(
+    'environment',
+    `default_transaction_read_only is on, set for ${where}: whoever did that wants no writes, so none are made`,
+    {
+      hint: `a host sets it when the disk is full: look there and make room; then ${back}`,
+    },
+  );
+}
+
+/** What to warn of where it is set for the login alone. */
+export function readOnlyLogin({ readOnlyBy }: Pick<MigrationState, 'readOnlyBy'>): string | undefined {
+  const where = OF_THE_LOGIN[readOnlyBy ?? ''];
+  return (
+    where &&
+    `default_transaction_read_only is on, set for ${where}; kasm-db says READ WRITE and goes on, Kasm itself does not`
+  );
 }
 
 function locked(holder: LockHolder | undefined, waitMs: number): KasmDbError {

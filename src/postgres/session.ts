@@ -5,9 +5,10 @@ import { applicationName } from './application-name.js';
 import type { Client } from './client.js';
 import { type ConnectOptions, connect } from './connect.js';
 import { withDeadline } from './deadline.js';
-import { cancellable, cutAfterAbort, disconnect } from './query.js';
+import { cancellable, cutAfterAbort, disconnect, reasonOf } from './query.js';
 import { type ScriptRun, sendScript } from './script.js';
-import { isConnectionLost, isServerError, sqlstateOf, toKasmDbError } from './sqlstate.js';
+import { isServerError, shownOf } from './server-error.js';
+import { isConnectionLost, sqlstateOf, toKasmDbError } from './sqlstate.js';
 
 /**
  * read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public.
@@ -24,12 +25,20 @@ export interface Bounds {
 
 export interface SessionOptions extends Pick<ConnectOptions, 'onRetry' | 'once'> {
   signal: AbortSignal;
-  /** Told what the server says beside its answers. */
-  onNotice?: ((text: string) => void) | undefined;
+  /** Told what the server says beside its answers; a warning is what a person should read. */
+  onNotice?: ((text: string, isWarning: boolean) => void) | undefined;
 }
+
+/**
+ * A statement that begins so goes to the primary, whatever pgpool-II is told of its functions (its manual, "Load Balancing"): else it may send the
+ * lock, or a look at the history under it, to a standby. To PostgreSQL it is a comment.
+ */
+export const TO_PRIMARY = '/*NO LOAD BALANCE*/ ';
 
 /** No server needs longer for settings. */
 const BEGIN_MS = 30_000;
+/** How long the last thing that a run writes may wait for a lock. */
+const LAST_WRITE_MS = 1000;
 /** What the way to a server and back may add to the time that it gives itself. */
 const SLOW_NETWORK_MS = 5000;
 /** A catalog of 5,000 tables is some 20 MB, and locks may be waited for on the way. */
@@ -74,6 +83,11 @@ const FILE_SETTINGS: readonly Setting[] = [
   ['transform_null_equals', 'DEFAULT'],
 ];
 
+/** The class of warnings, whatever their severity is called in the server's language; of 25P01 (no transaction to roll back) nobody needs to know. */
+function isWarning({ code = '', severity }: { code?: string | undefined; severity?: string | undefined }): boolean {
+  return code.startsWith('01') || (severity === 'WARNING' && code !== '25P01');
+}
+
 /** A server that finds out soon that its client is gone gives its locks back; one that cannot is done without. */
 const PROTECTIVE_SETTINGS: readonly Setting[] = [
   ['tcp_keepalives_idle', '10'],
@@ -81,6 +95,10 @@ const PROTECTIVE_SETTINGS: readonly Setting[] = [
   ['tcp_keepalives_count', '4'],
   ['tcp_user_timeout', '30000'],
 ];
+
+const CHECK_INTERVAL: Setting = ['client_connection_check_interval', '1000'];
+/** A value that the platform cannot have, a setting that is not known, not to be changed or not to be set by this role. */
+const REFUSES_SETTING = new Set(['22023', '42704', '55P02', '42501', '0A000']);
 
 type Setting = readonly [name: string, value: string];
 
@@ -97,8 +115,10 @@ const DISCARD_REST = 'CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD PLANS; DISC
  * so that nothing outlives it behind a pooler.
  */
 export class Session {
-  /** The server did not take our protective settings. */
-  #unprotected = false;
+  /** The transaction, if there is one, is for reading. */
+  #reads = true;
+  /** Protective settings that the server does not take. */
+  readonly #refused = new Set<string>();
   readonly #disarm: () => void;
 
   private constructor(
@@ -113,8 +133,13 @@ export class Session {
   /** @throws KasmDbError unreachable, usage */
   static async open(resolve: () => ConnectionSettings, options: SessionOptions): Promise<Session> {
     const client = await connect(resolve, options);
-    client.on('notice', (notice) => options.onNotice?.(notice.message ?? ''));
+    client.on('notice', (notice) => options.onNotice?.(notice.message ?? '', isWarning(notice)));
     return new Session(client, resolve().role, options.signal);
+  }
+
+  /** As the login named it. */
+  get database(): string {
+    return this.client.database ?? '';
   }
 
   /** server_version_num, such as 160014. */
@@ -130,8 +155,9 @@ export class Session {
   /** Runs one statement, or several without values; the signal cancels it. @returns all rows @throws the driver's errors; the signal's reason */
   // biome-ignore lint/suspicious/noExplicitAny: rows of whatever is asked.
   async query<R extends Record<string, any> = any>(sql: string, values?: unknown[]): Promise<R[]> {
+    const text = this.#reads ? sql : TO_PRIMARY + sql;
     const result: QueryResult<R> | QueryResult<R>[] = await cancellable(this.client, this.signal, () =>
-      this.client.query<R>(sql, values),
+      this.client.query<R>(text, values),
     );
     return Array.isArray(result) ? result.flatMap(({ rows }) => rows) : result.rows;
   }
@@ -160,15 +186,13 @@ export class Session {
 
   /** @throws KasmDbError environment when the role may not be taken, or a pooler cannot hold a transaction */
   async begin(kind: TransactionKind, bounds: Bounds = {}): Promise<void> {
+    this.#reads = kind === 'read';
     try {
       const settings = this.#settings(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, bounds);
       await withDeadline(this.client, BEGIN_MS, () => this.script(`${BEGIN[kind]}; ${settings}`));
     } catch (error) {
       await this.rollback();
-      if (sqlstateOf(error) === '22023' && !this.#unprotected) {
-        this.#unprotected = true;
-        return this.begin(kind, bounds);
-      }
+      if (REFUSES_SETTING.has(sqlstateOf(error) ?? '') && (await this.#findRefused())) return this.begin(kind, bounds);
       throw beginError(error, this.role);
     }
   }
@@ -227,9 +251,10 @@ export class Session {
     return `${RESET_SETTINGS}; ${this.#settings(OWN_SETTINGS)}`;
   }
 
-  /** Writes in a short transaction, also after the signal has come: how a run ended. */
+  /** Writes in a short transaction, also after the signal has come: how a run ended. Waits for nobody for long. */
   async writeUninterrupted(sql: string): Promise<void> {
-    await this.client.query(`${BEGIN.write}; ${this.#settings(OWN_SETTINGS)}; ${sql}; COMMIT`);
+    const settings = this.#settings(OWN_SETTINGS, { lockTimeoutMs: LAST_WRITE_MS });
+    await this.client.query(`${BEGIN.write}; ${settings}; ${sql}; COMMIT`);
   }
 
   /**
@@ -249,7 +274,7 @@ export class Session {
     let failure: unknown;
     const send = () =>
       sendScript(this.client, message, run).catch((error) => {
-        failure = error;
+        failure = reasonOf(this.client, error);
       });
     await cancellable(this.client, this.signal, send).catch((error) => {
       failure ??= error;
@@ -289,6 +314,27 @@ export class Session {
     this.#disarm();
   }
 
+  /** What only protects and the server does not take, such as client_connection_check_interval on Windows; known once a transaction was begun. */
+  get refusedSettings(): readonly string[] {
+    return [...this.#refused];
+  }
+
+  #protective(): Setting[] {
+    const all = this.serverVersion >= 140_000 ? [...PROTECTIVE_SETTINGS, CHECK_INTERVAL] : PROTECTIVE_SETTINGS;
+    return all.filter(([name]) => !this.#refused.has(name));
+  }
+
+  /** Asks for each by itself; outside of a transaction SET LOCAL is checked and has no effect. @returns another one was found */
+  async #findRefused(): Promise<boolean> {
+    const before = this.#refused.size;
+    for (const [name, value] of this.#protective()) {
+      await this.client.query(`SET LOCAL ${name} = ${value}`).catch((error) => {
+        if (REFUSES_SETTING.has(sqlstateOf(error) ?? '')) this.#refused.add(name);
+      });
+    }
+    return this.#refused.size > before;
+  }
+
   #settings(
     special: readonly Setting[],
     { lockTimeoutMs = 0, statementTimeoutMs = 0 }: Bounds = {},
@@ -304,8 +350,7 @@ export class Session {
       ['idle_in_transaction_session_timeout', '0'],
       ...(version >= 140_000 ? ([['idle_session_timeout', '0']] as const) : []),
       ...(version >= 170_000 ? ([['transaction_timeout', '0']] as const) : []),
-      ...(this.#unprotected ? [] : PROTECTIVE_SETTINGS),
-      ...(version >= 140_000 && !this.#unprotected ? ([['client_connection_check_interval', '1000']] as const) : []),
+      ...this.#protective(),
     ];
     const role = this.role === undefined ? [] : [`${set} ROLE ${escapeIdentifier(this.role)}`];
     return [...settings.map(([name, value]) => `${set} ${name} = ${value}`), ...role].join('; ');
@@ -345,7 +390,7 @@ function beginError(error: unknown, role: string | undefined): unknown {
   const code = sqlstateOf(error);
   if (role !== undefined && (code === '22023' || code === '42501')) {
     return new KasmDbError('environment', `cannot SET ROLE "${role}": ${(error as Error).message} (SQLSTATE ${code})`, {
-      sqlstate: code,
+      ...(isServerError(error) ? shownOf(error) : {}),
       cause: error,
       hint: 'create the role, or GRANT it to the login WITH SET TRUE; it comes from --role or KASM_DB_ROLE',
     });
@@ -356,7 +401,7 @@ function beginError(error: unknown, role: string | undefined): unknown {
       'environment',
       `a pooler refuses to begin a transaction: ${(error as Error).message} (SQLSTATE 08P01)`,
       {
-        sqlstate: code,
+        ...(isServerError(error) ? shownOf(error) : {}),
         cause: error,
         hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or pool_mode=transaction for this database',
       },
