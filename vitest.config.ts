@@ -33,6 +33,7 @@ export default defineConfig({
       project('postgres', { globalSetup: SERVERS }),
       project('cli', { globalSetup: SERVERS }),
       project('chart', { globalSetup: FOLDER }),
+      project('hosts', { globalSetup: SERVERS }),
       project('faults', { globalSetup: SERVERS }),
       project('failover', { globalSetup: SERVERS }),
       // Not part of `npm test`: npm run test:containers.
