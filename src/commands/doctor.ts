@@ -7,6 +7,7 @@ import { PARAMETERS } from '../config/parameters.js';
 import { wantsRedis } from '../config/redis.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { readVariable } from '../config/variables.js';
+import { checkExtensions, checkLockOnPrimary } from '../doctor/host.js';
 import { checkMigrations } from '../doctor/migrate.js';
 import { Report, verdict } from '../doctor/report.js';
 import { readState } from '../history/read-state.js';
@@ -14,7 +15,7 @@ import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import { ownershipWarning } from '../migrator/ownership.js';
 import type { Plan } from '../migrator/plan.js';
-import { MIN_SERVER_VERSION } from '../migrator/with-lock.js';
+import { MIN_SERVER_VERSION, readOnlyGuard, readOnlyLogin } from '../migrator/with-lock.js';
 import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
 import { addressesOf } from '../postgres/addresses.js';
@@ -52,6 +53,8 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
       state = await readState(session, { vendor: true });
       const found = state;
       await session.reading(() => checkDatabase(report, session, found));
+      if (state.pooled && !state.standby) await checkLockOnPrimary(report, session);
+      if (!state.standby) await checkExtensions(report, session, await ctx.migrations());
       planned = await checkMigrations(report, await ctx.migrations(), found);
       if (seed) await compareWithSecret(report, session, ctx, options);
     } catch (error) {
@@ -143,6 +146,12 @@ async function login(ctx: CommandContext, report: Report): Promise<Session | und
   }
 }
 
+/** Tables of schema public that a publication of updates or deletes holds, and that have no replica identity (manual, CREATE PUBLICATION). */
+const UNREPLICATED_SQL = `ARRAY(SELECT DISTINCT c.relname::text FROM pg_publication p
+  JOIN pg_publication_tables t ON t.pubname = p.pubname JOIN pg_class c ON c.relname = t.tablename AND c.relnamespace = 'public'::regnamespace
+  WHERE t.schemaname = 'public' AND (p.pubupdate OR p.pubdelete) AND (c.relreplident = 'n'
+    OR c.relreplident = 'd' AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)) ORDER BY 1)`;
+
 const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_database(), 'CREATE') AS "create",
   has_database_privilege(current_user, current_database(), 'TEMPORARY') AS temp,
   coalesce((SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), false) AS public,
@@ -150,8 +159,7 @@ const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_data
   (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
   ${otherCreatorsSql('session_user, current_user, (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())')} AS creators,
-  EXISTS (SELECT FROM pg_extension WHERE extname = 'uuid-ossp') AS extension,
-  EXISTS (SELECT FROM pg_available_extensions WHERE name = 'uuid-ossp') AS available,
+  ${UNREPLICATED_SQL} AS unreplicated,
   current_setting('server_version') AS version, current_user AS "user", current_database() AS database`;
 
 async function checkDatabase(report: Report, session: Session, state: MigrationState): Promise<void> {
@@ -172,11 +180,15 @@ async function checkDatabase(report: Report, session: Session, state: MigrationS
   if (state.standby)
     report.failed(
       'primary',
-      'environment',
+      'unreachable',
       'this server is a standby; it takes no writes',
       'connect to the primary, or list all hosts (POSTGRES_HOST=a,b): then it is found',
     );
   else report.ok('primary', 'this server takes writes');
+  const guard = readOnlyGuard(state, database);
+  if (guard) report.fail('read-only', guard);
+  const login = readOnlyLogin(state);
+  if (login) report.warning('read-only', login, `ALTER ROLE "${user}" RESET default_transaction_read_only`);
   if (state.pooled)
     report.warning(
       'pooler',
@@ -220,30 +232,33 @@ async function checkDatabase(report: Report, session: Session, state: MigrationS
       `${p.notOwned} tables in schema public belong to roles that ${user} is no member of`,
       'ALTER TABLE … OWNER TO, or set KASM_DB_ROLE to their owner',
     );
-  if (p.extension) report.ok('extension', 'uuid-ossp is there');
-  else if (!p.available)
-    report.failed(
-      'extension',
-      'environment',
-      'the server has no files of the extension uuid-ossp',
-      'install postgresql-contrib on the server',
+  if (p.unreplicated.length > 0)
+    report.warning(
+      'publication',
+      `a publication holds tables without a primary key, whose UPDATE and DELETE PostgreSQL then refuses: ${p.unreplicated.join(', ')}`,
+      'as the owner of each: ALTER TABLE … REPLICA IDENTITY FULL, or take the table out of the publication',
     );
-  else if (p.create) report.ok('extension', 'uuid-ossp can be created');
-  else
-    report.failed(
-      'extension',
-      'environment',
-      `${user} may not create the extension uuid-ossp`,
-      'an admin has to run in this database: CREATE EXTENSION IF NOT EXISTS "uuid-ossp";',
+  for (const name of session.refusedSettings)
+    report.warning(
+      'protection',
+      `the server does not take ${name}, so it may notice late that a client is gone, and the lock is free only then`,
+      'nothing has to be done; a run that was killed keeps the lock until its statement ends, or its keepalives do',
     );
-  const [holder] = await lockHolders(session);
+  if (!state.seesLocks && !state.standby)
+    return report.failed(
+      'lock',
+      'environment',
+      `${user} may not see who holds the migration lock`,
+      `as a superuser: GRANT SELECT ON pg_catalog.pg_locks, pg_catalog.pg_stat_activity TO "${user}"`,
+    );
+  const [holder] = state.seesLocks ? await lockHolders(session) : [];
   if (holder)
     report.warning(
       'lock',
       `the migration lock is held by ${describeHolder(holder)}`,
       'wait; kasm-db status shows what it is doing',
     );
-  else report.ok('lock', 'the migration lock is free');
+  else report.ok('lock', state.standby ? "a standby doesn't show it" : 'the migration lock is free');
 }
 
 async function checkRedis(report: Report, ctx: CommandContext): Promise<void> {

@@ -47,13 +47,13 @@ function report(findings: readonly Finding[], s: Style): string {
 
 async function folderOf(
   ctx: CommandContext,
-  { applied }: LintOptions,
+  options: LintOptions,
 ): Promise<{ files: Migration[]; isPending: (file: Migration) => boolean }> {
   const files = await ctx.migrations();
-  if (applied === undefined) return { files, isPending: () => true };
-  requireName(
+  if (options.applied === undefined) return { files, isPending: () => true };
+  const applied = requireName(
     '--applied',
-    applied,
+    options.applied,
     files.map((file) => file.name),
   );
   return { files, isPending: (file) => file.name > applied };

@@ -5,7 +5,7 @@ import { sleep } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import { ago, localTime } from '../app/when.js';
 import { readState } from '../history/read-state.js';
-import { type HistoryEntry, isAtWork, isOnce, type RunRow } from '../history/state.js';
+import { type HistoryEntry, isAtWork, isOnce, type MigrationState, type RunRow } from '../history/state.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { type Plan, plan } from '../migrator/plan.js';
 import { sessionOptions } from '../migrator/with-lock.js';
@@ -49,12 +49,12 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
     { ...sessionOptions(ctx), doing: 'asking' },
     async (session) => {
       const state = await readState(session, { vendor: writesVendorVersion(migrations) });
-      const [holder] = state.standby ? [] : await session.reading(() => lockHolders(session));
+      const [holder] = state.seesLocks ? await session.reading(() => lockHolders(session)) : [];
       return { state, holder };
     },
   );
   const planned = plan(migrations, state, { appVersion: VERSION });
-  const run = state.run ? runInfo(state.run, holder, state.standby) : undefined;
+  const run = state.run ? runInfo(state.run, holder, state.seesLocks === true) : undefined;
   const changed = planned.problems.flatMap((p) => (p.kind === 'changed' && p.migration ? [p.migration] : []));
   const warnings = [...planned.problems.map((p) => p.message), ...planned.warnings];
   return {
@@ -73,15 +73,29 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
       ...(warnings.length > 0 ? { warnings } : {}),
     },
     text: (s) =>
-      report({ planned, history: state.history ?? [], changed, run, holder, warnings, again: ctx.again }, options, s),
+      report(
+        {
+          planned,
+          history: state.history ?? [],
+          changed,
+          run,
+          lock: lockText(state, holder),
+          warnings,
+          again: ctx.again,
+        },
+        options,
+        s,
+      ),
   };
 }
 
-/** A run whose phase says "at work" while nobody holds the lock has died; a standby doesn't show the primary's locks. */
-function runInfo(run: RunRow, holder: LockHolder | undefined, standby: boolean): RunInfo {
+/**
+ * A run whose phase says "at work" while nobody holds the lock has died; a standby doesn't show the primary's locks, and pg_locks may be revoked.
+ */
+function runInfo(run: RunRow, holder: LockHolder | undefined, seesLocks: boolean): RunInfo {
   const working = isAtWork(run);
   return {
-    phase: working && holder === undefined && !standby ? 'died' : run.phase,
+    phase: working && holder === undefined && seesLocks ? 'died' : run.phase,
     ...(run.rollback ? { rollback: true } : {}),
     startedAt: run.startedAt,
     by: `${run.applicationName} (PID ${run.pid}${run.clientAddr ? ` from ${run.clientAddr}` : ''})`,
@@ -92,17 +106,23 @@ function runInfo(run: RunRow, holder: LockHolder | undefined, standby: boolean):
   };
 }
 
+function lockText({ seesLocks, standby }: MigrationState, holder: LockHolder | undefined): string {
+  if (holder) return `held by ${describeHolder(holder)}`;
+  if (seesLocks) return 'free';
+  return standby ? "not known, a standby doesn't show it" : 'not known, this role may not read pg_locks';
+}
+
 interface Found extends Pick<CommandContext, 'again'> {
   planned: Plan;
   history: readonly HistoryEntry[];
   changed: string[];
   run: RunInfo | undefined;
-  holder: LockHolder | undefined;
+  lock: string;
   warnings: string[];
 }
 
 function report(found: Found, { pending = false }: StatusOptions, s: Style): string {
-  const { planned, changed, run, holder, warnings, again } = found;
+  const { planned, changed, run, lock, warnings, again } = found;
   const rows = migrationRows(found).filter(([, state]) => !pending || state !== 'applied');
   const none = pending ? 'Nothing is pending.' : 'There are no migrations.';
   const parts = [
@@ -111,7 +131,7 @@ function report(found: Found, { pending = false }: StatusOptions, s: Style): str
   ];
   if (run) parts.push(printable(describeRun(run)));
   if (run?.error) parts.push(s.red(printable(run.error)));
-  parts.push(printable(holder ? `Migration lock: held by ${describeHolder(holder)}.` : 'Migration lock: free.'));
+  parts.push(printable(`Migration lock: ${lock}.`));
   for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${printable(warning)}`);
   // Where migrate would stop, what it would say.
   const [problem] = planned.problems;

@@ -1,5 +1,6 @@
-import { type FailureOutcome, KasmDbError, messageOf } from '../app/errors.js';
+import type { FailureOutcome } from '../app/errors.js';
 import type { CheckLine } from '../output/result.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
 
 /** What was looked at, a line each. */
 export class Report {
@@ -18,8 +19,14 @@ export class Report {
   }
 
   fail(name: string, error: unknown): void {
-    if (error instanceof KasmDbError) this.failed(name, error.outcome, error.message, error.details.hint ?? '');
-    else this.failed(name, 'internal', messageOf(error), 'this is a bug in kasm-db; please report it');
+    const { outcome, message, details } = toKasmDbError(error, name);
+    const text = details.detail ? `${message}: ${details.detail}` : message;
+    this.failed(
+      name,
+      outcome,
+      text,
+      details.hint ?? (outcome === 'internal' ? 'this is a bug in kasm-db; please report it' : ''),
+    );
   }
 }
 

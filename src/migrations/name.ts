@@ -1,12 +1,15 @@
 import { KasmDbError } from '../app/errors.js';
 
 /**
- * The name that a user gave must be one of these; says which are near when it is none.
+ * The name that a user gave must be one of these, or the number of one; says which are near when it is none.
  * @param flag for the message, such as `--to`
+ * @returns the whole name
  * @throws KasmDbError usage
  */
 export function requireName(flag: string, given: string, names: readonly string[]): string {
   if (names.includes(given)) return given;
+  const numbered = /^\d{1,4}$/.test(given) ? names.filter((name) => name.startsWith(`${given.padStart(4, '0')}_`)) : [];
+  if (numbered.length === 1) return numbered[0] as string;
   const near = similar(given, names);
   const newest = names.at(-1);
   throw new KasmDbError('usage', `${flag}: there is no migration "${given}"`, {

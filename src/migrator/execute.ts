@@ -2,6 +2,7 @@ import { KasmDbError } from '../app/errors.js';
 import type { Migration } from '../migrations/files.js';
 import type { Session } from '../postgres/session.js';
 import { splitStatements } from '../postgres/statements.js';
+import { withoutPresentExtensions } from './extensions.js';
 import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
 import { type Before, giveToFile, takeFromFile } from './locks-taken.js';
@@ -31,9 +32,10 @@ export async function execute(run: Run, migration: Migration, guards: Guards = {
     begin: (lockTimeoutMs) => run.lock.begin('migration', { lockTimeoutMs }),
     work: async () => {
       await guards.locked?.();
-      const before = await giveToFile(session, sql);
-      await sendFile(session, migration, sql);
-      await takeBack(run, migration, sql, before);
+      const sent = await withoutPresentExtensions(session, sql);
+      const before = await giveToFile(session, sent);
+      await sendFile(session, migration, sent);
+      await takeBack(run, migration, sent, before);
       await guards.done?.();
     },
     rollback: () => session.rollback(),

@@ -120,9 +120,11 @@ export class TableWaits {
     }
   }
 
-  /** Runs a COMMIT, which may wait for a synchronous standby. */
-  commit(what: string, work: () => Promise<void>): Promise<void> {
-    return this.observed(what, TELL_WAIT_MS, work);
+  /** Runs a COMMIT with its record, which may wait for who holds the history, or for a synchronous standby. */
+  async commit(what: string, work: () => Promise<void>): Promise<void> {
+    await this.observed(what, TELL_WAIT_MS, work).catch((error) => {
+      throw withBlockers(error, what, this.#met);
+    });
   }
 
   end(): void {

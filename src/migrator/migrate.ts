@@ -4,7 +4,7 @@ import { KasmDbError } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
 import type { Context } from '../config/context.js';
-import { readState } from '../history/read-state.js';
+import { HistoryLocked, readState } from '../history/read-state.js';
 import { isDone, type MigrationState } from '../history/state.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { withSession } from '../postgres/session.js';
@@ -17,7 +17,7 @@ import type { Plan } from './plan.js';
 import { type Expectations, planFor, requireApplicable } from './plan-for.js';
 import { inRun, type Run } from './run.js';
 import { historyStorage } from './storage.js';
-import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from './with-lock.js';
+import { LockTaken, type MigrationLock, readWithinMs, sessionOptions, withMigrationLock } from './with-lock.js';
 
 export interface MigrateOptions extends Expectations {
   /** How long to wait for another migrator, and for the tables of each migration, in milliseconds. */
@@ -58,12 +58,9 @@ export interface Applied {
  */
 export async function migrate(ctx: Context, migrations: Migration[], options: MigrateOptions): Promise<MigrateResult> {
   const vendor = writesVendorVersion(migrations);
-  const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'migrating' }, (session) =>
-    readState(session, { vendor }),
-  );
-  const before = { state, plan: planFor(migrations, state, options) };
-  if (before.plan.pending.length === 0) return { ...before, applied: [], waitedMs: 0, blockers: [], cancelled: [] };
-  options.planned?.(before);
+  const before = await planBefore(ctx, migrations, options, vendor);
+  if (before?.plan.pending.length === 0) return { ...before, applied: [], waitedMs: 0, blockers: [], cancelled: [] };
+  if (before) options.planned?.(before);
   const applied: Applied[] = [];
   const waits: TableWaits[] = [];
   const underLock = async (lock: MigrationLock) => {
@@ -87,6 +84,19 @@ export async function migrate(ctx: Context, migrations: Migration[], options: Mi
   } catch (error) {
     throw new PartialError(toKasmDbError(error, 'migrating'), applied, tableWaits(waits));
   }
+}
+
+/** What there is to do, before any lock; undefined: the history is somebody else's for now, which is waited for with the lock. */
+async function planBefore(ctx: Context, migrations: Migration[], options: MigrateOptions, vendor: boolean) {
+  const read = { vendor, withinMs: readWithinMs(options.lockTimeoutMs) };
+  const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'migrating' }, (session) =>
+    readState(session, read),
+  ).catch((error) => {
+    if (!(error instanceof HistoryLocked)) throw error;
+    ctx.events.retryConnect?.(error);
+    return undefined;
+  });
+  return state && { state, plan: planFor(migrations, state, options) };
 }
 
 /** umzug drives: it keeps the order and stops at the first failure. */

@@ -25,10 +25,10 @@ export function planFor(
 ): Plan<Migration> {
   requireSupported(state);
   const names = migrations.map((migration) => migration.name);
-  if (to !== undefined) requireName('--to', to, names);
+  const upTo = to === undefined ? undefined : requireName('--to', to, names);
   if (expectExisting) requireExisting(state);
   if (requireEmpty) refuseExisting(state);
-  const planned = plan(migrations, state, { to, appVersion: VERSION });
+  const planned = plan(migrations, state, { to: upTo, appVersion: VERSION });
   const [first, ...more] = planned.problems;
   // An upgrade of what goes with a newer Kasm: all that this build brings is there, and Kasm's own upgrade is the owner's wish.
   if (expectExisting && first?.kind === 'vendor-upgraded' && more.length === 0 && planned.pending.length === 0)

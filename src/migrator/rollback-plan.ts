@@ -100,15 +100,12 @@ function count<M extends MigrationHeader>(
     return steps;
   }
   if (to === NOTHING) return rows.length;
-  const applied = rows.findIndex((row) => row.name === to);
+  const names = [...new Set([...files, ...rows].map(({ name }) => name))].sort();
+  const name = requireName('--to', to as string, names);
+  const applied = rows.findIndex((row) => row.name === name);
   if (applied >= 0) return applied;
-  requireName(
-    '--to',
-    to as string,
-    files.map((file) => file.name),
-  );
-  throw new KasmDbError('usage', `--to: ${to} is not applied, so there is nothing to go back to`, {
-    hint: `the newest that is applied is ${rows[0]?.name ?? '(none)'}; kasm-db migrate --to ${to} goes forward`,
+  throw new KasmDbError('usage', `--to: ${name} is not applied, so there is nothing to go back to`, {
+    hint: `the newest that is applied is ${rows[0]?.name ?? '(none)'}; kasm-db migrate --to ${name} goes forward`,
   });
 }
 

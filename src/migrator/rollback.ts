@@ -64,7 +64,7 @@ export async function rollBack(
   const vendor = writesVendorVersion(migrations);
   const first = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'rolling back' }, async (session) => {
     const state = await readState(session, { vendor });
-    requireWritable(state);
+    requireWritable(state, session.database);
     const plan = planRollback(migrations, state, options);
     const steps = await prepare(plan, state);
     const losses = options.dryRun ? await session.reading(() => lossesOf(session, steps, options)) : [];

@@ -2,8 +2,9 @@ import { type KasmDbError, messageOf } from '../app/errors.js';
 import type { Context } from '../config/context.js';
 import { newRun, type RunLog } from '../history/run-row.js';
 import { ensureHistory } from '../history/tables.js';
+import { namingEventTrigger } from '../postgres/event-triggers.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { TableWaits } from './give-way.js';
+import { LONGEST_ATTEMPT_MS, TableWaits } from './give-way.js';
 import type { LockInfo } from './locks-taken.js';
 import { LockTaken, type MigrationLock } from './with-lock.js';
 
@@ -47,7 +48,8 @@ export async function inRun(
     await work(run);
   } catch (caught) {
     if (caught instanceof LockTaken) throw caught;
-    const error = failureOf(caught, ctx.signal, doing);
+    await lock.session.rollback();
+    const error = await namingEventTrigger(lock.session, failureOf(caught, ctx.signal, doing));
     await fail(run, error);
     throw error;
   } finally {
@@ -61,16 +63,23 @@ function failureOf(caught: unknown, signal: AbortSignal, doing: string): KasmDbE
   return signal.aborted && error.outcome !== 'interrupted' ? toKasmDbError(signal.reason, doing) : error;
 }
 
-async function start({ lock, log, names }: Run): Promise<void> {
+async function start({ lock, log, names, waits }: Run): Promise<void> {
   const { session } = lock;
-  await lock.begin('write');
-  await ensureHistory(session);
-  await session.commit('writing the run row (kasm_db.run)', log.start(names.length, 'migrate', names[0]));
+  const what = 'writing the run row (kasm_db.run)';
+  await waits.giveWay({
+    what,
+    longestMs: LONGEST_ATTEMPT_MS,
+    begin: (lockTimeoutMs) => lock.begin('write', { lockTimeoutMs }),
+    work: async () => {
+      await ensureHistory(session);
+      await session.commit(what, log.start(names.length, 'migrate', names[0]));
+    },
+    rollback: () => session.rollback(),
+  });
 }
 
 /** Gates and `status` find the failure in the run row; where that cannot be written, the lock that is free tells. */
 async function fail({ lock, log }: Run, error: KasmDbError): Promise<void> {
-  await lock.session.rollback();
   await lock.session.writeUninterrupted(log.fail(messageOf(error))).catch(() => lock.session.rollback());
 }
 

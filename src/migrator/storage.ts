@@ -17,9 +17,11 @@ export function historyStorage(run: Run, migrations: readonly Migration[], execu
   const { session } = run.lock;
   const inTransaction = new Map(migrations.map((migration) => [migration.name, migration]));
   for (const { name, transaction } of migrations) if (!transaction) inTransaction.delete(name);
+  // Who keeps the history's tables keeps what the migration has locked, too.
+  const patience = `SET LOCAL lock_timeout = ${Math.round(run.waits.patienceMs)}`;
   const commit = (name: string, ...sql: string[]) =>
     run.waits
-      .commit(name, () => session.commit(name, [...sql, progressSql(run, name)].join('; ')))
+      .commit(name, () => session.commit(name, [patience, ...sql, progressSql(run, name)].join('; ')))
       .catch((error) => {
         throw toKasmDbError(error, name, { migration: name });
       });

@@ -70,6 +70,7 @@ const WITHIN_MS = 5000;
 /** A second session that watches what keeps the first from its lock. It only reports: whatever fails in it is silent. */
 export class BlockerWatch {
   #session: Promise<Session> | undefined;
+  #turn: Promise<unknown> = Promise.resolve();
   readonly #ended = new AbortController();
 
   /** @param resolve settings that lead to the watched session's server */
@@ -154,7 +155,14 @@ export class BlockerWatch {
     return this.#query(sql, values).catch(() => []);
   }
 
-  async #query(sql: string, values: unknown[]): Promise<object[]> {
+  /** One after the other: an attempt that is over may still be asking when the next one begins. */
+  #query(sql: string, values: unknown[]): Promise<object[]> {
+    const answer = this.#turn.then(() => this.#ask(sql, values));
+    this.#turn = answer.catch(() => {});
+    return answer;
+  }
+
+  async #ask(sql: string, values: unknown[]): Promise<object[]> {
     this.prepare();
     try {
       const session = (await this.#session) as Session;

@@ -8,6 +8,9 @@ import type { Environment } from '../config/variables.js';
 const NOTIFY_MS = 2000;
 const CONNECT_MS = 3000;
 
+/** Redis that comes and goes is told that often. */
+const MOST_CHANGES = 6;
+
 /** One channel a database. Whoever is notified still asks PostgreSQL, so a wrong notification only costs a check. */
 export function channelOf(database: string): string {
   return `kasm-db:${database}`;
@@ -21,20 +24,24 @@ export interface Subscription {
 
 /**
  * Subscribes to the migrator's notifications. Never throws and never makes anyone wait: without Redis there is only polling.
- * @param warn told once, without any secret
+ * @param warn told when Redis fails and when it is there again, without any secret
  */
 export function subscribe(env: Environment, database: string, warn: (text: string) => void): Subscription {
-  let warned = false;
-  const complain = (error: unknown) => {
-    if (!warned) warn(`Redis cannot notify the gate, so it polls only: ${reason(error)}`);
-    warned = true;
+  let failing = false;
+  let changes = 0;
+  const tell = (fails: boolean, text: () => string) => {
+    if (failing !== fails && changes++ < MOST_CHANGES) warn(text());
+    failing = fails;
   };
+  const complain = (error: unknown) =>
+    tell(true, () => `Redis cannot notify the gate, so it polls only: ${reason(error)}`);
   let notified = false;
   let wake = () => {};
   let client: Redis | Cluster | undefined;
   try {
     client = open(env);
     client.on('error', complain);
+    client.on('ready', () => tell(false, () => 'Redis is there again, and notifies the gate'));
     client.on('message', () => {
       // One that comes during a check is kept: that check may have read before the commit.
       notified = true;

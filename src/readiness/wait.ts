@@ -24,6 +24,8 @@ export interface WaitOptions {
  * within 14 s.
  */
 const PAUSES = { firstMs: 500, factor: 3, maxMs: 14_000 };
+/** After a notification the database is nearly ready, and a replica that is behind has it seconds later. */
+const PAUSES_WHEN_NOTIFIED = { firstMs: 500, factor: 1.5, maxMs: 14_000 };
 /** Gates that were notified check within this time, each at a moment of its own: hundreds may have been. */
 const NOTIFIED_MS = 1000;
 /**
@@ -78,7 +80,7 @@ export async function waitUntilReady(
           if (!(await subscription.wait(ms, ctx.signal))) return;
           ignoredUntil = now() + IGNORED_MS;
           // Whatever the next check does not find yet (on a replica that is behind, or where there was no connection left) comes soon.
-          pauses = backoff(PAUSES);
+          pauses = backoff(PAUSES_WHEN_NOTIFIED);
           await sleep(Math.min(Math.random() * NOTIFIED_MS, deadline - now()), ctx.signal);
         },
       },

@@ -123,12 +123,12 @@ const isDone = (row: HistoryEntry | undefined) =>
 function markApplied(
   files: readonly MigrationHeader[],
   history: readonly HistoryEntry[],
-  name: string,
+  given: string,
   { totals, appVersion }: RepairFacts,
 ): Repair[] {
-  requireName(
+  const name = requireName(
     '--applied',
-    name,
+    given,
     files.map((file) => file.name),
   );
   const file = files.find((entry) => entry.name === name) as MigrationHeader;
@@ -158,12 +158,12 @@ UPDATE kasm_db.run SET phase = 'done', current = NULL, error = NULL WHERE phase 
 function markPending(
   files: readonly MigrationHeader[],
   history: readonly HistoryEntry[],
-  name: string,
+  given: string,
   statementsDone: number | undefined,
   { totals }: RepairFacts,
 ): Repair[] {
   const known = [...new Set([...files, ...history].map((entry) => entry.name))].sort();
-  requireName('--pending', name, known);
+  const name = requireName('--pending', given, known);
   const row = history.find((entry) => entry.name === name);
   const file = files.find((entry) => entry.name === name);
   if (statementsDone !== undefined) return [resumeAt(row, file, name, statementsDone, totals.get(name))];

@@ -41,7 +41,7 @@ export async function lookForRepairs(
 ): Promise<RepairResult> {
   return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'looking for repairs' }, async (session) => {
     const state = await readState(session, { vendor: false });
-    requireWritable(state);
+    requireWritable(state, session.database);
     const repairs = await session.reading(() => planned(session, migrations, state, request));
     return { state, repairs, advice: advice(migrations, state) };
   });

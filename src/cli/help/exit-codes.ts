@@ -91,7 +91,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ],
       [
         '`refuses the login`',
-        'user, password or pg_hba.conf',
+        'user, password, NOLOGIN or pg_hba.conf; the hint says which',
         'compare the Secret with the role; a Secret that is corrected heals by itself, the file is read on each attempt',
       ],
       ['`has no database`', '`POSTGRES_DB` is wrong, or it was not made', '`CREATE DATABASE kasm OWNER kasmapp`'],
@@ -101,7 +101,16 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         '`sslmode=verify-full` needs the CA (`PGSSLROOTCERT`) and the name that is in the certificate',
       ],
       ['`is starting up or shutting down`', 'PostgreSQL recovers, or restarts', 'wait'],
-      ['`has no connection left`', 'max_connections is used up', 'end idle sessions, raise it'],
+      [
+        '`has no connection left`',
+        'max_connections is used up, or the limit of the role, of the database or of a pooler',
+        'the hint says which: end idle sessions, raise it',
+      ],
+      [
+        '`takes the login, but not a query`',
+        'a pooler answers whose server is gone, frozen or used up',
+        'look at its server and its limits, or set `KASM_DB_DIRECT_URL`',
+      ],
       [
         '`hosts will do`',
         'of several hosts none is what `target_session_attrs` asks for; a failover may be going on',
@@ -125,6 +134,11 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         '`gives way and tries again`, then SQLSTATE 55P03',
         'sessions keep a table that a migration has to change',
         'end them or wait. The message, the log and the JSON (`lock.blockers`) have PID, application, state, age, relation and lock modes, never their query; what the role may not see of others is left out: `GRANT pg_monitor` shows it',
+      ],
+      [
+        '`so the history cannot be read`',
+        'a session has a table of `kasm_db` for itself (VACUUM FULL, ALTER)',
+        'the message has its PID: let it end, or end it',
       ],
       ['`is used by another kasm-db`', '`--embedded` runs in that folder already', 'wait until it has ended'],
     ],
@@ -280,6 +294,21 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         'give the tables to the owner: [TROUBLESHOOTING.md](TROUBLESHOOTING.md) has the statements, under "Tables that belong to the wrong login"',
       ],
       ['SQLSTATE 42501', 'a privilege is missing', 'the message has the statement that an admin has to run'],
+      [
+        '`default_transaction_read_only is on`',
+        'database or server are set to take no writes: a host does so when the disk is full',
+        'make room, then set it back where the message says; set for the role alone it is a warning',
+      ],
+      [
+        '`that stopped it`',
+        "an event trigger, the host's perhaps, refuses what a migration does (7 where it raises an SQLSTATE of its own)",
+        'the message names the trigger and whose it is: ask what it allows',
+      ],
+      [
+        '`sends the migration lock to a standby`',
+        'pgpool-II takes the lock for a read',
+        'empty `write_function_list`, or set `KASM_DB_DIRECT_URL` ([POOLERS.md](POOLERS.md))',
+      ],
       [
         '`uuid-ossp`',
         'the extension is missing, or may not be made',

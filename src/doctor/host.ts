@@ -1,0 +1,30 @@
+import { createdExtensions } from '../migrations/extensions.js';
+import type { Migration } from '../migrations/files.js';
+import { tryExtension } from '../migrator/extensions.js';
+import { requireLockOnPrimary } from '../postgres/lock.js';
+import type { Session } from '../postgres/session.js';
+import type { Report } from './report.js';
+
+/** Behind what splits reads and writes a lock may be taken where it keeps nobody out. */
+export async function checkLockOnPrimary(report: Report, session: Session): Promise<void> {
+  try {
+    await session.begin('write');
+    await requireLockOnPrimary(session);
+  } catch (error) {
+    report.fail('lock', error);
+  } finally {
+    await session.rollback();
+  }
+}
+
+/** Asked as migrate will ask: what a host allows shows in nothing else. */
+export async function checkExtensions(report: Report, session: Session, migrations: Migration[]): Promise<void> {
+  const files = await Promise.all(migrations.map((migration) => migration.sql()));
+  for (const name of new Set(files.flatMap(createdExtensions).map((created) => created.name))) {
+    try {
+      report.ok('extension', `${name} ${(await tryExtension(session, name)) === 'there' ? 'is there' : 'can be made'}`);
+    } catch (error) {
+      report.fail('extension', error);
+    }
+  }
+}
