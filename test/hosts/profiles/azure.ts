@@ -27,4 +27,6 @@ export const azure: Profile = {
       CREATE EVENT TRIGGER azure_extensions ON ddl_command_start WHEN TAG IN ('CREATE EXTENSION') EXECUTE FUNCTION azure.allow_listed()`,
     ],
   ],
+  // To azure_pg_admin the database belongs.
+  warnings: ['ownership'],
 };

@@ -21,4 +21,6 @@ export const cloudSql: Profile = {
       CREATE EXTENSION pg_stat_statements`,
     ],
   ],
+  // To cloudsqlsuperuser the database belongs.
+  warnings: ['ownership'],
 };
