@@ -96,6 +96,7 @@ export const WORK: readonly CommandSpec[] = [
     options: [
       ['--dry-run', 'say what differs and what would be recorded, and do nothing'],
       ['--allow-differences', 'accept differences that matter; they are stored, so that verify knows them'],
+      ['--accept-head <hash>', 'accept an alembic_version that this build does not know, of the same release'],
       ['--add-missing', 'make the indexes that are missing, and nothing else'],
       MIGRATOR_TIMEOUT,
     ],

@@ -1,8 +1,10 @@
+import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
 import type { Style } from '../output/terminal.js';
 import { type AdoptResult, adopt } from '../schema/adopt.js';
+import type { Difference } from '../schema/diff.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
-import { differenceText } from './verify.js';
+import { acceptedText } from './difference-text.js';
 
 export interface AdoptCommandOptions {
   /** Folder of migrations, with its schema.snapshot.json. */
@@ -11,6 +13,8 @@ export interface AdoptCommandOptions {
   dryRun?: boolean;
   /** Accept differences that matter; they are stored, so that `verify` knows them. */
   allowDifferences?: boolean;
+  /** The database's alembic_version, where it is another build's of the same release; it is stored, so that `check` and `verify` know it. */
+  acceptHead?: string;
   /** Make the indexes that are missing. */
   addMissing?: boolean;
   /** How long to wait for another migrator; default 5m. */
@@ -25,6 +29,7 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
     folder: options.migrations,
     dryRun,
     allowDifferences: options.allowDifferences ?? false,
+    acceptHead: options.acceptHead === undefined ? undefined : requireHead(options.acceptHead),
     addMissing: options.addMissing ?? false,
     lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
   });
@@ -43,6 +48,13 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
   };
 }
 
+function requireHead(text: string): string {
+  if (/^\w{1,32}$/.test(text)) return text;
+  throw new KasmDbError('usage', `--accept-head: "${text}" is no alembic_version`, {
+    hint: 'it is what SELECT version_num FROM alembic_version answers, such as bfc22f00ad19',
+  });
+}
+
 const stampText = (version: string) =>
   `the tables were complete and without rows, and alembic_version was missing: it is ${version} now`;
 
@@ -53,11 +65,18 @@ function report(
 ): string {
   if (already) return `${s.green('Nothing to do.')} kasm-db manages this database already.`;
   const lines: string[] = [];
-  if (allowed.length > 0) lines.push('Differences that matter, accepted as they are:', differenceText(allowed, s), '');
-  if (tolerated.length > 0)
-    lines.push(
-      `${tolerated.length} differences in what Kasm's export leaves open (names of constraints, keys, indexes, defaults).`,
-    );
+  const tell = (title: string, differences: readonly Difference[]) => {
+    if (differences.length > 0) lines.push(`${title} (${differences.length}):`, acceptedText(differences, s), '');
+  };
+  tell('Differences that matter, accepted as they are', allowed);
+  tell(
+    "Only in this database, since Kasm's export leaves tables, keys and indexes out",
+    tolerated.filter(({ change }) => change === 'extra'),
+  );
+  tell(
+    'In what the export leaves open: names of constraints, keys, indexes, defaults',
+    tolerated.filter(({ change }) => change !== 'extra'),
+  );
   if (added.length > 0) lines.push(`${dryRun ? 'Would make' : 'Made'} ${added.length} missing indexes.`);
   if (stamped)
     lines.push(

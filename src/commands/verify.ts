@@ -1,9 +1,9 @@
 import { EXIT_CODES } from '../app/errors.js';
 import type { Style } from '../output/terminal.js';
 import { printable } from '../output/terminal.js';
-import type { Difference } from '../schema/diff.js';
 import { type VerifyResult, verify } from '../schema/verify.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import { acceptedText, differenceText } from './difference-text.js';
 
 export interface VerifyOptions {
   /** Kasm's Export Schema file, instead of the snapshot. */
@@ -54,7 +54,9 @@ function report(
   s: Style,
 ): string {
   const known =
-    accepted.length > 0 ? `\n${accepted.length} differences were accepted when the database was adopted.` : '';
+    accepted.length > 0
+      ? `\nDifferences that were accepted when the database was adopted (${accepted.length}):\n${acceptedText(accepted, s)}`
+      : '';
   const note = `${known}${
     others.length > 0
       ? `\nNot ours, and no drift (--strict: it is): ${printable(others.map(({ object }) => object).join(', '))}.`
@@ -67,26 +69,4 @@ function report(
   return `${differenceText(differences, s)}\n\n${s.red('Drift:')} ${count}${note}${
     against ? '' : `\nTo see the statements that would bring it back: ${fixCall}`
   }`;
-}
-
-/** By table: what is missing, what is extra, what is changed. */
-export function differenceText(differences: readonly Difference[], s: Style): string {
-  const lines: string[] = [];
-  let group = '';
-  for (const difference of differences) {
-    if (difference.group !== group) {
-      group = difference.group;
-      lines.push(s.bold(printable(group)));
-    }
-    lines.push(`  ${line(difference, s)}`);
-  }
-  return lines.join('\n');
-}
-
-function line({ change, object, group, property, expected, actual }: Difference, s: Style): string {
-  const name = printable(object.replace(`${group}.`, ''));
-  if (change === 'missing') return `${s.red('missing')}  ${name}`;
-  if (change === 'extra') return `${s.yellow('extra')}    ${name}`;
-  const value = (text: string | undefined) => (text === undefined ? 'none' : printable(text.replace(/\s+/g, ' ')));
-  return `${s.yellow('changed')}  ${name}: ${property} is ${value(actual)}, not ${value(expected)}`;
 }

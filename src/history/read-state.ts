@@ -6,8 +6,15 @@ import { type Session, TO_PRIMARY } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { type FoundTable, findTablesSql, foundTables, requireSafe } from '../postgres/tables.js';
 import { isRollback } from './run-row.js';
-import { type DatabaseOwner, type HistoryEntry, isAtWork, type MigrationState, type RunRow } from './state.js';
-import { RUN_TABLES, requireOurs } from './tables.js';
+import {
+  type DatabaseOwner,
+  HEAD_OBJECT,
+  type HistoryEntry,
+  isAtWork,
+  type MigrationState,
+  type RunRow,
+} from './state.js';
+import { DIFFERENCES_TABLE, RUN_TABLES, requireOurs } from './tables.js';
 
 export interface StateRequest {
   /** Also read public.alembic_version. */
@@ -59,6 +66,9 @@ const RUN_SQL = `SELECT run_id AS "runId", pid, application_name AS "application
   started_at AS "startedAt", phase, current, done, total, error, seed_digest AS "seedDigest" FROM kasm_db.run WHERE id = 1`;
 
 const VENDOR_SQL = `SELECT min(version_num::text) AS version FROM ${VENDOR_TABLE}`;
+
+/** Another build's head under the same release, that `adopt` was told to accept. */
+const ACCEPTED_SQL = `SELECT actual AS version FROM ${DIFFERENCES_TABLE} WHERE object = '${HEAD_OBJECT}'`;
 
 const PUBLIC_TABLES_SQL = `SELECT c.relname AS name, c.relkind = 'r' AS plain,
   has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) AS readable FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -114,15 +124,19 @@ export async function readState(session: Session, request: StateRequest): Promis
 
 /** The same within a transaction of the caller's, such as one that holds the migration lock. */
 export async function selectState(session: Session, { vendor }: StateRequest): Promise<MigrationState> {
-  const names = vendor ? [...RUN_TABLES, VENDOR_TABLE] : RUN_TABLES;
+  const names = vendor ? [...RUN_TABLES, DIFFERENCES_TABLE, VENDOR_TABLE] : RUN_TABLES;
   const there = await session.ask({ server: SERVER_SQL, tables: findTablesSql(names) });
   const tables = foundTables(there.tables ?? []);
-  for (const name of RUN_TABLES) requireHistoryTable(tables.get(name));
+  for (const name of [...RUN_TABLES, DIFFERENCES_TABLE]) requireHistoryTable(tables.get(name));
   const vendorTable = requireVendorTable(tables.get(VENDOR_TABLE));
+  const differences = tables.get(DIFFERENCES_TABLE);
+  // Who may not read what was accepted cannot judge what he reads there.
+  const vendorRead = vendorTable?.readable && differences?.readable !== false;
   const found = await session.ask({
     ...(tables.has('kasm_db.migrations') ? { history: HISTORY_SQL } : {}),
     ...(tables.has('kasm_db.run') ? { run: RUN_SQL } : {}),
-    ...(vendorTable?.readable ? { vendor: VENDOR_SQL } : {}),
+    ...(vendorRead ? { vendor: VENDOR_SQL } : {}),
+    ...(vendorRead && differences ? { accepted: ACCEPTED_SQL } : {}),
   });
   const [row] = there.server as [ServerRow];
   const server = serverFacts(session, row);
@@ -135,6 +149,7 @@ export async function selectState(session: Session, { vendor }: StateRequest): P
     history,
     run,
     vendorVersion: found.vendor?.[0]?.version ?? undefined,
+    acceptedVersion: found.accepted?.[0]?.version ?? undefined,
     ...(history?.length ? { publicTables: [] } : await readPublicTables(session)),
     lockHeld: holders && holders.length > 0,
     lockHolder: holders?.[0],

@@ -51,6 +51,19 @@ export interface DatabaseState {
   rows?: { filled: readonly string[]; unseen: readonly string[] } | undefined;
   /** alembic_version's value; undefined: no such table, or not looked up. */
   vendorVersion: string | undefined;
+  /** Another value of it that `adopt` was told to accept in the place of the one that the migrations write. */
+  acceptedVersion?: string | undefined;
+}
+
+/** Under which name kasm_db.differences has an accepted alembic_version. */
+export const HEAD_OBJECT = 'alembic_version';
+
+/** Kasm's own upgrade has changed the database since: its alembic_version is neither what was written nor what was accepted. */
+export function isUpgradedByVendor(
+  { vendorVersion, acceptedVersion }: DatabaseState,
+  written: string | undefined,
+): boolean {
+  return vendorVersion !== undefined && vendorVersion !== written && vendorVersion !== acceptedVersion;
 }
 
 /** Who works on the database, and whose it is. */

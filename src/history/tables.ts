@@ -127,7 +127,8 @@ export type HistoryTableName = keyof typeof TABLES;
 export const RUN_TABLES: readonly HistoryTableName[] = ['kasm_db.migrations', 'kasm_db.run'];
 export const SEED_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.seeds'];
 /** Of an adoption that accepts differences. */
-export const ADOPT_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.differences'];
+export const DIFFERENCES_TABLE = 'kasm_db.differences';
+export const ADOPT_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, DIFFERENCES_TABLE];
 /** Of a program that is run once. */
 export const ONCE_TABLES: readonly HistoryTableName[] = [...RUN_TABLES, 'kasm_db.once'];
 

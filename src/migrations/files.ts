@@ -48,7 +48,12 @@ const UP = '.sql';
 
 /** Does one of them write alembic_version, so that it is worth looking at? */
 export function writesVendorVersion(migrations: readonly MigrationHeader[]): boolean {
-  return migrations.some((migration) => migration.vendorVersion !== undefined);
+  return vendorVersionOf(migrations) !== undefined;
+}
+
+/** The alembic_version that these migrations leave, the release of Kasm that a database then is. @returns undefined: they write none */
+export function vendorVersionOf(migrations: readonly MigrationHeader[]): string | undefined {
+  return migrations.findLast(({ vendorVersion }) => vendorVersion !== undefined)?.vendorVersion;
 }
 
 /** The migrations that ship with this build. Their SQL is only evaluated when it is asked for. */

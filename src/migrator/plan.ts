@@ -1,4 +1,4 @@
-import { type DatabaseState, type HistoryRow, isDone } from '../history/state.js';
+import { type DatabaseState, type HistoryRow, isDone, isUpgradedByVendor } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { describeHalf, type Found, findTables, halfDoneHint, isHalfDone, list } from './half-done.js';
 
@@ -93,9 +93,8 @@ export function plan<M extends MigrationHeader>(
     if (others.length > 0) warnings.push(`schema public already has other tables: ${list(others)}`);
   }
   const written = applied.findLast((file) => file.vendorVersion !== undefined)?.vendorVersion;
-  const found = state.vendorVersion;
-  const upgraded = !ahead && written !== undefined && found !== undefined && found !== written;
-  if (upgraded) problems.push(vendorUpgraded(written, found));
+  const upgraded = !ahead && written !== undefined && isUpgradedByVendor(state, written);
+  if (upgraded) problems.push(vendorUpgraded(written, state.vendorVersion as string));
   return {
     target: newer(pending.at(-1)?.name, newestDone),
     current: newestDone,

@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import type { DatabaseState } from '../history/state.js';
+import { type DatabaseState, isUpgradedByVendor } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
 import { wrongFolder } from './plan.js';
@@ -73,7 +73,7 @@ export function planRollback<M extends MigrationHeader>(
   }
   const written = steps.concat(files).find((file) => file.vendorVersion !== undefined)?.vendorVersion;
   const wroteIt = rows.some((row) => known.get(row.name)?.vendorVersion !== undefined);
-  if (chosen.length > 0 && wroteIt && state.vendorVersion !== undefined && state.vendorVersion !== written) {
+  if (chosen.length > 0 && wroteIt && isUpgradedByVendor(state, written)) {
     throw new KasmDbError(
       'integrity',
       `alembic_version is ${state.vendorVersion}, but kasm-db wrote ${written}: Kasm's own upgrade has changed this database, so the down scripts don't fit it`,

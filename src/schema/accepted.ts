@@ -1,13 +1,14 @@
-import { findHistoryTable } from '../history/tables.js';
+import { HEAD_OBJECT, type MigrationState } from '../history/state.js';
+import { DIFFERENCES_TABLE, findHistoryTable } from '../history/tables.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import type { Difference } from './diff.js';
 
 /** Differences that `adopt` was told to accept. @throws KasmDbError environment when the role may not read them; integrity */
 export async function readAccepted(session: Session): Promise<Difference[]> {
-  if (!(await findHistoryTable(session, 'kasm_db.differences'))) return [];
+  if (!(await findHistoryTable(session, DIFFERENCES_TABLE))) return [];
   try {
-    return await session.query('SELECT object, change, property, actual FROM kasm_db.differences');
+    return await session.query(`SELECT object, change, property, actual FROM ${DIFFERENCES_TABLE}`);
   } catch (error) {
     throw toKasmDbError(error, 'reading the accepted differences', {
       hint: 'as the owner of the history: GRANT SELECT ON kasm_db.differences TO <role>',
@@ -27,4 +28,26 @@ export function withoutAccepted(
     open: differences.filter((difference) => !known.has(key(difference))),
     accepted: differences.filter((difference) => known.has(key(difference))),
   };
+}
+
+/** The alembic_version of another build of the same release, as a difference. @param known what the migrations write */
+export function headDifference(known: string | undefined, actual: string): Difference {
+  return {
+    change: 'changed',
+    object: HEAD_OBJECT,
+    group: 'public.alembic_version',
+    property: 'version_num',
+    ...(known === undefined ? {} : { expected: known }),
+    actual,
+  };
+}
+
+/** That difference where it was accepted and is still so. */
+export function acceptedHead(
+  { vendorVersion, acceptedVersion }: MigrationState,
+  known: string | undefined,
+): Difference | undefined {
+  return vendorVersion !== undefined && vendorVersion === acceptedVersion && vendorVersion !== known
+    ? headDifference(known, vendorVersion)
+    : undefined;
 }

@@ -6,12 +6,13 @@ import { recordSql } from '../history/record.js';
 import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import { ADOPT_TABLES, ensureHistory, RUN_TABLES } from '../history/tables.js';
-import type { Migration } from '../migrations/files.js';
+import { type Migration, vendorVersionOf } from '../migrations/files.js';
 import { describeHalf, findTables, halfDoneHint, isWithoutRows, VENDOR_TABLE } from '../migrator/half-done.js';
 import { planFor } from '../migrator/plan-for.js';
 import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
+import { headDifference } from './accepted.js';
 import { createAll } from './ddl/create.js';
 import { type Difference, diff } from './diff.js';
 import { introspectHere } from './introspect.js';
@@ -25,6 +26,8 @@ export interface AdoptOptions {
   dryRun: boolean;
   /** Accept differences that matter, too; they are stored, and `verify` does not report them. */
   allowDifferences: boolean;
+  /** An alembic_version that this build does not know, of the same release of Kasm; it is stored, so that `check` and `verify` know it. */
+  acceptHead: string | undefined;
   /** Make the indexes that are missing. Nothing else is ever added. */
   addMissing: boolean;
   /** How long to wait for another migrator, in milliseconds. */
@@ -77,7 +80,10 @@ async function adoptUnderLock(
       await session.rollback();
       return { ...none, already: true };
     }
-    const version = refuseOther(migrations, state, options.allowDifferences);
+    const version = refuseOther(migrations, state, options);
+    const known = vendorVersionOf(migrations);
+    const { acceptHead } = options;
+    const head = acceptHead === undefined || acceptHead === known ? [] : [headDifference(known, acceptHead)];
     const snapshot = await requireSnapshot(options.folder, migrations.at(-1)?.name);
     if (version !== undefined) await stamp(session, snapshot.schema, state, version);
     let actual = await introspectHere(client);
@@ -99,9 +105,10 @@ async function adoptUnderLock(
     }
     const { tolerated, refused: allowed } = tolerate(differences, snapshot.schema, actual);
     if (options.dryRun) await session.rollback();
-    else await record(session, migrations, differences);
+    else await record(session, migrations, [...head, ...differences]);
     const recorded = migrations.map(({ name }) => name);
-    return { state, already: false, recorded, allowed, tolerated, added, ...(version ? { stamped: version } : {}) };
+    const result = { state, already: false, recorded, allowed: [...head, ...allowed], tolerated, added };
+    return { ...result, ...(version ? { stamped: version } : {}) };
   } catch (error) {
     await session.rollback();
     throw error;
@@ -170,16 +177,32 @@ async function stamp(session: Session, schema: Schema, state: MigrationState, ve
  * @returns the version to write, where an initialisation was left after all of its tables and before any row: whether they are the tables of this
  * release, the comparison says
  */
-function refuseOther(migrations: Migration[], state: MigrationState, allowDifferences: boolean): string | undefined {
+function refuseOther(
+  migrations: Migration[],
+  state: MigrationState,
+  { allowDifferences, acceptHead }: AdoptOptions,
+): string | undefined {
   const found = foundIn(migrations, state);
   if (found.there.length === 0) {
     throw new KasmDbError('integrity', 'there is nothing to adopt: schema public has none of the tables of Kasm', {
       hint: 'for an empty database: kasm-db migrate',
     });
   }
-  const known = migrations.findLast(({ vendorVersion }) => vendorVersion !== undefined)?.vendorVersion;
-  if (known === undefined || state.vendorVersion === known) return undefined;
-  if (state.vendorVersion === undefined) {
+  const known = vendorVersionOf(migrations);
+  const version = state.vendorVersion;
+  if (acceptHead !== undefined && acceptHead !== version)
+    throw new KasmDbError(
+      'integrity',
+      `--accept-head: the database's alembic_version is ${version ?? 'missing'}, not ${acceptHead}`,
+      {
+        hint:
+          version === known || version === undefined
+            ? 'leave --accept-head out'
+            : 'look at both, and name the one that the database has',
+      },
+    );
+  if (known === undefined || version === known || (version !== undefined && version === acceptHead)) return undefined;
+  if (version === undefined) {
     // What may differ says nothing of the release.
     if (isWithoutRows(found) && !allowDifferences) return known;
     throw new KasmDbError(
@@ -194,8 +217,10 @@ function refuseOther(migrations: Migration[], state: MigrationState, allowDiffer
   }
   throw new KasmDbError(
     'integrity',
-    `the database is of another release of Kasm: its alembic_version is ${state.vendorVersion}, this kasm-db knows ${known}`,
-    { hint: 'use the kasm-db of that release, or write its migrations: kasm-db new --from-export' },
+    `the database is of another release of Kasm: its alembic_version is ${version}, this kasm-db knows ${known}`,
+    {
+      hint: `use the kasm-db of that release; if it is another build of the same release (a rolling tag of the image): kasm-db adopt --accept-head ${version}`,
+    },
   );
 }
 

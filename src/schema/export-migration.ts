@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import type { Migration } from '../migrations/files.js';
+import { type Migration, vendorVersionOf } from '../migrations/files.js';
 import { comment } from './ddl/names.js';
 import { readExport } from './export.js';
 import { stepsTo } from './from-export.js';
@@ -38,7 +38,7 @@ export async function exportMigration({
   const newest = before.at(-1);
   const base = newest ? (await requireSnapshot(folder, newest.name)).schema : EMPTY_SCHEMA;
   checkRenames(renames, base, exported);
-  const previous = before.findLast(({ vendorVersion }) => vendorVersion !== undefined)?.vendorVersion;
+  const previous = vendorVersionOf(before);
   const { up, down, likely } = stepsTo(exported, base, previous, renames);
   if (up.length === 0) {
     throw new KasmDbError('usage', `${file} lists nothing that the newest snapshot (${newest?.name}) has not got`, {

@@ -1,4 +1,3 @@
-import { isRequired } from './against.js';
 import type { Difference } from './diff.js';
 import { NOT_EXPORTED } from './export.js';
 import type { Column, Constraint, Schema, Table } from './model.js';
@@ -47,8 +46,8 @@ class Open {
     if (FREE.has(group) || kind === 'extension' || kind === 'index') return true;
     if (change === 'changed' && OPERATIONAL.has(property)) return true;
     const [wanted, found] = [this.expected.get(group), this.actual.get(group)];
-    // What only the database has keeps nobody from working with it, but for a column that every writer has to know.
-    if (change === 'extra') return !(kind === 'column' && found?.columns.some((c) => c.name === name && isRequired(c)));
+    // The export leaves things out, tables among them: what only the database has is no contradiction.
+    if (change === 'extra') return true;
     if (!wanted || !found) return false;
     if (kind === 'constraint')
       return this.leavesConstraint(change, object.slice(`constraint ${group}.`.length), wanted, found);

@@ -2,12 +2,12 @@ import { KasmDbError } from '../app/errors.js';
 import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
-import { type Migration, writesVendorVersion } from '../migrations/files.js';
+import { type Migration, vendorVersionOf, writesVendorVersion } from '../migrations/files.js';
 import type { Plan } from '../migrator/plan.js';
 import { planFor } from '../migrator/plan-for.js';
 import { requireSupported, sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
-import { readAccepted, withoutAccepted } from './accepted.js';
+import { acceptedHead, readAccepted, withoutAccepted } from './accepted.js';
 import { diffExport } from './against.js';
 import { type Difference, diff } from './diff.js';
 import { readExport } from './export.js';
@@ -52,8 +52,13 @@ export async function verify(
     if (exported) {
       requireSupported(state);
       const actual = await introspect(session);
-      const result = diffExport(exported, actual, state.vendorVersion);
-      return { state, ...result, accepted: [], others: [], defaultGrants: [], actual };
+      const { differences, leftOver } = diffExport(exported, actual, state.vendorVersion);
+      const head = acceptedHead(state, vendorVersionOf(migrations));
+      const { open, accepted } = withoutAccepted(
+        differences,
+        head && head.expected === exported.alembicVersion ? [head] : [],
+      );
+      return { state, differences: open, leftOver, accepted, others: [], defaultGrants: [], actual };
     }
     const plan = planFor(migrations, state);
     refuseOther(plan);
@@ -67,7 +72,9 @@ export async function verify(
     const { schema: actual, found: defaultGrants } = strict
       ? { schema: found, found: [] }
       : withoutDefaultGrants(found, expected, ownership);
-    const { open, accepted } = withoutAccepted(diff(expected, actual), stored);
+    const head = acceptedHead(state, vendorVersionOf(migrations));
+    const { open, accepted: known } = withoutAccepted(diff(expected, actual), stored);
+    const accepted = [...(head ? [head] : []), ...known];
     const { ours, others } = strict ? { ours: open, others: [] } : notOurs(open, expected, ownership);
     return { ...{ state, plan, differences: ours, accepted, leftOver: [], others, defaultGrants, expected, actual } };
   });

@@ -7,11 +7,11 @@ import { readState } from '../history/read-state.js';
 import { newRun, SEEDED_BY_PROGRAM } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import { ensureHistory, findHistoryTable, SEED_TABLES } from '../history/tables.js';
-import type { Migration } from '../migrations/files.js';
+import { type Migration, vendorVersionOf } from '../migrations/files.js';
 import { isReadyToSeed } from '../migrator/plan-for.js';
 import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import { type Session, withSession } from '../postgres/session.js';
-import { withPlace } from './adopted.js';
+import { hasRows, withPlace } from './adopted.js';
 import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValues } from './assign.js';
 import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
@@ -75,7 +75,7 @@ export function seedDigest(documents: readonly SeedDocument[]): string {
 
 /** The rows of all documents. @throws KasmDbError seed where one is of another Kasm release than the migrations */
 export function checkDocuments(documents: readonly SeedDocument[], migrations: Migration[]): SeedRow[] {
-  const expected = migrations.findLast((migration) => migration.vendorVersion !== undefined)?.vendorVersion;
+  const expected = vendorVersionOf(migrations);
   for (const { file, alembicVersion, overlay } of documents) {
     if (expected === undefined || (overlay && alembicVersion === undefined)) continue;
     if (alembicVersion?.value !== expected) {
@@ -176,9 +176,10 @@ async function write(
   const adopted = wasSeededElsewhere(state);
   const rows = adopted ? withPlace(documentRows, catalog) : documentRows;
   const current = await readCurrent(session, rows, catalog);
+  const adopting = remembered.length === 0 && adopted && hasRows(documentRows, current);
   const known = knownTokens(remembered, current, catalog);
   refuse([
-    ...(await validateRows(rows, catalog, CREDENTIAL_COLUMNS, breathe)),
+    ...(await validateRows(rows, catalog, adopting ? 'all' : CREDENTIAL_COLUMNS, breathe)),
     ...danglingReferences(rows, catalog, valuesIn(current, known)),
   ]);
   const assignments = new Map(
@@ -193,7 +194,6 @@ async function write(
     breathe,
   });
   const texts = await canonicalTexts(session, resolvedRows);
-  const adopting = remembered.length === 0 && adopted;
   const planned = await planWrites(resolvedRows, texts, { remembered, current, adopting }, breathe);
   refuse(planned.problems);
   const paired = resolvedRows.flatMap((resolved) => {

@@ -1,10 +1,11 @@
 import { beforeAll, describe, expect, it } from 'vitest';
 import { check, migrate } from '../fixtures/kasm/observe.js';
+import { genuineRows, genuineSchema, MORE_INDEXES, MORE_TABLES } from '../fixtures/schema/genuine.js';
 import { vendorMade } from '../fixtures/schema/vendor-made.js';
-import { copyOf } from '../fixtures/seed/seeding.js';
+import { copyOf, newSecrets, seeded } from '../fixtures/seed/seeding.js';
 import { cli } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
-import { EXPORT, MIGRATIONS, NEWEST } from '../support/release.js';
+import { EXPORT, HEAD, MIGRATIONS, NEWEST } from '../support/release.js';
 
 const adopt = (db: TestDatabase, ...args: string[]) => cli(['adopt', '--json', ...args], db.env);
 const verify = (db: TestDatabase, ...args: string[]) => cli(['verify', '--json', ...args], db.env);
@@ -59,6 +60,111 @@ describe.each([
   }, 180_000);
 });
 
+describe.each([13, 18] as const)('PostgreSQL %i › adopt › a genuine database', (version) => {
+  let genuine: TestDatabase;
+  beforeAll(async () => {
+    genuine = await createDatabase(version);
+    await genuine.query(genuineSchema());
+    await genuine.query(genuineRows());
+  });
+
+  it('is taken over without a refusal; every difference is told by table, and recorded; verify then passes', async () => {
+    const db = await copyOf(genuine);
+    const dry = await cli(['adopt', '--dry-run'], db.env);
+    expect(dry.code, dry.stderr).toBe(0);
+    const run = await adopt(db);
+    expect(run.json()).toMatchObject({ exitCode: 0, current: NEWEST });
+    const { accepted = [] } = run.json();
+    expect(
+      accepted
+        .filter(({ change, object }) => change === 'extra' && object.startsWith('table '))
+        .map(({ group }) => group)
+        .sort(),
+    ).toEqual(
+      MORE_TABLES.filter((table) => table !== 'installation')
+        .map((table) => `public.${table}`)
+        .sort(),
+    );
+    expect(
+      accepted.filter(({ change, object }) => change === 'extra' && object.startsWith('index ')).length,
+    ).toBeGreaterThanOrEqual(MORE_INDEXES);
+    for (const { object, group } of accepted) {
+      expect(dry.stdout).toContain(group);
+      expect(dry.stdout).toContain(object.replace(`${group}.`, '').split(' ').slice(1).join(' '));
+    }
+    expect(await db.query('SELECT count(*)::int AS n FROM kasm_db.differences')).toEqual([{ n: accepted.length }]);
+
+    const verified = await cli(['verify'], db.env);
+    expect(verified.code, verified.stdout).toBe(0);
+    expect(verified.stdout).toContain('ix_0_');
+    expect((await check(db)).code).toBe(0);
+    expect((await migrate(db)).json()).toMatchObject({ exitCode: 0, applied: [] });
+    expect((await cli(['seed', '--json'], db.env)).json()).toMatchObject({
+      exitCode: 0,
+      seed: { inserted: 0, updated: 0 },
+    });
+    expect(await db.query('SELECT count(*)::int AS n FROM installation')).toEqual([{ n: 1 }]);
+    expect((await verify(db)).json().exitCode).toBe(0);
+  });
+
+  it('with a column missing: 6, and its name', async () => {
+    const db = await copyOf(genuine);
+    await db.query('ALTER TABLE users DROP locked');
+    const run = (await adopt(db)).json();
+    expect(run).toMatchObject({
+      exitCode: 6,
+      error: { message: expect.stringContaining('missing: column public.users.locked') },
+    });
+    expect(run.differences).toHaveLength(1);
+  });
+
+  it('of another build of the same release: only with --accept-head, which check and verify know from then on', async () => {
+    const db = await copyOf(genuine);
+    await db.query("UPDATE alembic_version SET version_num = 'aaaabbbbcccc'");
+    expect((await adopt(db)).json()).toMatchObject({
+      exitCode: 6,
+      error: { hint: expect.stringContaining('kasm-db adopt --accept-head aaaabbbbcccc') },
+    });
+    expect((await adopt(db, '--accept-head', HEAD)).json()).toMatchObject({ exitCode: 6 });
+    expect((await adopt(db, '--accept-head', 'not a head')).json()).toMatchObject({ exitCode: 2 });
+    const run = await adopt(db, '--accept-head', 'aaaabbbbcccc');
+    expect(run.json()).toMatchObject({ exitCode: 0 });
+    expect(run.json().accepted?.[0]).toMatchObject({
+      object: 'alembic_version',
+      expected: HEAD,
+      actual: 'aaaabbbbcccc',
+    });
+    const checked = (await check(db)).json();
+    expect(checked).toMatchObject({ exitCode: 0 });
+    expect(checked.warnings).toBeUndefined();
+    expect((await migrate(db)).json()).toMatchObject({ exitCode: 0, applied: [] });
+    const head = { property: 'version_num', actual: 'aaaabbbbcccc' };
+    expect((await verify(db)).json()).toMatchObject({
+      exitCode: 0,
+      accepted: expect.arrayContaining([expect.objectContaining(head)]),
+    });
+    expect((await verify(db, '--against', EXPORT)).json().accepted).toMatchObject([head]);
+    await db.query("UPDATE alembic_version SET version_num = 'ddddeeeeffff'");
+    const upgraded = (await check(db)).json();
+    expect(upgraded.warnings, "Kasm's own upgrade is still found out").toMatchObject([
+      expect.stringContaining('ddddeeeeffff'),
+    ]);
+    expect((await verify(db)).code).toBe(6);
+  });
+
+  it('without rows: seed then seeds', async () => {
+    const db = await createDatabase(version);
+    await db.query(genuineSchema());
+    await db.query('ALTER TABLE users DROP revision');
+    expect((await adopt(db)).code).toBe(0);
+    expect((await cli(['seed', '--json'], db.env)).json(), 'the credentials are needed').toMatchObject({ exitCode: 8 });
+    const { counts } = await seeded(db, { secrets: newSecrets() });
+    expect(counts).toMatchObject({ kept: 0, updated: 0 });
+    expect(await db.query('SELECT username FROM users ORDER BY 1')).toHaveLength(2);
+    expect((await check(db, undefined, '--seed')).code).toBe(0);
+  });
+});
+
 describe('adopt › refuses', () => {
   let made: TestDatabase;
   beforeAll(async () => {
@@ -78,11 +184,6 @@ describe('adopt › refuses', () => {
       'a required column is not',
       'ALTER TABLE api_configs ALTER name DROP NOT NULL',
       'column public.api_configs.name: notNull is false, not true',
-    ],
-    [
-      'there is a column that every writer has to know',
-      'ALTER TABLE groups ADD needed text NOT NULL',
-      'extra: column public.groups.needed',
     ],
     [
       'a key is gone',
@@ -108,7 +209,7 @@ describe('adopt › refuses', () => {
   it('what only the database has is told and recorded, and no reason to refuse', async () => {
     const db = await copyOf(made);
     await db.query(
-      'CREATE TABLE mine (id integer); ALTER TABLE users ADD note text, ADD CHECK (note <> $$x$$); CREATE SCHEMA other',
+      'CREATE TABLE mine (id integer); ALTER TABLE groups ADD needed text NOT NULL; ALTER TABLE users ADD note text, ADD CHECK (note <> $$x$$); CREATE SCHEMA other',
     );
     expect((await adopt(db)).json()).toMatchObject({ exitCode: 0 });
     expect((await verify(db)).json()).toMatchObject({ exitCode: 0, accepted: expect.any(Array) });

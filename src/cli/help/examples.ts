@@ -37,6 +37,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   adopt: [
     ['kasm-db adopt --dry-run', 'does the database have the schema of this build?'],
     ['kasm-db adopt', 'record the migrations, run none'],
+    ['kasm-db adopt --accept-head 0a1b2c3d4e5f', 'of a rolling image: another build of the same release'],
     ['kasm-db adopt --add-missing', 'and make the indexes that it lacks'],
   ],
   check: [

@@ -1,0 +1,64 @@
+import { printable, type Style } from '../output/terminal.js';
+import type { Difference } from '../schema/diff.js';
+
+/** By table: what is missing, what is extra, what is changed, each on a line. */
+export function differenceText(differences: readonly Difference[], s: Style): string {
+  const lines: string[] = [];
+  let group = '';
+  for (const difference of differences) {
+    if (difference.group !== group) {
+      group = difference.group;
+      lines.push(s.bold(printable(group)));
+    }
+    lines.push(`  ${line(difference, s)}`);
+  }
+  return lines.join('\n');
+}
+
+function line(difference: Difference, s: Style): string {
+  const name = nameOf(difference);
+  if (difference.change === 'missing') return `${s.red('missing')}  ${name}`;
+  if (difference.change === 'extra') return `${s.yellow('extra')}    ${name}`;
+  return `${s.yellow('changed')}  ${changeOf(difference)}`;
+}
+
+/**
+ * The same for what was accepted, which may be hundreds: whole tables and the like first, then by table, with a line for each kind of thing
+ * that is there more or less, and for each change.
+ */
+export function acceptedText(differences: readonly Difference[], s: Style): string {
+  const whole = differences.filter(({ change, object, group }) => change !== 'changed' && object.endsWith(` ${group}`));
+  const parts = Map.groupBy(
+    differences.filter((difference) => !whole.includes(difference)),
+    ({ group }) => group,
+  );
+  return [
+    ...named(whole).map((text) => `  ${text}`),
+    ...[...parts].flatMap(([group, list]) => [
+      `  ${s.bold(printable(group))}`,
+      ...named(list.filter(({ change }) => change !== 'changed')).map((text) => `    ${text}`),
+      ...list.filter(({ change }) => change === 'changed').map((difference) => `    changed  ${changeOf(difference)}`),
+    ]),
+  ].join('\n');
+}
+
+function named(differences: readonly Difference[]): string[] {
+  const kinds = Map.groupBy(differences, (difference) => {
+    const [kind] = nameOf(difference).split(' ');
+    return `${difference.change === 'extra' ? 'extra    ' : 'missing  '}${kind}`;
+  });
+  return [...kinds].map(
+    ([kind, list]) =>
+      `${kind} ${list.map((difference) => nameOf(difference).split(' ').slice(1).join(' ')).join(', ')}`,
+  );
+}
+
+function nameOf({ object, group }: Difference): string {
+  return printable(object.replace(`${group}.`, ''));
+}
+
+function changeOf(difference: Difference): string {
+  const { property, expected, actual } = difference;
+  const value = (text: string | undefined) => (text === undefined ? 'none' : printable(text.replace(/\s+/g, ' ')));
+  return `${nameOf(difference)}: ${property} is ${value(actual)}, not ${value(expected)}`;
+}
