@@ -26,9 +26,9 @@ export interface StateRequest {
 const WITHIN_MS = 5000;
 const VENDOR_TABLE = 'public.alembic_version';
 
-/** Who has set default_transaction_read_only to on: pg_settings.source, which takes a while to be made. */
+/** Who has set default_transaction_read_only to on. What is behind pg_settings, which hardened servers keep for themselves; it takes a while. */
 export const READ_ONLY_BY_SQL = `CASE WHEN current_setting('default_transaction_read_only') = 'on'
-  THEN (SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only') END`;
+  THEN (SELECT source FROM pg_show_all_settings() WHERE name = 'default_transaction_read_only') END`;
 
 const SERVER_SQL = `SELECT pg_backend_pid() AS pid, current_setting('server_version_num')::int AS version, pg_is_in_recovery() AS standby,
   ${READ_ONLY_BY_SQL} AS "readOnlyBy",
@@ -213,6 +213,10 @@ function ownedByOthers({ user, owner, database }: Record<string, string>, cause:
   );
 }
 
+/** The role may read the history itself, or there is none. */
+const MAY_READ_SQL = `SELECT coalesce(bool_and(has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')), true) AS may
+FROM pg_namespace n JOIN pg_class c ON c.relnamespace = n.oid WHERE n.nspname = 'kasm_db' AND c.relname IN ('migrations', 'run')`;
+
 /** Somebody has a table of the history for himself. */
 export class HistoryLocked extends KasmDbError {}
 
@@ -221,6 +225,9 @@ async function readError(session: Session, error: unknown): Promise<KasmDbError>
   if (code === '42501') {
     const [others] = await session.reading(() => session.query(OWNER_OF_OTHERS_SQL)).catch(() => []);
     if (others) throw ownedByOthers(others, error);
+    const [own] = await session.reading(() => session.query(MAY_READ_SQL)).catch(() => []);
+    // A hardened server may keep views of the catalog for itself; its message names what is missing.
+    if (own?.may) return toKasmDbError(error, 'reading the history');
     return toKasmDbError(error, 'reading the history', {
       hint: 'as the owner of the history: GRANT USAGE ON SCHEMA kasm_db TO <role>; GRANT SELECT ON kasm_db.migrations, kasm_db.run TO <role>',
     });

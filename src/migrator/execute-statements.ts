@@ -8,6 +8,7 @@ import { isServerError } from '../postgres/server-error.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
 import { excerpt, lineAt } from '../postgres/statements.js';
 import { lockGivenAway } from './execute.js';
+import { withoutPresentExtensions } from './extensions.js';
 import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
 import { inDoubtHint } from './in-doubt.js';
@@ -133,7 +134,7 @@ async function executeInTransaction(step: Step, recorded: () => Promise<string>)
     },
     work: async () => {
       try {
-        await session.script(statement.sql);
+        await session.script(await withoutPresentExtensions(session, statement.sql));
       } catch (error) {
         if (run.ctx.signal.aborted || !isServerError(error)) throw error;
         if (recording.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code)) {

@@ -22,7 +22,7 @@ export async function withoutPresentExtensions(session: Session, sql: string): P
 }
 
 async function presentExtensions(session: Session): Promise<Set<string>> {
-  return new Set((await session.query('SELECT extname AS name FROM pg_extension')).map(({ name }) => name));
+  return new Set((await session.query('SELECT extname AS name FROM pg_catalog.pg_extension')).map(({ name }) => name));
 }
 
 /**

@@ -6,6 +6,7 @@ import { now } from '../app/time.js';
 import type { Context } from '../config/context.js';
 import { HistoryLocked, readServer, readState, type StateRequest, selectState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
+import { namingEventTrigger } from '../postgres/event-triggers.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
 import { type Bounds, type Session, type TransactionKind, withSession } from '../postgres/session.js';
 
@@ -74,7 +75,11 @@ export async function withMigrationLock<T>(
       if (attempts > 0) waitedMs = now() - started;
       const withinMs = readWithinMs(started + waiting.waitMs - now());
       const lock = await takeLock(ctx, session, { vendor: waiting.vendor, withinMs });
-      const result = await work(lock);
+      const result = await work(lock).catch(async (error) => {
+        if (!(error instanceof KasmDbError) || error.details.context === undefined) throw error;
+        await session.rollback();
+        throw await namingEventTrigger(session, error);
+      });
       if (!lock.state.pooled) await unlock(session);
       return { result, waitedMs, holder };
     });
