@@ -141,7 +141,7 @@ describe('verify › what is not ours is told, and is no drift', () => {
     return { of, run: (...args: string[]) => verify(of, '--migrations', folderOf, ...args) };
   }
 
-  it("extensions, schemas, publications, event triggers of a host, another application's and another owner's tables", async () => {
+  it("trap 50: extensions, schemas, publications, event triggers of a host, another application's and another owner's tables", async () => {
     const { of, run } = await migrated();
     await of.superQuery(`CREATE EXTENSION pg_trgm; CREATE SCHEMA cron; CREATE TABLE cron.job (id int); CREATE PUBLICATION all_tables FOR ALL TABLES;
       CREATE FUNCTION cron.watch() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'; CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION cron.watch();
