@@ -131,6 +131,12 @@ export const WORK: readonly CommandSpec[] = [
     options: [
       ['--pending', 'only what is pending'],
       ['--watch', 'look again every two seconds, until Ctrl-C'],
+      [
+        '--format <format>',
+        "text (default) or prometheus, for node_exporter's textfile collector",
+        ['text', 'prometheus'],
+      ],
+      ['--drift', 'with --format prometheus: also how many differences verify finds'],
     ],
     run: async (ctx, options) => (await import('../commands/status.js')).statusCommand(ctx, options),
   },

@@ -26,6 +26,7 @@ export const GLOBAL_OPTIONS: readonly OptionGroup[] = [
   {
     title: 'File options',
     options: [
+      ['--env-file <file>', 'settings as NAME=value, a line each; the environment counts more', 'file'],
       [
         '--migrations <dir>',
         'folder of migrations (default: KASM_DB_MIGRATIONS, else those that ship with kasm-db)',

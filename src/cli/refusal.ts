@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { KasmDbError } from '../app/errors.js';
 import type { CommandSpec } from './spec.js';
+import { commandMeant, optionMeant } from './synonyms.js';
 
 /**
  * commander's refusal in our words: with what was probably meant, and without values.
@@ -23,9 +24,13 @@ export function refusal(
       ({ name, options = [] }) => name !== called && options.some(([f]) => f.split(' ')[0] === flag),
     );
     const names = others.map(({ name }) => name);
+    const meant = names.length === 0 ? optionMeant(flag) : undefined;
+    if (meant) return usage(message, `here it is ${meant}; ${list}`);
     return usage(message, names.length > 0 ? `${flag} is an option of ${names.join(', ')}; ${list}` : list);
   }
-  return usage(message, list);
+  const [, word = ''] = /^unknown command '([^']*)'/.exec(message) ?? [];
+  const meant = commandMeant(word);
+  return usage(message, meant ? `here it is kasm-db ${meant}; ${list}` : list);
 }
 
 /** A value that is not in its list. @param what such as `shell` */

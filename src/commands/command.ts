@@ -4,6 +4,7 @@ import type { ProgramSignal } from '../app/signals.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
+import { withEnvFile } from '../config/env-file.js';
 import { unknownNames } from '../config/near-names.js';
 import { type ConnectionFlags, type ConnectionSettings, settingsOf } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
@@ -17,6 +18,8 @@ import type { Style } from '../output/terminal.js';
 export interface GlobalOptions extends ConnectionFlags {
   /** Folder of migrations; without it, those that ship with kasm-db. */
   migrations?: string;
+  /** File of variables `NAME=value`, below those of the environment. */
+  envFile?: string;
   /** Start a private PostgreSQL in this folder (true: in .kasm-db/postgres). */
   embedded?: string | true;
 }
@@ -69,14 +72,19 @@ export async function execute(
   invocation: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result; text?: Answer['text'] }> {
-  const { command, options, env, signal, events, writes, offline = false, confirm, passSignals, show } = invocation;
+  const { command, options, signal, events, writes, offline = false, confirm, passSignals, show } = invocation;
   const { again = (text: string) => text } = invocation;
   const started = now();
   const common = { command, version: VERSION };
+  let { env } = invocation;
   let resolve = settingsOf(options, env, { direct: writes });
   let stopServer = async () => {};
   let generatedSecrets: CommandContext['generatedSecrets'] = async () => new Map();
   try {
+    if (options.envFile !== undefined) {
+      env = withEnvFile(options.envFile, env);
+      resolve = settingsOf(options, env, { direct: writes });
+    }
     if (options.embedded) {
       const { startEmbedded } = await import('../embedded/embedded.js');
       const server = await startEmbedded(

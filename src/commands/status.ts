@@ -9,6 +9,7 @@ import { type HistoryEntry, isAtWork, isOnce, type MigrationState, type RunRow }
 import { writesVendorVersion } from '../migrations/files.js';
 import { type Plan, plan } from '../migrator/plan.js';
 import { sessionOptions } from '../migrator/with-lock.js';
+import { prometheusText } from '../output/prometheus.js';
 import type { RunInfo } from '../output/result.js';
 import { printable, type Style, table } from '../output/terminal.js';
 import { lockHolders } from '../postgres/lock.js';
@@ -18,15 +19,25 @@ import { type Answer, type CommandContext, describeDatabase } from './command.js
 export interface StatusOptions {
   /** For people: only what is pending. */
   pending?: boolean;
+  /** text (default) or prometheus. */
+  format?: string;
+  /** With the format prometheus: also how many differences `verify` finds. */
+  drift?: boolean;
   /** For people: look again every two seconds, until it is interrupted. */
   watch?: boolean;
 }
+
+const STATUS_FORMATS = ['text', 'prometheus'] as const;
 
 /** Pause between two looks of --watch. */
 const WATCH_MS = 2000;
 
 /** What is applied, pending, unknown and changed, the run in progress or the last one, and who holds the lock. */
 export async function statusCommand(ctx: CommandContext, options: StatusOptions = {}): Promise<Answer> {
+  if (options.format !== undefined && !STATUS_FORMATS.some((known) => known === options.format))
+    throw new KasmDbError('usage', `--format ${options.format} is not known`, {
+      hint: `one of ${STATUS_FORMATS.join(', ')}`,
+    });
   if (!options.watch) return readStatus(ctx, options);
   const { show } = ctx;
   if (!show)
@@ -57,6 +68,8 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
   const run = state.run ? runInfo(state.run, holder, state.seesLocks === true) : undefined;
   const changed = planned.problems.flatMap((p) => (p.kind === 'changed' && p.migration ? [p.migration] : []));
   const warnings = [...planned.problems.map((p) => p.message), ...planned.warnings];
+  const metrics =
+    options.format === 'prometheus' ? await metricsOf(ctx, { planned, changed, run }, options) : undefined;
   return {
     fields: {
       database: describeDatabase(ctx.resolve(), state),
@@ -73,6 +86,7 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
       ...(warnings.length > 0 ? { warnings } : {}),
     },
     text: (s) =>
+      metrics ??
       report(
         {
           planned,
@@ -87,6 +101,45 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
         s,
       ),
   };
+}
+
+async function metricsOf(
+  ctx: CommandContext,
+  { planned, changed, run }: Pick<Found, 'planned' | 'changed' | 'run'>,
+  { drift = false }: StatusOptions,
+): Promise<string> {
+  const { dbname, hosts } = ctx.resolve();
+  const verified = drift
+    ? await (await import('../schema/verify.js')).verify(ctx, await ctx.migrations(), ctx.folder)
+    : undefined;
+  const began = run && Date.parse(run.startedAt) / 1000;
+  const metric = (name: string, help: string, value: number | boolean | undefined) => ({
+    name: `kasm_db_${name}`,
+    help,
+    value: value === undefined ? undefined : Number(value),
+  });
+  return prometheusText(
+    [
+      metric('migrations_applied', 'Migrations of this build that are applied.', planned.applied.length),
+      metric('migrations_pending', 'Migrations that are not applied yet.', planned.pending.length),
+      metric('migrations_unknown', 'Applied migrations that this build does not know.', planned.unknown.length),
+      metric('migrations_changed', 'Applied migrations whose file has changed since.', changed.length),
+      metric('ahead', 'The database is newer than this build (1) or not (0).', planned.ahead),
+      metric('last_run_failed', 'The last run failed or died (1) or not (0).', run && /failed|died/.test(run.phase)),
+      metric('last_run_timestamp_seconds', 'When the last run began, in seconds since 1970.', began),
+      metric(
+        'seconds_since_last_run',
+        'Seconds since the last run began.',
+        began === undefined ? undefined : Math.max(0, Math.round(Date.now() / 1000 - began)),
+      ),
+      metric(
+        'drift',
+        'Differences between the live catalog and what the migrations make.',
+        verified?.differences.length,
+      ),
+    ],
+    { database: dbname, host: hosts[0]?.host ?? '' },
+  );
 }
 
 /**

@@ -65,4 +65,35 @@ describe('status › what goes on', () => {
     expect((await ended).code).toBe(0);
     expect((await cli(['status', '--watch', '--json', ...MINE], db.env)).code).toBe(2);
   });
+
+  it('--format prometheus: pending, unknown, ahead, the last run; drift when it is asked for', async () => {
+    const db = await createDatabase();
+    const file = folder({
+      env: Object.entries(db.env)
+        .map(([name, value]) => `${name}=${value}`)
+        .join('\n'),
+    });
+    const metrics = async (...args: string[]) => {
+      const run = await cli(['status', '--format', 'prometheus', '--env-file', `${file}/env`, ...args]);
+      expect(run.code, run.stderr).toBe(0);
+      return Object.fromEntries(
+        [...run.stdout.matchAll(/^kasm_db_(\w+)\{database="(.*)",host="127\.0\.0\.1"\} (\d+)$/gm)].map(
+          ([, name, , value]) => [name, Number(value)],
+        ),
+      );
+    };
+    const none = {
+      migrations_applied: 0,
+      migrations_pending: 19,
+      migrations_unknown: 0,
+      migrations_changed: 0,
+      ahead: 0,
+    };
+    expect(await metrics()).toEqual(none);
+    expect((await cli(['migrate'], db.env)).code).toBe(0);
+    await db.query('ALTER TABLE users ADD COLUMN mine int');
+    const after = { ...none, migrations_applied: 19, migrations_pending: 0, last_run_failed: 0 };
+    expect(await metrics('--drift')).toMatchObject({ ...after, drift: 1, seconds_since_last_run: expect.any(Number) });
+    expect(await metrics()).not.toHaveProperty('drift');
+  });
 });
