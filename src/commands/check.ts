@@ -28,7 +28,7 @@ const FOR_EVER_MS = 2_147_483_647;
 export async function checkCommand(ctx: CommandContext, options: CheckOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
   const started = now();
-  const seed = options.seed ? await expectedSeed(options.seeds, ctx.signal) : undefined;
+  const seed = options.seed ? await expectedSeed(ctx, options.seeds) : undefined;
   const { state, plan, warnings } =
     options.wait === undefined
       ? await check(ctx, migrations, { vendor: writesVendorVersion(migrations), seed })
@@ -62,10 +62,10 @@ async function waitFor(
 }
 
 /** With documents of one's own, exactly those must have been seeded; else any seed of this or a newer build will do. */
-async function expectedSeed(path: string | undefined, signal: AbortSignal): Promise<ExpectedSeed> {
+async function expectedSeed(ctx: CommandContext, path: string | undefined): Promise<ExpectedSeed> {
   if (path === undefined) return {};
   const { digestOf } = await import('./seed.js');
-  return { digest: await digestOf(path, signal) };
+  return { digest: await digestOf(ctx, path) };
 }
 
 /** How long a warning may keep a gate. */

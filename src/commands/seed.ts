@@ -5,6 +5,7 @@ import { type Style, table } from '../output/terminal.js';
 import { Session } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { assignCredentials } from '../seed/assign.js';
+import { withAuthDomain } from '../seed/auth-domain.js';
 import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
 import type { CredentialReport } from '../seed/rotate.js';
@@ -42,7 +43,7 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
   const dryRun = options.dryRun ?? false;
   const migrations = await ctx.migrations();
   const seedOptions: SeedOptions = {
-    documents: await readDocuments(options.seeds, ctx.signal),
+    documents: await documentsOf(ctx, options.seeds),
     credentials,
     lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
     dryRun,
@@ -143,8 +144,12 @@ async function withWorkingLogin(ctx: CommandContext): Promise<CommandContext> {
 }
 
 /** Which documents these are; `check --seed` compares it with what was seeded. */
-export async function digestOf(path: string, signal: AbortSignal): Promise<string> {
-  return seedDigest(await readDocuments(path, signal));
+export async function digestOf(ctx: Pick<CommandContext, 'env' | 'signal'>, path: string): Promise<string> {
+  return seedDigest(await documentsOf(ctx, path));
+}
+
+async function documentsOf({ env, signal }: Pick<CommandContext, 'env' | 'signal'>, path: string | undefined) {
+  return withAuthDomain(await readDocuments(path, signal), env.KASM_DB_AUTH_DOMAIN);
 }
 
 /** The credentials that are given, and which of the known keys they have; for `doctor` and `check`. @throws KasmDbError usage, seed */
@@ -157,7 +162,7 @@ export function givenCredentials(folder: string | undefined, env: CommandContext
 export async function missingKeys(ctx: CommandContext, options: SeedCommandOptions): Promise<string[]> {
   const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
   const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
-  const rows = checkDocuments(await readDocuments(options.seeds), await ctx.migrations());
+  const rows = checkDocuments(await documentsOf(ctx, options.seeds), await ctx.migrations());
   return assignCredentials(rows, credentials).flatMap(({ needed, secret, key }) =>
     needed && secret === undefined ? [key] : [],
   );

@@ -44,6 +44,7 @@ const OTHER_NAMES = [
     'DATABASE_URL',
     'KASM_DB_ROLE',
     'KASM_DB_SECRETS_DIR',
+    'KASM_DB_AUTH_DOMAIN',
     'KASM_DB_MIGRATIONS',
     'KASM_DB_TERMINATION_LOG',
     // Of the program that `once` runs, and of Kasm's own image.

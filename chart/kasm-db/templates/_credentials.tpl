@@ -14,7 +14,10 @@
 
 {{/* What kasm-db calls each credential that it seeds, and the name in values. */}}
 {{- define "kasm-db.seeded" -}}
-{{- $seeded := dict "admin-password" "adminPassword" "user-password" "userPassword" "manager-token" "managerToken" "service-token" "serviceToken" -}}
+{{- $seeded := dict -}}
+{{- range $file, $name := dict "admin-password" "adminPassword" "user-password" "userPassword" "manager-token" "managerToken" "service-token" "serviceToken" -}}
+{{- if index $.Values.credentials.keys $name -}}{{- $seeded = set $seeded $file $name -}}{{- end -}}
+{{- end -}}
 {{- range $file, $_ := .Values.credentials.extra -}}
 {{- $seeded = set $seeded $file $file -}}
 {{- end -}}

@@ -116,7 +116,7 @@ spec:
         - {{ $rotate | quote }}
         - --lock-timeout
         - {{ .Values.migrator.lockTimeout | quote }}
-        {{- if or .Values.seed.existingConfigMap .Values.seed.existingSecret }}
+        {{- if include "kasm-db.hasDocuments" . }}
         - --seeds
         - /etc/kasm-db/seeds
         {{- end }}
@@ -389,6 +389,10 @@ instead of the container's status.
 {{- end }}
 {{- include "kasm-db.tlsEnv" $database }}
 {{- include "kasm-db.redisEnv" $values.redis }}
+{{- with $values.seed.authDomain }}
+- name: KASM_DB_AUTH_DOMAIN
+  value: {{ . | quote }}
+{{- end }}
 - name: KASM_DB_TERMINATION_LOG
   value: {{ .result | default "/dev/termination-log" }}
 {{- end -}}
@@ -601,16 +605,42 @@ instead of the container's status.
     name: {{ . | quote }}
 {{- end }}
 {{- if or (include "kasm-db.readsDocuments" $context) (and (include "kasm-db.seededByKasm" $context) (not .gate)) }}
-{{- if $values.seed.existingConfigMap }}
+{{- include "kasm-db.documentsVolume" $values.seed }}
+{{- end }}
+{{- end -}}
+
+{{/* Seed documents from wherever they are, in one folder. Takes seed's values. */}}
+{{- define "kasm-db.documentsVolume" -}}
+{{- $custom := .customProperties.existingSecret -}}
+{{- $default := .defaultProperties.existingSecret -}}
+{{- if or $custom $default }}
+- name: kasm-db-seeds
+  projected:
+    defaultMode: 288 # 0440
+    sources:
+      {{- with .existingConfigMap }}
+      - configMap:
+          name: {{ . | quote }}
+      {{- end }}
+      {{- with .existingSecret }}
+      - secret:
+          name: {{ . | quote }}
+      {{- end }}
+      {{- if $default }}
+      {{- include "kasm-db.source" (list $default .defaultProperties.key "default_properties.yaml") | nindent 6 }}
+      {{- end }}
+      {{- if $custom }}
+      {{- include "kasm-db.source" (list $custom .customProperties.key "custom_properties.yaml") | nindent 6 }}
+      {{- end }}
+{{- else if .existingConfigMap }}
 - name: kasm-db-seeds
   configMap:
-    name: {{ $values.seed.existingConfigMap | quote }}
-{{- else if $values.seed.existingSecret }}
+    name: {{ .existingConfigMap | quote }}
+{{- else if .existingSecret }}
 - name: kasm-db-seeds
   secret:
-    secretName: {{ $values.seed.existingSecret | quote }}
+    secretName: {{ .existingSecret | quote }}
     defaultMode: 288 # 0440
-{{- end }}
 {{- end }}
 {{- end -}}
 

@@ -10,9 +10,16 @@ executable, which an init container has copied into a volume, and that runs Kasm
 {{- if and .Values.seed.enabled (ne .Values.seed.by "kasm") -}}true{{- end -}}
 {{- end -}}
 
+{{/* Are there seed documents of one's own? */}}
+{{- define "kasm-db.hasDocuments" -}}
+{{- with .Values.seed -}}
+{{- if or .existingConfigMap .existingSecret .defaultProperties.existingSecret .customProperties.existingSecret -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* Documents of one's own, which kasm-db reads. */}}
 {{- define "kasm-db.readsDocuments" -}}
-{{- if and (include "kasm-db.seedsItself" .) (or .Values.seed.existingConfigMap .Values.seed.existingSecret) -}}true{{- end -}}
+{{- if and (include "kasm-db.seedsItself" .) (include "kasm-db.hasDocuments" .) -}}true{{- end -}}
 {{- end -}}
 
 {{- define "kasm-db.install" -}}
@@ -81,7 +88,7 @@ executable, which an init container has copied into a volume, and that runs Kasm
       readOnly: true
     - name: kasm-seed-tmp
       mountPath: /tmp
-    {{- if or $values.seed.existingConfigMap $values.seed.existingSecret }}
+    {{- if include "kasm-db.hasDocuments" . }}
     - name: kasm-db-seeds
       mountPath: {{ $kasm.seedFiles | quote }}
       readOnly: true

@@ -45,6 +45,9 @@ of what is made here, nor what may be missing (Redis' password: without it gates
 {{- if $values.seed.enabled -}}
 {{- $found = append $found (dict "kind" "Secret" "name" $values.seed.existingSecret "value" "seed.existingSecret") -}}
 {{- $found = append $found (dict "kind" "ConfigMap" "name" $values.seed.existingConfigMap "value" "seed.existingConfigMap") -}}
+{{- range $name, $source := dict "defaultProperties" $values.seed.defaultProperties "customProperties" $values.seed.customProperties -}}
+{{- $found = append $found (dict "kind" "Secret" "name" $source.existingSecret "key" $source.key "value" (printf "seed.%s" $name)) -}}
+{{- end -}}
 {{- end -}}
 {{- $found = append $found (dict "kind" "ConfigMap" "name" $values.migrations.existingConfigMap "value" "migrations.existingConfigMap") -}}
 {{- $found = append $found (dict "kind" "ServiceAccount" "name" $values.serviceAccountName "value" "serviceAccountName") -}}
