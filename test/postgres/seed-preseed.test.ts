@@ -138,3 +138,17 @@ it('who was seeded with the names of earlier builds keeps every row, and what wa
     ),
   ).toEqual([{ n: 0 }]);
 });
+
+it('KASM_DB_AUTH_DOMAIN is written over what any document says, and follows a change', async () => {
+  const db = await fresh();
+  const secrets = newSecrets();
+  const custom = 'settings:\n  - {category: auth, name: kasm_auth_domain, value: from.the.file}\n';
+  const call = { seeds: { 'custom_properties.yaml': custom }, secrets };
+  const value = () => db.query("SELECT value FROM settings WHERE name = 'kasm_auth_domain'");
+  await seeded(db, { ...call, env: { KASM_DB_AUTH_DOMAIN: 'kasm.example.com' } });
+  expect(await value()).toEqual([{ value: 'kasm.example.com' }]);
+  const check = await seed(db, { ...call, command: 'check', env: { KASM_DB_AUTH_DOMAIN: 'kasm.example.com' } });
+  expect(check.code, check.stderr).toBe(0);
+  await seeded(db, { ...call, env: { KASM_DB_AUTH_DOMAIN: 'kasm.example.org' } });
+  expect(await value()).toEqual([{ value: 'kasm.example.org' }]);
+});
