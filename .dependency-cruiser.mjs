@@ -5,7 +5,7 @@ export const LINES = [
   ['main', 'index'],
   ['cli'],
   ['commands'],
-  ['schema-docs', 'doctor'],
+  ['schema-docs', 'doctor', 'rehearsal'],
   ['bootstrap', 'seed', 'once', 'schema', 'lint', 'repair', 'readiness'],
   ['migrator'],
   ['history'],

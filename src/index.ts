@@ -124,7 +124,7 @@ export function lint(options: CallOptions & LintOptions & { files?: string[] } =
 
 /** What `migrate` would do. */
 export function plan(options: CallOptions & PlanOptions = {}): Promise<Result> {
-  return call('plan', options, false, (ctx) => planCommand(ctx, options));
+  return call('plan', options, options.rehearse === true && !options.embedded, (ctx) => planCommand(ctx, options));
 }
 
 /** What is applied, the last run, and who holds the migration lock. */

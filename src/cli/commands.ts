@@ -33,6 +33,7 @@ export const WORK: readonly CommandSpec[] = [
       ],
       ['--expect-existing', 'stop where there is no history yet: an upgrade never initialises an empty database'],
       ['--require-empty', 'stop where there is anything of Kasm already'],
+      ['--verify', 'stop where the schema is not what the migrations make; pending ones are rehearsed for it'],
       LOCK_TIMEOUT,
     ],
     writes: true,
@@ -147,7 +148,9 @@ export const WORK: readonly CommandSpec[] = [
     options: [
       ['--to <name>', 'last migration to apply', 'migration'],
       ['--sql', 'print the SQL'],
+      ['--rehearse', 'apply it to a copy of the schema, without rows, in a temporary database; with --embedded there'],
     ],
+    writesWith: 'rehearse',
     run: async (ctx, options) => (await import('../commands/plan.js')).planCommand(ctx, options),
   },
   {

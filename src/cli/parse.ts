@@ -51,7 +51,7 @@ export function parse(argv: readonly string[]): Call {
       call = {
         command: spec.name,
         options,
-        writes: spec.writes ?? false,
+        writes: spec.writes ?? writesWith(spec, options),
         offline: spec.offline ?? false,
         work: (ctx) => spec.run(ctx, options, args),
       };
@@ -83,6 +83,11 @@ export function ownArguments(argv: readonly string[]): readonly string[] {
 function withCheckCommand(argv: readonly string[]): string[] {
   const at = argv.findIndex((arg) => arg === '--check' || COMMANDS.some(({ name }) => name === arg));
   return argv.map((arg, i) => (i === at && arg === '--check' ? 'check' : arg));
+}
+
+/** Where a private server stands aside, the database itself is only read. */
+function writesWith({ writesWith: option }: CommandSpec, options: GlobalOptions): boolean {
+  return option !== undefined && (options as Record<string, unknown>)[option] === true && !options.embedded;
 }
 
 function addOptions(command: Command, options: NonNullable<CommandSpec['options']>): void {

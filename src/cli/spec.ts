@@ -22,6 +22,8 @@ export interface CommandSpec {
   options?: readonly OptionSpec[];
   /** Takes the direct URL, where one is set. */
   writes?: boolean;
+  /** The same, with this option. */
+  writesWith?: string;
   /** Needs no database. */
   offline?: boolean;
   /** Imports the command only when it is called. @param args values of argument and rest */

@@ -22,6 +22,8 @@ export interface GlobalOptions extends ConnectionFlags {
   envFile?: string;
   /** Start a private PostgreSQL in this folder (true: in .kasm-db/postgres). */
   embedded?: string | true;
+  /** Of `plan`: --embedded is where it is rehearsed, and not the database where the settings name one. */
+  rehearse?: boolean;
 }
 
 /** A command's answer: fields of the result, and a text for people. */
@@ -43,6 +45,8 @@ export interface CommandContext extends Context {
   passSignals?: ((send: (signal: ProgramSignal) => void) => () => void) | undefined;
   /** Shows a text at once, in the place of the one before; undefined: nobody reads it (--json, the library). */
   show?: ((text: Answer['text']) => void) | undefined;
+  /** With --embedded beside a database that the settings name (`plan --rehearse`): the private server. */
+  aside?: (() => ConnectionSettings) | undefined;
   /** With --embedded: secrets made for it, since nobody else gives any. */
   generatedSecrets: () => Promise<ReadonlyMap<string, string>>;
 }
@@ -78,6 +82,7 @@ export async function execute(
   const common = { command, version: VERSION };
   let { env } = invocation;
   let resolve = settingsOf(options, env, { direct: writes });
+  let aside: CommandContext['aside'];
   let stopServer = async () => {};
   let generatedSecrets: CommandContext['generatedSecrets'] = async () => new Map();
   try {
@@ -92,7 +97,9 @@ export async function execute(
         signal,
         events,
       );
-      resolve = settingsOf(server.flags, {}, { direct: false });
+      const own = settingsOf(server.flags, {}, { direct: false });
+      if (options.rehearse && settingsIfValid(resolve)) aside = own;
+      else resolve = own;
       stopServer = server.stop;
       generatedSecrets = server.generatedSecrets;
     }
@@ -100,6 +107,7 @@ export async function execute(
     const ctx: CommandContext = {
       again,
       folder,
+      aside,
       resolve,
       signal,
       events,

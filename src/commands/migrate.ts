@@ -32,6 +32,8 @@ export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secr
   expectExisting?: boolean;
   /** Stop where there is anything of Kasm's already. */
   requireEmpty?: boolean;
+  /** First hold the database (with migrations pending, what they make of it) against the snapshot, and stop where it differs. */
+  verify?: boolean;
   /** How long to wait for another migrator or a table lock; default 5m. */
   lockTimeout?: string;
   /** End sessions that are idle in a transaction for longer than that and hold a table that a migration needs. */
@@ -78,6 +80,7 @@ async function migrateAndSeed(
   notify?: () => Promise<string | undefined>,
 ): Promise<Answer> {
   const migrations = await ctx.migrations();
+  if (options.verify) await (await import('../rehearsal/no-drift.js')).requireNoDrift(ctx, migrations, ctx.folder);
   const beforehand = ({ plan, state }: Pick<MigrateResult, 'plan' | 'state'>) => {
     const ownership = ownershipOf({ plan, state }, ctx.resolve().dbname);
     const server = writesVendorVersion(migrations) ? kasmServerNote(state.serverVersion) : undefined;

@@ -1,3 +1,5 @@
+import { EXIT_CODES } from '../app/errors.js';
+import { formatMs } from '../config/duration.js';
 import { readState } from '../history/read-state.js';
 import { locksOfFiles, type StatementLock } from '../lint/plan-locks.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
@@ -5,10 +7,14 @@ import { planFor } from '../migrator/plan-for.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { printable, type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';
+import type { Rehearsal } from '../rehearsal/rehearse.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import { differenceText } from './difference-text.js';
 
 export interface PlanOptions {
   to?: string;
+  /** Apply it to a copy of the schema, in a temporary database. */
+  rehearse?: boolean;
   /** Print the SQL of what is pending. */
   sql?: boolean;
 }
@@ -21,13 +27,14 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
   );
   const planned = planFor(migrations, state, options);
   const { pending } = planned;
+  const rehearsed = options.rehearse ? await rehearsal(ctx, migrations, options) : undefined;
   const sql = options.sql
     ? await Promise.all(pending.map(async (m) => ({ migration: m.name, file: m.path, sql: await m.sql() })))
     : [];
   const applied = migrations.filter((migration) => planned.applied.includes(migration.name));
   const { locks, warnings: unseen } =
     pending.length > 0 ? await locksOfFiles(applied, pending) : { locks: [], warnings: [] };
-  const warnings = [...planned.warnings, ...unseen];
+  const warnings = [...planned.warnings, ...unseen, ...(rehearsed?.warnings ?? [])];
   return {
     fields: {
       database: describeDatabase(ctx.resolve(), state),
@@ -37,21 +44,46 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
       ...(planned.unknown.length > 0 ? { unknown: planned.unknown } : {}),
       ...(pending.length > 0 ? { locks } : {}),
       ...(options.sql ? { sql } : {}),
+      ...(rehearsed && pending.length > 0 ? rehearsalFields(rehearsed) : {}),
       ...(warnings.length > 0 ? { warnings } : {}),
     },
     text: (s) => {
       if (pending.length === 0)
         return `${s.green('Nothing to do.')} The database is at ${planned.current ?? 'no migration'}.`;
       if (options.sql) return sql.map((m) => `-- ${m.file}\n${m.sql}\n`).join('\n');
-      return report(
-        pending,
-        locks,
-        warnings,
-        ctx.again(`kasm-db migrate${options.to ? ` --to ${options.to}` : ''}`),
-        s,
-      );
+      const next = ctx.again(`kasm-db migrate${options.to ? ` --to ${options.to}` : ''}`);
+      const planText = report(pending, locks, warnings, next, s);
+      return rehearsed ? `${rehearsalReport(rehearsed, s)}\n\n${planText}` : planText;
     },
   };
+}
+
+async function rehearsal(ctx: CommandContext, migrations: Migration[], { to }: PlanOptions): Promise<Rehearsal> {
+  const { rehearse } = await import('../rehearsal/rehearse.js');
+  return rehearse(ctx, migrations, { to, folder: ctx.folder, aside: ctx.aside });
+}
+
+/** Drift between the result and the snapshot ends as `verify` does. */
+function rehearsalFields({ applied, compared, differences }: Rehearsal) {
+  return {
+    rehearsal: { applied, compared },
+    ...(compared ? { differences } : {}),
+    ...(differences.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
+  };
+}
+
+function rehearsalReport({ applied, compared, differences }: Rehearsal, s: Style): string {
+  const rows = applied.map(({ name, ms, locks = [] }) => [
+    name,
+    formatMs(ms),
+    locks.map(({ relation, mode }) => `${relation} ${mode}`).join(', '),
+  ]);
+  const result = !compared
+    ? s.yellow('Rehearsed, and not compared with a snapshot.')
+    : differences.length === 0
+      ? s.green('Rehearsed: the result is the snapshot.')
+      : `${differenceText(differences, s)}\n\n${s.red('Rehearsed:')} ${differences.length} difference${differences.length === 1 ? '' : 's'} from the snapshot.`;
+  return `${table(['REHEARSED, WITHOUT ROWS', 'TIME', 'LOCKED'], rows, s)}\n\n${result}`;
 }
 
 function report(

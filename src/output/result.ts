@@ -55,6 +55,8 @@ export interface Result {
     rewrite: 'no' | 'yes' | 'maybe';
     fresh?: true;
   }[];
+  /** Of `plan --rehearse`: what was applied to the copy, without rows; `compared`: with the snapshot, see `differences`. */
+  rehearsal?: { applied: NonNullable<Result['applied']>; compared: boolean };
   /** Of `docs` without --out. */
   page?: string;
   /** Of `plan --sql`. */

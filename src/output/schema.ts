@@ -38,6 +38,14 @@ const difference = z.strictObject({
   actual: z.string().optional(),
 });
 
+const applied = z.array(
+  z.strictObject({
+    name: z.string(),
+    ms: z.number().int(),
+    locks: z.array(z.strictObject({ relation: z.string(), mode: z.string() })).optional(),
+  }),
+);
+
 /** The JSON contract. Not loaded at run time: the build makes result.schema.json from it, and tests hold every output against it. */
 export const resultSchema = z.strictObject({
   command: z.string(),
@@ -56,15 +64,7 @@ export const resultSchema = z.strictObject({
     .optional(),
   target: z.string().optional(),
   current: z.string().optional(),
-  applied: z
-    .array(
-      z.strictObject({
-        name: z.string(),
-        ms: z.number().int(),
-        locks: z.array(z.strictObject({ relation: z.string(), mode: z.string() })).optional(),
-      }),
-    )
-    .optional(),
+  applied: applied.optional(),
   pending: z.array(z.string()).optional(),
   losses: z
     .array(z.strictObject({ table: z.string(), column: z.string().optional(), rows: z.number().int() }))
@@ -167,6 +167,7 @@ export const resultSchema = z.strictObject({
     )
     .optional(),
   sql: z.array(z.strictObject({ migration: z.string(), file: z.string(), sql: z.string() })).optional(),
+  rehearsal: z.strictObject({ applied, compared: z.boolean() }).optional(),
   page: z.string().optional(),
   warnings: z.array(z.string()).optional(),
   durationMs: z.number().int(),

@@ -257,6 +257,11 @@ export class Session {
     await this.client.query(`${BEGIN.write}; ${settings}; ${sql}; COMMIT`);
   }
 
+  /** Runs a statement of our own outside of a transaction, after `settle`; also after the signal has come. */
+  async runUninterrupted(sql: string): Promise<void> {
+    await this.client.query(sql);
+  }
+
   /**
    * Runs `sql`, COMMIT, and puts away what is left of the session, as one message.
    * @param what for messages, such as the migration's name

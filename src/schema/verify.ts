@@ -13,7 +13,7 @@ import { type Difference, diff } from './diff.js';
 import { readExport } from './export.js';
 import { introspect } from './introspect.js';
 import type { Schema } from './model.js';
-import { notOurs, readOwnership, withoutDefaultGrants } from './ownership.js';
+import { notOurs, type Ownership, readOwnership, withoutDefaultGrants } from './ownership.js';
 import { requireSnapshot } from './snapshot.js';
 
 export interface VerifyResult {
@@ -69,15 +69,28 @@ export async function verify(
       await readAccepted(session),
       await readOwnership(session),
     ]);
-    const { schema: actual, found: defaultGrants } = strict
-      ? { schema: found, found: [] }
-      : withoutDefaultGrants(found, expected, ownership);
+    const { ours, accepted: known, ...rest } = compare(found, expected, { ownership, stored, strict });
     const head = acceptedHead(state, vendorVersionOf(migrations));
-    const { open, accepted: known } = withoutAccepted(diff(expected, actual), stored);
     const accepted = [...(head ? [head] : []), ...known];
-    const { ours, others } = strict ? { ours: open, others: [] } : notOurs(open, expected, ownership);
-    return { ...{ state, plan, differences: ours, accepted, leftOver: [], others, defaultGrants, expected, actual } };
+    return { state, plan, differences: ours, accepted, leftOver: [], expected, ...rest };
   });
+}
+
+/**
+ * Holds a catalog against a snapshot; pure.
+ * @param stored differences that were accepted; strict: what is not ours is drift, too
+ */
+export function compare(
+  found: Schema,
+  expected: Schema,
+  { ownership, stored, strict = false }: { ownership: Ownership; stored: readonly Difference[]; strict?: boolean },
+) {
+  const { schema: actual, found: defaultGrants } = strict
+    ? { schema: found, found: [] }
+    : withoutDefaultGrants(found, expected, ownership);
+  const { open, accepted } = withoutAccepted(diff(expected, actual), stored);
+  const { ours, others } = strict ? { ours: open, others: [] } : notOurs(open, expected, ownership);
+  return { ours, others, accepted, defaultGrants, actual };
 }
 
 /** The snapshot is that of this build's newest migration: it says nothing of a database before or after it. */

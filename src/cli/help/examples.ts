@@ -56,6 +56,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
   plan: [
     ['kasm-db plan', 'pending migrations, their table locks and rewrites'],
     ['kasm-db plan --sql', 'and their SQL'],
+    ['kasm-db plan --rehearse', 'applied to a copy of the schema, without rows'],
     ['kasm-db plan --to 0003_sign_in_providers --json', 'up to one of them, for a program'],
   ],
   doctor: [
