@@ -1,4 +1,4 @@
-import { Cluster, Redis } from 'ioredis';
+import { Cluster, Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
 import { redisSettings } from '../config/redis.js';
@@ -132,22 +132,38 @@ async function withRedis(
   }
 }
 
-/** What Redis may say on one connection: a gate gets some hundred bytes, and the client keeps a line until it ends. */
+/** What Redis may say in all: a gate gets some hundred bytes, and the client keeps a line until it ends. */
 const MOST_BYTES = 1 << 20;
 
-/** Who says more is left for good. */
-function bounded(client: Redis): Redis {
-  let received = 0;
-  client.on('connect', () =>
-    client.stream.on('data', (chunk: Buffer) => {
-      received += chunk.length;
-      if (received <= MOST_BYTES) return;
-      client.disconnect();
-      client.stream.destroy();
-      client.emit('error', new Error(`it says more than ${MOST_BYTES} bytes`));
-    }),
-  );
-  return client;
+/** How much was said; who says more is left for good. */
+class Limit {
+  private received = 0;
+
+  /** @returns the same client, which from now on counts */
+  on(client: Redis): Redis {
+    client.on('connect', () => client.stream.on('data', (chunk: Buffer) => this.count(client, chunk.length)));
+    return client;
+  }
+
+  private count(client: Redis, bytes: number): void {
+    this.received += bytes;
+    if (this.received <= MOST_BYTES) return;
+    client.disconnect();
+    client.stream.destroy();
+    client.emit('error', new Error(`it says more than ${MOST_BYTES} bytes`));
+  }
+}
+
+/** The library reaches Sentinels by clients of its own making, which can only be had where it makes them. */
+function boundedSentinels(limit: Limit) {
+  return class extends SentinelConnector {
+    constructor(options: unknown) {
+      super(options as SentinelConnectionOptions);
+      const maker = this as unknown as { connectToSentinel: (...args: unknown[]) => Redis };
+      const connect = maker.connectToSentinel.bind(this);
+      maker.connectToSentinel = (...args) => limit.on(connect(...args));
+    }
+  };
 }
 
 function open(env: Environment): Redis | Cluster {
@@ -164,11 +180,19 @@ function open(env: Environment): Redis | Cluster {
       clusterRetryStrategy: common.retryStrategy,
       redisOptions: { ...settings.options.redisOptions, connectTimeout: CONNECT_MS },
     });
-    cluster.on('+node', bounded);
+    cluster.on('+node', (node) => new Limit().on(node));
     return cluster;
   }
-  const options = { ...common, ...settings.options };
-  return bounded(settings.url ? new Redis(settings.url, options) : new Redis(options));
+  const limit = new Limit();
+  const options: RedisOptions = { ...common, ...settings.options };
+  if (settings.options.sentinels) {
+    options.Connector = boundedSentinels(limit);
+    options.sentinelCommandTimeout = CONNECT_MS;
+    options.sentinelRetryStrategy = common.retryStrategy;
+    // Those that are configured, and nobody else they may name.
+    options.updateSentinels = false;
+  }
+  return limit.on(settings.url ? new Redis(settings.url, options) : new Redis(options));
 }
 
 /** An error's text, of a length that a person reads, without what a URL may hold before its @. */
