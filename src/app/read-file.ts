@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { pauseSync } from './time.js';
 
 /** What a file of a kind may hold at most, in bytes. */
 export const FILE_LIMITS = {
@@ -66,7 +67,7 @@ function readUpTo(fd: number, most: number, expected: number, pipe: boolean): Bu
     if (got === 0) break;
     if (got === undefined) {
       if (!pipe || Date.now() > deadline) throw new Error(`nothing came for ${PIPE_MS} ms`);
-      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, PIPE_PAUSE_MS);
+      pauseSync(PIPE_PAUSE_MS);
     } else size += got;
   }
   return buffer.subarray(0, size);

@@ -19,6 +19,11 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Holds up everything, signals too. @param ms milliseconds */
+export function pauseSync(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
+
 /** A loop that computes may keep the event loop, where signals are handled, for so long, in milliseconds. */
 const BREATH_MS = 100;
 

@@ -1,5 +1,5 @@
-import { writeFileSync } from 'node:fs';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { writeFile } from '../app/write-file.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { wrongFolder } from '../migrator/plan.js';
@@ -36,10 +36,10 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
         hint: 'run kasm-db migrate first',
       });
     }
-    write(out, snapshotText(newest, schema), 'w');
+    write(out, snapshotText(newest, schema), false);
   }
   const captured = snapshot ? undefined : capture(schema, `database ${database.name}`);
-  if (captured) write(out, captured.sql, 'wx');
+  if (captured) write(out, captured.sql, true);
   const warnings = [
     ...schema.others.map(({ kind, name }) => `${kind} ${name} is not captured`),
     ...(captured?.leftOut ?? []).map(({ object, needs }) => `${object} is not captured, as it needs ${needs}`),
@@ -51,9 +51,9 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
   };
 }
 
-function write(path: string, text: string, flag: 'w' | 'wx'): void {
+function write(path: string, text: string, fresh: boolean): void {
   try {
-    writeFileSync(path, text, { flag });
+    writeFile(path, text, { fresh });
   } catch (error) {
     const exists = (error as NodeJS.ErrnoException).code === 'EEXIST';
     throw new KasmDbError('usage', exists ? `${path} is there already` : `cannot write ${path} (${messageOf(error)})`, {

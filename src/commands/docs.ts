@@ -1,5 +1,5 @@
-import { writeFileSync } from 'node:fs';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { writeFile } from '../app/write-file.js';
 import { NO_DATABASE } from '../config/settings.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
@@ -37,7 +37,7 @@ export async function docsCommand(ctx: CommandContext, { format = 'html', out }:
   const fields = live ? { database: describeDatabase(ctx.resolve()) } : {};
   if (out === undefined) return { fields: { ...fields, page }, text: () => page.trimEnd() };
   try {
-    writeFileSync(out, page);
+    writeFile(out, page);
   } catch (error) {
     throw new KasmDbError('usage', `cannot write ${out} (${messageOf(error)})`, { file: out, hint: 'correct --out' });
   }

@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { writeFile } from '../app/write-file.js';
 import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
 import type { Answer, CommandContext } from './command.js';
 
@@ -140,7 +141,7 @@ function write(folder: string, files: readonly NewFile[]): void {
   for (const [path, text] of files) {
     try {
       mkdirSync(folder, { recursive: true });
-      writeFileSync(path, text, { flag: 'wx' });
+      writeFile(path, text, { fresh: true });
       written.push(path);
     } catch (error) {
       for (const earlier of written) rmSync(earlier, { force: true });

@@ -1,5 +1,5 @@
-import { writeFileSync } from 'node:fs';
 import { messageOf } from '../app/errors.js';
+import { writeFile } from '../app/write-file.js';
 import type { Result } from './result.js';
 
 /** The kubelet reads no more of a termination log. */
@@ -11,7 +11,7 @@ const TERMINATION_LOG_BYTES = 4096;
  */
 export function writeTerminationLog(path: string, result: Result): string | undefined {
   try {
-    writeFileSync(path, fitJson(result, TERMINATION_LOG_BYTES));
+    writeFile(path, fitJson(result, TERMINATION_LOG_BYTES));
     return undefined;
   } catch (error) {
     return `KASM_DB_TERMINATION_LOG: cannot write ${path} (${messageOf(error)})`;

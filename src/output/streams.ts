@@ -1,4 +1,5 @@
 import { fstatSync, writeSync } from 'node:fs';
+import { pauseSync } from '../app/time.js';
 
 /** Where text goes. */
 export interface Sink {
@@ -33,7 +34,7 @@ class Descriptor implements Sink {
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
         // Whoever shares the pipe with us may have made it non-blocking.
-        if (code === 'EAGAIN') pause(5);
+        if (code === 'EAGAIN') pauseSync(5);
         // `kasm-db status | head`: the reader has what it wants. A run that writes must not end because its log is gone.
         else if (code !== 'EINTR') {
           if (code !== 'EPIPE') this.failure ??= error;
@@ -58,8 +59,4 @@ function isTerminal(fd: number): boolean {
   } catch {
     return false;
   }
-}
-
-function pause(ms: number): void {
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }

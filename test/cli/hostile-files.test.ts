@@ -1,5 +1,5 @@
 import { execFileSync, spawn } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { COMMAND, startCli } from '../support/cli.js';
@@ -104,4 +104,54 @@ it("a Secret by the shell's <(…) is read", async () => {
   });
   await new Promise((resolve) => shell.once('close', resolve));
   expect(JSON.parse(stdout).error.message).toMatch(/refuses connections/);
+});
+
+/** What stands at a path that is written. */
+const WRITTEN: Record<string, [make: (path: string) => void, says: RegExp]> = {
+  'a FIFO': [(path) => execFileSync('mkfifo', [path]), /it is a pipe that nobody reads/],
+  'a FIFO whose reader does not read': [
+    (path) => {
+      execFileSync('mkfifo', [path]);
+      readers.push(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
+    },
+    /it is a pipe, and nothing was read for 1000 ms/,
+  ],
+  'a folder': [(path) => mkdirSync(path), /EISDIR/],
+  '/dev/full': [(path) => symlinkSync('/dev/full', path), /ENOSPC/],
+  'a place in no folder': [(path) => symlinkSync('/proc/nowhere/x', path), /ENOENT/],
+};
+const readers: number[] = [];
+
+describe.concurrent('a file that cannot be written › a named reason within its time', () => {
+  for (const [thing, [make, says]] of Object.entries(WRITTEN)) {
+    const at = () => {
+      const path = join(folder({}), 'out');
+      make(path);
+      return path;
+    };
+
+    it(`docs --out: ${thing}`, async () => {
+      const ended = await startCli(['docs', '--format', 'markdown', '--json', '--out', at()]).ended;
+      expect(ended.json()).toMatchObject({ outcome: 'usage', error: { message: expect.stringMatching(says) } });
+    });
+
+    it(`KASM_DB_TERMINATION_LOG: ${thing}: a warning, and the work's own exit code`, async () => {
+      const ended = await startCli(['lint', '--json'], { KASM_DB_TERMINATION_LOG: at() }).ended;
+      expect(ended.json()).toMatchObject({ outcome: 'ok' });
+      // What fits into a pipe is written.
+      if (!thing.includes('reader')) expect(ended.stderr).toMatch(says);
+    });
+  }
+
+  it("docs --out to the shell's >(…) and to /dev/stdout", async () => {
+    const command = COMMAND.map((word) => `'${word}'`).join(' ');
+    const bash = (script: string) =>
+      execFileSync('bash', ['-c', script], { encoding: 'utf8', env: { PATH: process.env.PATH } });
+    expect(bash(`${command} docs --json --out >(cat >/dev/null)`)).toMatch(/"outcome":"ok"/);
+    expect(bash(`${command} docs --format mermaid --quiet --out /dev/stdout | cat`)).toMatch(/^erDiagram/m);
+  });
+
+  afterAll(() => {
+    for (const fd of readers) closeSync(fd);
+  });
 });
