@@ -13,6 +13,7 @@ import { type Migration, readMigrations, shippedMigrations } from '../migrations
 import { errorInfo } from '../output/error-info.js';
 import type { DatabaseInfo, ErrorInfo, Result } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
+import { hintFor } from './hints.js';
 
 /** Options that every database command takes. */
 export interface GlobalOptions extends ConnectionFlags {
@@ -77,7 +78,7 @@ export async function execute(
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result; text?: Answer['text'] }> {
   const { command, options, signal, events, writes, offline = false, confirm, passSignals, show } = invocation;
-  const { again = (text: string) => text } = invocation;
+  const again = (text: string) => hintFor(invocation.again?.(text) ?? text, settingsIfValid(resolve), env);
   const started = now();
   const common = { command, version: VERSION };
   let { env } = invocation;
@@ -155,7 +156,7 @@ export async function execute(
         ...(database ? { database } : {}),
         ...fieldsOf(error),
         durationMs: Math.round(now() - started),
-        error: withFlags(errorInfo(error), again),
+        error: withHint(errorInfo(error), again),
       },
       ...(error.outcome === 'internal' ? { text: () => (caught as Error)?.stack ?? '' } : {}),
     };
@@ -195,7 +196,7 @@ function migrationsFolder({ migrations }: GlobalOptions, env: Environment): stri
   return migrations ?? (env.KASM_DB_MIGRATIONS || undefined);
 }
 
-function withFlags(error: ErrorInfo, again: CommandContext['again']): ErrorInfo {
+function withHint(error: ErrorInfo, again: CommandContext['again']): ErrorInfo {
   return error.hint === undefined ? error : { ...error, hint: again(error.hint) };
 }
 

@@ -66,16 +66,17 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   await checkRedis(report, ctx);
   if (seed) await checkSeed(report, ctx, options, state && planned && { state, planned });
   await checkAdmin(report, ctx);
-  const failed = report.lines.find((line) => line.state === 'failed');
+  const lines = report.lines.map((line) => (line.fix === undefined ? line : { ...line, fix: ctx.again(line.fix) }));
+  const failed = lines.find((line) => line.state === 'failed');
   return {
     fields: {
       database: describeDatabase(settings, state),
-      checks: report.lines,
+      checks: lines,
       ...(failed
         ? { outcome: failed.code as FailureOutcome, exitCode: EXIT_CODES[failed.code as FailureOutcome] }
         : {}),
     },
-    text: (s) => `${render(report.lines, s)}\n\n${verdict(report.lines, { seed })}`,
+    text: (s) => `${render(lines, s)}\n\n${verdict(lines, { seed })}`,
   };
 }
 

@@ -50,6 +50,7 @@ const OTHER_NAMES = [
     // Of the program that `once` runs, and of Kasm's own image.
     'KASM_DB_ONCE',
     'KASM_DB_SSL',
+    'KASM_DB_HINTS',
   ],
   ...['DATABASE_MASTER_USER', 'DATABASE_MASTER_PASSWORD', 'KASM_DB_GATE_PASSWORD'],
   ...['URL', 'HOST', 'PORT', 'SENTINELS', 'MASTER', 'CLUSTER', 'USERNAME', 'PASSWORD', 'TLS', 'CA'].map(

@@ -145,6 +145,7 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
         POSTGRES_PASSWORD_FILE: '/etc/kasm-db/database/password',
         PGSSLMODE: 'require',
         KASM_DB_TERMINATION_LOG: container.terminationMessagePath,
+        KASM_DB_HINTS: 'chart',
       });
       expect(container.terminationMessagePath).toBe('/dev/termination-log');
       expect(container.volumeMounts).toEqual([
@@ -493,6 +494,7 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
       KASM_DB_URL_FILE: '/etc/kasm-db/database/uri',
       PGSSLMODE: 'require',
       KASM_DB_TERMINATION_LOG: '/dev/termination-log',
+      KASM_DB_HINTS: 'chart',
     });
     expect(Object.keys(envOf(apart.containers[0])).filter((name) => name.endsWith('_FILE'))).toEqual([
       'POSTGRES_HOST_FILE',

@@ -153,6 +153,15 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     expect(find(manifests, 'Job', 'kasmdemo-migrate')).toBeDefined();
   });
 
+  it('hints of the migrator and the gates name values of this chart', () => {
+    const env = podsOf(external).flatMap(({ spec }) =>
+      [...(spec.initContainers ?? []), ...spec.containers].flatMap((container: Manifest) => container.env ?? []),
+    );
+    const hints = env.filter(({ name }: Manifest) => name === 'KASM_DB_HINTS').map(({ value }: Manifest) => value);
+    expect(hints.length).toBeGreaterThan(1);
+    expect(new Set(hints)).toEqual(new Set(['chart:kasm-db']));
+  });
+
   it('what ends when no API answers waits for it, and says so', () => {
     for (const manifests of [bundled, external, legacy]) {
       for (const { owner, spec, metadata } of podsOf(manifests)) {

@@ -395,6 +395,8 @@ instead of the container's status.
 {{- end }}
 - name: KASM_DB_TERMINATION_LOG
   value: {{ .result | default "/dev/termination-log" }}
+- name: KASM_DB_HINTS
+  value: {{ ternary "chart:kasm-db" "chart" (default false $values.renderedByParent) | quote }}
 {{- end -}}
 
 {{- define "kasm-db.tlsEnv" }}
