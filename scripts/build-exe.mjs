@@ -63,7 +63,7 @@ for (const cpu of cpus) {
       // A check is over before compiling its JavaScript pays; longer work still gets compiled.
       '--compile-jit-policy=20',
       ...EXTERNAL.flatMap((name) => ['--external', name]),
-      ...[`--asset=${WASM}`, 'kasm-db.mjs', `--outfile=${file}`],
+      ...[`--asset=${WASM}`, `--asset=${NOTICES}`, 'kasm-db.mjs', `--outfile=${file}`],
     ],
     { cwd: work, stdio: ['ignore', 'ignore', 'inherit'] },
   );

@@ -69,7 +69,15 @@ export function notices(metafile, runtime = []) {
   ];
   const head = `kasm-db is under the Apache License 2.0 (LICENSE). It holds the following, each under its own licence; where that asks for source code, it is at the
 address that is named.\n\n${all.map(({ name, version, license }) => `- ${name} (${version}): ${license}`).join('\n')}\n`;
-  return `${head}${all.map(({ name, version, license, source, text }) => `\n${'='.repeat(80)}\n${name} (${version})\n${license}; ${source}\n${'='.repeat(80)}\n\n${text}\n`).join('')}`;
+  const own = `\nkasm-db itself:\n\n${readFileSync(join(ROOT, 'LICENSE'), 'utf8').trim()}\n`;
+  const others = all
+    .map(
+      ({ name, version, license, source, text }) =>
+        `\n${'='.repeat(80)}\n${name} (${version})\n${license}; ${source}\n${'='.repeat(80)}\n\n${text}\n`,
+    )
+    .join('');
+  // Line ends of DOS and page breaks of old printers show as signs on a terminal.
+  return `${head}${own}${others}`.replace(/\r\n?|\f/g, '\n');
 }
 
 /** A package's licence, from its file or from its README. @throws Error where it has none */

@@ -55,6 +55,15 @@ export function charts(root, out) {
   mkdirSync(join(out, 'charts'), { recursive: true });
   for (const chart of ['kasm-db', 'kasm-single-zone'])
     run(root, 'helm', 'package', join('chart', chart), '--destination', join(out, 'charts'));
+  writeFileSync(join(out, 'charts/images.txt'), `${images(root).join('\n')}\n`);
+}
+
+/** What a closed network has to have: the images of both charts as they are by default. */
+function images(root) {
+  const values = ['host=kasm.example.com', 'credentials.existingSecret=kasm'];
+  const set = values.flatMap((value) => ['--set', value]);
+  const manifests = run(root, 'helm', 'template', 'kasm', 'chart/kasm-single-zone', ...set);
+  return [...new Set([...manifests.matchAll(/^\s*(?:- )?image: "?([^\s"]+)/gm)].map(([, image]) => image))].sort();
 }
 
 /** What is in a release so far. @returns {string[]} paths relative to it */

@@ -9,6 +9,7 @@ import type { CommandLine, CommandSpec } from './spec.js';
 const TOPICS = [
   ...WORK.map(({ name }) => name),
   'completion',
+  'licenses',
   'exit-codes',
   ...Object.values(EXIT_CODES).map(String),
   '130',
@@ -26,6 +27,14 @@ const COMPLETION: CommandSpec = {
     (await import('./help/index.js')).completionAnswer(shell as (typeof SHELLS)[number], commandLine()),
 };
 
+const LICENSES: CommandSpec = {
+  name: 'licenses',
+  group: 'Other commands',
+  text: 'the licences of kasm-db and of all that this program holds',
+  offline: true,
+  run: async () => (await import('../commands/licenses.js')).licensesCommand(),
+};
+
 const HELP: CommandSpec = {
   name: 'help',
   group: 'Other commands',
@@ -36,7 +45,7 @@ const HELP: CommandSpec = {
 };
 
 /** Every command, in the order of the help. */
-export const COMMANDS: readonly CommandSpec[] = [...WORK, COMPLETION, HELP];
+export const COMMANDS: readonly CommandSpec[] = [...WORK, COMPLETION, LICENSES, HELP];
 
 /** The help's text, which is read only when somebody asks for it. @param topic one of TOPICS; undefined: all of it */
 export async function helpAnswer(topic: string | undefined): Promise<Answer> {

@@ -1,8 +1,8 @@
 import { execFileSync } from 'node:child_process';
 import { createHash, generateKeyPairSync } from 'node:crypto';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript, shared with the build
 import { bundle } from '../../scripts/bundle.mjs';
@@ -10,6 +10,8 @@ import { bundle } from '../../scripts/bundle.mjs';
 import { packagesOf } from '../../scripts/notices.mjs';
 // @ts-expect-error plain JavaScript, shared with the release
 import { envelope, provenance, signFiles } from '../../scripts/release/sign.mjs';
+
+import { COMMAND } from '../support/cli.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const scratch = () => mkdtempSync(join(tmpdir(), 'kasm-db-notices-'));
@@ -32,6 +34,18 @@ describe('THIRD-PARTY-NOTICES', () => {
     for (const part of text.split(/^={80}$/m).filter((_, i) => i > 0 && i % 2 === 0))
       expect(part.trim().length).toBeGreaterThan(300);
     expect(readFileSync(join(ROOT, 'dist/THIRD-PARTY-NOTICES.txt'), 'utf8')).toBe(text);
+  });
+
+  it('are in the program itself: kasm-db licenses', () => {
+    const [program, ...before] = COMMAND as [string, ...string[]];
+    const print = (...args: string[]) =>
+      execFileSync(program, [...before, 'licenses', ...args], { encoding: 'utf8', env: { PATH: process.env.PATH } });
+    const folder = process.env.KASM_DB_EXECUTABLE ? dirname(realpathSync(program)) : join(ROOT, 'dist');
+    const text = readFileSync(join(folder, 'THIRD-PARTY-NOTICES.txt'), 'utf8');
+    expect(print().trimEnd()).toBe(text.trimEnd());
+    expect(JSON.parse(print('--json')).page).toBe(text);
+    expect(text).toContain(readFileSync(join(ROOT, 'LICENSE'), 'utf8').trim());
+    expect(/^- bun \(Bun \d/m.test(text)).toBe(Boolean(process.env.KASM_DB_EXECUTABLE));
   });
 
   it('of the executables: Bun, and how to relink JavaScriptCore', () => {

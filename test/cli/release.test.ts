@@ -183,6 +183,9 @@ describe.skipIf(!isRepository)('npm run release', () => {
       docker('image', 'rm', tag);
     }
     if (!hasHelm) return console.warn('helm is not installed: the chart packages are not tested');
+    expect(readFileSync(join(out, 'charts/images.txt'), 'utf8')).toMatch(
+      new RegExp(`^docker.io/kasmweb/api:.*\nkasm-db:${VERSION}\n$`, 's'),
+    );
     const chart = execFileSync('helm', ['show', 'chart', join(out, `charts/kasm-single-zone-${VERSION}.tgz`)], {
       encoding: 'utf8',
     });

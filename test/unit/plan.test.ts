@@ -419,6 +419,8 @@ describe('plan › for any files and any history', () => {
         const late = planned.pending.filter(
           (m) => !m.outOfOrder && !begun.has(m.name) && planned.current !== undefined && m.name < planned.current,
         );
+        // Of a folder that is another database's nothing else is said.
+        if (planned.problems.some((p) => p.kind === 'wrong-folder')) return;
         const said = planned.problems.filter((p) => p.kind === 'out-of-order').map((p) => p.migration);
         expect(said).toEqual(late.map((m) => m.name));
       }),
