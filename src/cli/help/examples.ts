@@ -97,7 +97,7 @@ export const EXAMPLES: Readonly<Record<string, readonly Example[]>> = {
     ['kasm-db capture --out migrations/0001_baseline.sql', "a migration of the database's schema"],
     ['kasm-db capture --out schema.json', 'a snapshot for verify'],
   ],
-  licenses: [['kasm-db licenses | less', 'to be read']],
+  licenses: [['kasm-db licenses', 'the text of each']],
   completion: [
     ['kasm-db completion bash > ~/.local/share/bash-completion/completions/kasm-db', 'for the next bash'],
     ['kasm-db completion zsh > "${fpath[1]}/_kasm-db"', 'for the next zsh'],
