@@ -13,7 +13,7 @@ kasm_db() {
   local folder="$work/$1" number=20 sql
   mkdir -p "$folder/scripts"
   cp -r src migrations seeds package.json tsconfig.json tsconfig.types.json .npmrc Dockerfile "$folder/"
-  cp scripts/*.mjs "$folder/scripts/"
+  cp -r scripts/*.mjs scripts/licenses "$folder/scripts/"
   ln -s "$PWD/scripts/exe" "$folder/scripts/exe"; ln -s "$PWD/node_modules" "$folder/node_modules"
   sed -i "s/\"version\": \"[^\"]*\"/\"version\": \"$1\"/" "$folder/package.json"
   for sql in "${@:2}"; do printf '%s\n' "$sql" > "$folder/migrations/00${number}_cluster_test.sql"; number=$((number + 1)); done

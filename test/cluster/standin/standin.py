@@ -1,6 +1,7 @@
 """Stands in for Kasm's API, manager, share, guac and RDP gateways: answers on their ports.
 
-API, manager and share end at once when schema or seed are missing, or when they may make them themselves, as the real ones would break.
+API, manager and share end at once when schema or seed are missing, or when they may make them themselves, as the real ones would break; with
+KASM_TEST_ENCRYPTED also when a setting is not encrypted with the key of this installation.
 The gateways end when the API does not answer, as the real ones do.
 """
 
@@ -13,6 +14,8 @@ import sys
 import threading
 import urllib.request
 
+import encryption
+
 env = os.environ
 
 
@@ -23,22 +26,29 @@ def fail(text):
 
 def ask_database():
     """What the vendor's own readiness check asks, and that the alembic version is the one of 1.19.0."""
-    connection = {
-        **env,
-        "PGHOST": env["POSTGRES_HOST"],
-        "PGPORT": env["POSTGRES_PORT"],
-        "PGDATABASE": env["POSTGRES_DB"],
-        "PGUSER": env["POSTGRES_USER"],
-        "PGPASSWORD": env["POSTGRES_PASSWORD"],
-        "PGSSLMODE": "require" if env.get("KASM_DB_SSL") == "true" else "disable",
-    }
     query = (
         "SELECT (SELECT count(*) FROM zones) > 0 AND (SELECT count(*) FROM settings) > 70"
         " AND (SELECT count(*) FROM users WHERE pw_hash IS NOT NULL) = 2 AND (SELECT version_num FROM alembic_version) = 'bfc22f00ad19'"
     )
-    result = subprocess.run(["psql", "-XAtc", query], env=connection, capture_output=True, text=True)
+    result = psql(query)
     if result.stdout.strip() != "t":
         fail(f"no schema or no seed: {result.stdout} {result.stderr}")
+    if "KASM_TEST_ENCRYPTED" in env:
+        read_settings()
+
+
+def psql(query):
+    return subprocess.run(["psql", "-XAtc", query], env=encryption.connection(env), capture_output=True, text=True)
+
+
+def read_settings():
+    """As the real API does: decrypting anything else raises."""
+    key = encryption.key_of(psql("SELECT installation_id FROM installation").stdout.strip())
+    for value in psql("SELECT value FROM settings LIMIT 5").stdout.split():
+        try:
+            encryption.decrypt(key, value)
+        except ValueError as error:
+            fail(f"a setting cannot be read: {error}")
 
 
 def main():
