@@ -32,5 +32,6 @@ export function readOnce(session: Session, name: string): Promise<OnceRow | unde
 /** SQL that records a program which has ended with 0. @param ms how long it ran */
 export function recordOnceSql(name: string, command: string, ms: number): string {
   return `INSERT INTO kasm_db.once (name, command, started_at, finished_at, exit_code, run_by)
-VALUES (${escapeLiteral(name)}, ${escapeLiteral(command)}, now() - interval '${Math.round(ms)} milliseconds', now(), 0, ${escapeLiteral(applicationName())})`;
+VALUES (${escapeLiteral(name)}, ${escapeLiteral(command)}, now() - interval '${Math.round(ms)} milliseconds', now(), 0, ${escapeLiteral(applicationName())})
+ON CONFLICT (name) DO UPDATE SET command = excluded.command, started_at = excluded.started_at, finished_at = excluded.finished_at, run_by = excluded.run_by`;
 }

@@ -1,6 +1,6 @@
 import type { UmzugStorage } from 'umzug';
 import { VERSION } from '../app/version.js';
-import { PRUNE_SEEDS_SQL } from '../history/prune-seeds.js';
+import { PRUNE_PROGRAM_SEED_SQL, PRUNE_SEEDS_SQL } from '../history/prune-seeds.js';
 import { recordSql, unrecordSql } from '../history/record.js';
 import { findHistoryTable } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
@@ -44,6 +44,6 @@ export function recordOf({ name, checksum, minCompatible }: Migration) {
 
 /** SQL that records that a migration is undone; within its transaction. */
 export async function undoneSql({ lock }: Run, name: string): Promise<string> {
-  if (!(await findHistoryTable(lock.session, 'kasm_db.seeds'))) return unrecordSql(name);
-  return `${unrecordSql(name)}; ${PRUNE_SEEDS_SQL}`;
+  const undone = `${unrecordSql(name)}; ${PRUNE_PROGRAM_SEED_SQL}`;
+  return (await findHistoryTable(lock.session, 'kasm_db.seeds')) ? `${undone}; ${PRUNE_SEEDS_SQL}` : undone;
 }

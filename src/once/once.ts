@@ -65,7 +65,7 @@ export async function runOnce(
   const request = { vendor: migrations !== undefined };
   const first = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing }, async (session) => {
     const state = await readState(session, request);
-    return { state, before: await readOnce(session, options.name) };
+    return { state, before: whereItCounts(await readOnce(session, options.name), state, options) };
   });
   if (first.before && isRecordedAsSeed(first.state, options)) return { state: first.state, before: first.before };
   requireDirect(first.state, options.name);
@@ -88,7 +88,7 @@ async function underLock(ctx: Context, lock: MigrationLock, work: Work): Promise
   const { session, state } = lock;
   const { program, migrations, options, held } = work;
   requireDirect(state, options.name);
-  const before = await readOnce(session, options.name);
+  const before = whereItCounts(await readOnce(session, options.name), state, options);
   if (before && isRecordedAsSeed(state, options)) return { state, before };
   if (!before && migrations && !isReadyToSeed(state, migrations)) return { state, skipped: true };
   const run = newRun();
@@ -112,6 +112,16 @@ async function underLock(ctx: Context, lock: MigrationLock, work: Work): Promise
     await session.writeUninterrupted(run.fail(messageOf(error))).catch(() => session.rollback());
     throw error;
   }
+}
+
+/** What a program has seeded is gone where all migrations were rolled back since, and applied again. */
+function whereItCounts(
+  row: OnceRow | undefined,
+  { history = [] }: MigrationState,
+  { seedsDatabase }: OnceOptions,
+): OnceRow | undefined {
+  const rebuilt = history.length > 0 && history.every(({ appliedAt }) => row && appliedAt > row.finishedAt);
+  return seedsDatabase && rebuilt ? undefined : row;
 }
 
 /** A program that seeded the database before anybody said that it does is believed now. */

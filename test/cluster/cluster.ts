@@ -24,6 +24,8 @@ export function run(
     const child = execFile(program, args, { cwd, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
       resolve({ code: error ? Number(error.code) || 1 : 0, stdout, stderr, ms: Date.now() - started });
     });
+    // One that ends without having read it.
+    child.stdin?.on('error', () => {});
     child.stdin?.end(input ?? '');
   });
 }

@@ -12,13 +12,13 @@ work="$(mktemp -d)"; trap 'rm -rf "$work"' EXIT
 kasm_db() {
   local folder="$work/$1" number=20 sql
   mkdir -p "$folder/scripts"
-  cp -r src migrations seeds package.json tsconfig.json tsconfig.types.json .npmrc Dockerfile "$folder/"
+  cp -r src migrations seeds package.json tsconfig.json tsconfig.types.json .npmrc Dockerfile LICENSE "$folder/"
   cp -r scripts/*.mjs scripts/licenses "$folder/scripts/"
   ln -s "$PWD/scripts/exe" "$folder/scripts/exe"; ln -s "$PWD/node_modules" "$folder/node_modules"
   sed -i "s/\"version\": \"[^\"]*\"/\"version\": \"$1\"/" "$folder/package.json"
   for sql in "${@:2}"; do printf '%s\n' "$sql" > "$folder/migrations/00${number}_cluster_test.sql"; number=$((number + 1)); done
   (cd "$folder" && node scripts/build-exe.mjs)
-  printf '*\n!dist-exe/kasm-db-linux-*\n' > "$folder/.dockerignore"
+  printf '*\n!dist-exe/kasm-db-linux-*\n!dist-exe/THIRD-PARTY-NOTICES.txt\n!LICENSE\n' > "$folder/.dockerignore"
   docker build --quiet --network host --build-arg PREBUILT=1 --build-arg "BUILD_BASE=$BASE" --build-arg "RUNTIME_BASE=$BASE" -t "kasm-db:$1" "$folder"
   rm -rf "$folder"
   $KASM_TEST_LOAD "kasm-db:$1"

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { advisoryLocks, sessions } from '../fixtures/kasm/observe.js';
 import { CREATE_WORK, program, workOf } from '../fixtures/once/work.js';
 import { migratedDatabases } from '../fixtures/seed/seeding.js';
-import { type CliRun, cli, folder, type RunningCli, startCli } from '../support/cli.js';
+import { type CliRun, COMMAND, cli, folder, type RunningCli, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { watchMemory } from '../support/memory.js';
 import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
@@ -242,6 +242,37 @@ describe('once › is ended', () => {
   });
 });
 
+const canUnshare = process.platform === 'linux' && process.getuid?.() === 0;
+if (!canUnshare) console.warn('SKIPPED: once as PID 1 needs Linux and root (unshare --pid)');
+
+describe('once › kasm-db is killed, or is PID 1', () => {
+  it('SIGKILL of kasm-db: the program and what it has started end at once', async () => {
+    const db = await createDatabase();
+    const mark = `70.${Date.now() % 100000}`;
+    const { child, ended } = start(db, shell(`setsid sleep ${mark} & exec sleep ${mark}`));
+    await waitFor(async () => (alive(`sleep\0${mark}`).length === 2 ? [true] : []), 'both to run');
+    child.kill('SIGKILL');
+    await ended;
+    await waitFor(async () => (alive(`sleep\0${mark}`).length === 0 ? [true] : []), 'both to end', busy(2000));
+  });
+
+  it.runIf(canUnshare)('as PID 1 it passes SIGTERM on, and the executable reaps what others leave', async () => {
+    const db = await createDatabase();
+    const files = folder({});
+    const text = `(sleep 0.1 &); (sleep 0.1 &); touch ${files}/there; trap 'cat /proc/[0-9]*/stat | grep -c " Z " > ${files}/dead; exit 5' TERM; while :; do sleep 0.1; done`;
+    const args = ['--pid', '--fork', '--mount-proc', '--kill-child', ...COMMAND, 'once', 'first', '--json', '--'];
+    const { child, ended } = startCli([...args, ...shell(text)], db.env, { command: ['unshare'] });
+    await waitFor(async () => (readable(join(files, 'there')) !== undefined ? [true] : []), 'the program to begin');
+    await sleep(2500);
+    const [inside] = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim().split(' ');
+    process.kill(Number(inside), 'SIGTERM');
+    const done = await ended;
+    expect(done.code, done.stderr).toBe(143);
+    expect(done.json().once).toEqual({ name: 'first', ran: true, exitCode: 5 });
+    if (process.env.KASM_DB_EXECUTABLE) expect(readable(join(files, 'dead'))).toBe('0\n');
+  });
+});
+
 describe('once › bad input is refused before anything is done', () => {
   it.each<[string, string[], string]>([
     ['a program that no folder has', ['once', 'a', '--', 'no-such-program'], 'no folder of PATH has it'],
@@ -286,6 +317,19 @@ describe('once › --seeds-database', async () => {
     expect((await cli(['check', '--seed'], db.env)).code).toBe(0);
     const seeds = folder({ 'a.yaml': 'alembic_version: bfc22f00ad19\nzones:\n  - zone_name: a\n' });
     expect((await cli(['check', '--seed', '--seeds', join(seeds, 'a.yaml')], db.env)).code).toBe(3);
+  });
+
+  it('is run again where everything was rolled back since, and applied again', async () => {
+    const db = await (await migratedDatabases())();
+    expect((await run(db, ['true'], '--seeds-database')).code).toBe(0);
+    const gone = await cli(['rollback', '--to', 'none', '--allow-data-loss'], db.env);
+    expect(gone.code, gone.stderr).toBe(0);
+    expect((await cli(['migrate'], db.env)).code).toBe(0);
+    expect((await cli(['check', '--seed'], db.env)).code).toBe(3);
+    const again = await run(db, ['true'], '--seeds-database');
+    expect(again.json().once, again.stderr).toMatchObject({ ran: true });
+    expect((await cli(['check', '--seed'], db.env)).code).toBe(0);
+    expect((await run(db, ['false'], '--seeds-database')).json().once).toMatchObject({ ran: false });
   });
 
   it('needs the migrations first', async () => {
