@@ -173,7 +173,9 @@ async function requireServer(
   { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal | undefined },
 ): Promise<Client | Refusal> {
   const ask = async () => {
-    await client.query('SELECT 1');
+    await client.query('SELECT 1').catch((error) => {
+      if (!refusesIsolation(error)) throw error;
+    });
     return mismatch(client, settings.targetSessionAttrs);
   };
   try {
@@ -186,6 +188,11 @@ async function requireServer(
     signal?.throwIfAborted();
     return unanswered(error, target);
   }
+}
+
+/** PostgreSQL itself, a standby, refuses what role or database have set (serializable); each transaction of ours sets its own. */
+function refusesIsolation(error: unknown): boolean {
+  return isServerError(error) && error.code === '0A000' && error.routine !== undefined;
 }
 
 /** One of a host's addresses. */

@@ -1,3 +1,4 @@
+import type { QueryResult } from 'pg';
 import type { TargetSessionAttrs } from '../config/parameters.js';
 import type { Client } from './client.js';
 
@@ -25,7 +26,10 @@ export async function mismatch(client: Client, wish: TargetSessionAttrs): Promis
 async function isStandby(client: Client): Promise<boolean> {
   const said = client.announced.inHotStandby;
   if (said !== undefined) return said;
-  return (await client.query('SELECT pg_catalog.pg_is_in_recovery() AS standby')).rows[0].standby;
+  // A standby knows no serializable, which role or database may have set.
+  const asked = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_catalog.pg_is_in_recovery() AS standby; COMMIT';
+  const [, answer] = (await client.query(asked)) as unknown as QueryResult[];
+  return answer?.rows[0].standby;
 }
 
 async function isReadOnly(client: Client): Promise<boolean> {

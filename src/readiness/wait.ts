@@ -108,7 +108,7 @@ function reporter({ events }: Context): (error: unknown) => void {
   let wasDead = false;
   return (error) => {
     const { message, details } = error as KasmDbError;
-    const text = `${message} (${details.hint})`;
+    const text = details.hint ? `${message} (${details.hint})` : message;
     // Behind a pooler the lock is free for a moment between two migrations: only who is dead twice is dead.
     const dead = error instanceof PendingError && pendingState(error.state, error.plan) === 'died';
     if (text !== said && (!dead || wasDead)) {

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import * as library from '../../src/index.js';
 import type { CheckLine } from '../../src/output/result.js';
+import { ENGINE_VERSIONS } from '../fixtures/kasm/observe.js';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, type Version, waitFor } from '../support/database.js';
 import { ONE, TWO } from '../support/migrations.js';
@@ -121,7 +122,7 @@ it('doctor asks for the extensions that the migrations make, in a transaction th
   expect(await db.query("SELECT FROM pg_extension WHERE extname <> 'plpgsql'")).toEqual([]);
 });
 
-describe.each(VERSIONS)('PostgreSQL %i › the history is somebody else’s', (version) => {
+describe.each(ENGINE_VERSIONS)('PostgreSQL %i › the history is somebody else’s', (version) => {
   const held = async (db: TestDatabase, sql: string) => {
     const other = await db.connect();
     open.push(other);

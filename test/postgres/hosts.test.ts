@@ -91,6 +91,31 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a primary with a streaming sta
     }
   });
 
+  it('a role that is serializable by default, which a standby refuses: check, status and doctor answer all the same', async () => {
+    const { primary, standby } = cluster;
+    await primary.query(`CREATE ROLE strict LOGIN PASSWORD 's3cr3t-strict';
+      ALTER ROLE strict SET default_transaction_isolation = 'serializable';
+      GRANT USAGE ON SCHEMA kasm_db TO strict; GRANT SELECT ON ALL TABLES IN SCHEMA kasm_db TO strict`);
+    await cluster.caughtUp();
+    const strict = { POSTGRES_USER: 'strict', POSTGRES_PASSWORD: 's3cr3t-strict' };
+    const wishes: Record<string, string>[] = [{}, { PGTARGETSESSIONATTRS: 'standby' }];
+    for (const more of wishes) {
+      for (const command of ['check', 'status']) {
+        const run = await cli([command, '--json', '--migrations', upTo(3)], {
+          ...env(standby.port),
+          ...strict,
+          ...more,
+        });
+        expect(run.code, `${command}: ${run.stderr}`).toBe(0);
+        expect(run.json().database?.port).toBe(standby.port);
+      }
+    }
+    const doctor = await cli(['doctor', '--json'], { ...env(standby.port), ...strict });
+    const primaryLine = doctor.json().checks?.find(({ name }) => name === 'primary');
+    expect(primaryLine).toMatchObject({ state: 'failed', code: 'unreachable' });
+    expect(doctor.json().checks?.filter(({ code }) => code === 'internal')).toEqual([]);
+  });
+
   it('a list without a primary is unreachable, for a failover may be going on: each host is told', async () => {
     const { standby } = cluster;
     const run = await migrateTo4(env(standby.port, nowhere));

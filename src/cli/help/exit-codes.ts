@@ -112,6 +112,11 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         'look at its server and its limits, or set `KASM_DB_DIRECT_URL`',
       ],
       [
+        '`this server is a standby`',
+        'it takes no writes; a failover may be under way',
+        'connect to the primary, or list all hosts (`POSTGRES_HOST=a,b`): then it is found',
+      ],
+      [
         '`hosts will do`',
         'of several hosts none is what `target_session_attrs` asks for; a failover may be going on',
         'wait; list all hosts of the cluster',
@@ -277,11 +282,6 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
     retryHelps: false,
     about: 'The server or the role cannot do what is needed. `kasm-db doctor` has a line for each, with the fix.',
     cases: [
-      [
-        '`this server is a standby`',
-        'it takes no writes',
-        'connect to the primary, or list all hosts (`POSTGRES_HOST=a,b`): then it is found',
-      ],
       [
         '`and a connection pooler stands before the server`',
         'a no-transaction migration cannot run behind a connection pooler',
