@@ -22,7 +22,7 @@ export const WORK: readonly CommandSpec[] = [
     group: RUN,
     text: 'bring the database to the newest version this build knows',
     options: [
-      ['--to <name>', 'last migration to apply', 'migration'],
+      ['--to <name>', 'last migration to apply, by name or number', 'migration'],
       DRY_RUN,
       ['--bootstrap', 'first what bootstrap does, with the admin login'],
       ['--gate-role <name>', 'with --bootstrap: also a role for the gates'],
@@ -146,7 +146,7 @@ export const WORK: readonly CommandSpec[] = [
     group: LOOK,
     text: 'what migrate would do, in order',
     options: [
-      ['--to <name>', 'last migration to apply', 'migration'],
+      ['--to <name>', 'last migration to apply, by name or number', 'migration'],
       ['--sql', 'print the SQL'],
       ['--rehearse', 'apply it to a copy of the schema, without rows, in a temporary database; with --embedded there'],
     ],
@@ -187,7 +187,11 @@ export const WORK: readonly CommandSpec[] = [
     group: REPAIR,
     text: 'run down scripts, last applied first; needs one of --to and --steps',
     options: [
-      ['--to <name>', 'migration that stays applied; what is newer is undone (none: everything)', 'migration'],
+      [
+        '--to <name>',
+        'migration that stays applied, by name or number; what is newer is undone (none: everything)',
+        'migration',
+      ],
       ['--steps <n>', 'how many to undo'],
       ['--allow-data-loss', 'also when tables or columns that hold something are dropped'],
       ['--dry-run', 'check everything, say what would be done, and do nothing'],
