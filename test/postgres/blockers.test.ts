@@ -134,7 +134,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a migration that waits for a t
     expect(row).toMatchObject({ phase: 'migrate', current: '0002_second', done: 0, total: 1 });
     expect(lock?.holder?.applicationName).toMatch(/^kasm-db\//);
     const { stdout } = await cli(['status', '--migrations', files(ALTER)], db.env);
-    expect(stdout).toMatch(/^Last run: migrate, 0 of 1 \(0002_second\), by kasm-db\//m);
+    expect(stdout).toMatch(/^Run in progress: migrate, 0 of 1 migration, at 0002_second; .* by kasm-db\//m);
     expect(stdout).toContain(`Migration lock: held by PID ${lock?.holder?.pid} (kasm-db/`);
     await client.query('COMMIT');
     expect((await run.ended).code).toBe(0);
