@@ -9,8 +9,9 @@ const REASONS: Readonly<Record<string, string>> = {
   'drop-default': 'the new release always gives a value',
   'add-column-json': "it is the type of Kasm's own",
   'add-column-not-null': 'there is no value that says nothing: fill it by hand first',
-  'write-whole-table': 'only rows without a value, once',
+  'write-whole-table': 'one row, or only rows without a value, once',
   'backfill-with-ddl': 'only rows without a value, once',
+  'second-table-lock': 'one file leads to one release, and what is locked first stays so until its end',
   'validate-in-same-transaction': 'one file leads to one release; the table stands while its rows are read',
   'unique-without-index': 'the foreign key below needs it',
 };

@@ -43,22 +43,29 @@ const SUPPRESSION_RULES: Record<'suppression-without-reason' | 'suppression-unus
  */
 export async function lint(files: readonly Migration[], isPending: (file: Migration) => boolean): Promise<Finding[]> {
   const known = new Known();
+  // The same for a database that has all that comes before a file: a suppression is for that one too.
+  const upgraded = new Known();
   const findings: Finding[] = [];
   for (const migration of files) {
     const text = await migration.sql();
     if (!isPending(migration)) {
       // A server has run it, whatever our parser says.
-      for (const statement of await parseFile(text, migration.path).catch(() => [])) known.take(statement, false);
+      for (const statement of await parseFile(text, migration.path).catch(() => [])) {
+        known.take(statement, false);
+        upgraded.take(statement, false);
+      }
       continue;
     }
     refuseUnreadable(migration, text);
-    findings.push(...lintFile({ migration, statements: await parseFile(text, migration.path) }, text, known));
+    const statements = await parseFile(text, migration.path);
+    findings.push(...lintFile({ migration, statements }, text, known, upgraded));
+    for (const statement of statements) upgraded.take(statement, false);
     await readDown(migration);
   }
   return findings;
 }
 
-function lintFile(file: LintFile, text: string, known: Known): Finding[] {
+function lintFile(file: LintFile, text: string, known: Known, upgraded: Known): Finding[] {
   const { migration, statements } = file;
   const suppressions = suppressionsIn(text);
   const used = new Set<Suppression>();
@@ -73,6 +80,7 @@ function lintFile(file: LintFile, text: string, known: Known): Finding[] {
   let after = 0;
   const lineOf = lineCounter(text);
   const ctx: RuleContext = { known, file, soFar: new SoFar() };
+  const upgrade: RuleContext = { known: upgraded, file, soFar: new SoFar() };
   let next = 0;
   for (const statement of statements) {
     const line = lineOf(statement.start);
@@ -80,8 +88,14 @@ function lintFile(file: LintFile, text: string, known: Known): Finding[] {
     for (let entry = suppressions[next]; entry && entry.line < line; entry = suppressions[++next])
       if (entry.line > after) here.push(entry);
     for (const rule of RULES) if (rule.check) add(rule, line, rule.check(statement, ctx), here);
-    ctx.soFar.take(statement, known);
-    known.take(statement, true);
+    for (const suppression of here) {
+      const rule = RULES.find(({ id }) => id === suppression.rule);
+      if (rule?.check?.(statement, upgrade).length) used.add(suppression);
+    }
+    for (const { soFar, known } of [ctx, upgrade]) {
+      soFar.take(statement, known);
+      known.take(statement, true);
+    }
     after = line;
   }
   for (const rule of RULES) if (rule.checkFile) add(rule, 1, rule.checkFile(file), suppressions);

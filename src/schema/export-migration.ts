@@ -50,6 +50,8 @@ export async function exportMigration({
     : file;
   const head = [
     ...(newest ? ['-- kasm-db: lock-timeout 500ms'] : []),
+    // Pods of the release before look for the old name: their gates must not pass.
+    ...(renames.length > 0 ? [`-- kasm-db: min-compatible ${name.slice(0, 4)}`] : []),
     comment(
       `Leads from ${newest?.name ?? 'an empty database'} to ${release}. Made by kasm-db new --from-export: read it, and decide what stands`,
     ),

@@ -108,6 +108,7 @@ describe('new --from-export --rename › columns with a new name', () => {
     const run = await cli(['new', 'next', '--from-export', file, ...RENAMES, '--migrations', dir]);
     expect(run.code, run.stderr).toBe(0);
     const up = readFileSync(join(dir, '0002_next.sql'), 'utf8');
+    expect(up, 'pods that know the old names wait').toMatch(/^-- kasm-db: min-compatible 0002$/m);
     expect(up).toMatch(/^-- UPDATE images SET uncompressed_size_bytes = uncompressed_size_bytes \* 1048576 /m);
     expect(up).toMatch(/^-- ALTER TABLE images ALTER COLUMN zone TYPE integer USING \(… zone …\);/m);
     expect(up, 'what has no conversion').not.toMatch(/^ALTER TABLE images ALTER COLUMN (zone|hash)/m);

@@ -55,6 +55,21 @@ describe('lint › hazards and their safe variants', () => {
 });
 
 describe('lint › what it knows', () => {
+  it('a suppression for an upgrade is used also where all is one first installation; one for nothing is not', async () => {
+    const files = {
+      '0001_a.sql': 'CREATE TABLE a (x integer);',
+      '0001_a.down.sql': '-- nothing',
+      '0002_b.sql': `-- kasm-db: lint-ignore rename-column pods are stopped for it
+ALTER TABLE a RENAME COLUMN x TO y;
+-- kasm-db: lint-ignore drop-table nobody has it
+CREATE TABLE b (x integer);`,
+      '0002_b.down.sql': '-- nothing',
+    };
+    const expected = [expect.objectContaining({ rule: 'suppression-unused', line: 3 })];
+    expect(await findings(files)).toEqual(expected);
+    expect(await findings(files, '0002_b.sql')).toEqual(expected);
+  });
+
   const base = filesOf({ rule: '', sql: 'SELECT 1;' });
 
   it('our own migrations have no finding, as one first installation', async () => {
