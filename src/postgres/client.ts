@@ -15,6 +15,8 @@ export type Client = pg.Client & {
   address: string;
   /** server_version_num, as the server announced it at login (a pooler passes it on). */
   announcedVersion?: number;
+  /** server_encoding, such as UTF8, in the same way. */
+  announcedEncoding?: string;
   announced: Announced;
   /** What the server said when it ended the session while nothing was asked. */
   lastWords?: Error;

@@ -260,6 +260,7 @@ function attempt(
   watchTls(connection, tls !== false && !settings.sslDirect, progress);
   connection.on('parameterStatus', (message) => {
     const value = String(message.parameterValue);
+    if (message.parameterName === 'server_encoding') client.announcedEncoding = value;
     if (message.parameterName === 'in_hot_standby') client.announced.inHotStandby = value === 'on';
     if (message.parameterName === 'default_transaction_read_only') client.announced.readOnly = value === 'on';
     if (message.parameterName !== 'server_version') return;

@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Client } from './client.js';
+import { isServerError } from './server-error.js';
 
 export interface ScriptRun {
   /** Statements that the server has completed, also when a later one failed. */
@@ -13,7 +14,18 @@ export interface ScriptRun {
  * @param run told how far it came
  */
 export function sendScript(client: Client, sql: string, run: ScriptRun): Promise<void> {
-  return new Promise((resolve, reject) => void client.query(new Script(sql, run, resolve, reject) as never));
+  return new Promise((resolve, reject) => {
+    const fail = (error: unknown) =>
+      reject(client.announcedEncoding === 'SQL_ASCII' ? inCharacters(error, sql) : error);
+    client.query(new Script(sql, run, resolve, fail) as never);
+  });
+}
+
+/** A database in SQL_ASCII knows no characters: where an error is, it counts in bytes. */
+function inCharacters(error: unknown, sql: string): unknown {
+  if (!isServerError(error) || !error.position) return error;
+  const before = Buffer.from(sql, 'utf8').subarray(0, Number(error.position) - 1);
+  return Object.assign(error, { position: String([...before.toString('utf8')].length + 1) });
 }
 
 /** pg keeps a result with fields and rows for every statement; here nothing is kept but what was asked for. */

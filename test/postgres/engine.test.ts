@@ -399,6 +399,22 @@ SET ROLE ${role};`,
     expect(await db.query('SELECT length(t) AS n FROM u')).toEqual([{ n: 7 }]);
   });
 
+  it('a database in SQL_ASCII counts bytes, others count characters: the line of an error is the same', async () => {
+    const db = await database();
+    const name = `${db.name}_bytes`;
+    await db.superQuery(
+      `CREATE DATABASE ${name} OWNER ${db.user} ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0`,
+    );
+    const text = `-- ${'grün 日本語 '.repeat(20)}\nSELECT 'grün';\nSELECT 1,\n  nothing FROM pg_class;\n\n\n\n\n\n\n\n\n`;
+    const files = ['', '-- kasm-db: no-transaction\n'].map((head) => folder({ '0001_a.sql': head + text }));
+    for (const env of [db.env, { ...db.env, POSTGRES_DB: name }]) {
+      const lines = [];
+      for (const dir of files) lines.push((await migrate({ ...db, env } as TestDatabase, dir)).json().error?.line);
+      expect(lines, env.POSTGRES_DB).toEqual([4, 5]);
+    }
+    await db.superQuery(`DROP DATABASE ${name}`);
+  });
+
   it('trap 33: no connection left is unreachable, a full disk is named with a hint', async () => {
     const db = await database();
     await db.superQuery(`ALTER ROLE ${db.user} CONNECTION LIMIT 0`);
