@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { advisoryLocks, sessions } from '../fixtures/kasm/observe.js';
 import { CREATE_WORK, program, workOf } from '../fixtures/once/work.js';
-import { migratedDatabases } from '../fixtures/seed/seeding.js';
+import { migratedDatabases, newSecrets, seed } from '../fixtures/seed/seeding.js';
 import { type CliRun, COMMAND, cli, folder, type RunningCli, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { watchMemory } from '../support/memory.js';
@@ -317,6 +317,15 @@ describe('once › --seeds-database', async () => {
     expect((await cli(['check', '--seed'], db.env)).code).toBe(0);
     const seeds = folder({ 'a.yaml': 'alembic_version: bfc22f00ad19\nzones:\n  - zone_name: a\n' });
     expect((await cli(['check', '--seed', '--seeds', join(seeds, 'a.yaml')], db.env)).code).toBe(3);
+  });
+
+  it('seed then writes no rows beside those of the program', async () => {
+    const db = await (await migratedDatabases())();
+    await db.query("INSERT INTO zones (zone_name) VALUES ('as the program calls it')");
+    expect((await run(db, ['true'], '--seeds-database')).code).toBe(0);
+    const seeded = await seed(db, { secrets: newSecrets() });
+    expect(seeded.json().seed, seeded.stderr).toMatchObject({ inserted: 0, updated: 0 });
+    expect((await cli(['check', '--seed'], db.env)).code).toBe(0);
   });
 
   it('is run again where everything was rolled back since, and applied again', async () => {
