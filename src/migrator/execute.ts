@@ -53,7 +53,7 @@ async function sendFile(session: Session, migration: Migration, sql: string): Pr
 
 /**
  * The transaction is ours again, still open, and the migration lock still held. What was deferred to COMMIT is done now, while the file's search_path
- * and role hold.
+ * and role hold. A file in which COMMIT and BEGIN can be read was refused before anything was run (requireApplicable); this finds the hidden ones.
  * @throws KasmDbError failed
  */
 async function takeBack({ lock, locks }: Run, migration: Migration, sql: string, before: Before): Promise<void> {

@@ -53,7 +53,11 @@ export interface Applied {
 
 /**
  * Brings the database to the newest of `migrations`. Answers "nothing to do" before any lock; else takes the migration lock, reads the history
- * again, and applies what is pending, each with its history row in one transaction.
+ * again, and applies what is pending, each with its history row in one transaction. Of two at once the second finds nothing left to do.
+ *
+ * Killed anywhere, the server ends our session: it rolls the open transaction back and gives the lock away. Before the COMMIT of a migration
+ * (storage.ts) nothing of it is there, after it all of it and its row, which the next run reads; only a no-transaction file can stop halfway
+ * (execute-statements.ts).
  * @throws PartialError, which says what was applied before
  */
 export async function migrate(ctx: Context, migrations: Migration[], options: MigrateOptions): Promise<MigrateResult> {

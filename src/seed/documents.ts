@@ -7,6 +7,17 @@ import type { SeedDocument } from './document.js';
 /** The name that the vendor gives the overlay; a customer's file may begin with "custom" too. */
 const OVERLAY = /^custom(_properties)?\.ya?ml$/;
 
+/** Of all documents of a folder together; one alone has limits of its own (src/app/yaml.ts, FILE_LIMITS). */
+const MOST_BYTES = 16 << 20;
+const MOST_ROWS = 40_000;
+
+function tooMuch(path: string): KasmDbError {
+  const most = `${MOST_ROWS.toLocaleString('en-US')} rows or ${MOST_BYTES >> 20} MB`;
+  return new KasmDbError('seed', `--seeds: the documents in ${path} together hold more than ${most}`, {
+    hint: 'name the folder of the documents that are meant; what is seeded once need not stay there',
+  });
+}
+
 /** The documents that ship with this build, read when it was built. */
 async function shippedDocuments(): Promise<SeedDocument[]> {
   const { documents } = await import('kasm-db:seeds');
@@ -26,8 +37,17 @@ async function shippedDocuments(): Promise<SeedDocument[]> {
 export async function readDocuments(path: string | undefined, signal?: AbortSignal): Promise<SeedDocument[]> {
   if (path === undefined) return shippedDocuments();
   const documents: SeedDocument[] = [];
+  let bytes = 0;
+  let rows = 0;
   // One after the other: each may take as much memory as a small pod has.
-  for (const file of listFiles(path)) documents.push(toldByContent(await parseSeed(file, readText(file), signal)));
+  for (const file of listFiles(path)) {
+    const text = readText(file);
+    const document = toldByContent(await parseSeed(file, text, signal));
+    bytes += text.length;
+    rows += document.rows.length;
+    if (bytes > MOST_BYTES || rows > MOST_ROWS) throw tooMuch(path);
+    documents.push(document);
+  }
   return documents.every((document) => document.overlay) ? [...(await shippedDocuments()), ...documents] : documents;
 }
 

@@ -86,6 +86,16 @@ describe.concurrent('a seed document that is none › exit 8 with words, within 
     expect(megabytes()).toBeLessThan(400);
   });
 
+  it('a folder of documents that fit one by one, but not together', async () => {
+    const text = `${VERSION}settings:\n${'- {name: x}\n'.repeat(15_000)}`;
+    const files = Array.from({ length: 10 }, (_, i) => [`${i}.yaml`, text]);
+    const args = ['seed', '--dry-run', '--json', '--seeds', folder(Object.fromEntries(files))];
+    expect((await startCli(args, db.env).ended).json()).toMatchObject({
+      outcome: 'seed',
+      error: { message: expect.stringMatching(/together hold more than 40,000 rows or 16 MB/) },
+    });
+  });
+
   const CELLS = Array.from({ length: 19_900 }, (_, i) => [`n${i}`, `c${i}`, 'v', 'x', 'string']);
   const COLUMNS = ['name', 'category', 'value', 'title', 'value_type'];
   it.each([
