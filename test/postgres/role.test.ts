@@ -24,7 +24,7 @@ const COMMANDS: [args: string[], code: number][] = [
   [['doctor'], 0],
   [['adopt'], 0],
   [['repair', '--yes'], 0],
-  [['rollback', '--steps', '1'], 0],
+  [['rollback', '--steps', '1', '--allow-data-loss'], 0],
 ];
 
 describe.each(ENGINE_VERSIONS)('PostgreSQL %i › --role with logins that do not inherit', (version) => {
