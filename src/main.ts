@@ -47,7 +47,13 @@ async function main(): Promise<number> {
 
 /** Whatever no command was there to report. */
 function failed(error: unknown): number {
-  const bug = error instanceof KasmDbError ? error : new KasmDbError('internal', messageOf(error), { cause: error });
+  const bug =
+    error instanceof KasmDbError
+      ? error
+      : new KasmDbError('internal', messageOf(error), {
+          cause: error,
+          hint: 'this is a bug in kasm-db; please report it with the stack',
+        });
   const result: Result = {
     command,
     outcome: bug.outcome,

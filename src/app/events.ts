@@ -13,6 +13,8 @@ export interface RunEvents {
   waitForTable?(migration: string, reason: KasmDbError): void;
   /** Sessions that keep a migration from a lock, each time they are looked up. */
   blocked?(migration: string, blockers: readonly Blocker[]): void;
+  /** Work on migrations begins. @param doing `applying` or `rolling back` */
+  started?(doing: 'applying' | 'rolling back', total: number): void;
   migrationStarted?(name: string, index: number, total: number): void;
   migrationDone?(name: string, ms: number): void;
   migrationUndone?(name: string, ms: number): void;

@@ -49,7 +49,9 @@ export async function connectAdmin(
       if (!closed || i === dbnames.length - 1) throw asAdminError(error, dbname);
     }
   }
-  throw new KasmDbError('internal', 'no database to connect to');
+  throw new KasmDbError('internal', 'no database to connect to', {
+    hint: 'this is a bug in kasm-db; please report it',
+  });
 }
 
 /** The same failure, with advice that names the admin's settings instead of the application's. */

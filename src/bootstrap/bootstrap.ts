@@ -141,7 +141,9 @@ function namesOf(settings: ConnectionSettings, { env, gateRole }: BootstrapOptio
   })) {
     // The server would cut it, and then never find it again.
     if (name !== undefined && Buffer.byteLength(name) > 63) {
-      throw new KasmDbError('usage', `${what} "${name}" is longer than PostgreSQL's 63 bytes`);
+      throw new KasmDbError('usage', `${what} "${name}" is longer than PostgreSQL's 63 bytes`, {
+        hint: 'take a shorter name',
+      });
     }
   }
   if (gateRole !== undefined && [names.login, names.owner, admin].includes(gateRole)) {

@@ -168,7 +168,9 @@ class SeedFailed extends KasmDbError {
     const { hint, ...details } = error.details;
     super(error.outcome, `${done}${error.message}`, {
       ...details,
-      hint: /--seed/.test(hint ?? '') ? (hint as string) : `${hint ? `${hint}; then ` : ''}run: kasm-db migrate --seed`,
+      hint: /--seed(?!s)/.test(hint ?? '')
+        ? (hint as string)
+        : `${hint ? `${hint}; then ` : ''}run: kasm-db migrate --seed`,
       exitCode: error.exitCode,
       cause: error,
     });
@@ -222,7 +224,8 @@ function report({ applied, plan }: MigrateResult, database: string, known: numbe
   }
   const total = applied.reduce((sum, { ms }) => sum + ms, 0);
   const rows = applied.map(({ name, ms }) => [name, formatMs(ms)]);
-  return `${table(['MIGRATION', 'TIME'], rows, s)}\n\n${s.green(`Applied ${applied.length} migration${applied.length === 1 ? '' : 's'}`)} to database ${database} in ${formatMs(total)}; it is now at ${applied.at(-1)?.name}.`;
+  const list = s.listed ? '' : `${table(['MIGRATION', 'TIME'], rows, s)}\n\n`;
+  return `${list}${s.green(`Applied ${plural(applied.length, 'migration')}`)} to database ${database} in ${formatMs(total)}; it is now at ${applied.at(-1)?.name}.`;
 }
 
 function dryRunReport({ plan }: MigrateResult, s: Style): string {

@@ -164,6 +164,9 @@ function migrationsIn(folder: string): Migration[] {
 
 function nextNumber(folder: string, before: readonly Migration[]): string {
   const last = Number(before.at(-1)?.number ?? 0);
-  if (last >= 9999) throw new KasmDbError('usage', `${folder} has used its last number, 9999`);
+  if (last >= 9999)
+    throw new KasmDbError('usage', `${folder} has used its last number, 9999`, {
+      hint: 'begin another folder of migrations',
+    });
   return String(last + 1).padStart(4, '0');
 }

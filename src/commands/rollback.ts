@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { formatMs, parseDuration } from '../config/duration.js';
 import { describeLoss } from '../migrator/data-loss.js';
 import { rollBack } from '../migrator/rollback.js';
@@ -50,7 +51,8 @@ export async function rollbackCommand(ctx: CommandContext, options: RollbackComm
       }
       const rows = rolledBack.map(({ name, ms }) => [name, formatMs(ms)]);
       const n = rolledBack.length;
-      return `${table(['ROLLED BACK', 'TIME'], rows, s)}\n\n${s.green(`Rolled back ${n} migration${n === 1 ? '' : 's'}`)} of database ${database.name}; it is now at ${at}.`;
+      const list = s.listed ? '' : `${table(['ROLLED BACK', 'TIME'], rows, s)}\n\n`;
+      return `${list}${s.green(`Rolled back ${plural(n, 'migration')}`)} of database ${database.name}; it is now at ${at}.`;
     },
   };
 }

@@ -28,7 +28,9 @@ export function redisSettings(env: Environment): RedisSettings {
   const get = (name: string) => readVariable(env, `KASM_DB_REDIS_${name}`)?.value;
   const url = get('URL');
   if (url && !/^rediss?:\/\//.test(url))
-    throw new KasmDbError('usage', 'KASM_DB_REDIS_URL is not a redis:// or rediss:// URL');
+    throw new KasmDbError('usage', 'KASM_DB_REDIS_URL is not a redis:// or rediss:// URL', {
+      hint: 'write it as redis://HOST:PORT; the password goes into KASM_DB_REDIS_PASSWORD',
+    });
   if (url) keepUrlPassword(url);
   const ca = get('CA');
   const tls =
@@ -77,7 +79,10 @@ export function redisSettings(env: Environment): RedisSettings {
 function nodes(text: string, port: number, setting: string): { host: string; port: number }[] {
   return text.split(',').map((node) => {
     const match = /^\s*(\[[^\]]+\]|[^:\s]+)(?::(\d+))?\s*$/.exec(node);
-    if (!match) throw new KasmDbError('usage', `${setting}: "${node}" is not HOST:PORT`);
+    if (!match)
+      throw new KasmDbError('usage', `${setting}: "${node}" is not HOST:PORT`, {
+        hint: 'give the nodes as HOST:PORT, separated by commas',
+      });
     return {
       host: (match[1] as string).replace(/^\[|\]$/g, ''),
       port: match[2] ? portNumber(match[2], setting) : port,
@@ -88,7 +93,7 @@ function nodes(text: string, port: number, setting: string): { host: string; por
 function portNumber(text: string, setting: string): number {
   const port = Number(text);
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
-    throw new KasmDbError('usage', `${setting}: "${text}" is not a port`);
+    throw new KasmDbError('usage', `${setting}: "${text}" is not a port`, { hint: 'give a number from 1 to 65535' });
   return port;
 }
 
@@ -96,7 +101,9 @@ function readCa(path: string): string {
   try {
     return readFile(path, 'pem').bytes.toString('utf8');
   } catch (error) {
-    throw new KasmDbError('usage', `KASM_DB_REDIS_CA: cannot read ${path} (${messageOf(error)})`);
+    throw new KasmDbError('usage', `KASM_DB_REDIS_CA: cannot read ${path} (${messageOf(error)})`, {
+      hint: 'mount the CA there, or correct the path',
+    });
   }
 }
 

@@ -373,7 +373,10 @@ function check({ keyword, values, refused, harmless, secret }: Parameter, value:
     throw new KasmDbError('usage', `${shown} (${source}) is unknown`, { hint: `it is one of ${values.join(', ')}` });
   if (refused && !(harmless ?? /^$/).test(value))
     throw new KasmDbError('usage', `${shown} (${source}) is not supported`, { hint: refused });
-  if (value.includes('\0')) throw new KasmDbError('usage', `${keyword} (${source}) holds a NUL byte`);
+  if (value.includes('\0'))
+    throw new KasmDbError('usage', `${keyword} (${source}) holds a NUL byte`, {
+      hint: 'write it anew, without that byte',
+    });
 }
 
 function accountName(): string {

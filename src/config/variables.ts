@@ -53,8 +53,12 @@ export function readSecretFile(path: string, setting: string): string {
     });
   }
   const value = text.replace(/\r?\n$/, '');
-  if (value === '') throw new KasmDbError('usage', `${setting}: ${path} is empty`);
-  if (value.includes('\0')) throw new KasmDbError('usage', `${setting}: ${path} holds a NUL byte; it is no text`);
+  if (value === '')
+    throw new KasmDbError('usage', `${setting}: ${path} is empty`, { hint: 'give the Secret key a value' });
+  if (value.includes('\0'))
+    throw new KasmDbError('usage', `${setting}: ${path} holds a NUL byte; it is no text`, {
+      hint: 'give the Secret key a text value',
+    });
   return value;
 }
 

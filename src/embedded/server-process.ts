@@ -27,7 +27,10 @@ export async function initdb(
   const child = start(native, 'initdb', ['-D', data, '--encoding=UTF8', '--locale=C', ...args], account);
   const output = collect(child);
   const code = await exit(child);
-  if (code !== 0) throw new KasmDbError('environment', `initdb failed: ${output().trim()}`);
+  if (code !== 0)
+    throw new KasmDbError('environment', `initdb failed: ${output().trim()}`, {
+      hint: 'correct what it says; --embedded takes another folder',
+    });
 }
 
 /**
@@ -54,7 +57,10 @@ export async function startServer(
   };
   // The line is the same in every locale here: LC_ALL is C.
   while (!output().includes('database system is ready to accept connections')) {
-    if (exited) throw new KasmDbError('environment', `the embedded PostgreSQL did not start: ${output().trim()}`);
+    if (exited)
+      throw new KasmDbError('environment', `the embedded PostgreSQL did not start: ${output().trim()}`, {
+        hint: 'correct what it says; --embedded takes another folder',
+      });
     try {
       await sleep(20, signal);
     } catch (error) {

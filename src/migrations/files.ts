@@ -117,7 +117,10 @@ export function readSql(path: string): string {
   try {
     bytes = readFile(path, 'migration').bytes;
   } catch (error) {
-    throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, { file: path });
+    throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, {
+      file: path,
+      hint: 'give the account that runs kasm-db the right to read it',
+    });
   }
   const nul = bytes.indexOf(0);
   if (nul >= 0 && isUtf16(bytes)) {
@@ -142,7 +145,8 @@ export function readSql(path: string): string {
       hint: `convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 ${path}`,
     });
   }
-  if (text.trim() === '') throw new KasmDbError('usage', `${path} is empty`, { file: path });
+  if (text.trim() === '')
+    throw new KasmDbError('usage', `${path} is empty`, { file: path, hint: 'write its SQL, or delete the file' });
   return normalize(text);
 }
 
@@ -199,7 +203,10 @@ function refuseWithoutUp(start: string, downs: ReadonlySet<string>, names: reado
   for (const name of downs) {
     if (!ups.has(name)) {
       const path = start + name + DOWN;
-      throw new KasmDbError('usage', `${path} has no ${name}.sql beside it`, { file: path });
+      throw new KasmDbError('usage', `${path} has no ${name}.sql beside it`, {
+        file: path,
+        hint: `put ${name}.sql there, or delete the down script`,
+      });
     }
   }
 }

@@ -115,6 +115,7 @@ async function applyPending(
   const running = { names, lockTimeoutMs, cancelBlockersMs, doing: 'migrating' };
   await inRun(ctx, lock, running, async (run) => {
     told.waits.push(run.waits);
+    ctx.events.started?.('applying', names.length);
     const done = (lock.state.history ?? []).filter(isDone).map(({ name }) => name);
     const umzug = new Umzug({
       migrations: pending.map((migration, i) => ({

@@ -131,6 +131,7 @@ async function undoAll(
   const names = steps.map(({ migration }) => migration.name);
   const running = { names, lockTimeoutMs: options.lockTimeoutMs, doing: 'rolling back', rollback: true };
   await inRun(ctx, lock, running, async (run) => {
+    ctx.events.started?.('rolling back', names.length);
     const umzug = new Umzug({
       migrations: steps.toReversed().map((step) => ({
         name: step.migration.name,

@@ -2,6 +2,7 @@ import { describeBlockers } from '../app/blocker.js';
 import { EXIT_CODES, messageOf } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
 import { describeHolder } from '../app/lock-holder.js';
+import { plural } from '../app/plural.js';
 import { now } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import { writeTerminationLog } from './output.js';
@@ -39,6 +40,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
   const err = style(wantsColor(stderr, options.color !== false));
   const progress = new Progress(stderr, err, options.quiet === true);
   let notices = 0;
+  let target = 'the database';
   const waits = new Map<string, number>();
   /** A line of one kind, unless one was written a moment ago. */
   const seldom = (kind: string, text: () => string) => {
@@ -47,7 +49,14 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
     progress.log(text());
   };
   const events: RunEvents = {
-    target: (text) => progress.log(err.dim(printable(text))),
+    target: (text) => {
+      target = printable(text);
+      progress.log(err.dim(target));
+    },
+    started: (doing, total) => {
+      if (!progress.live)
+        progress.log(`${doing} ${plural(total, 'migration')} ${doing === 'applying' ? 'to' : 'of'} ${target}`);
+    },
     progress: (text) => progress.log(text),
     retryConnect: (reason) => progress.log(`waiting for the database: ${printable(reason.message)}`),
     waitForLock: (holder) =>
@@ -57,8 +66,8 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
     blocked: (name, blockers) =>
       seldom('blocked', () => `${name} waits for a lock: ${printable(describeBlockers(blockers))}`),
     migrationStarted: (name, i, total) => progress.busy(`${name} (${i + 1} of ${total})`),
-    migrationDone: (name, ms) => progress.log(`${err.green('applied')} ${name} ${err.dim(formatMs(ms))}`),
-    migrationUndone: (name, ms) => progress.log(`${err.green('rolled back')} ${name} ${err.dim(formatMs(ms))}`),
+    migrationDone: (name, ms) => progress.done(`${err.green('applied')} ${name} ${err.dim(formatMs(ms))}`),
+    migrationUndone: (name, ms) => progress.done(`${err.green('rolled back')} ${name} ${err.dim(formatMs(ms))}`),
     statementDone: (name, done, total) => progress.busy(`${name}: statement ${done} of ${total} done`),
     waiting: (text) => progress.log(`waiting: ${printable(text)}`),
     warning: (text) => progress.log(`${err.yellow('warning:')} ${printable(text)}`),
@@ -68,7 +77,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
         progress.log(`${kind}: ${printable(text)}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
     },
   };
-  const out = style(wantsColor(stdout, options.color !== false));
+  const out = { ...style(wantsColor(stdout, options.color !== false)), listed: !progress.live && !options.quiet };
   return {
     events,
     show(text) {
@@ -83,7 +92,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
       if (warning) progress.log(`${err.yellow('warning:')} ${warning}`);
       if (options.json) stdout.write(`${safeJson(result)}\n`);
       else if (!result.error && text) print(safe(text(out), out));
-      if (result.error) stderr.write(`${safe(failureText(result, err), err)}\n`);
+      if (result.error) stderr.write(`${safe(failureText(result, err, progress.live), err)}\n`);
       if (result.outcome === 'internal' && text) stderr.write(`${safe(text(err), err)}\n`);
       if (stdout.failure === undefined || result.exitCode !== EXIT_CODES.ok) return result.exitCode;
       stderr.write(
@@ -94,9 +103,11 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
   };
 }
 
-function failureText({ error, outcome, exitCode }: Result, s: Style): string {
+/** @param live what was applied before has left no line */
+function failureText({ error, outcome, exitCode, applied = [] }: Result, s: Style, live: boolean): string {
   if (!error) return '';
-  const lines = [`${s.red(`${outcome}:`)} ${printable(error.message)}`];
+  const before = applied.map(({ name, ms }) => `${s.green('applied')} ${printable(name)} ${s.dim(formatMs(ms))}`);
+  const lines = [...(live ? before : []), `${s.red(`${outcome}:`)} ${printable(error.message)}`];
   if (error.statement)
     lines.push(
       ...printableLines(error.statement)

@@ -7,6 +7,8 @@ import type { Sink } from './streams.js';
 /** What a message may look like on this stream. */
 export interface Style {
   colored: boolean;
+  /** What was done stands on stderr already, a line each: the text need not list it again. */
+  listed?: boolean;
   bold(text: string): string;
   dim(text: string): string;
   red(text: string): string;
@@ -17,7 +19,7 @@ export interface Style {
 /** How text is painted. @param colored false: not at all */
 export function style(colored: boolean): Style {
   // Whether the stream takes colours is decided by wantsColor.
-  const paint = (format: keyof Omit<Style, 'colored'>) => (text: string) =>
+  const paint = (format: keyof Omit<Style, 'colored' | 'listed'>) => (text: string) =>
     colored ? styleText(format, text, { validateStream: false }) : text;
   return {
     colored,
@@ -80,6 +82,9 @@ export function table(header: string[], rows: string[][], s: Style): string {
   return [s.dim(line(header)), ...rows.map(line)].join('\n');
 }
 
+/** Without a terminal, work that goes on says so this often, in milliseconds. */
+const SILENCE_MS = 30_000;
+
 /** Progress of a run on stderr: a line that is written over on a terminal, else a line an event. */
 export class Progress {
   private timer: NodeJS.Timeout | undefined;
@@ -98,11 +103,28 @@ export class Progress {
     this.stream.write(`${safe(text, this.s).replace(/\n+/g, ' ')}\n`);
   }
 
+  /** One line is written over: a terminal, and somebody who wants to see it. */
+  get live(): boolean {
+    return !this.quiet && this.stream.isTTY;
+  }
+
+  /** A piece of the work is done: a line that stays, unless the live line has shown it. */
+  done(text: string): void {
+    if (this.live) this.clear();
+    else this.log(text);
+  }
+
   /** What is being done now, with the time it takes so far. */
   busy(text: string): void {
-    if (this.quiet || !this.stream.isTTY) return;
+    if (this.quiet) return;
     this.clear();
     const started = now();
+    if (!this.live) {
+      const again = () => this.stream.write(`${printable(text)}: running for ${formatMs(now() - started)}\n`);
+      this.timer = setInterval(again, SILENCE_MS);
+      this.timer.unref();
+      return;
+    }
     const draw = () => {
       const line = `${printable(text)} ${this.s.dim(formatMs(now() - started))}`;
       this.stream.write(`\r\u001b[K${line}`);

@@ -290,7 +290,9 @@ export class Session {
     this.signal.throwIfAborted();
     if (failure === undefined) {
       // A transaction that had failed unnoticed answers COMMIT with ROLLBACK.
-      throw new KasmDbError('failed', `${what}: the server rolled back instead of committing; nothing of it was kept`);
+      throw new KasmDbError('failed', `${what}: the server rolled back instead of committing; nothing of it was kept`, {
+        hint: 'run the same command again; the server log says why',
+      });
     }
     if (isConnectionLost(failure)) {
       throw toKasmDbError(

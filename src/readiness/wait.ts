@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import type { RunEvents } from '../app/events.js';
 import { backoff, retry } from '../app/retry.js';
 import { now, sleep } from '../app/time.js';
 import type { Context } from '../config/context.js';
@@ -48,7 +49,7 @@ export async function waitUntilReady(
   options: WaitOptions,
 ): Promise<CheckResult> {
   const deadline = now() + options.waitMs;
-  const report = reporter(ctx);
+  const report = waitReporter(ctx.events);
   let pauses = backoff(PAUSES);
   let last: unknown;
   let subscription: Subscription | undefined;
@@ -102,9 +103,14 @@ async function subscribe(ctx: Context, env: Environment): Promise<Subscription> 
   return notifier.subscribe(env, ctx.resolve().dbname, (text) => ctx.events.warning?.(text));
 }
 
-/** Says what is waited for, once for each change. */
-function reporter({ events }: Context): (error: unknown) => void {
+/** Whoever reads the log of a gate sees that it lives, in milliseconds. */
+const HEARTBEAT_MS = 60_000;
+
+/** Says what is waited for: once for each change, and once a minute. @param clock milliseconds, for tests */
+export function waitReporter(events: RunEvents, clock = now): (error: unknown) => void {
+  const began = clock();
   let said = '';
+  let saidAt = began;
   let wasDead = false;
   return (error) => {
     const { message, details } = error as KasmDbError;
@@ -114,6 +120,10 @@ function reporter({ events }: Context): (error: unknown) => void {
     if (text !== said && (!dead || wasDead)) {
       events.waiting?.(text);
       said = text;
+      saidAt = clock();
+    } else if (text === said && clock() - saidAt >= HEARTBEAT_MS) {
+      events.waiting?.(`${text}, for ${formatMs(clock() - began)} so far`);
+      saidAt = clock();
     }
     wasDead = dead;
   };

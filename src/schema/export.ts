@@ -70,7 +70,10 @@ export async function readExport(file: string, signal?: AbortSignal): Promise<Ex
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(readFile(file, 'schemaExport').bytes);
   } catch (error) {
-    throw new KasmDbError('usage', `cannot read ${file} (${messageOf(error)})`, { file });
+    throw new KasmDbError('usage', `cannot read ${file} (${messageOf(error)})`, {
+      file,
+      hint: 'correct the path of the Export Schema file',
+    });
   }
   const first = text.split('\n').find((line) => line.trim() && !line.startsWith('#')) ?? '';
   const parsed = /^[TS] \S/.test(first) ? compactForm(text, file) : await yamlForm(text, file, signal);

@@ -44,7 +44,10 @@ export async function readSnapshot(folder: string | undefined): Promise<Snapshot
     text = readFile(path, 'snapshot').bytes.toString('utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, { file: path });
+    throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, {
+      file: path,
+      hint: 'give the account that runs kasm-db the right to read it',
+    });
   }
   return parseSnapshot(text, path);
 }

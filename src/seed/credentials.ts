@@ -94,14 +94,14 @@ function decodeUtf8(path: string): void {
   try {
     new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new KasmDbError('seed', `secret: ${path} is not UTF-8 text`);
+    throw new KasmDbError('seed', `secret: ${path} is not UTF-8 text`, { hint: 'give the Secret key a text value' });
   }
 }
 
 /** Keys that belong to services: a user "db@…" must not get the database's password. */
 const SERVICE_KEYS = new Set(['db-password', 'redis-password']);
 
-/** Secret keys that can hold a user's password, the first that exists counts (seed-facts: both forms are documented). */
+/** Secret keys that can hold a user's password, the first that exists counts; the vendor documents both forms. */
 export function userKeys(username: string): string[] {
   const known = KNOWN_USERS[username];
   if (known) return [`${known}-password`];

@@ -63,7 +63,10 @@ function listFiles(path: string): string[] {
     const files = readdirSync(path)
       .filter((file) => /\.ya?ml$/.test(file) && !file.startsWith('.'))
       .sort();
-    if (files.length === 0) throw new KasmDbError('usage', `--seeds: ${path} holds no .yaml file`);
+    if (files.length === 0)
+      throw new KasmDbError('usage', `--seeds: ${path} holds no .yaml file`, {
+        hint: 'name the folder of the documents, or one of them',
+      });
     return files.map((file) => join(path, file));
   } catch (error) {
     if (error instanceof KasmDbError) throw error;
@@ -76,15 +79,19 @@ function readText(file: string): string {
   try {
     bytes = readFile(file, 'seeds').bytes;
   } catch (error) {
-    throw new KasmDbError('usage', `--seeds: cannot read ${file} (${messageOf(error)})`, { file });
+    throw new KasmDbError('usage', `--seeds: cannot read ${file} (${messageOf(error)})`, {
+      file,
+      hint: 'correct --seeds',
+    });
   }
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new KasmDbError('seed', `${file} is not UTF-8 text`, { file });
+    throw new KasmDbError('seed', `${file} is not UTF-8 text`, { file, hint: 'save it as UTF-8' });
   }
-  if (text.includes('\0')) throw new KasmDbError('seed', `${file} holds a NUL byte; it is no text`, { file });
+  if (text.includes('\0'))
+    throw new KasmDbError('seed', `${file} holds a NUL byte; it is no text`, { file, hint: 'name a document in YAML' });
   return text;
 }
 

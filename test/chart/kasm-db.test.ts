@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { EXIT_CODE_HELP } from '../../src/cli/help/exit-codes.js';
 import {
   chartFolder,
   envOf,
@@ -108,6 +109,12 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
           onExitCodes: { operator: 'In', values: [1, 2, 6, 7, 8, 9] },
         },
       ]);
+    });
+
+    it("stops at the codes of which the program's table says that trying again does not help", () => {
+      const stopping = EXIT_CODE_HELP.filter(({ code, retryHelps }) => code !== '0' && !retryHelps);
+      const [, { onExitCodes }] = job.spec.podFailurePolicy.rules;
+      expect(onExitCodes.values).toEqual(stopping.map(({ code }) => Number(code)));
     });
 
     it('keeps a pod that runs out of time: the deadline of a Job removes it, with its reason', () => {

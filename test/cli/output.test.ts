@@ -154,13 +154,13 @@ describe('output › text', () => {
   it('migrate: a line for each migration as it goes, then a table', async () => {
     const db = await createDatabase();
     const run = await cli(['migrate', ...MINE], db.env);
-    expect(run.stderr).toMatch(/^\S+ on \S+ as \S+\napplied 0001_users \d+ ms\napplied 0002_zones \d+ ms\n$/);
-    expect(run.stdout).toMatch(
-      /^MIGRATION +TIME\n0001_users +\d+ ms\n0002_zones +\d+ ms\n\nApplied 2 migrations to database db_\w+ in [\d.]+ m?s; it is now at 0002_zones\.\n$/,
+    expect(run.stderr).toMatch(
+      /^\S+ on \S+ as \S+\napplying 2 migrations to \S+ on \S+ as \S+\napplied 0001_users \d+ ms\napplied 0002_zones \d+ ms\n$/,
     );
+    expect(run.stdout).toMatch(/^Applied 2 migrations to database db_\w+ in [\d.]+ m?s; it is now at 0002_zones\.\n$/);
     const again = await cli(['migrate', ...MINE], db.env);
     expect(again.stdout).toBe(`Nothing to do. Database ${db.name} is at 0002_zones (2 of 2 applied).\n`);
-    expect(again.stderr).toBe('');
+    expect(again.stderr).toMatch(/^\S+ on \S+ as \S+\n$/);
   });
 
   it('plan and --dry-run: what would be done, in order', async () => {
@@ -246,7 +246,8 @@ describe.skipIf(!hasTerminal)('output › on a terminal', () => {
   it('a line names the migration that is being run and its time, and is written over', async () => {
     const text = await onTerminal(['migrate', ...MINE], (await createDatabase()).env);
     expect(text).toContain(`\r${ESC}[K0002_zones (2 of 2) ${ESC}[2m1`);
-    expect(text).toContain(`${ESC}[32mapplied${ESC}[39m 0002_zones`);
+    expect(text).toMatch(/MIGRATION +TIME/);
+    expect(text).not.toContain(`${ESC}[32mapplied${ESC}[39m 0002_zones`);
     expect(text).toContain(`${ESC}[32mApplied 2 migrations${ESC}[39m`);
   });
 

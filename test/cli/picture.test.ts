@@ -17,7 +17,9 @@ const lasting = (lines: string[]) =>
   lines
     .map((line) => (line.length === COLUMNS ? line : `${line}\n`))
     .join('')
-    .replace(/\d{4}-\d\d-\d\dT[\d:.]+(?:Z|\+00:00)/g, 'TIME')
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, 'TIME')
+    .replace(/kasm on \S+ as \S+/g, 'TARGET')
+    .replace(/\((?:just now|\d+ s ago)\)/g, '(AGO)')
     .replace(/\b[\d.]+ m?s\b/g, 'DURATION')
     .replace(/PID \d+/g, 'PID')
     .split('\n')

@@ -43,14 +43,14 @@ afterEach(() => {
 describe('reporter › on a terminal', () => {
   it('paints what it says itself', () => {
     const out = capture(true);
-    reporter({}).events.migrationDone?.('0003_zones', 12);
-    expect(out.stderr).toBe(`${ESC}[32mapplied${ESC}[39m 0003_zones ${ESC}[2m12 ms${ESC}[22m\n`);
+    reporter({}).finish({ ...failed, applied: [{ name: '0003_zones', ms: 12 }] });
+    expect(out.stderr).toContain(`${ESC}[32mapplied${ESC}[39m 0003_zones ${ESC}[2m12 ms${ESC}[22m\n`);
   });
 
   it('but with --no-color', () => {
     const out = capture(true);
-    reporter({ color: false }).events.migrationDone?.('0003_zones', 12);
-    expect(out.stderr).toBe('applied 0003_zones 12 ms\n');
+    reporter({ color: false }).finish({ ...failed, applied: [{ name: '0003_zones', ms: 12 }] });
+    expect(out.stderr).toMatch(/^applied 0003_zones 12 ms\nfailed: 0001_a/);
   });
 
   it("obeys no control character of the server's words", () => {
@@ -113,5 +113,48 @@ describe('reporter › what would fill a log', () => {
     const { events } = reporter({});
     for (let i = 0; i < 50; i++) events.waitForLock?.(undefined);
     expect(out.stderr).toBe('waiting for the migration lock: a migrator that has just ended\n');
+  });
+});
+
+describe('reporter › a migration is printed once', () => {
+  const applied = [{ name: '0003_zones', ms: 12 }];
+  const run = (out: ReturnType<typeof capture>) => {
+    const { events, finish } = reporter({ color: false });
+    events.target?.('kasm on db:5432 as kasmapp');
+    events.started?.('applying', 1);
+    events.migrationStarted?.('0003_zones', 0, 1);
+    events.migrationDone?.('0003_zones', 12);
+    finish({ ...ok, applied }, ({ listed }) => (listed ? 'done' : 'the table'));
+    return out;
+  };
+
+  it('in a pipe: a line at the start, one when it ends, no table', () => {
+    const out = run(capture(false));
+    expect(out.stderr).toBe(
+      'kasm on db:5432 as kasmapp\napplying 1 migration to kasm on db:5432 as kasmapp\napplied 0003_zones 12 ms\n',
+    );
+    expect(out.stdout).toBe('done\n');
+  });
+
+  it('on a terminal: a live line, then the table', () => {
+    const out = run(capture(true));
+    expect(out.stderr).not.toMatch(/applying|applied/);
+    expect(out.stderr).toContain('0003_zones (1 of 1) 0 ms');
+    expect(out.stdout).toBe('the table\n');
+  });
+
+  it('in a pipe, one that goes on says so every 30 s', () => {
+    vi.useFakeTimers();
+    try {
+      const out = capture(false);
+      const { events } = reporter({ color: false });
+      events.migrationStarted?.('0003_zones', 0, 1);
+      vi.advanceTimersByTime(61_000);
+      events.migrationDone?.('0003_zones', 61_000);
+      vi.advanceTimersByTime(61_000);
+      expect(out.stderr).toMatch(/^(0003_zones \(1 of 1\): running for .*\n){2}applied 0003_zones 1 min 1 s\n$/);
+    } finally {
+      vi.useRealTimers();
+    }
   });
 });

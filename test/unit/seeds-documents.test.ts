@@ -44,7 +44,7 @@ const PLACEHOLDERS: Record<string, string> = {
   'auth_captcha/google_recaptcha_priv_key': 'changeme',
   'logging/hec_token': 'None',
 };
-/** No two rows of a table agree in all of these. Duplicate settings made every Kasm login fail (VENDOR.md, section 4). */
+/** No two rows of a table agree in all of these. Duplicate settings made every Kasm login fail. */
 const UNIQUE: Record<string, string[]> = {
   settings: ['category', 'name'],
   group_settings: ['group_id', 'name'],
