@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { SERVERS } from '../test/support/server.js';
 import type { Bench, Findings, Show, Timing } from './bench.js';
 import { PEERS } from './peers/index.js';
-import { writeReadme } from './readme.js';
+import { comparison, writeReadme } from './readme.js';
 import { ratio } from './shows.js';
 import { RESULTS, stored } from './store.js';
 import { median, psql, ROOT } from './support.js';
@@ -30,7 +30,7 @@ const count = (shows: Show[], as: boolean | undefined) => shows.filter(({ met })
 
 /**
  * Writes the page from everything that is stored.
- * @param publish docs/BENCHMARKS.md and README's table; else bench/results/BENCHMARKS.md
+ * @param publish docs/BENCHMARKS.md and README's line; else bench/results/BENCHMARKS.md
  * @returns the page's path
  */
 export function writePage(benches: Bench[], publish: boolean): string {
@@ -77,12 +77,16 @@ export function writePage(benches: Bench[], publish: boolean): string {
     'npm run bench                       # all; --list names the benches, --peers NAME,... and --runs N shorten it',
     '```',
     '',
-    'What a run finds is kept in `bench/results/`, which is in no repository, with a page like this one; `npm run bench -- --publish` writes this page and the table of README.',
+    'What a run finds is kept in `bench/results/`, which is in no repository, with a page like this one; `npm run bench -- --publish` writes this page and a line of README.',
     '',
   ];
   const path = publish ? join(ROOT, 'docs/BENCHMARKS.md') : join(RESULTS, 'BENCHMARKS.md');
   mkdirSync(RESULTS, { recursive: true });
-  writeFileSync(path, lines.join('\n'));
+  const text = lines.join('\n');
+  writeFileSync(
+    path,
+    text.replace('## What was to be shown\n', `## In short\n\n${comparison(text)}\n\n## What was to be shown\n`),
+  );
   if (publish) writeReadme(ROOT);
   return path;
 }

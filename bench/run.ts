@@ -2,7 +2,7 @@
 //   --only NAME[,NAME]   these benches       --peers NAME[,NAME]  these peers; what was stored of the others stays
 //   --runs N             rounds              --json               findings on stdout        --list   the benches
 //   --note TEXT          stands with the figures
-//   --publish            writes docs/BENCHMARKS.md and README's table instead: whoever publishes has measured all of it
+//   --publish            writes docs/BENCHMARKS.md and README's line instead: whoever publishes has measured all of it
 //   --page               measures nothing, and writes the page from what is stored of today
 import { parseArgs } from 'node:util';
 import type { BenchOptions } from './bench.js';

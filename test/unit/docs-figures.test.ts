@@ -44,6 +44,7 @@ describe("README's comparison", () => {
   it('has the figures of docs/BENCHMARKS.md (npm run bench -- --page --publish)', () => {
     const page = existsSync(join(ROOT, 'docs/BENCHMARKS.md')) ? textOf('docs/BENCHMARKS.md') : '';
     expect(withComparison(textOf('README.md'), page)).toBe(textOf('README.md'));
+    expect(page).toContain(`## In short\n\n${comparison(page)}\n\n`);
   });
 
   it('leaves a cell out rather than guess, and floors too', () => {
