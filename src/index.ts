@@ -18,6 +18,7 @@ import type { DocsOptions } from './commands/docs.js';
 import type { LintOptions } from './commands/lint.js';
 import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
 import type { OnceCommandOptions } from './commands/once.js';
+import { wrongOption } from './commands/option-types.js';
 import { type PlanOptions, planCommand } from './commands/plan.js';
 import type { RepairCommandOptions } from './commands/repair.js';
 import type { RollbackCommandOptions } from './commands/rollback.js';
@@ -139,10 +140,19 @@ async function call(
   work: (ctx: CommandContext) => Promise<Answer>,
   offline = false,
 ): Promise<Result> {
-  const { env = process.env, signal, events = {}, ...rest } = options;
+  const wrong = wrongOption(options);
+  const { env = process.env, signal, events = {}, ...rest } = wrong ? {} : options;
   const { result } = await execute(
-    { command, options: rest, env, signal: interruptible(signal), events, writes, offline },
-    work,
+    {
+      command,
+      options: rest,
+      env,
+      signal: interruptible(signal),
+      events,
+      writes,
+      offline: offline || wrong !== undefined,
+    },
+    wrong ? () => Promise.reject(wrong) : work,
   );
   return saidWithoutSecrets(result);
 }

@@ -10,6 +10,7 @@ import { KEEPER } from './once/keeper-words.js';
 import { errorInfo } from './output/error-info.js';
 import { reporter } from './output/reporter.js';
 import type { Result } from './output/result.js';
+import { stdout } from './output/streams.js';
 
 const argv = process.argv.slice(2);
 let command = '';
@@ -38,6 +39,7 @@ async function main(): Promise<number> {
       passSignals,
       again: sameFlags(call.options),
       show: call.options.json ? undefined : report.show,
+      onTerminal: !call.options.json && stdout.isTTY,
       confirm: async (question) => (await import('./output/confirm.js')).confirmOnTerminal(question, signal),
     },
     call.work,

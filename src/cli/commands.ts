@@ -178,7 +178,7 @@ export const WORK: readonly CommandSpec[] = [
     text: 'the schema for people: of the database that is named, else of the one that the migrations make',
     options: [
       ['--format <format>', 'html (default), mermaid or markdown', FORMATS],
-      ['--out <file>', 'where to (default: stdout)', 'file'],
+      ['--out <file>', 'where to (default: stdout; HTML on a terminal: schema.html)', 'file'],
     ],
     run: async (ctx, options) => (await import('../commands/docs.js')).docsCommand(ctx, options),
   },

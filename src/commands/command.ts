@@ -44,6 +44,8 @@ export interface CommandContext extends Context {
   confirm?: ((question: string) => Promise<boolean | undefined>) | undefined;
   /** Has this process's signals sent to a program that runs under it; undefined: they are not ours to take. @returns ends that */
   passSignals?: ((send: (signal: ProgramSignal) => void) => () => void) | undefined;
+  /** The result goes to a terminal, as text. */
+  onTerminal?: boolean | undefined;
   /** Shows a text at once, in the place of the one before; undefined: nobody reads it (--json, the library). */
   show?: ((text: Answer['text']) => void) | undefined;
   /** With --embedded beside a database that the settings name (`plan --rehearse`): the private server. */
@@ -67,6 +69,7 @@ export interface Invocation {
   /** See CommandContext; default: texts stay as they are. */
   again?: CommandContext['again'];
   show?: CommandContext['show'];
+  onTerminal?: boolean;
 }
 
 /**
@@ -116,6 +119,7 @@ export async function execute(
       confirm,
       passSignals,
       show,
+      onTerminal: invocation.onTerminal,
       generatedSecrets,
       migrations: async () => (folder === undefined ? shippedMigrations() : readMigrations(folder)),
     };
@@ -184,7 +188,7 @@ function nameTarget(resolve: () => ConnectionSettings, env: Environment, events:
 }
 
 /** For people: `kasm on db.example:5432 as kasmapp`. */
-function describeTarget({ dbname, hosts, user, role }: ConnectionSettings): string {
+export function describeTarget({ dbname, hosts, user, role }: ConnectionSettings): string {
   const servers = hosts.map(({ host, hostaddr, port }) => `${host || hostaddr}:${port}`).join(', ');
   return `${dbname} on ${servers} as ${user}${role && role !== user ? ` (role ${role})` : ''}`;
 }

@@ -1,4 +1,6 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { VERSION } from '../app/version.js';
+import { localTime } from '../app/when.js';
 import { writeFile } from '../app/write-file.js';
 import { NO_DATABASE } from '../config/settings.js';
 import { sessionOptions } from '../migrator/with-lock.js';
@@ -11,7 +13,7 @@ import { FORMATS } from '../schema-docs/formats.js';
 import { htmlOf } from '../schema-docs/html.js';
 import { markdownOf } from '../schema-docs/markdown.js';
 import { mermaidOf } from '../schema-docs/mermaid.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import { type Answer, type CommandContext, describeDatabase, describeTarget } from './command.js';
 
 export interface DocsOptions {
   /** html (default), mermaid or markdown. */
@@ -21,7 +23,10 @@ export interface DocsOptions {
 }
 
 /** The schema for people: of the database that the settings name, else of the snapshot that ships with the migrations. */
-export async function docsCommand(ctx: CommandContext, { format = 'html', out }: DocsOptions): Promise<Answer> {
+export async function docsCommand(ctx: CommandContext, options: DocsOptions): Promise<Answer> {
+  const { format = 'html' } = options;
+  // Nobody reads HTML on a terminal.
+  const out = options.out ?? (ctx.onTerminal && format === 'html' ? 'schema.html' : undefined);
   if (!FORMATS.some((known) => known === format)) {
     throw new KasmDbError('usage', `--format ${format} is not known`, { hint: `one of ${FORMATS.join(', ')}` });
   }
@@ -30,7 +35,7 @@ export async function docsCommand(ctx: CommandContext, { format = 'html', out }:
   const areas = areasOf(userSchema(schema), await ctx.migrations());
   const page =
     format === 'html'
-      ? htmlOf(title, areas, await (await import('../schema-docs/draw.js')).drawAll(areas))
+      ? htmlOf(title, areas, await (await import('../schema-docs/draw.js')).drawAll(areas), foot(ctx, live))
       : format === 'markdown'
         ? markdownOf(title, areas)
         : mermaidOf(areas);
@@ -44,6 +49,12 @@ export async function docsCommand(ctx: CommandContext, { format = 'html', out }:
   const count = areas.reduce((sum, { tables }) => sum + tables.length, 0);
   const text = `${out}: ${count} tables in ${areas.length} areas, ${Math.round(Buffer.byteLength(page) / 1000)} kB.`;
   return { fields, text: (s) => `${s.green('Wrote')} ${text}` };
+}
+
+/** Which server, when, and by which version. */
+function foot(ctx: CommandContext, live: boolean): string {
+  const from = live ? `database ${describeTarget(ctx.resolve())}` : 'the migrations of this build';
+  return `Read from ${from} on ${localTime(new Date().toISOString())} by kasm-db ${VERSION}.`;
 }
 
 async function read(

@@ -2,8 +2,13 @@ import { type Area, type DocTable, traitsOf } from './areas.js';
 import { escapeHtml as e } from './escape.js';
 import { SCRIPT, STYLE } from './page.js';
 
-/** One page that needs nothing from anywhere else: search, areas with their diagrams, a section for each table. Pure. @param diagrams SVG by area */
-export function htmlOf(title: string, areas: readonly Area[], diagrams: ReadonlyMap<string, string>): string {
+/** One page that needs nothing from anywhere else: search, areas with their diagrams, a section for each table. Pure. @param diagrams SVG by area @param foot where it was read, when and by what */
+export function htmlOf(
+  title: string,
+  areas: readonly Area[],
+  diagrams: ReadonlyMap<string, string>,
+  foot = '',
+): string {
   const tables = areas.flatMap((area) => area.tables);
   const columns = tables.reduce((sum, { table }) => sum + table.columns.length, 0);
   const nav = areas.map(
@@ -20,9 +25,9 @@ export function htmlOf(title: string, areas: readonly Area[], diagrams: Readonly
 <link rel="icon" href="data:,"><title>${e(title)}</title><style>${STYLE}</style></head>
 <body><nav><h1>${e(title)}</h1><p class="count">${tables.length} tables, ${columns.toLocaleString('en-US')} columns</p>
 <input id="search" type="search" placeholder="Search  ( / )" aria-label="Search tables and columns" autocomplete="off">
-<p id="hits" role="status"></p><ul id="found" hidden></ul><ul id="areas">${nav.join('')}</ul>
+<p id="hits" role="status"></p><ul id="found" hidden></ul><details id="menu" open><summary>Tables by area</summary><ul id="areas">${nav.join('')}</ul></details>
 <button id="theme" type="button">Dark or light</button></nav>
-<main>${sections.join('\n')}</main><script>${SCRIPT}</script></body></html>
+<main>${sections.join('\n')}<footer>${e(foot)}</footer></main><script>${SCRIPT}</script></body></html>
 `;
 }
 
@@ -45,7 +50,7 @@ function section(doc: DocTable): string {
   const indexes = table.indexes.map(({ definition }) => `<code>${e(definition)}</code>`);
   const triggers = table.triggers.map(({ definition }) => `<code>${e(definition)}</code>`);
   return `<article class="table" id="table-${e(name)}"><h3>${e(name)}</h3>${table.comment ? `<p>${e(table.comment)}</p>` : ''}
-<div class="wide"><table><thead><tr><th>Column</th><th>Type</th><th></th><th>Comment</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>
+<div class="wide"><table><thead><tr><th>Column</th><th>Type</th><th>Details</th><th>Comment</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>
 ${referencedBy.length > 0 ? `<p class="by">Referenced by ${referencedBy.map((other) => link(other.table, other.column)).join(', ')}</p>` : ''}${list('Keys and checks', constraints)}${list('Indexes', indexes)}${list('Triggers', triggers)}</article>`;
 }
 

@@ -6,19 +6,19 @@ export const STYLE = `
 *{box-sizing:border-box}html{scroll-padding-top:12px}
 body{margin:0;background:var(--back);color:var(--text);font:15px/1.45 system-ui,sans-serif;display:grid;grid-template-columns:290px minmax(0,1fr)}
 nav{position:sticky;top:0;height:100vh;overflow:auto;padding:16px;border-right:1px solid var(--line);background:var(--card)}
-nav h1{font-size:18px;margin:0}nav a{overflow-wrap:anywhere}nav ul{list-style:none;margin:0;padding:0}nav ul ul{margin:2px 0 10px 12px;font-size:13px}nav .count,#hits{color:var(--dim);margin:4px 0 10px;font-size:13px}
+nav h1{font-size:18px;margin:0}nav a{overflow-wrap:break-word}#menu summary{display:none}nav ul{list-style:none;margin:0;padding:0}nav ul ul{margin:2px 0 10px 12px;font-size:13px}nav .count,#hits{color:var(--dim);margin:4px 0 10px;font-size:13px}
 #search{width:100%;padding:8px;font:inherit;background:var(--back);color:inherit;border:1px solid var(--line);border-radius:6px}
 #found li{padding:2px 0;font-size:13px;overflow-wrap:anywhere}#theme{margin-top:12px;font:inherit;font-size:13px}
 main{padding:16px 28px;max-width:1200px;min-width:0}a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
-h2{margin:36px 0 8px;border-bottom:2px solid var(--line)}h3{margin:0 0 4px;font-size:17px}
+h2{margin:36px 0 8px;border-bottom:2px solid var(--line)}h3{margin:0 0 4px;font-size:17px;overflow-wrap:anywhere}footer{color:var(--dim);font-size:13px;margin-top:36px}
 .diagram{overflow:auto;max-height:80vh;border:1px solid var(--line);border-radius:8px;padding:8px;margin-bottom:16px}
 .diagram svg{max-width:none;font-family:ui-monospace,'DejaVu Sans Mono',Menlo,Consolas,monospace}.diagram text{fill:var(--text)}.diagram polygon,.diagram path,.diagram polyline{stroke:var(--dim);fill:var(--card)}
 .diagram .edge path{fill:none}.diagram .edge polygon{fill:var(--dim)}.diagram .graph>polygon{display:none}.diagram .bare{fill:none}.diagram .other path{stroke-dasharray:3 2}
 .table{border:1px solid var(--line);border-radius:8px;padding:14px;margin:0 0 18px}.table:target{outline:3px solid var(--link)}
 .table p{margin:4px 0 8px}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px}
 th,td{text-align:left;vertical-align:top;padding:4px 8px;border-top:1px solid var(--line)}th{color:var(--dim);font-weight:600;border-top:0}
-tr.hit{background:var(--mark)}code{font:13px ui-monospace,monospace;overflow-wrap:anywhere}.by{color:var(--dim)}details{margin-top:6px}
-@media(max-width:800px){body{display:block}nav{position:static;height:auto}}@media print{nav{display:none}body{display:block}}`;
+tr.hit{background:var(--mark)}code{font:13px ui-monospace,monospace;overflow-wrap:break-word}li,.by,dd{overflow-wrap:anywhere}.by{color:var(--dim)}details{margin-top:6px}
+@media(max-width:800px){body{display:block}nav{position:static;height:auto}main{padding:12px}#menu summary{display:list-item;cursor:pointer}}@media print{nav{display:none}body{display:block}}`;
 
 /** Search over what the page itself holds; the theme that was chosen. */
 export const SCRIPT = `
@@ -28,6 +28,7 @@ export const SCRIPT = `
     text: (article.querySelector('p')?.textContent ?? '').toLowerCase(),
     columns: [...article.querySelectorAll('tbody tr')].map((row) => ({ row, name: row.id.slice(7 + article.id.length - 6 + 1) })),
   }));
+  if (matchMedia('(max-width: 800px)').matches) document.getElementById('menu').open = false;
   const search = document.getElementById('search');
   const found = document.getElementById('found');
   const areas = document.getElementById('areas');

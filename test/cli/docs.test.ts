@@ -8,6 +8,7 @@ import { hasChromium, openPage } from '../support/chromium.js';
 import { cli, folder } from '../support/cli.js';
 import { createDatabase } from '../support/database.js';
 import { SCHEMA } from '../support/release.js';
+import { hasTerminal, onTerminal } from '../support/terminal.js';
 
 const published = [...publishedSchema().tables];
 const TABLES = SCHEMA.tables.length;
@@ -33,6 +34,21 @@ describe('docs', () => {
       expect(html).toContain(`id="table-${table}"`);
       for (const column of columns.keys()) expect(html).toContain(`id="column-${table}.${column}"`);
     }
+  });
+
+  it('HTML: says at its foot where it is from, when and by what; every column of a table has a name', () => {
+    expect(html).toMatch(
+      /<footer>Read from the migrations of this build on \d{4}-\d\d-\d\d \d\d:\d\d:\d\d by kasm-db [\d.]+\.<\/footer>/,
+    );
+    expect(html).not.toContain('<th></th>');
+    expect(html).toContain('<details id="menu" open>');
+  });
+
+  it.runIf(hasTerminal)('HTML on a terminal goes into schema.html, and says so', async () => {
+    const cwd = folder({});
+    const text = await onTerminal(['docs', '--no-color'], {}, { cwd });
+    expect(text).toMatch(/^Wrote schema\.html: \d+ tables/);
+    expect(statSync(join(cwd, 'schema.html')).size).toBeGreaterThan(100_000);
   });
 
   it('Mermaid and Markdown: every table, and links by foreign key', async () => {

@@ -6,12 +6,17 @@ import { COMMAND } from './cli.js';
 export const hasTerminal = existsSync('/usr/bin/script');
 
 /** Runs the command line on a terminal. @returns what the terminal got, with plain line ends */
-export function onTerminal(args: string[], env: Record<string, string> = {}): Promise<string> {
+export function onTerminal(
+  args: string[],
+  env: Record<string, string> = {},
+  options: { cwd?: string } = {},
+): Promise<string> {
   return new Promise((resolve) => {
     const command = [...COMMAND, ...args].map((arg) => `'${arg}'`).join(' ');
     const child = spawn('/usr/bin/script', ['-qec', command, '/dev/null'], {
       env: { PATH: process.env.PATH ?? '', TERM: 'xterm', ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
+      ...options,
     });
     let text = '';
     child.stdout.on('data', (chunk) => {
