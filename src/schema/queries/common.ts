@@ -26,3 +26,7 @@ export const notMember = (catalog: string, oid: string) =>
 export const grants = (acl: string, kind: string, owner: string) =>
   `(SELECT json_agg(json_build_array(CASE x.grantee WHEN 0 THEN 'PUBLIC' WHEN ${owner} THEN '' ELSE pg_get_userbyid(x.grantee) END,
      x.privilege_type, x.is_grantable)) FROM aclexplode(coalesce(${acl}, acldefault('${kind}', ${owner}))) x)`;
+
+/** The comment of an object as `e.description`: a join, since obj_description() asks anew for each of thousands. */
+export const describedBy = (catalog: string, oid: string) =>
+  `LEFT JOIN pg_description e ON e.objoid = ${oid} AND e.classoid = '${catalog}'::regclass AND e.objsubid = 0`;

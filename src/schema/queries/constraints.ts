@@ -1,4 +1,4 @@
-import { OURS } from './common.js';
+import { describedBy, OURS } from './common.js';
 
 const names = (keys: string, relation: string) =>
   `(SELECT json_agg(a.attname ORDER BY u.n) FROM unnest(${keys}) WITH ORDINALITY AS u(num, n)
@@ -17,16 +17,19 @@ const definition = `(SELECT CASE WHEN k.contype NOT IN ('p', 'u') OR x.reloption
 export const constraintsSql = () => `WITH ${OURS}
 SELECT k.conrelid::text AS oid, k.conname AS name, k.contype AS kind, ${definition} AS definition,
   ${names('k.conkey', 'k.conrelid')} AS columns, fn.nspname AS "refSchema", f.relname AS "refTable", ${names('k.confkey', 'k.confrelid')} AS "refColumns",
-  obj_description(k.oid, 'pg_constraint') AS comment
+  e.description AS comment
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN ours o ON o.oid = c.relnamespace
 LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
+${describedBy('pg_constraint', 'k.oid')}
 WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND NOT (k.coninhcount > 0 AND NOT k.conislocal)`;
 
 /** Indexes that are no constraint's, without those of a partition that belong to the whole table's. */
 export const indexesSql = () => `WITH ${OURS}
 SELECT i.indrelid::text AS oid, c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition, m.amname AS method, i.indisunique AS unique,
   i.indisvalid AND i.indisready AS valid, c.relkind = 'I' AS partitioned,
-  (SELECT json_agg(pg_get_indexdef(i.indexrelid, n, false) ORDER BY n) FROM generate_series(1, i.indnatts) n) AS columns,
-  obj_description(c.oid, 'pg_class') AS comment
+  (SELECT json_agg(CASE i.indkey[n - 1] WHEN 0 THEN pg_get_indexdef(i.indexrelid, n, false) ELSE quote_ident(a.attname) END ORDER BY n)
+   FROM generate_series(1, i.indnatts) n LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n - 1]) AS columns,
+  e.description AS comment
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN ours o ON o.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam
+${describedBy('pg_class', 'c.oid')}
 WHERE NOT c.relispartition AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = i.indexrelid AND k.contype IN ('p', 'u', 'x'))`;

@@ -1,4 +1,4 @@
-import { grants, notMember, OURS } from './common.js';
+import { describedBy, grants, notMember, OURS } from './common.js';
 
 /** Tables, views and materialized views. */
 export const relationsSql = () => `WITH ${OURS}
@@ -10,8 +10,9 @@ SELECT c.oid::text AS oid, o.nspname AS schema, c.relname AS name, c.relkind AS 
     WHEN 'i' THEN (SELECT 'USING INDEX ' || quote_ident(x.relname) FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid
       WHERE i.indrelid = c.oid AND i.indisreplident) END AS "replicaIdentity",
   CASE WHEN c.relkind IN ('v', 'm') THEN pg_get_viewdef(c.oid) END AS definition,
-  obj_description(c.oid, 'pg_class') AS comment, ${grants('c.relacl', 'r', 'c.relowner')} AS acl
+  e.description AS comment, ${grants('c.relacl', 'r', 'c.relowner')} AS acl
 FROM pg_class c JOIN ours o ON o.oid = c.relnamespace
+${describedBy('pg_class', 'c.oid')}
 WHERE c.relkind IN ('r', 'p', 'v', 'm') AND ${notMember('pg_class', 'c.oid')}`;
 
 export const columnsSql = (version: number) => `WITH ${OURS}
