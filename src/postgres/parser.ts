@@ -12,12 +12,21 @@ export interface ParsedStatement {
   node: any;
 }
 
+/** The parser takes some 25 times a text in memory, and no signal is heard meanwhile. */
+const MOST_CHARACTERS = 10_000_000;
+
 /**
  * Parses a script with PostgreSQL's parser (WASM, some 35 ms to load: only where a tree is needed).
  * @param path for the error message
- * @throws KasmDbError failed, with the line of the syntax error
+ * @throws KasmDbError failed, with the line of the syntax error; usage where it is too large
  */
 export async function parseScript(sql: string, path: string): Promise<ParsedStatement[]> {
+  if (sql.length > MOST_CHARACTERS) {
+    throw new KasmDbError('usage', `${path} is larger than 10 MB, too large for PostgreSQL's parser to be looked at`, {
+      file: path,
+      hint: 'split it; only a migration that runs in one transaction may be as large, and that is not linted',
+    });
+  }
   const { loadModule, parseSync } = await import('./libpg-query.js');
   await loadModule();
   const parse = (text: string) => (parseSync(text) as { stmts?: RawStatement[] }).stmts ?? [];
