@@ -248,11 +248,13 @@ if (!canUnshare) console.warn('SKIPPED: once as PID 1 needs Linux and root (unsh
 describe('once › kasm-db is killed, or is PID 1', () => {
   it('SIGKILL of kasm-db: the program and what it has started end at once', async () => {
     const db = await createDatabase();
-    const mark = `70.${Date.now() % 100000}`;
-    const { child, ended } = start(db, shell(`setsid sleep ${mark} & exec sleep ${mark}`));
+    const mark = `600.${Date.now() % 100000}`;
+    const { child } = start(db, shell(`setsid sleep ${mark} & exec sleep ${mark}`));
     await waitFor(async () => (alive(`sleep\0${mark}`).length === 2 ? [true] : []), 'both to run');
+    // Not until its output is closed: whoever lives on would keep that open.
+    const gone = new Promise((resolve) => child.once('exit', resolve));
     child.kill('SIGKILL');
-    await ended;
+    await gone;
     await waitFor(async () => (alive(`sleep\0${mark}`).length === 0 ? [true] : []), 'both to end', busy(2000));
   });
 
