@@ -25,7 +25,7 @@ kasm_db() {
 }
 one='CREATE TABLE cluster_test (id integer PRIMARY KEY);'
 two='CREATE TABLE cluster_test_2 (id integer PRIMARY KEY);'
-for tag in "${@:-0.1.0 0.2.0 0.3.0-bad 0.3.0 0.2.0-slow 0.2.0-slow60 standin}"; do for each in $tag; do
+for tag in "${@:-0.1.0 0.2.0 0.3.0-bad 0.3.0 0.2.0-slow 0.2.0-slow60 standin kasm-api}"; do for each in $tag; do
   case "$each" in
   0.1.0) kasm_db 0.1.0 ;;
   0.2.0) kasm_db 0.2.0 "$one" ;;
@@ -36,6 +36,12 @@ for tag in "${@:-0.1.0 0.2.0 0.3.0-bad 0.3.0 0.2.0-slow 0.2.0-slow60 standin}"; 
   standin)
     docker build --quiet --network host --build-arg "BASE=$BASE" -t kasm-test/standin:1 test/cluster/standin
     $KASM_TEST_LOAD kasm-test/standin:1 ;;
+  kasm-api)
+    cp -r test/cluster/kasm-api "$work/kasm-api"; cp -r migrations "$work/kasm-api/sql"
+    for release in 1.19.0 1.20.0; do
+      docker build --quiet --network host --build-arg "BASE=$BASE" --build-arg "RELEASE=$release" -t "kasm-test/kasm-api:$release" "$work/kasm-api"
+      $KASM_TEST_LOAD "kasm-test/kasm-api:$release"
+    done ;;
   *) echo "no image $each" >&2; exit 2 ;;
   esac
 done; done
