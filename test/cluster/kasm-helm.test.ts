@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import type { Result } from '../../src/output/result.js';
 import {
   CHARTS,
   type Ended,
@@ -17,9 +18,9 @@ import {
   hasHelm4,
   kubectl,
   merge,
+  migratorResults,
   namespace,
   psqlExternal,
-  readyPods,
   run,
   secret,
   until,
@@ -52,6 +53,10 @@ class Pair {
     this.database = ns.replaceAll('-', '_');
   }
 
+  private get bundled(): boolean {
+    return this.way === 'bundled-database';
+  }
+
   static async in(ns: string, program: string, way: string): Promise<Pair> {
     const pair = new Pair(ns, program, way);
     await namespace(ns);
@@ -68,11 +73,12 @@ class Pair {
   private kasmDbValues() {
     return {
       image: { repository: 'kasm-db', tag: '0.1.0' },
-      database: { host: EXTERNAL_HOST, name: this.database, user: this.database },
+      ...(this.bundled ? {} : { database: { host: EXTERNAL_HOST, name: this.database, user: this.database } }),
     };
   }
 
   private kasmValues() {
+    if (this.bundled) return {};
     return { database: { hostname: EXTERNAL_HOST, kasmDbName: this.database, kasmDbUser: this.database } };
   }
 
@@ -113,7 +119,7 @@ class Pair {
 
   async ready(): Promise<void> {
     const began = Date.now();
-    await until('the API is ready', 120, async () => (await readyPods(this.ns, 'kasm-api')).length >= 2);
+    await kubectl('-n', this.ns, 'rollout', 'status', 'deploy/kasm-api', '--timeout=120s');
     rows.push([this.way, '', this.program, 'API ready', 'yes', `${((Date.now() - began) / 1000).toFixed(1)} s`]);
   }
 
@@ -166,7 +172,7 @@ describe.each(HELMS)('%s', (program) => {
       (await pair.kasm('upgrade', { useImageTags: '1.20.0', dbManagement: upgrade }, "Kasm's next release")).code,
     ).toBe(0);
     await pair.jobDone('kasm-db-upgrade');
-    await until('the new API is ready', 120, async () => (await readyPods(pair.ns, 'kasm-api')).length >= 2);
+    await pair.ready();
     expect(await pair.sql('SELECT version_num FROM alembic_version')).toBe('0123456789ab');
     expect((await pair.kasmDb('upgrade', {}, "kasm-db after Kasm's upgrade")).code).toBe(0);
     expect(await pair.users()).toBe(before);
@@ -190,6 +196,52 @@ describe.each(HELMS)('%s', (program) => {
     await psqlExternal(`CREATE DATABASE ${pair.database} OWNER ${pair.database}`);
     expect((await pair.kasmDb('upgrade')).code).not.toBe(0);
     expect(await pair.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'kasm_db'")).toBe('0');
+    await pair.end();
+  }, 600_000);
+
+  it("what Kasm's initialisation left half-done is told by the Job, and nothing is changed", async () => {
+    const pair = await Pair.in(`kasm-test-${program}-half`, program, 'secret-brought');
+    await pair.sql(`SET ROLE ${pair.database}; CREATE TABLE settings (setting_id uuid)`);
+    expect((await pair.kasmDb('install')).code).not.toBe(0);
+    const [result] = (await migratorResults(pair.ns)) as unknown as Result[];
+    expect(result?.error?.message).toContain('an initialisation was left half-done');
+    expect(result?.error?.hint).toContain('--restart-empty');
+    await pair.end();
+  }, 600_000);
+
+  it('its bundled database: each release a new one, filled from the dump, while kasm-db is off', async () => {
+    const pair = await Pair.in(`kasm-test-${program}-bundled`, program, 'bundled-database');
+    const sql = (release: string, text: string) =>
+      kubectl(
+        '-n',
+        pair.ns,
+        'exec',
+        `kasm-db-${release}-0`,
+        '--',
+        'psql',
+        '-h',
+        '/tmp',
+        '-U',
+        'postgres',
+        '-XAtc',
+        text,
+        'kasm',
+      );
+    const dump = { upgrade: { enable: false, skipBackupAndRestore: false, major: 15 } };
+    expect((await pair.kasm('install', { dbManagement: dump }, 'bundled')).code).toBe(0);
+    await pair.ready();
+    expect((await pair.kasmDb('install', {}, 'kasm-db, manual')).code).toBe(0);
+    const users = await sql('1-19-0', 'SELECT count(*) FROM users');
+    const next = { initialize: false, upgrade: { ...dump.upgrade, enable: true } };
+    const upgraded = await pair.kasm(
+      'upgrade',
+      { useImageTags: '1.20.0', dbManagement: next },
+      'bundled, next release',
+    );
+    expect(upgraded.code, upgraded.stderr).toBe(0);
+    await pair.jobDone('kasm-db-upgrade');
+    await pair.ready();
+    expect(await sql('1-20-0', 'SELECT count(*) FROM users')).toBe(users);
     await pair.end();
   }, 600_000);
 
