@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { parseDuration } from '../config/duration.js';
 import { readVariable } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
@@ -186,7 +187,7 @@ export function seedText({ skipped, counts, credentials }: SeedResult, dryRun: b
   const lines = [
     skipped
       ? `${s.yellow('Seeding was skipped:')} the database is ahead of this build.`
-      : `${head}: ${inserted} rows inserted, ${updated} updated, ${unchanged} unchanged, ${kept} kept as someone has changed them.`,
+      : `${head}: ${plural(inserted, 'row')} inserted, ${updated} updated, ${unchanged} unchanged, ${kept} kept as someone has changed them.`,
   ];
   if (credentials.length > 0)
     lines.push(

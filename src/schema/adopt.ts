@@ -17,6 +17,7 @@ import { createAll } from './ddl/create.js';
 import { type Difference, diff } from './diff.js';
 import { introspectHere } from './introspect.js';
 import type { Schema } from './model.js';
+import { nullWords } from './null-words.js';
 import { requireSnapshot } from './snapshot.js';
 import { tolerate } from './tolerance.js';
 
@@ -245,5 +246,6 @@ class DifferenceError extends KasmDbError {
 
 function describe({ change, object, property, expected, actual }: Difference): string {
   if (change !== 'changed') return `${change}: ${object}`;
+  if (property === 'notNull') return `${object}: ${nullWords(actual)}`;
   return `${object}: ${property} is ${actual ?? 'none'}, not ${expected ?? 'none'}`;
 }

@@ -183,7 +183,7 @@ describe('adopt › refuses', () => {
     [
       'a required column is not',
       'ALTER TABLE api_configs ALTER name DROP NOT NULL',
-      'column public.api_configs.name: notNull is false, not true',
+      'column public.api_configs.name: it may now be NULL',
     ],
     [
       'a key is gone',
