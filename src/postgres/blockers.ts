@@ -59,8 +59,12 @@ const PROGRESS_SQL = `SELECT pid, phase || ', ' || coalesce(heap_blks_scanned * 
 UNION ALL SELECT pid, phase || coalesce(', ' || blocks_done * 100 / nullif(blocks_total, 0) || ' % of the blocks', '')
   FROM pg_stat_progress_create_index WHERE pid = ANY ($1)`;
 
-const END_IDLE_SQL = `SELECT pid FROM pg_stat_activity WHERE pid = ANY ($1) AND datname = current_database() AND backend_type = 'client backend'
-  AND state LIKE 'idle in transaction%' AND state_change < clock_timestamp() - $2 * interval '1 millisecond' AND pg_terminate_backend(pid)`;
+/** First who, then their end: a planner may ask conditions of one query in any order, and would end whom a later one leaves alone. */
+const END_IDLE_SQL = `WITH idle AS MATERIALIZED (SELECT a.pid FROM pg_stat_activity a
+    WHERE a.pid = ANY ($1) AND a.datname = current_database() AND a.backend_type = 'client backend' AND a.state LIKE 'idle in transaction%'
+      AND a.state_change < clock_timestamp() - $2 * interval '1 millisecond'
+      AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND l.virtualtransaction = ANY ($3)))
+  SELECT pid FROM idle WHERE pg_terminate_backend(pid)`;
 
 /** These tell how far they are. */
 const PROGRESSING = new Set<BlockerKind>(['autovacuum', 'wraparound autovacuum', 'vacuum', 'index build']);
@@ -114,7 +118,7 @@ export class BlockerWatch {
   async endIdle(blockers: readonly ObservedBlocker[], idleMs: number): Promise<ObservedBlocker[] | undefined> {
     const pids = blockers.map(({ pid }) => pid);
     try {
-      const ended = await this.#query(END_IDLE_SQL, [pids, idleMs]);
+      const ended = await this.#query(END_IDLE_SQL, [pids, idleMs, transactionsOf(blockers)]);
       return blockers.filter(({ pid }) => ended.some((row) => (row as { pid: number }).pid === pid));
     } catch (error) {
       return sqlstateOf(error) === '42501' ? undefined : [];
@@ -123,7 +127,7 @@ export class BlockerWatch {
 
   /** Waits until none of these blockers' transactions is left, or `ms` are over. @returns none is left */
   async untilGone(blockers: readonly ObservedBlocker[], ms: number, signal: AbortSignal): Promise<boolean> {
-    const ids = blockers.flatMap(({ virtualTransaction }) => virtualTransaction ?? []);
+    const ids = transactionsOf(blockers);
     const end = performance.now() + ms;
     for (let pause = 20; performance.now() < end; pause = Math.min(pause * 1.5, 250)) {
       await sleep(Math.min(pause, end - performance.now()), signal);
@@ -173,4 +177,8 @@ export class BlockerWatch {
       throw error;
     }
   }
+}
+
+function transactionsOf(blockers: readonly ObservedBlocker[]): string[] {
+  return blockers.flatMap(({ virtualTransaction }) => virtualTransaction ?? []);
 }

@@ -79,6 +79,27 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › traffic', (version) => {
     await busyOne.end();
   });
 
+  it('--cancel-blockers ends nobody in another database', async () => {
+    const db = await busy();
+    const elsewhere = new pg.Client({
+      host: '127.0.0.1',
+      port: db.port,
+      database: 'postgres',
+      user: db.user,
+      password: db.password,
+      ssl: false,
+    });
+    await elsewhere.connect();
+    await elsewhere.query("BEGIN; ALTER ROLE CURRENT_USER SET work_mem = '5MB'");
+    const files = folder({ ...BASE, '0002_role.sql': "ALTER ROLE CURRENT_USER SET work_mem = '6MB';\n" });
+    const run = await migrate(db, files, '--cancel-blockers', '1ms', '--lock-timeout', '500ms');
+    expect(run.code, run.stderr).toBe(5);
+    expect(run.json().lock?.blockers).toMatchObject([{ state: 'idle in transaction' }]);
+    expect(run.json().lock?.cancelled).toBe(undefined);
+    await elsewhere.query('COMMIT');
+    await elsewhere.end();
+  });
+
   it('--cancel-blockers without the right to end somebody › told once, and it goes on waiting', async () => {
     const db = await busy();
     const stranger = await createLogin(db, 'stranger');
