@@ -2,12 +2,16 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, inject } from 'vitest';
 import { SECRET_MARK } from './global-setup.js';
+import { rounds } from './rounds.js';
 import { VERSIONS, type Version } from './server.js';
 
 export { VERSIONS, type Version };
 
 /** The version for tests that don't depend on it. */
 export const DEFAULT_VERSION: Version = 16;
+
+/** For what each version may do in its own way: the oldest and the newest, and all of them in `npm run test:stress`. */
+export const OLDEST_AND_NEWEST = rounds<readonly Version[]>([13, 18], VERSIONS);
 
 export interface TestDatabase {
   name: string;

@@ -1,5 +1,5 @@
 /** How often a test repeats what only shows by chance: `reduced` in `npm test`, `full` in `npm run test:stress`. */
-export function rounds(reduced: number, full: number): number {
+export function rounds<T>(reduced: T, full: T): T {
   return process.env.KASM_DB_STRESS === '1' ? full : reduced;
 }
 
