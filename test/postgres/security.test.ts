@@ -42,8 +42,8 @@ describe('names that would be more than names', () => {
     const { rows } = await client.query("SELECT tableowner FROM pg_tables WHERE tablename = 'one'");
     await client.end();
     expect(rows).toEqual([{ tableowner: `owner ${name}` }]);
-    for (const command of ['check', 'status', 'plan', 'doctor'])
-      expect((await cli([command, '--migrations', folder(ONE)], env)).code, command).toBe(0);
+    for (const command of [['check'], ['status'], ['plan'], ['doctor', '--no-seed']])
+      expect((await cli([...command, '--migrations', folder(ONE)], env)).code, command[0]).toBe(0);
   });
 });
 
