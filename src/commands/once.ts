@@ -42,9 +42,9 @@ export async function onceCommand(
   const { state, ran, before, skipped } = result;
   const database = describeDatabase(ctx.resolve(), state);
   // Gates wait for the seed.
-  const bell =
+  const notifier =
     ran && options.seedsDatabase && wantsRedis(ctx.env) ? await import('../readiness/notifier.js') : undefined;
-  const silent = await bell?.notify(ctx.env, database.name);
+  const silent = await notifier?.notify(ctx.env, database.name);
   if (silent) ctx.events.warning?.(silent);
   const warning = 'the database is ahead of this build: the program was not run';
   if (skipped) ctx.events.warning?.(warning);

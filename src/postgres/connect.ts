@@ -50,7 +50,7 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
   const deadline = now() + settings.connectTimeoutMs;
   let retryable = false;
   let reported = '';
-  let heard: KasmDbError | undefined;
+  let refused: KasmDbError | undefined;
   const attempt = async (attempts: number) => {
     retryable = false;
     if (attempts > 0) settings = resolve();
@@ -58,8 +58,8 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
     const result = await tryHosts(settings, Math.max(deadline, now() + atLeast), options);
     if (!('error' in result)) return result;
     retryable = result.retryable && !options.once;
-    if (result.silent && heard && now() >= deadline) throw heard;
-    if (!result.silent) heard = result.error;
+    if (result.silent && refused && now() >= deadline) throw refused;
+    if (!result.silent) refused = result.error;
     throw result.error;
   };
   return retry(attempt, {
