@@ -9,7 +9,7 @@ import type { ConnectionSettings } from '../config/settings.js';
 import { readVariable } from '../config/variables.js';
 import { checkExtensions, checkLockOnPrimary } from '../doctor/host.js';
 import { checkMigrations } from '../doctor/migrate.js';
-import { Report, verdict } from '../doctor/report.js';
+import { conclusion, Report } from '../doctor/report.js';
 import { readState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
@@ -77,7 +77,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
         ? { outcome: failed.code as FailureOutcome, exitCode: EXIT_CODES[failed.code as FailureOutcome] }
         : {}),
     },
-    text: (s) => `${render(lines, s)}\n\n${verdict(lines, { seed })}`,
+    text: (s) => `${render(lines, s)}\n\n${conclusion(lines, { seed })}`,
   };
 }
 

@@ -146,7 +146,7 @@ async function migrateAndSeed(
   };
 }
 
-/** What is made by another login than the owner's is of no use to Kasm. */
+/** Kasm cannot use what another login than the owner's has made. */
 function ownershipOf({ plan, state }: Pick<MigrateResult, 'plan' | 'state'>, database: string): string | undefined {
   const warning = plan.pending.length > 0 ? ownershipWarning(state.owner, database) : undefined;
   return warning && `${warning.text}; ${warning.fix}`;

@@ -117,7 +117,7 @@ async function fromExport(
   };
 }
 
-/** A database that kasm-db has migrated has the shipped ones: next to it, a folder that begins with 0001 is of no use. */
+/** A database that kasm-db has migrated has the shipped ones: a folder that begins with 0001 cannot be applied to it. */
 async function beginsFromNothing(ctx: CommandContext): Promise<string> {
   const shipped = await shippedMigrations();
   return `this begins a set of its own, for a database without Kasm's schema: where the ${shipped.length} migrations that ship with kasm-db are applied, begin with a copy of them: ${ctx.again('kasm-db new NAME --copy-shipped')}`;

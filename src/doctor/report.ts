@@ -31,7 +31,7 @@ export class Report {
 }
 
 /** The sum of all lines: does `migrate` work, and what comes next? Pure. */
-export function verdict(lines: readonly CheckLine[], { seed }: { seed: boolean }): string {
+export function conclusion(lines: readonly CheckLine[], { seed }: { seed: boolean }): string {
   const count = (state: CheckLine['state']) => lines.filter((line) => line.state === state).length;
   const warnings = count('warning');
   const failures = count('failed');

@@ -12,7 +12,7 @@ export interface ParsedStatement {
   node: any;
 }
 
-/** The parser takes some 25 times a text in memory, and no signal is heard meanwhile. */
+/** The parser takes some 25 times a text in memory, and no signal is handled meanwhile. */
 const MOST_CHARACTERS = 10_000_000;
 
 /**

@@ -11,7 +11,7 @@ export interface Refusal {
   retryable: boolean;
   /** No other address or host of a list is tried: the server has answered. */
   ends?: boolean;
-  /** Nothing was heard in its time, which tells less than whatever was heard before. */
+  /** The server said nothing in its time, which tells less than what an earlier attempt was refused for. */
   silent?: boolean;
 }
 

@@ -20,6 +20,7 @@ import type { Result } from '../../src/output/result.js';
 import { resultSchema } from '../../src/output/schema.js';
 import { style } from '../../src/output/terminal.js';
 import { Session } from '../../src/postgres/session.js';
+import { answers } from '../support/answers.js';
 import { cli } from '../support/cli.js';
 import { type Version, waitFor } from '../support/database.js';
 import { SECRET_MARK, type ServerInfo } from '../support/global-setup.js';
@@ -560,7 +561,7 @@ async function startPgbouncer(s: Site): Promise<{ port: number; stop(): Promise<
   if (account) chmodSync(scratch, 0o755);
   const child = spawn(PGBOUNCER, [join(scratch, 'pgbouncer.ini')], { ...(account ?? {}), stdio: 'ignore' });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  await waitFor(() => answers(port, s.admin, s.adminPassword), 'pgbouncer');
+  await waitFor(() => answers({ port, user: s.admin, password: s.adminPassword, database: 'postgres' }), 'pgbouncer');
   const stop = async () => {
     child.kill('SIGINT');
     const cut = setTimeout(() => child.kill('SIGKILL'), 2000);
@@ -569,19 +570,6 @@ async function startPgbouncer(s: Site): Promise<{ port: number; stop(): Promise<
     rmSync(scratch, { recursive: true, force: true });
   };
   return { port, stop };
-}
-
-async function answers(port: number, user: string, password: string): Promise<unknown[]> {
-  const client = new pg.Client({ host: '127.0.0.1', port, user, password, database: 'postgres', ssl: false });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    return (await client.query('SELECT 1')).rows;
-  } catch {
-    return [];
-  } finally {
-    void client.end().catch(() => {});
-  }
 }
 
 describe('bootstrap › while others work', () => {
@@ -657,7 +645,10 @@ describe('bootstrap › a server that logs every statement and still hashes with
       'password_encryption=md5',
     ]);
     ({ info: server, data, stop } = running);
-    await waitFor(() => answers(server.port, 'postgres', server.password), 'the server');
+    await waitFor(
+      () => answers({ port: server.port, user: 'postgres', password: server.password, database: 'postgres' }),
+      'the server',
+    );
   });
   afterAll(async () => {
     await stop();

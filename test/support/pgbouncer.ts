@@ -1,9 +1,9 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import pg from 'pg';
 import { inject } from 'vitest';
 import { serverAccount } from '../../src/embedded/binaries.js';
+import { answers } from './answers.js';
 import { type TestDatabase, waitFor } from './database.js';
 import { freePort } from './server.js';
 
@@ -68,7 +68,7 @@ export async function startPgbouncer(
   const start = async () => {
     child = spawn(PGBOUNCER as string, [join(scratch, 'pgbouncer.ini')], { ...(account ?? {}), stdio: 'ignore' });
     ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    await waitFor(() => answers(db, port), 'pgbouncer');
+    await waitFor(() => answers({ port, user: db.user, password: db.password, database: db.name }), 'pgbouncer');
   };
   await start();
   return {
@@ -87,24 +87,4 @@ export async function startPgbouncer(
       rmSync(scratch, { recursive: true, force: true });
     },
   };
-}
-
-async function answers(db: TestDatabase, port: number): Promise<unknown[]> {
-  const client = new pg.Client({
-    host: '127.0.0.1',
-    port,
-    user: db.user,
-    password: db.password,
-    database: db.name,
-    ssl: false,
-  });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-    return [1];
-  } catch {
-    return [];
-  } finally {
-    await client.end().catch(() => {});
-  }
 }

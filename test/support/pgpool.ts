@@ -1,9 +1,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, chownSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import pg from 'pg';
 import { inject } from 'vitest';
 import { serverAccount } from '../../src/embedded/binaries.js';
+import { answers } from './answers.js';
 import { waitFor } from './database.js';
 import { freePort } from './server.js';
 import type { Cluster } from './standby.js';
@@ -89,27 +89,11 @@ export async function startPgpool(cluster: Cluster, settings: string[] = []): Pr
   });
   const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
   const env = { ...cluster.env, POSTGRES_HOST: '127.0.0.1', POSTGRES_PORT: String(port) };
-  const answers = async () => {
+  const ready = () => {
     if (child.exitCode !== null) throw new Error(`pgpool-II did not start: ${log}`);
-    const client = new pg.Client({
-      host: '127.0.0.1',
-      port,
-      user: 'postgres',
-      database: 'postgres',
-      password,
-      ssl: false,
-    });
-    client.on('error', () => {});
-    try {
-      await client.connect();
-      return (await client.query('SELECT 1')).rows;
-    } catch {
-      return [];
-    } finally {
-      await client.end().catch(() => {});
-    }
+    return answers({ port, user: 'postgres', password, database: 'postgres' });
   };
-  await waitFor(answers, 'pgpool-II');
+  await waitFor(ready, 'pgpool-II');
   return {
     port,
     env,
