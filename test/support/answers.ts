@@ -13,7 +13,8 @@ export async function answers(login: Login): Promise<unknown[]> {
   client.on('error', () => {});
   try {
     await client.connect();
-    return (await client.query('SELECT 1')).rows;
+    // With a parameter, since a pooler may refuse messages of the simple protocol (disable_pqexec).
+    return (await client.query('SELECT $1::int', [1])).rows;
   } catch {
     return [];
   } finally {
