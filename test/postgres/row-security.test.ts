@@ -62,4 +62,19 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › row security', (version) => {
     expect(run.json().error?.message).toContain(`row security hides rows of ${table}`);
     await db.superQuery(all('NO FORCE ROW LEVEL SECURITY', [table]));
   });
+
+  it('trap 54: rows that it hides are rows: rollback drops no table that it takes for empty', async () => {
+    const other = await createDatabase(version);
+    const files = folder({
+      '0001_one.sql':
+        'CREATE TABLE one (x int);\nALTER TABLE one ENABLE ROW LEVEL SECURITY;\nALTER TABLE one FORCE ROW LEVEL SECURITY;\n',
+      '0001_one.down.sql': 'DROP TABLE one;\n',
+    });
+    expect((await migrate(other, files)).code).toBe(0);
+    await other.superQuery('INSERT INTO one VALUES (1)');
+    const run = await cli(['rollback', '--steps', '1', '--migrations', files, '--json'], other.env);
+    expect(run.code, run.stderr).not.toBe(0);
+    expect(run.json().error?.message).toMatch(/row-level security policy for table "one"|row security/);
+    expect(await other.superQuery('SELECT x FROM one')).toEqual([{ x: 1 }]);
+  });
 });
