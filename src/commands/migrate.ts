@@ -3,6 +3,7 @@ import { plural } from '../app/plural.js';
 import { formatMs, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
 import type { ConnectionSettings } from '../config/settings.js';
+import { kasmServerNote } from '../doctor/kasm-server.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { requireName } from '../migrations/name.js';
@@ -14,7 +15,6 @@ import type { Result } from '../output/result.js';
 import { type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
-import { kasmServerNote } from './kasm-server.js';
 import type { SeedCommandOptions } from './seed.js';
 
 export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secrets'> {

@@ -1,0 +1,23 @@
+import { KasmDbError, messageOf } from '../app/errors.js';
+import { wantsRedis } from '../config/redis.js';
+import type { Environment } from '../config/variables.js';
+import type { Report } from './report.js';
+
+/** Gates listen there; they poll without it. */
+export async function checkRedis(report: Report, env: Environment, dbname: string): Promise<void> {
+  if (!wantsRedis(env)) return report.ok('redis', 'not configured; gates poll');
+  const { probe } = await import('../readiness/notifier.js');
+  try {
+    await probe(env, dbname);
+    report.ok('redis', 'reached, logged in, may publish and subscribe');
+  } catch (error) {
+    if (error instanceof KasmDbError) report.fail('redis', error);
+    // The gates don't depend on it, so this is no failure.
+    else
+      report.warning(
+        'redis',
+        messageOf(error),
+        'correct KASM_DB_REDIS_*; an ACL user needs +subscribe, +publish and the channel kasm-db:*',
+      );
+  }
+}
