@@ -27,7 +27,7 @@ async function main(): Promise<number> {
   const call = parse(argv);
   command = call.command;
   const report = reporter(call.options);
-  const { result, text } = await execute(
+  const { result, text, verbatim } = await execute(
     {
       command,
       options: call.options,
@@ -44,7 +44,7 @@ async function main(): Promise<number> {
     },
     call.work,
   );
-  return report.finish(result, text);
+  return report.finish(result, text, verbatim);
 }
 
 /** Whatever no command was there to report. */

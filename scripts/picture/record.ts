@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Line, screen, shortened } from './screen.js';
+import { COLUMNS, type Line, screen, shortened } from './screen.js';
 
 /** What the picture shows, in this order, on a database that is empty at first. */
 const COMMANDS = ['kasm-db migrate --seed', 'kasm-db status', 'kasm-db --check --seed'];
@@ -19,16 +19,20 @@ export function record(program: string, env: Record<string, string>): Line[] {
   symlinkSync(program, join(bin, 'kasm-db'));
   try {
     return COMMANDS.flatMap((command, i) => {
-      const { status, stdout, stderr, error } = spawnSync('script', ['-qec', command, '/dev/null'], {
-        env: {
-          // The Node that runs this, before any other.
-          PATH: `${bin}:${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
-          TERM: 'xterm-256color',
-          HOSTNAME: 'kasm-migrate',
-          ...env,
+      const { status, stdout, stderr, error } = spawnSync(
+        'script',
+        ['-qec', `stty cols ${COLUMNS} && ${command}`, '/dev/null'],
+        {
+          env: {
+            // The Node that runs this, before any other.
+            PATH: `${bin}:${dirname(process.execPath)}:${process.env.PATH ?? ''}`,
+            TERM: 'xterm-256color',
+            HOSTNAME: 'kasm-migrate',
+            ...env,
+          },
+          encoding: 'utf8',
         },
-        encoding: 'utf8',
-      });
+      );
       if (error) throw error;
       if (status !== 0) throw new Error(`${command} ended with ${status}: ${stdout}${stderr}`);
       const prompt = [

@@ -31,6 +31,8 @@ export interface GlobalOptions extends ConnectionFlags {
 export interface Answer {
   fields: Partial<Result>;
   text: (s: Style) => string;
+  /** The text is for a file or another program: no line of it is broken, on a terminal neither. */
+  verbatim?: boolean;
 }
 
 export interface CommandContext extends Context {
@@ -79,7 +81,7 @@ export interface Invocation {
 export async function execute(
   invocation: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
-): Promise<{ result: Result; text?: Answer['text'] }> {
+): Promise<{ result: Result } & Partial<Pick<Answer, 'text' | 'verbatim'>>> {
   const { command, options, signal, events, writes, offline = false, confirm, passSignals, show } = invocation;
   const again = (text: string) => hintFor(invocation.again?.(text) ?? text, settingsIfValid(resolve), env);
   const started = now();
@@ -124,7 +126,7 @@ export async function execute(
       migrations: async () => (folder === undefined ? shippedMigrations() : readMigrations(folder)),
     };
     const misread = offline ? [] : nameTarget(resolve, options.embedded ? {} : env, events);
-    const { fields, text } = await work(ctx);
+    const { fields, text, verbatim = false } = await work(ctx);
     const database = offline ? undefined : (fields.database ?? databaseInfo(resolve));
     // doctor has a line for each.
     const warnings = [...(fields.checks ? [] : misread), ...(fields.warnings ?? [])];
@@ -137,7 +139,7 @@ export async function execute(
       ...(warnings.length > 0 ? { warnings } : {}),
       durationMs: Math.round(now() - started),
     };
-    return { result, text };
+    return { result, text, verbatim };
   } catch (caught) {
     const error =
       caught instanceof KasmDbError

@@ -40,7 +40,7 @@ export async function docsCommand(ctx: CommandContext, options: DocsOptions): Pr
         ? markdownOf(title, areas)
         : mermaidOf(areas);
   const fields = live ? { database: describeDatabase(ctx.resolve()) } : {};
-  if (out === undefined) return { fields: { ...fields, page }, text: () => page.trimEnd() };
+  if (out === undefined) return { fields: { ...fields, page }, text: () => page.trimEnd(), verbatim: true };
   try {
     writeFile(out, page);
   } catch (error) {

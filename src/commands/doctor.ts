@@ -13,6 +13,7 @@ import type { Migration } from '../migrations/files.js';
 import type { Plan } from '../migrator/plan.js';
 import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
+import { wrap } from '../output/wrap.js';
 import type { Session } from '../postgres/session.js';
 import { type Answer, type CommandContext, describeDatabase } from './command.js';
 import type { SeedCommandOptions } from './seed.js';
@@ -124,12 +125,16 @@ async function checkSeed(
   }
 }
 
+/** Where a line's text begins, behind its mark and name. */
+const TEXT_COLUMN = 19;
+
 function render(lines: readonly CheckLine[], s: Style): string {
   const marks = { ok: s.green('ok     '), warning: s.yellow('warning'), failed: s.red('failed ') };
   return lines
-    .map(
-      ({ name, state, text, fix }) =>
-        `${marks[state]} ${name.padEnd(10)} ${text}${fix && state !== 'ok' ? `\n${' '.repeat(19)}${s.bold('fix:')} ${fix}` : ''}`,
-    )
+    .flatMap(({ name, state, text, fix }) => [
+      `${marks[state]} ${name.padEnd(10)} ${text}`,
+      ...(fix && state !== 'ok' ? [`${' '.repeat(TEXT_COLUMN)}${s.bold('fix:')} ${fix}`] : []),
+    ])
+    .map((line) => wrap(line, s.width, TEXT_COLUMN))
     .join('\n');
 }

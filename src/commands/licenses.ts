@@ -8,5 +8,5 @@ const NOTICES = 'THIRD-PARTY-NOTICES.txt';
 /** The licences of kasm-db and of all that this program holds. */
 export async function licensesCommand(): Promise<Answer> {
   const page = readFileSync(join(import.meta.dirname, NOTICES), 'utf8');
-  return { fields: { page }, text: () => page.trimEnd() };
+  return { fields: { page }, text: () => page.trimEnd(), verbatim: true };
 }

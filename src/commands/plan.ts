@@ -47,6 +47,7 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
       ...(rehearsed && pending.length > 0 ? rehearsalFields(rehearsed) : {}),
       ...(warnings.length > 0 ? { warnings } : {}),
     },
+    verbatim: options.sql === true,
     text: (s) => {
       if (pending.length === 0)
         return `${s.green('Nothing to do.')} The database is at ${planned.current ?? 'no migration'}.`;

@@ -85,6 +85,7 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
       ...(run ? { run } : {}),
       ...(warnings.length > 0 ? { warnings } : {}),
     },
+    verbatim: metrics !== undefined,
     text: (s) =>
       metrics ??
       report(

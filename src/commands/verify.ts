@@ -35,6 +35,7 @@ export async function verifyCommand(ctx: CommandContext, options: VerifyOptions)
       ...(sql === undefined ? {} : { fixSql: sql }),
       ...(differences.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
     },
+    verbatim: sql !== undefined,
     text: (s) =>
       sql ??
       report(result, options.against, ctx.again(`kasm-db verify${options.strict ? ' --strict' : ''} --fix-sql`), s),

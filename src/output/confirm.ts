@@ -1,4 +1,7 @@
 import { createInterface } from 'node:readline/promises';
+import { stderr } from './streams.js';
+import { widthOf } from './terminal.js';
+import { wrap } from './wrap.js';
 
 /**
  * Asks a person on the terminal. Who ends the input (Ctrl-D) says no.
@@ -11,7 +14,10 @@ export async function confirmOnTerminal(question: string, signal: AbortSignal): 
   const ended = new Promise<string>((resolve) => terminal.once('close', () => resolve('')));
   terminal.on('SIGINT', () => process.kill(process.pid, 'SIGINT'));
   try {
-    const answer = await Promise.race([terminal.question(`${question} [y/N] `, { signal }), ended]);
+    const answer = await Promise.race([
+      terminal.question(wrap(`${question} [y/N] `, widthOf(stderr)), { signal }),
+      ended,
+    ]);
     return /^\s*(y|yes)\s*$/i.test(answer);
   } catch (error) {
     signal.throwIfAborted();

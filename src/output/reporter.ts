@@ -9,7 +9,18 @@ import { writeTerminationLog } from './output.js';
 import type { Result } from './result.js';
 import { saidWithoutSecrets } from './said.js';
 import { stderr, stdout } from './streams.js';
-import { Progress, printable, printableLines, type Style, safe, safeJson, style, wantsColor } from './terminal.js';
+import {
+  Progress,
+  printable,
+  printableLines,
+  type Style,
+  safe,
+  safeJson,
+  style,
+  wantsColor,
+  widthOf,
+} from './terminal.js';
+import { wrap } from './wrap.js';
 
 export interface Reporter {
   events: RunEvents;
@@ -17,9 +28,10 @@ export interface Reporter {
   show(text: (s: Style) => string): void;
   /**
    * Prints the result: text or JSON on stdout, a failure's text on stderr.
+   * @param verbatim the text is for a file or another program: no line of it is broken, on a terminal neither
    * @returns the exit code: a result that could not be written is a failure
    */
-  finish(result: Result, text?: (s: Style) => string): number;
+  finish(result: Result, text?: (s: Style) => string, verbatim?: boolean): number;
 }
 
 /** No more notices than a person would read; a RAISE storm must not fill the log. */
@@ -37,7 +49,7 @@ function print(text: string): void {
 
 /** Writes what a command tells: progress to stderr, the result to stdout. */
 export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: boolean; color?: boolean }): Reporter {
-  const err = style(wantsColor(stderr, options.color !== false));
+  const err = style(wantsColor(stderr, options.color !== false), widthOf(stderr));
   const progress = new Progress(stderr, err, options.quiet === true);
   let notices = 0;
   let target = 'the database';
@@ -77,21 +89,31 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
         progress.log(`${kind}: ${printable(text)}${notices === MAX_NOTICES ? ' (no more are shown)' : ''}`);
     },
   };
-  const out = { ...style(wantsColor(stdout, options.color !== false)), listed: !progress.live && !options.quiet };
+  const outStyle = (): Style => ({
+    ...style(wantsColor(stdout, options.color !== false), widthOf(stdout)),
+    listed: !progress.live && !options.quiet,
+  });
   return {
     events,
     show(text) {
       progress.clear();
-      stdout.write(`${stdout.isTTY ? CLEAR_SCREEN : ''}${safe(text(out), out)}\n${stdout.isTTY ? '' : '\n'}`);
+      const out = outStyle();
+      stdout.write(
+        `${stdout.isTTY ? CLEAR_SCREEN : ''}${wrap(safe(text(out), out), out.width)}\n${stdout.isTTY ? '' : '\n'}`,
+      );
     },
-    finish(outcome, text) {
+    finish(outcome, text, verbatim = false) {
       const result = saidWithoutSecrets(outcome);
       progress.clear();
       const log = process.env.KASM_DB_TERMINATION_LOG;
       const warning = log ? writeTerminationLog(log, result) : undefined;
       if (warning) progress.log(`${err.yellow('warning:')} ${warning}`);
       if (options.json) stdout.write(`${safeJson(result)}\n`);
-      else if (!result.error && text) print(safe(text(out), out));
+      else if (!result.error && text) {
+        const out = outStyle();
+        const whole = safe(text(out), out);
+        print(verbatim ? whole : wrap(whole, out.width));
+      }
       if (result.error) stderr.write(`${safe(failureText(result, err, progress.live), err)}\n`);
       if (result.outcome === 'internal' && text) stderr.write(`${safe(text(err), err)}\n`);
       if (stdout.failure === undefined || result.exitCode !== EXIT_CODES.ok) return result.exitCode;
@@ -107,16 +129,17 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
 function failureText({ error, outcome, exitCode, applied = [] }: Result, s: Style, live: boolean): string {
   if (!error) return '';
   const before = applied.map(({ name, ms }) => `${s.green('applied')} ${printable(name)} ${s.dim(formatMs(ms))}`);
-  const lines = [...(live ? before : []), `${s.red(`${outcome}:`)} ${printable(error.message)}`];
+  const say = (text: string) => wrap(text, s.width);
+  const lines = [...(live ? before : []), say(`${s.red(`${outcome}:`)} ${printable(error.message)}`)];
   if (error.statement)
     lines.push(
       ...printableLines(error.statement)
         .split('\n')
         .map((line) => `  ${s.dim('|')} ${line}`),
     );
-  if (error.detail) lines.push(`${s.bold('detail:')} ${printable(error.detail)}`);
-  if (error.context) lines.push(`${s.bold('context:')} ${printable(error.context)}`);
-  if (error.hint) lines.push(`${s.bold('next:')} ${printable(error.hint)}`);
+  if (error.detail) lines.push(say(`${s.bold('detail:')} ${printable(error.detail)}`));
+  if (error.context) lines.push(say(`${s.bold('context:')} ${printable(error.context)}`));
+  if (error.hint) lines.push(say(`${s.bold('next:')} ${printable(error.hint)}`));
   lines.push(s.dim(`exit code ${exitCode} (${outcome})`));
   return lines.join('\n');
 }

@@ -4,6 +4,8 @@ import { pauseSync } from '../app/time.js';
 /** Where text goes. */
 export interface Sink {
   readonly isTTY: boolean;
+  /** Of a terminal, which may change while it is used; undefined where there is none, or it doesn't say. */
+  readonly columns?: number | undefined;
   /** Returns when all of it is written; what a reader that is gone would have got is dropped. */
   write(text: string): void;
   /** What kept it from being written, other than a reader that is gone. */
@@ -24,6 +26,11 @@ class Descriptor implements Sink {
   get isTTY(): boolean {
     this.tty ??= isTerminal(this.fd);
     return this.tty;
+  }
+
+  get columns(): number | undefined {
+    // Node's own stream follows a window that changes.
+    return this.isTTY ? (this.fd === 1 ? process.stdout : process.stderr).columns : undefined;
   }
 
   write(text: string): void {

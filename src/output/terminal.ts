@@ -3,10 +3,13 @@ import { withoutSecrets } from '../app/secrets.js';
 import { now } from '../app/time.js';
 import { formatMs } from '../config/duration.js';
 import type { Sink } from './streams.js';
+import { columnsOf, cut, wrap } from './wrap.js';
 
 /** What a message may look like on this stream. */
 export interface Style {
   colored: boolean;
+  /** Columns that a line may take; Infinity where no terminal is: there a message stays on one line, for logs and other programs. */
+  width: number;
   /** What was done stands on stderr already, a line each: the text need not list it again. */
   listed?: boolean;
   bold(text: string): string;
@@ -16,13 +19,14 @@ export interface Style {
   yellow(text: string): string;
 }
 
-/** How text is painted. @param colored false: not at all */
-export function style(colored: boolean): Style {
+/** How text is painted. @param colored false: not at all @param width see Style */
+export function style(colored: boolean, width = Number.POSITIVE_INFINITY): Style {
   // Whether the stream takes colours is decided by wantsColor.
-  const paint = (format: keyof Omit<Style, 'colored' | 'listed'>) => (text: string) =>
+  const paint = (format: keyof Omit<Style, 'colored' | 'width' | 'listed'>) => (text: string) =>
     colored ? styleText(format, text, { validateStream: false }) : text;
   return {
     colored,
+    width,
     bold: paint('bold'),
     dim: paint('dim'),
     red: paint('red'),
@@ -36,6 +40,14 @@ export function wantsColor(stream: Pick<Sink, 'isTTY'>, flag: boolean): boolean 
   const { NO_COLOR, FORCE_COLOR, TERM } = process.env;
   if (!flag || NO_COLOR) return false;
   return FORCE_COLOR ? !['0', 'false'].includes(FORCE_COLOR) : stream.isTTY && TERM !== 'dumb';
+}
+
+/** Of a terminal that doesn't say how wide it is. */
+const USUAL_COLUMNS = 80;
+
+/** @returns the columns that a line may take on this stream: all but the last one, behind which some terminals begin a new line */
+export function widthOf({ isTTY, columns }: Pick<Sink, 'isTTY' | 'columns'>): number {
+  return isTTY ? (columns || USUAL_COLUMNS) - 1 : Number.POSITIVE_INFINITY;
 }
 
 /**
@@ -71,14 +83,28 @@ export function safeJson(value: unknown): string {
   return JSON.stringify(value).replace(OBEYED, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
 }
 
-/** Rows as aligned columns. */
+/** A last column that has less room goes below its row. */
+const MIN_LAST_COLUMN = 24;
+const BELOW = 4;
+
+/** Rows as aligned columns. Where the last one is too wide for the terminal, its text is wrapped in its column, or below the row. */
 export function table(header: string[], rows: string[][], s: Style): string {
-  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => (row[i] ?? '').length)));
-  const line = (cells: string[]) =>
-    cells
-      .map((cell, i) => (i === cells.length - 1 ? printable(cell) : printable(cell).padEnd(widths[i] as number)))
+  const widths = header.map((title, i) => Math.max(title.length, ...rows.map((row) => columnsOf(row[i] ?? ''))));
+  const start = widths.slice(0, -1).reduce((sum, width) => sum + width + 2, 0);
+  const tooWide = start + (widths.at(-1) ?? 0) > s.width;
+  const below = tooWide && s.width - start < MIN_LAST_COLUMN;
+  const line = (cells: string[]) => {
+    const aligned = cells.map((cell, i) =>
+      i === header.length - 1 ? printable(cell) : printable(cell).padEnd(widths[i] as number),
+    );
+    if (!below) return wrap(aligned.join('  ').trimEnd(), s.width, start);
+    const last = aligned[header.length - 1] ?? '';
+    const first = aligned
+      .slice(0, header.length - 1)
       .join('  ')
       .trimEnd();
+    return last === '' ? first : `${first}\n${wrap(' '.repeat(BELOW) + last, s.width, BELOW)}`;
+  };
   return [s.dim(line(header)), ...rows.map(line)].join('\n');
 }
 
@@ -100,7 +126,7 @@ export class Progress {
   log(text: string): void {
     if (this.quiet) return;
     this.clear();
-    this.stream.write(`${safe(text, this.s).replace(/\n+/g, ' ')}\n`);
+    this.stream.write(`${wrap(safe(text, this.s).replace(/\n+/g, ' '), widthOf(this.stream))}\n`);
   }
 
   /** One line is written over: a terminal, and somebody who wants to see it. */
@@ -126,7 +152,9 @@ export class Progress {
       return;
     }
     const draw = () => {
-      const line = `${printable(text)} ${this.s.dim(formatMs(now() - started))}`;
+      const since = formatMs(now() - started);
+      // A row more could not be written over.
+      const line = `${cut(printable(text), widthOf(this.stream) - since.length - 1)} ${this.s.dim(since)}`;
       this.stream.write(`\r\u001b[K${line}`);
       this.shown = true;
     };

@@ -17,6 +17,8 @@ const lasting = (lines: string[]) =>
   lines
     .map((line) => (line.length === COLUMNS ? line : `${line}\n`))
     .join('')
+    // Where a message goes on in the next row depends on them too.
+    .replace(/\n {2}(?=\S)/g, ' ')
     .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, 'TIME')
     .replace(/kasm on \S+ as \S+/g, 'TARGET')
     .replace(/\((?:just now|\d+ s ago)\)/g, '(AGO)')

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { keepSecret } from '../../src/app/secrets.js';
-import { Progress, printable, printableLines, style, table, wantsColor } from '../../src/output/terminal.js';
+import { Progress, printable, printableLines, style, table, wantsColor, widthOf } from '../../src/output/terminal.js';
 
 const ESC = '\u001b';
 
@@ -72,6 +72,14 @@ describe('wantsColor', () => {
     expect(wantsColor(stream(tty), flag)).toBe(wanted);
   });
 
+  it.each([
+    ['of a terminal, all but the last column', true, 120, 119],
+    ['of a terminal that does not say, those of 80', true, 0, 79],
+    ['elsewhere no line is broken', false, undefined, Number.POSITIVE_INFINITY],
+  ])('the width %s', (_, isTTY, columns, width) => {
+    expect(widthOf({ isTTY, columns })).toBe(width);
+  });
+
   it('style paints or does not', () => {
     expect(style(true).red('x')).toBe(`${ESC}[31mx${ESC}[39m`);
     expect(style(false).red('x')).toBe('x');
@@ -85,15 +93,32 @@ describe('table', () => {
     );
   });
 
+  it('on a narrow terminal the last column is wrapped in its column, or below its row', () => {
+    const rows = [['0001_a', 'LOCK TABLE users, groups, zones IN ACCESS EXCLUSIVE MODE']];
+    expect(table(['NAME', 'STATEMENT'], rows, style(false, 40))).toBe(
+      ['NAME    STATEMENT', '0001_a  LOCK TABLE users, groups, zones', '        IN ACCESS EXCLUSIVE MODE'].join('\n'),
+    );
+    expect(table(['NAME', 'STATEMENT'], rows, style(false, 30))).toBe(
+      [
+        'NAME',
+        '    STATEMENT',
+        '0001_a',
+        '    LOCK TABLE users, groups,',
+        '    zones IN ACCESS EXCLUSIVE',
+        '    MODE',
+      ].join('\n'),
+    );
+  });
+
   it('without rows is its head', () => {
     expect(table(['NAME', 'TIME'], [], style(false))).toBe('NAME  TIME');
   });
 });
 
 describe('Progress', () => {
-  function progress(isTTY: boolean, quiet = false) {
+  function progress(isTTY: boolean, quiet = false, columns = 80) {
     let written = '';
-    const stream = { isTTY, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
+    const stream = { isTTY, columns, write: (text: string) => (written += text) } as unknown as NodeJS.WriteStream;
     return { progress: new Progress(stream, style(false), quiet), written: () => written };
   }
 
@@ -107,6 +132,14 @@ describe('Progress', () => {
     const before = written();
     await new Promise((resolve) => setTimeout(resolve, 250));
     expect(written()).toBe(before);
+  });
+
+  it('on a narrow terminal the live line stays in one row, and a message is wrapped at words', () => {
+    const { progress: bar, written } = progress(true, false, 30);
+    bar.busy('0007_servers_and_autoscale (7 of 19)');
+    expect(written()).toBe(`\r${ESC}[K0007_servers_and_autosc… 0 ms`);
+    bar.log('waiting for the migration lock: it is held');
+    expect(written()).toMatch(/waiting for the migration\n {2}lock: it is held\n$/);
   });
 
   it('elsewhere prints a line for each event and no control characters', () => {

@@ -20,7 +20,7 @@ export function exitCodesText(codes: readonly ExitCode[], layout: Help, s: Style
   return codes
     .map(({ code, name, retryHelps, about, cases }) => {
       const retry = code === '0' ? '' : ` ${retryNote(retryHelps)}`;
-      const head = [s.bold(`${code} ${name}`), layout.boxWrap(plain(`${about}${retry}`), layout.helpWidth ?? 79)];
+      const head = [s.bold(`${code} ${name}`), layout.boxWrap(plain(`${about}${retry}`), layout.helpWidth ?? 80)];
       const list = cases.map(([see, why, what]) =>
         ['', s.yellow(`  ${plain(see)}`), part('why', plain(why)), part('do', plain(what))].join('\n'),
       );

@@ -9,16 +9,20 @@ import { zshCompletion } from '../completion/zsh.js';
 import type { CommandLine } from '../spec.js';
 import { EXIT_CODE_HELP } from './exit-codes.js';
 import { exitCodesText } from './exit-codes-text.js';
-import { commandHelp, overview, WIDTH } from './render.js';
+import { commandHelp, overview, pageWidth } from './render.js';
 
 /** @param topic a command, `exit-codes` or one of them; undefined: all of the command line */
 export function helpAnswer(topic: string | undefined, line: CommandLine): Answer {
-  line.layout.helpWidth = WIDTH;
   line.layout.minWidthToWrap = 20;
+  const laidOut = (text: (s: Style) => string) =>
+    page((s) => {
+      line.layout.helpWidth = pageWidth(s);
+      return text(s);
+    });
   const codes = EXIT_CODE_HELP.filter(({ code }) => topic === 'exit-codes' || code.split(', ').includes(topic ?? ''));
-  if (codes.length > 0) return page((s) => exitCodesText(codes, line.layout, s));
+  if (codes.length > 0) return laidOut((s) => exitCodesText(codes, line.layout, s));
   const spec = line.commands.find(({ name }) => name === topic);
-  return page((s) => (spec ? commandHelp(spec, line, s) : overview(line, s)));
+  return laidOut((s) => (spec ? commandHelp(spec, line, s) : overview(line, s)));
 }
 
 /** @param verbose also what a bug report needs */
@@ -40,7 +44,7 @@ const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion
 
 /** @returns the script that a shell reads to complete kasm-db's command line */
 export function completionAnswer(shell: keyof typeof SCRIPTS, line: CommandLine): Answer {
-  return page(() => SCRIPTS[shell](modelOf(line)));
+  return { ...page(() => SCRIPTS[shell](modelOf(line))), verbatim: true };
 }
 
 /** A text that is the whole answer; for a program it stands in the result. */

@@ -4,8 +4,8 @@ import type { Style } from '../../output/terminal.js';
 import type { ArgumentSpec, CommandLine, CommandSpec, OptionSpec } from '../spec.js';
 import { EXAMPLES, type Example, FIRST_STEPS } from './examples.js';
 
-/** Lines stay below 80 columns, so that a terminal of that width breaks none. */
-export const WIDTH = 79;
+/** Where no terminal is: all but the last of 80 columns, as on a terminal of that width. */
+const USUAL_WIDTH = 79;
 /** A longer example has its explanation below it. */
 const EXAMPLE_WIDTH = 40;
 
@@ -93,7 +93,12 @@ function item(layout: Help, term: string, text: string, width: number): string {
 }
 
 function wrap(layout: Help, text: string): string {
-  return layout.boxWrap(text, WIDTH);
+  return layout.boxWrap(text, layout.helpWidth ?? USUAL_WIDTH);
+}
+
+/** How wide a page of help is. */
+export function pageWidth({ width }: Style): number {
+  return Number.isFinite(width) ? width : USUAL_WIDTH;
 }
 
 function widest(terms: readonly string[]): number {
