@@ -5,7 +5,7 @@ import { now } from './app/time.js';
 import { VERSION } from './app/version.js';
 import { ownArguments, parse } from './cli/parse.js';
 import { sameFlags } from './cli/same-flags.js';
-import { execute } from './commands/command.js';
+import { execute } from './commands/execute.js';
 import { KEEPER } from './once/keeper-words.js';
 import { errorInfo } from './output/error-info.js';
 import { reporter } from './output/reporter.js';

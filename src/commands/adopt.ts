@@ -3,7 +3,8 @@ import { parseDuration } from '../config/duration.js';
 import type { Style } from '../output/terminal.js';
 import { type AdoptResult, adopt } from '../schema/adopt.js';
 import type { Difference } from '../schema/diff.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 import { acceptedText } from './difference-text.js';
 
 export interface AdoptCommandOptions {

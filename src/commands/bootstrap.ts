@@ -4,7 +4,8 @@ import { escapeIdentifier } from 'pg';
 import { type BootstrapResult, bootstrap } from '../bootstrap/bootstrap.js';
 import { type Environment, readSecretFile } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 
 export interface BootstrapCommandOptions {
   /** Where the admin login is looked up; default: the command's environment. */

@@ -8,7 +8,8 @@ import { withSession } from '../postgres/session.js';
 import { capture } from '../schema/capture.js';
 import { introspect } from '../schema/introspect.js';
 import { snapshotText } from '../schema/snapshot.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 
 export interface CaptureOptions {
   /** Where to; a name that ends in .json gets the snapshot that `verify` reads, any other one a migration. */

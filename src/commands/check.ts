@@ -6,7 +6,8 @@ import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
 import { check, type ExpectedSeed } from '../readiness/check.js';
 import { waitUntilReady } from '../readiness/wait.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 
 export interface CheckOptions {
   /** Keep looking until the answer is yes, or this time is up; true: for ever. */

@@ -13,7 +13,8 @@ import { FORMATS } from '../schema-docs/formats.js';
 import { htmlOf } from '../schema-docs/html.js';
 import { markdownOf } from '../schema-docs/markdown.js';
 import { mermaidOf } from '../schema-docs/mermaid.js';
-import { type Answer, type CommandContext, describeDatabase, describeTarget } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase, describeTarget } from './database-info.js';
 
 export interface DocsOptions {
   /** html (default), mermaid or markdown. */

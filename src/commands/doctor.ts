@@ -15,7 +15,8 @@ import type { CheckLine } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
 import { wrap } from '../output/wrap.js';
 import type { Session } from '../postgres/session.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 import type { SeedCommandOptions } from './seed.js';
 
 export interface DoctorOptions extends Pick<SeedCommandOptions, 'secrets' | 'seeds'> {

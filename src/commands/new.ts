@@ -1,8 +1,7 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { KasmDbError, messageOf } from '../app/errors.js';
-import { writeFile } from '../app/write-file.js';
-import { type Migration, readMigrations, shippedMigrations } from '../migrations/files.js';
+import { KasmDbError } from '../app/errors.js';
+import { type Migration, shippedMigrations } from '../migrations/files.js';
+import { migrationsIn, type NewFile, nextNumber, writeNewFiles } from '../migrations/new-files.js';
 import type { Answer, CommandContext } from './command.js';
 
 export interface NewOptions {
@@ -25,9 +24,6 @@ interface Wanted {
   files: (up: string, down: string) => NewFile[];
   options: NewOptions;
 }
-
-/** A file to write: where, and what. */
-type NewFile = readonly [path: string, text: string];
 
 /**
  * Creates the next migration and its down script, in `migrations` where no folder is named.
@@ -55,7 +51,7 @@ export async function newCommand(ctx: CommandContext, name: string, options: New
   const number = nextNumber(folder, before);
   const copies = options.copyShipped ? await shippedFiles(folder, before) : [];
   const made = await newFiles(folder, `${number}_${slug}`, before, options);
-  write(folder, [...copies, ...made.files]);
+  writeNewFiles(folder, [...copies, ...made.files]);
   const warnings = [...made.warnings, ...(before.length === 0 ? [await beginsFromNothing(ctx)] : [])];
   for (const warning of warnings) ctx.events.warning?.(warning);
   const copied = copies.length > 0 ? `Copied ${before.length} migrations that ship with kasm-db into ${folder}\n` : '';
@@ -133,40 +129,4 @@ async function shippedFiles(folder: string, migrations: readonly Migration[]): P
     if (down !== undefined) files.push([join(folder, `${migration.name}.down.sql`), down]);
   }
   return [...files, [join(folder, 'schema.snapshot.json'), snapshotText(snapshot.migration, snapshot.schema)]];
-}
-
-/** All of them or none; never over a file that is there. */
-function write(folder: string, files: readonly NewFile[]): void {
-  const written: string[] = [];
-  for (const [path, text] of files) {
-    try {
-      mkdirSync(folder, { recursive: true });
-      writeFile(path, text, { fresh: true });
-      written.push(path);
-    } catch (error) {
-      for (const earlier of written) rmSync(earlier, { force: true });
-      throw new KasmDbError('usage', `cannot write ${path} (${messageOf(error)})`, {
-        file: path,
-        hint: 'name another folder with --migrations, or another name',
-      });
-    }
-  }
-}
-
-/** None where the folder is not there yet. */
-function migrationsIn(folder: string): Migration[] {
-  if (!existsSync(folder)) return [];
-  if (!statSync(folder).isDirectory()) {
-    throw new KasmDbError('usage', `${folder} is a file, not a folder of migrations`, { hint: 'correct --migrations' });
-  }
-  return readdirSync(folder).some((file) => file.endsWith('.sql')) ? readMigrations(folder) : [];
-}
-
-function nextNumber(folder: string, before: readonly Migration[]): string {
-  const last = Number(before.at(-1)?.number ?? 0);
-  if (last >= 9999)
-    throw new KasmDbError('usage', `${folder} has used its last number, 9999`, {
-      hint: 'begin another folder of migrations',
-    });
-  return String(last + 1).padStart(4, '0');
 }

@@ -2,7 +2,8 @@ import { KasmDbError } from '../app/errors.js';
 import { formatMs, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
 import { runOnce } from '../once/once.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 
 export interface OnceCommandOptions {
   /** Its success counts as the seed for `check --seed`. */

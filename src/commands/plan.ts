@@ -8,7 +8,8 @@ import { sessionOptions } from '../migrator/with-lock.js';
 import { printable, type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';
 import type { Rehearsal } from '../rehearsal/rehearse.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 import { differenceText } from './difference-text.js';
 
 export interface PlanOptions {

@@ -2,7 +2,8 @@ import { KasmDbError } from '../app/errors.js';
 import { parseDuration } from '../config/duration.js';
 import { printable } from '../output/terminal.js';
 import { lookForRepairs, repair } from '../repair/repair.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 
 export interface RepairCommandOptions {
   /** Record this migration as applied, without running it. */

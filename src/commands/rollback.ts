@@ -4,7 +4,8 @@ import { formatMs, parseDuration } from '../config/duration.js';
 import { describeLoss } from '../migrator/data-loss.js';
 import { rollBack } from '../migrator/rollback.js';
 import { printable, table } from '../output/terminal.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 
 export interface RollbackCommandOptions {
   /** Stays applied; what is newer is undone. `none`: everything. */

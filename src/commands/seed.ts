@@ -11,7 +11,8 @@ import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentia
 import { readDocuments } from '../seed/documents.js';
 import type { CredentialReport } from '../seed/rotate.js';
 import { checkDocuments, NOTHING_SEEDED, type SeedOptions, type SeedResult, seed, seedDigest } from '../seed/seed.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 
 export interface SeedCommandOptions {
   /** A document or a folder of them; default: those that ship with this build. */

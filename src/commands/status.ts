@@ -14,7 +14,8 @@ import type { RunInfo } from '../output/result.js';
 import { printable, type Style, table } from '../output/terminal.js';
 import { lockHolders } from '../postgres/lock.js';
 import { withSession } from '../postgres/session.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 
 export interface StatusOptions {
   /** For people: only what is pending. */

@@ -2,7 +2,8 @@ import { EXIT_CODES } from '../app/errors.js';
 import type { Style } from '../output/terminal.js';
 import { printable } from '../output/terminal.js';
 import { type VerifyResult, verify } from '../schema/verify.js';
-import { type Answer, type CommandContext, describeDatabase } from './command.js';
+import type { Answer, CommandContext } from './command.js';
+import { describeDatabase } from './database-info.js';
 import { acceptedText, differenceText } from './difference-text.js';
 
 export interface VerifyOptions {

@@ -202,7 +202,7 @@ describe('repair › asks before it does', () => {
 
   it('what has changed between the question and the answer is not done', async () => {
     const { db, files } = await changed();
-    const { execute } = await import('../../src/commands/command.js');
+    const { execute } = await import('../../src/commands/execute.js');
     const { repairCommand } = await import('../../src/commands/repair.js');
     const { result } = await execute(
       {

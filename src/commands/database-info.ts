@@ -1,0 +1,41 @@
+import type { ConnectionSettings } from '../config/settings.js';
+import type { MigrationState } from '../history/state.js';
+import type { DatabaseInfo } from '../output/result.js';
+
+/** For people: `kasm on db.example:5432 as kasmapp`. */
+export function describeTarget({ dbname, hosts, user, role }: ConnectionSettings): string {
+  const servers = hosts.map(({ host, hostaddr, port }) => `${host || hostaddr}:${port}`).join(', ');
+  return `${dbname} on ${servers} as ${user}${role && role !== user ? ` (role ${role})` : ''}`;
+}
+
+/** @returns undefined where the settings are wrong or name no database */
+export function databaseInfo(resolve: () => ConnectionSettings): DatabaseInfo | undefined {
+  const settings = settingsIfValid(resolve);
+  return settings && describeDatabase(settings);
+}
+
+export function settingsIfValid(resolve: () => ConnectionSettings): ConnectionSettings | undefined {
+  try {
+    return resolve();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The `database` of a result. @param state what was read of it, where something was */
+export function describeDatabase(settings: ConnectionSettings, state?: MigrationState): DatabaseInfo {
+  const { host, port } = state?.server ?? (settings.hosts[0] as { host: string; port: number });
+  return {
+    host,
+    port,
+    name: settings.dbname,
+    user: settings.user,
+    ...(state
+      ? { serverVersion: versionText(state.serverVersion), connection: state.pooled ? 'pooled' : 'direct' }
+      : {}),
+  };
+}
+
+function versionText(version: number): string {
+  return `${Math.floor(version / 10_000)}.${version % 10_000}`;
+}
