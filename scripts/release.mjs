@@ -2,7 +2,8 @@
  * Makes a release, locally: version, changelog, npm package, executables, image, charts, bill of materials, checksums; a commit and a tag.
  * Nothing is pushed or published. docs/RELEASING.md
  *   npm run release -- VERSION [--out DIR] [--without PART[,PART]] [--key FILE] [--dry-run]
- * All is built in a working tree of its own: the one at hand changes only when everything is there.
+ * What it needs is looked at before anything is built. All is built in a working tree of its own: the one at hand changes only when
+ * everything is there.
  */
 import {
   existsSync,
@@ -19,6 +20,8 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import * as artifacts from './release/artifacts.mjs';
 import { git } from './release/artifacts.mjs';
+import { requireDocker, requireHelm, requireIdentity } from './release/needs.mjs';
+import { readKey } from './release/sign.mjs';
 import { checkVersion, FILES } from './release/version.mjs';
 
 const ROOT = resolve(new URL('..', import.meta.url).pathname);
@@ -39,7 +42,9 @@ function settings() {
   });
   const [version, ...rest] = positionals;
   if (!version || rest.length > 0)
-    throw new Error('usage: npm run release -- VERSION [--out DIR] [--without PART] [--key FILE] [--dry-run]');
+    throw new Error(
+      `usage: npm run release -- VERSION [--out DIR] [--without ${PARTS.join(',')}] [--key FILE] [--dry-run]`,
+    );
   const without = values.without.split(',').filter(Boolean);
   const unknown = without.find((part) => !PARTS.includes(part));
   if (unknown) throw new Error(`--without ${unknown}: there are ${PARTS.join(', ')}`);
@@ -89,10 +94,8 @@ async function build(tree, { version, parts, out, key }) {
     artifacts.charts(tree, out);
   }
   if (parts.includes('image')) {
-    if (artifacts.hasDocker()) {
-      say('image');
-      artifacts.image(tree, out, version, git(tree, 'rev-parse', 'HEAD'));
-    } else console.warn('WARNING: no Docker engine answers, so this release has NO IMAGE');
+    say('image');
+    artifacts.image(tree, out, version, git(tree, 'rev-parse', 'HEAD'));
   }
   say('bill of materials');
   // From the tree: it reads the bundle's version there.
@@ -104,30 +107,32 @@ async function build(tree, { version, parts, out, key }) {
   const from = { version, parts, commit: git(tree, 'rev-parse', 'HEAD'), repository };
   const statement = provenance(out, artifacts.files(out), from);
   writeFileSync(join(out, 'provenance.intoto.jsonl'), `${JSON.stringify(envelope(statement, key))}\n`);
-  const listed = artifacts.checksums(out);
+  artifacts.checksums(out);
   if (key) signFiles(out, artifacts.files(out), key);
   else console.log('no --key: nothing is signed');
-  return listed;
 }
 
 async function release() {
   const options = settings();
-  const { version, parts, dryRun, out } = options;
+  const { version, parts, dryRun, key, out } = options;
   checkTree(version);
-  if (parts.includes('charts')) artifacts.requireHelm();
+  requireIdentity(ROOT);
+  if (parts.includes('charts')) requireHelm();
+  if (parts.includes('image')) requireDocker();
+  if (key) readKey(key);
   if (existsSync(out) && readdirSync(out).length > 0)
-    throw new Error(`${out} is not empty: name another folder with --out`);
+    throw new Error(`${out} is not empty: remove it, or name another folder with --out`);
   const tree = workingTree();
   let done = false;
   try {
-    mkdirSync(out, { recursive: true });
     const date = new Date().toISOString().slice(0, 10);
     for (const [file, change] of Object.entries(FILES))
       writeFileSync(join(tree, file), change(read(join(tree, file)), version, date));
     git(tree, 'add', ...Object.keys(FILES));
     git(tree, 'commit', '--quiet', '--message', `Release ${version}`);
     const commit = git(tree, 'rev-parse', 'HEAD');
-    const files = await build(tree, options);
+    mkdirSync(out, { recursive: true });
+    await build(tree, options);
     if (!dryRun) {
       // The branch last: when it has moved meanwhile, neither stays.
       git(ROOT, 'tag', '--annotate', `v${version}`, '--message', `kasm-db ${version}`, commit);
@@ -139,14 +144,14 @@ async function release() {
       }
     }
     done = true;
-    say(`\n${out}:\n${files.map((file) => `  ${file}`).join('\n')}\n  SHA256SUMS`);
+    say(`\n${out}:\n${artifacts.sizes(out).join('\n')}`);
     say(
       dryRun
         ? '\nDry run: nothing was committed or tagged.'
         : `\nCommitted and tagged v${version}. Nothing was pushed: docs/RELEASING.md`,
     );
   } finally {
-    if (!done) rmSync(out, { recursive: true, force: true });
+    if (!done && existsSync(out)) console.error(`release: what was built until then is kept in ${out}`);
     git(ROOT, 'worktree', 'remove', '--force', tree);
     rmSync(join(tree, '..'), { recursive: true, force: true });
   }

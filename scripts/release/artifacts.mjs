@@ -2,7 +2,8 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join } from 'node:path';
+import { bases } from './needs.mjs';
 
 const CPUS = ['x64', 'arm64'];
 
@@ -31,18 +32,10 @@ export function executables(root, out, version) {
   copyFileSync(join(root, 'dist-exe/THIRD-PARTY-NOTICES.txt'), join(out, 'bin/THIRD-PARTY-NOTICES.txt'));
 }
 
-export function hasDocker() {
-  return spawnSync('docker', ['version'], { stdio: 'ignore' }).status === 0;
-}
-
-/**
- * The image of this machine's processor, as `docker load` reads it. BUILD_BASE and RUNTIME_BASE in the environment are the Dockerfile's
- * arguments of that name.
- */
+/** The image of this machine's processor, as `docker load` reads it. */
 export function image(root, out, version, revision) {
   const tag = `kasm-db:${version}`;
-  const args = { PREBUILT: '1', VERSION: version, REVISION: revision };
-  for (const name of ['BUILD_BASE', 'RUNTIME_BASE']) if (process.env[name]) args[name] = process.env[name];
+  const args = { PREBUILT: '1', VERSION: version, REVISION: revision, ...bases() };
   const buildArgs = Object.entries(args).flatMap(([name, value]) => ['--build-arg', `${name}=${value}`]);
   // Nothing is fetched in it: the executable is there.
   run(root, 'docker', 'build', '--network', 'none', '--tag', tag, ...buildArgs, '.');
@@ -73,18 +66,29 @@ export function files(out) {
     .sort();
 }
 
-/** As `sha256sum -c SHA256SUMS` reads it. @returns {string[]} the files, with their sizes */
+/** Writes SHA256SUMS, as `sha256sum -c SHA256SUMS` reads it. */
 export function checksums(out) {
-  const paths = files(out).map((name) => join(out, name));
-  const hash = (path) => createHash('sha256').update(readFileSync(path)).digest('hex');
-  writeFileSync(join(out, 'SHA256SUMS'), paths.map((path) => `${hash(path)}  ${relative(out, path)}\n`).join(''));
-  return paths.map((path) => `${relative(out, path)}  ${(statSync(path).size / 1e6).toFixed(1)} MB`);
+  const hash = (name) =>
+    createHash('sha256')
+      .update(readFileSync(join(out, name)))
+      .digest('hex');
+  writeFileSync(
+    join(out, 'SHA256SUMS'),
+    files(out)
+      .map((name) => `${hash(name)}  ${name}\n`)
+      .join(''),
+  );
 }
 
-/** @throws Error naming what has to be installed */
-export function requireHelm() {
-  if (spawnSync('helm', ['version'], { stdio: 'ignore' }).status !== 0)
-    throw new Error('helm is not on the PATH: install it, or leave the charts out: --without charts');
+/** @returns {string[]} a line a file, with its size */
+export function sizes(out) {
+  return files(out).map((name) => `  ${size(statSync(join(out, name)).size).padStart(8)}  ${name}`);
+}
+
+/** @param {number} bytes @returns {string} such as 512 B, 3.4 kB, 101.2 MB */
+export function size(bytes) {
+  if (bytes < 1e3) return `${bytes} B`;
+  return bytes < 999_950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
 export function git(cwd, ...args) {

@@ -50,8 +50,14 @@ export function envelope(statement, keyFile) {
   return { payloadType: STATEMENT, payload: payload.toString('base64'), signatures };
 }
 
-function readKey(file) {
-  const key = createPrivateKey(readFileSync(file));
+/** @throws Error when the file holds no private key that signs */
+export function readKey(file) {
+  let key;
+  try {
+    key = createPrivateKey(readFileSync(file));
+  } catch (error) {
+    throw new Error(`--key: ${file} cannot be read as a private key (${error.message})`);
+  }
   const curve = key.asymmetricKeyDetails?.namedCurve ?? key.asymmetricKeyType;
   if (curve !== 'prime256v1') throw new Error(`${file}: the key is ${curve}, not P-256, which cosign makes itself`);
   return key;

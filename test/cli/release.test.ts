@@ -63,7 +63,7 @@ describe.skipIf(!isRepository)('npm run release', () => {
     folder = clone();
   });
 
-  it.each<[string, (folder: string) => void, string[], RegExp]>([
+  it.each<[string, (folder: string) => void, string[], RegExp, (() => Record<string, string>)?]>([
     ['no version', () => {}, [], /usage: npm run release/],
     ['a version that is out', () => {}, ['0.0.1'], /not newer than 0\.0\.1/],
     ['an unknown part', () => {}, [VERSION, '--without', 'charms'], /there are executables, image, charts/],
@@ -78,18 +78,56 @@ describe.skipIf(!isRepository)('npm run release', () => {
       [VERSION, ...CHEAP],
       /CHANGELOG\.md has no section "\(unreleased\)"/,
     ],
-    ['no helm', () => {}, [VERSION, '--without', 'executables,image'], /helm is not on the PATH/],
-  ])('%s is refused, and changes nothing', (_, prepare, args, message) => {
+    [
+      'no helm',
+      () => {},
+      [VERSION, '--without', 'executables,image'],
+      /helm is not on the PATH.*--without charts/,
+      () => ({ PATH: withoutHelm() }),
+    ],
+    [
+      'no Docker engine',
+      () => {},
+      [VERSION, '--without', 'charts'],
+      /no Docker engine answers.*--without image/,
+      () => ({ DOCKER_HOST: 'unix:///nowhere/docker.sock' }),
+    ],
+    [
+      'a base of the image that cannot be had',
+      () => {},
+      [VERSION, '--without', 'charts'],
+      /registry\.invalid\/base:1 cannot be pulled: set BUILD_BASE.*--without image/,
+      () => ({ PATH: withFakeDocker(), BUILD_BASE: 'registry.invalid/base:1' }),
+    ],
+    [
+      'no identity',
+      (folder) => git(folder, 'config', '--unset', 'user.email'),
+      [VERSION, ...CHEAP],
+      /git config user\.name NAME && git config user\.email/,
+      () => ({
+        GIT_CONFIG_GLOBAL: '/dev/null',
+        GIT_CONFIG_COUNT: '1',
+        GIT_CONFIG_KEY_0: 'user.useConfigOnly',
+        GIT_CONFIG_VALUE_0: 'true',
+      }),
+    ],
+    [
+      'a key that is none',
+      () => {},
+      [VERSION, ...CHEAP, '--key', 'README.md'],
+      /README\.md cannot be read as a private key/,
+    ],
+  ])('%s is refused, and changes nothing', (_, prepare, args, message, env = () => ({})) => {
     const start = git(folder, 'rev-parse', 'HEAD');
     prepare(folder);
     const before = stateOf(folder);
-    const env: Record<string, string> = message.source.startsWith('helm') ? { PATH: withoutHelm() } : {};
-    const run = release(folder, args, env);
+    const run = release(folder, args, env());
     expect(run.stderr).toMatch(message);
     expect(run.status).toBe(1);
     expect(stateOf(folder)).toEqual(before);
     expect(existsSync(join(folder, 'dist-release', VERSION))).toBe(false);
     git(folder, 'reset', '--quiet', '--hard', start);
+    git(folder, 'config', 'user.email', 'tester@example.com');
   });
 
   it('--dry-run builds, and leaves the tree as it was', () => {
@@ -101,17 +139,18 @@ describe.skipIf(!isRepository)('npm run release', () => {
     expect(readdirSync(out).sort()).toEqual(['SHA256SUMS', 'npm', 'provenance.intoto.jsonl', 'sbom.cdx.json']);
   });
 
-  it.skipIf(!stress)(
-    'without a Docker engine it says aloud that there is no image',
-    () => {
-      const out = join(scratchFolder(), 'out');
-      const args = [VERSION, '--without', 'charts', '--dry-run', '--out', out];
-      const run = release(folder, args, { DOCKER_HOST: 'unix:///nowhere/docker.sock' });
-      expect(run.stderr).toMatch(/^WARNING: no Docker engine answers, so this release has NO IMAGE$/m);
-      expect(existsSync(join(out, 'image'))).toBe(false);
-    },
-    600_000,
-  );
+  it('what fails on the way changes nothing, and keeps what was built', () => {
+    const before = stateOf(folder);
+    const out = join(scratchFolder(), 'out');
+    const run = release(folder, [VERSION, '--without', 'executables,image', '--out', out], { PATH: withBrokenHelm() });
+    expect(run).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(`what was built until then is kept in ${out}`),
+    });
+    expect(stateOf(folder)).toEqual(before);
+    expect(readdirSync(join(out, 'npm'))).toEqual([`kasm-db-${VERSION}.tgz`]);
+    expect(release(folder, [VERSION, ...CHEAP, '--out', out]).stderr).toContain('is not empty: remove it');
+  });
 
   it('commits, tags and builds; pushes nothing', () => {
     const start = git(folder, 'rev-parse', 'HEAD');
@@ -196,6 +235,17 @@ describe.skipIf(!isRepository)('npm run release', () => {
     expect(inside).toMatch(/^kasm-single-zone\/charts\/kasm-db\/Chart\.yaml$/m);
   }, 600_000);
 });
+
+/** The PATH with a program before it. */
+const withProgram = (name: string, script: string) => {
+  const bin = scratchFolder();
+  writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  return `${bin}:${process.env.PATH}`;
+};
+/** A helm that answers, and packages nothing. */
+const withBrokenHelm = () => withProgram('helm', '[ "$1" = version ]');
+/** An engine that answers, and has no image. */
+const withFakeDocker = () => withProgram('docker', '[ "$1" = version ]');
 
 /** The PATH, without the folders in which there is a helm. */
 function withoutHelm(): string {

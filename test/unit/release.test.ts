@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript, shared with the release script
+import { size } from '../../scripts/release/artifacts.mjs';
+// @ts-expect-error plain JavaScript, shared with the release script
 import { checkVersion, compare, FILES } from '../../scripts/release/version.mjs';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -40,6 +42,18 @@ describe('release › its version', () => {
   ])('%s is refused', (version, message) => {
     expect(() => checkVersion(version, state)).toThrow(message);
   });
+});
+
+it.each([
+  [0, '0 B'],
+  [999, '999 B'],
+  [1_000, '1.0 kB'],
+  [43_210, '43.2 kB'],
+  [999_949, '999.9 kB'],
+  [999_950, '1.0 MB'],
+  [101_234_567, '101.2 MB'],
+])('release › the size of a file: %i bytes are %s', (bytes, text) => {
+  expect(size(bytes)).toBe(text);
 });
 
 describe('release › the files that name the version', () => {
