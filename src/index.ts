@@ -111,10 +111,10 @@ export function docs(options: CallOptions & DocsOptions = {}): Promise<Result> {
 export function once(
   options: CallOptions & Omit<OnceCommandOptions, 'json'> & { name: string; command: readonly string[] },
 ): Promise<Result> {
-  const { name, command, ...rest } = options;
-  return call('once', rest, true, async (ctx) =>
-    (await import('./commands/once.js')).onceCommand(ctx, name, command, { ...rest, json: true }),
-  );
+  return call('once', options, true, async (ctx) => {
+    const { name, command, ...rest } = options;
+    return (await import('./commands/once.js')).onceCommand(ctx, name, command, { ...rest, json: true });
+  });
 }
 
 /** What is unsafe in migrations; needs no database. `outcome` is integrity when there is a finding. */
@@ -126,7 +126,7 @@ export function lint(options: CallOptions & LintOptions & { files?: string[] } =
 
 /** What `migrate` would do. */
 export function plan(options: CallOptions & PlanOptions = {}): Promise<Result> {
-  return call('plan', options, options.rehearse === true && !options.embedded, (ctx) => planCommand(ctx, options));
+  return call('plan', options, options?.rehearse === true && !options.embedded, (ctx) => planCommand(ctx, options));
 }
 
 /** What is applied, the last run, and who holds the migration lock. */

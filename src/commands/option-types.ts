@@ -1,77 +1,66 @@
 import { KasmDbError } from '../app/errors.js';
+import { nearest } from '../config/near-names.js';
 
-const YES_OR_NO = [
-  ...[
-    'seed',
-    'bootstrap',
-    'dryRun',
-    'expectExisting',
-    'requireEmpty',
-    'failFast',
-    'force',
-    'verify',
-    'rehearse',
-    'sql',
-  ],
-  ...[
-    'allowDifferences',
-    'addMissing',
-    'strict',
-    'fixSql',
-    'allowDataLoss',
-    'checksums',
-    'restartEmpty',
-    'yes',
-    'drift',
-  ],
-];
-const TEXT = [
-  ...['url', 'host', 'port', 'dbname', 'user', 'sslmode', 'targetSessionAttrs', 'directUrl', 'role', 'connectTimeout'],
-  ...[
-    'migrations',
-    'envFile',
-    'secrets',
-    'seeds',
-    'to',
-    'lockTimeout',
-    'cancelBlockers',
-    'gateRole',
-    'rotate',
-    'against',
-  ],
-  ...['format', 'out', 'appPassword', 'gatePassword', 'acceptHead'],
-];
+const YES_OR_NO =
+  'seed bootstrap dryRun expectExisting requireEmpty failFast force verify rehearse sql allowDifferences addMissing strict fixSql ' +
+  'allowDataLoss checksums restartEmpty yes seedsDatabase';
+const TEXT =
+  'url host port dbname user sslmode targetSessionAttrs directUrl role connectTimeout migrations envFile secrets seeds to ' +
+  'lockTimeout cancelBlockers gateRole rotate against format out appPassword gatePassword acceptHead applied pending timeout name';
 
-/** What an option of the library has to be; one that is not here is looked at by its command. */
-const TYPES: Readonly<Record<string, readonly string[]>> = {
-  ...Object.fromEntries(YES_OR_NO.map((name) => [name, ['boolean']])),
-  ...Object.fromEntries(TEXT.map((name) => [name, ['string']])),
-  embedded: ['string', 'boolean'],
-  wait: ['string', 'boolean'],
-  steps: ['number', 'string'],
-  statementsDone: ['number', 'string'],
-  env: ['object'],
-  events: ['object'],
-  signal: ['object'],
-  files: ['array'],
-};
+/** Every option of the library, and what it has to be. */
+const TYPES: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
+  ...YES_OR_NO.split(' ').map((name) => [name, ['boolean']] as const),
+  ...TEXT.split(' ').map((name) => [name, ['string']] as const),
+  ['embedded', ['string', 'boolean']],
+  ['wait', ['string', 'boolean']],
+  ['steps', ['number', 'string']],
+  ['statementsDone', ['number', 'string']],
+  ['env', ['object']],
+  ['events', ['object']],
+  ['signal', ['object']],
+  ['files', ['array']],
+  ['command', ['array']],
+]);
+
+/** What is in an option that holds several values. */
+const ELEMENTS: ReadonlyMap<string, string> = new Map([
+  ['env', 'string'],
+  ['events', 'function'],
+  ['files', 'string'],
+  ['command', 'string'],
+]);
 
 /** JavaScript has no types: one that is wrong would be met deep inside. @returns what the caller is told; undefined where all is well */
 export function wrongOption(options: unknown): KasmDbError | undefined {
-  if (typeOf(options) !== 'object')
-    return new KasmDbError('usage', `the options are ${withArticle(typeOf(options))}, not an object`, {
-      hint: 'pass an object, such as { url }',
-    });
-  for (const [name, value] of Object.entries(options as object)) {
-    const wanted = Object.hasOwn(TYPES, name) ? TYPES[name] : undefined;
-    if (value === undefined || wanted === undefined || wanted.includes(typeOf(value))) continue;
-    return new KasmDbError(
-      'usage',
-      `option ${name} has to be ${wanted.map(withArticle).join(' or ')}, not ${withArticle(typeOf(value))}`,
-      { hint: 'docs/LIBRARY.md lists the options' },
-    );
+  const message =
+    typeOf(options) === 'object'
+      ? Object.entries(options as object)
+          .map(wrongValue)
+          .find(Boolean)
+      : `the options are ${withArticle(typeOf(options))}, not an object`;
+  return message === undefined
+    ? undefined
+    : new KasmDbError('usage', message, { hint: 'docs/LIBRARY.md lists the options' });
+}
+
+function wrongValue([name, value]: [string, unknown]): string | undefined {
+  const types = TYPES.get(name);
+  if (types === undefined) {
+    const meant = nearest(name, [...TYPES.keys()]);
+    return `there is no option ${name}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
   }
-  return undefined;
+  if (value === undefined) return undefined;
+  if (!types.includes(typeOf(value)))
+    return `option ${name} has to be ${types.map(withArticle).join(' or ')}, not ${withArticle(typeOf(value))}`;
+  if (name === 'signal' && !(value instanceof AbortSignal)) return 'option signal has to be an AbortSignal';
+  const element = ELEMENTS.get(name);
+  if (element === undefined) return undefined;
+  const [key, wrong] =
+    Object.entries(value as object).find(([, one]) => one !== undefined && typeOf(one) !== element) ?? [];
+  return key === undefined
+    ? undefined
+    : `option ${name} has to hold ${element}s: its ${key} is ${withArticle(typeOf(wrong))}`;
 }
 
 function typeOf(value: unknown): string {
@@ -79,5 +68,5 @@ function typeOf(value: unknown): string {
 }
 
 function withArticle(type: string): string {
-  return type === 'null' ? type : `${/^[aeo]/.test(type) ? 'an' : 'a'} ${type}`;
+  return type === 'null' || type === 'undefined' ? type : `${/^[aeo]/.test(type) ? 'an' : 'a'} ${type}`;
 }
