@@ -126,8 +126,9 @@ async function release() {
   let done = false;
   try {
     const date = new Date().toISOString().slice(0, 10);
+    const current = JSON.parse(read(join(tree, 'package.json'))).version;
     for (const [file, change] of Object.entries(FILES))
-      writeFileSync(join(tree, file), change(read(join(tree, file)), version, date));
+      writeFileSync(join(tree, file), change(read(join(tree, file)), version, date, current));
     git(tree, 'add', ...Object.keys(FILES));
     git(tree, 'commit', '--quiet', '--message', `Release ${version}`);
     const commit = git(tree, 'rev-parse', 'HEAD');

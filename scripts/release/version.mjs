@@ -44,9 +44,16 @@ function changelog(text, version, date) {
   return text.replace(heading, `## ${version} (${date})`);
 }
 
+/** What people copy from: wherever the version of now stands. */
+const named = (text, version, _date, current) => {
+  const parts = text.split(new RegExp(`(?<![\\w.])${current.replaceAll('.', '\\.')}(?!\\.?\\d)`));
+  if (parts.length === 1) throw new Error(`no version ${current} is where it was expected`);
+  return parts.join(version);
+};
+
 const json = (text, version) => once(text, /("version": )"[^"]*"/, `"${version}"`, 'the version');
 /**
- * Every file that names the version, and how it is changed. appVersion of kasm-single-zone is Kasm's release, not ours; its dependency on
+ * Every file that names the version, and how it is changed: by the new version, the date and the version of now. appVersion of kasm-single-zone is Kasm's release, not ours; its dependency on
  * kasm-db has ours.
  */
 export const FILES = {
@@ -67,5 +74,19 @@ export const FILES = {
       version,
       'the version of the dependency kasm-db',
     ),
+  ...Object.fromEntries(
+    [
+      'README.md',
+      'chart/kasm-db/README.md',
+      'docs/HELM.md',
+      'docs/INSTALL.md',
+      'docs/TROUBLESHOOTING.md',
+      'examples/argocd/application.yaml',
+      'examples/compose/compose.yaml',
+      'examples/flux/helmrelease.yaml',
+      'examples/kasm-helm/parent-chart/Chart.yaml',
+      'examples/terraform/main.tf',
+    ].map((file) => [file, named]),
+  ),
   'CHANGELOG.md': changelog,
 };

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 // @ts-expect-error plain JavaScript, shared with the release script
@@ -59,12 +59,26 @@ it.each([
 describe('release › the files that name the version', () => {
   it.each(Object.keys(FILES))('%s: the version and nothing else changes', (file) => {
     const before = read(file);
-    const after = FILES[file](before, '98.7.6', '2031-02-03') as string;
+    const { version } = JSON.parse(read('package.json'));
+    const after = FILES[file](before, '98.7.6', '2031-02-03', version) as string;
     const [old, lines] = [before.split('\n'), after.split('\n')];
     const changed = lines.filter((line, i) => line !== old[i]);
     expect(lines).toHaveLength(old.length);
-    expect(changed.length).toBe({ 'package.json': 1, 'CHANGELOG.md': 1 }[file] ?? 2);
+    const wanted: Record<string, number> = { 'package-lock.json': 2, 'CHANGELOG.md': 1 };
+    expect(changed).toHaveLength(wanted[file] ?? old.filter((line) => line.includes(version)).length);
     for (const line of changed) expect(line).toContain('98.7.6');
+  });
+
+  it('no other file that people copy from names it', () => {
+    const { version } = JSON.parse(read('package.json'));
+    const files = ['docs', 'examples', 'chart', 'scripts', '.ci'].flatMap((folder) =>
+      readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8', withFileTypes: true })
+        .filter((entry) => entry.isFile() && !/node_modules|kasm-single-zone.charts/.test(entry.parentPath))
+        .map((entry) => relative(ROOT, join(entry.parentPath, entry.name))),
+    );
+    const others = files.filter((file) => !(file in FILES) && !/BENCHMARKS\.md$|\.(png|svg)$|-lock\.json$/.test(file));
+    expect(others.filter((file) => read(file).includes(version))).toEqual([]);
+    expect(others.length).toBeGreaterThan(50);
   });
 
   it("kasm-single-zone keeps Kasm's release as its appVersion", () => {
