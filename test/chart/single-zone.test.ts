@@ -262,6 +262,78 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
       expect(find(bundled, 'Service', name).spec.clusterIP).toBe('None');
   });
 
+  describe('connectionProxy: the next layout of the vendor', () => {
+    const TOGETHER = { ...REQUIRED, connectionProxy: { enabled: true, replicas: 2 } };
+    const together = hasHelm ? render({ ...TOGETHER, networkPolicy: { enabled: true } }) : [];
+    const containers = (manifests: Manifest[]): Manifest[] =>
+      find(manifests, 'StatefulSet', 'connection-proxy').spec.template.spec.containers;
+    const config = (manifests: Manifest[]): string =>
+      find(manifests, 'ConfigMap', 'connection-proxy').data['connection-proxy.conf'];
+
+    it('is off by default, and replaces the workloads of guac and both RDP gateways', () => {
+      expect(find(bundled, 'StatefulSet', 'connection-proxy')).toBeUndefined();
+      expect(names(together, 'StatefulSet')).toEqual(['connection-proxy', 'db']);
+      expect(names(together, 'Deployment')).toEqual(['kasm-api', 'kasm-manager', 'kasm-proxy']);
+      expect(names(together, 'Service')).toEqual(['connection-proxy', 'db', 'kasm-api', 'kasm-manager', 'kasm-proxy']);
+      expect(find(together, 'StatefulSet', 'connection-proxy').spec.replicas).toBe(2);
+      expect(names(together, 'PodDisruptionBudget')).toContain('connection-proxy');
+    });
+
+    it('has the same containers, which tell the name of their pod and the one port of its nginx', () => {
+      const apart = (kind: string, name: string) => find(bundled, kind, name).spec.template.spec.containers[0];
+      const was = [
+        apart('StatefulSet', 'kasm-guac'),
+        apart('Deployment', 'rdp-gateway'),
+        apart('StatefulSet', 'rdp-https-gateway'),
+      ];
+      const now = containers(together);
+      expect(now.map(({ name }) => name)).toEqual([...was.map(({ name }) => name), 'nginx']);
+      for (const [index, before] of was.entries()) {
+        const { env, ...rest } = now[index];
+        const { env: envBefore, ...restBefore } = before;
+        expect(rest).toEqual(restBefore);
+        expect(env.map(({ name }: Manifest) => name)).toEqual(envBefore.map(({ name }: Manifest) => name));
+        const value = (name: RegExp) => env.find((variable: Manifest) => name.test(variable.name)).value;
+        expect(value(/^SERVER_PORT$/)).toBe('8443');
+        expect(value(/^SERVER_(ADDRESS|HOSTNAME)$/)).toBe('$(POD_NAME).connection-proxy.kasm-helm.svc.cluster.local');
+      }
+      const service = find(together, 'Service', 'connection-proxy').spec;
+      expect(service).toMatchObject({ clusterIP: 'None', ports: [{ port: 8443 }] });
+      for (const path of ['/guac/', '/rdp-gateway/', 'remoteDesktopGateway', 'location = /__healthcheck'])
+        expect(config(together)).toContain(path);
+    });
+
+    it('leaves out what is not enabled', () => {
+      const one = render({ ...TOGETHER, guac: { enabled: false }, rdpGateway: { enabled: false } });
+      expect(containers(one).map(({ name }) => name)).toEqual(['rdp-https-gateway', 'nginx']);
+      expect(find(one, 'StatefulSet', 'connection-proxy').spec).not.toHaveProperty('volumeClaimTemplates');
+      expect(config(one)).not.toMatch(/upstream guac|rdp-gateway\/ \{/);
+      const off = { enabled: false };
+      const none = render({ ...TOGETHER, guac: off, rdpGateway: off, rdpHttpsGateway: off });
+      expect(none.filter(({ metadata }) => metadata.name === 'connection-proxy')).toEqual([]);
+    });
+
+    it('opens port 3389 of each pod by a Service of its own, when asked', () => {
+      const open = render({
+        ...TOGETHER,
+        rdpGateway: { service: { type: 'NodePort' } },
+        networkPolicy: { enabled: true },
+      });
+      for (const number of [0, 1])
+        expect(find(open, 'Service', `connection-proxy-rdp-${number}`).spec).toMatchObject({
+          type: 'NodePort',
+          selector: { 'statefulset.kubernetes.io/pod-name': `connection-proxy-${number}` },
+          ports: [{ port: 3389 }],
+        });
+      const policies = open
+        .filter(({ kind, spec }) => kind === 'NetworkPolicy' && spec.podSelector.matchLabels)
+        .filter(({ spec }) => spec.podSelector.matchLabels['app.kubernetes.io/name'] === 'connection-proxy');
+      expect(policies.map(({ spec }) => spec.ingress[0].ports[0].port).sort()).toEqual([3389, 8443]);
+      const api = find(open, 'NetworkPolicy', 'kasm-api').spec.ingress[0].from[0].podSelector.matchExpressions[0];
+      expect(api.values).toContain('connection-proxy');
+    });
+  });
+
   it('a bundled database keeps its data and speaks only TLS to others', () => {
     const { spec } = find(bundled, 'StatefulSet', 'db');
     expect(spec.persistentVolumeClaimRetentionPolicy).toEqual({ whenDeleted: 'Retain', whenScaled: 'Retain' });
@@ -384,6 +456,16 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
       'a gate that waits longer than its Deployment may',
       { ...REQUIRED, 'kasm-db': { gate: { wait: '1h' } } },
       /progressDeadlineSeconds \(900\) must be longer than kasm-db\.gate\.wait \(1h\)/,
+    ],
+    ['the next layout for an older release', { ...LEGACY, connectionProxy: { enabled: true } }, /is for images after/],
+    [
+      'Services for an unknown number of pods',
+      {
+        ...REQUIRED,
+        connectionProxy: { enabled: true, replicas: null },
+        rdpGateway: { service: { type: 'LoadBalancer' } },
+      },
+      /connectionProxy\.replicas is empty/,
     ],
     ['several guac pods behind one Service', { ...LEGACY, guac: { replicas: 2 } }, /guac\.replicas must be 1/],
   ])('refuses %s', (_, values, message) => {

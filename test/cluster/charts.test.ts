@@ -324,6 +324,36 @@ describe('a release before 1.18', () => {
   });
 });
 
+describe('the next layout of the vendor', () => {
+  it.each(HELMS)('%s: connectionProxy, from an upgrade on', async (program) => {
+    const release = await Release.in(`kasm-test-together-${program}`, 'bundled', {}, [], program);
+    const after = { migrations: SCHEMA, tag: '0.1.0' };
+    await release.step('install, each proxy in its own pods', () => release.install('0.1.0'), after);
+    const together = { connectionProxy: { enabled: true, replicas: 2 } };
+    await release.step('upgrade to connectionProxy', () => release.upgrade('0.1.0', together), after);
+    const proxies = await readyPods(release.ns, 'connection-proxy');
+    expect(proxies.map(({ status }) => status.containerStatuses?.map(({ restartCount }) => restartCount))).toEqual([
+      [0, 0, 0, 0],
+      [0, 0, 0, 0],
+    ]);
+    for (const name of ['kasm-guac', 'rdp-gateway', 'rdp-https-gateway'])
+      expect(await readyPods(release.ns, name), name).toEqual([]);
+    const ask = (pod: number, path: string) =>
+      kubectl(
+        ...['-n', release.ns, 'exec', 'deploy/kasm-proxy', '--', 'python3', '-c'],
+        `import urllib.request as r, ssl; c = ssl._create_unverified_context(); print(r.urlopen("https://connection-proxy-${pod}.connection-proxy:8443${path}", context=c).read().decode().strip())`,
+      );
+    for (const pod of [0, 1]) {
+      const own = `connection-proxy-${pod}.connection-proxy.${release.ns}.svc.cluster.local`;
+      expect(await ask(pod, '/__healthcheck')).toBe('ok');
+      expect(await ask(pod, '/guac/x')).toBe('guac /x');
+      expect(await ask(pod, '/rdp-gateway/x')).toBe(`${own} /x`);
+      expect(await ask(pod, '/remoteDesktopGateway/x')).toBe(`${own} /remoteDesktopGateway/x`);
+    }
+    await release.remove();
+  });
+});
+
 describe('the documented commands', () => {
   it("README's lines install from chart/, without -n, and again with --replace", async () => {
     await kubectl('delete', 'namespace', 'kasm-helm', '--ignore-not-found', '--wait');

@@ -1,16 +1,7 @@
 # Beside guac: TLS for the proxy, and the workers of this very pod.
 resolver {{ include "kasm.resolver" . }} valid=10s ipv6=off;
 
-upstream guac {
-  server 127.0.0.1:3000;
-  keepalive 16;
-}
-upstream guac_workers {
-  zone guac_workers 512k;
-  {{- range $i := until (int .Values.guac.workers) }}
-  server 127.0.0.1:{{ add 3001 $i }};
-  {{- end }}
-}
+{{ include "kasm.guacUpstreams" . }}
 
 server {
   listen 9000 ssl;

@@ -1,3 +1,17 @@
+{{/* guac and its workers, in the same pod. */}}
+{{- define "kasm.guacUpstreams" -}}
+upstream guac {
+  server 127.0.0.1:3000;
+  keepalive 16;
+}
+upstream guac_workers {
+  zone guac_workers 512k;
+  {{- range $i := until (int .Values.guac.workers) }}
+  server 127.0.0.1:{{ add 3001 $i }};
+  {{- end }}
+}
+{{- end -}}
+
 {{/* Locations for guac: in the nginx beside it, and before 1.18 in the proxy. */}}
 {{- define "kasm.guacLocations" -}}
 location /guac_connect/vnc/ {

@@ -173,7 +173,7 @@ imagePullPolicy: {{ $image.pullPolicy }}
   value: 'false'
 {{- end -}}
 
-{{/* What connection proxies (guac, RDP gateways) are told. A list: context, address of the pod, port. */}}
+{{/* What connection proxies (guac, RDP gateways) are told. A list: context, port. */}}
 {{- define "kasm.connectionProxyEnv" -}}
 {{- $context := index . 0 -}}
 {{ include "kasm.secretEnv" (list $context "REGISTRATION_TOKEN" "serviceToken") }}
@@ -182,7 +182,7 @@ imagePullPolicy: {{ $image.pullPolicy }}
     fieldRef:
       fieldPath: metadata.name
 - name: SERVER_PORT
-  value: {{ index . 2 | quote }}
+  value: {{ index . 1 | quote }}
 - name: KASM_EPHEMERAL
   value: 'true'
 # The proxy, since it has /api and /manager_api on one port.

@@ -45,6 +45,14 @@
 {{- if and (include "kasm.legacy" .) (gt (int $values.guac.replicas) 1) -}}
 {{- fail "kasm-single-zone: guac.replicas must be 1 before release 1.18: its workers are behind one Service, and a connection would reach another pod's" -}}
 {{- end -}}
+{{- if $values.connectionProxy.enabled -}}
+{{- if semverCompare "<1.19.0-0" $values.release -}}
+{{- fail (printf "kasm-single-zone: connectionProxy.enabled is for images after 1.19.0; release is %s" $values.release) -}}
+{{- end -}}
+{{- if and $values.rdpGateway.enabled (ne $values.rdpGateway.service.type "ClusterIP") (kindIs "invalid" $values.connectionProxy.replicas) -}}
+{{- fail (printf "kasm-single-zone: connectionProxy.replicas is empty, and rdpGateway.service.type %s makes a Service for each of them: set it" $values.rdpGateway.service.type) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $database.bundled (lookup "v1" "PersistentVolumeClaim" $values.namespace "data-db-0") -}}
 {{- with include "kasm.db" (list . "kasm-db.missingKeys") -}}
 {{- include "kasm.db" (list $ "kasm-db.refuseToMake" . "the volume data-db-0 was kept, so the database on it has other ones") -}}
