@@ -8,6 +8,7 @@ import {
   EXTERNAL_HOST,
   hasHelm4,
   kubectl,
+  MIGRATOR,
   migratorResults,
   must,
   pods,
@@ -260,7 +261,7 @@ describe.each(HELMS)('%s', (program) => {
     await release.remove();
   });
 
-  describe('what is said when it fails', () => {
+  describe.concurrent('what is said when it fails', () => {
     const hook = (name: string, more: object = {}) =>
       Release.in(`kasm-test-why-${name}-${program}`, 'external', { ...WITHOUT_GATEWAYS, ...more }, [], program);
     const failed = async (release: Release, what: string, said: Ended, reason: RegExp) => {
@@ -270,19 +271,75 @@ describe.each(HELMS)('%s', (program) => {
       await release.remove();
     };
 
-    it('a Secret, a key or a CA that is missing: before anything starts', async () => {
+    it('a Secret, a key, a CA or a ServiceAccount that is missing: before anything starts', async () => {
       const release = await hook('missing');
+      const { 'admin-password': _, ...incomplete } = SECRETS;
       await kubectl('-n', release.ns, 'delete', 'secret', 'kasm-credentials');
+      await secret(release.ns, 'kasm-credentials', incomplete);
       await kubectl('-n', release.ns, 'delete', 'configmap', 'db-ca');
-      const said = await release.install('0.1.0');
+      const said = await release.install('0.1.0', { 'kasm-db': { serviceAccountName: 'nobody' } });
       expect(said.ms).toBeLessThan(60_000);
       expect(await kubectl('-n', release.ns, 'get', 'jobs,pods', '-o', 'name')).toBe('');
       await failed(
         release,
-        'install without Secret and CA',
+        'install without key, CA and ServiceAccount',
         said,
-        /lacks[\s\S]*the Secret kasm-credentials[\s\S]*the ConfigMap db-ca/,
+        /lacks[\s\S]*the key admin-password in the Secret kasm-credentials[\s\S]*the ConfigMap db-ca[\s\S]*the ServiceAccount nobody/,
       );
+      const bare = await hook('bare');
+      await kubectl('-n', bare.ns, 'delete', 'secret', 'kasm-credentials');
+      await failed(
+        bare,
+        'install without Secret',
+        await bare.install('0.1.0'),
+        /lacks[\s\S]*the Secret kasm-credentials/,
+      );
+    });
+
+    // What is looked up beforehand can be removed while the Job runs, or the look be turned off.
+    const soon = { activeDeadlineSeconds: 40, lockTimeout: '10s', connectTimeout: '10s' };
+    it.each([
+      ['secret', 'kasm-credentials', {}, /secret "kasm-credentials" not found/],
+      ['configmap', 'db-ca', {}, /configmap "db-ca" not found/],
+      ['serviceaccount', undefined, { serviceAccountName: 'nobody' }, /serviceaccount "nobody" not found/],
+    ] as const)('a %s that is not there when the pod starts: the events name it', async (kind, name, more, reason) => {
+      const release = await hook(kind);
+      if (name) await kubectl('-n', release.ns, 'delete', kind, name);
+      const said = await release.install('0.1.0', { 'kasm-db': { lookupReferences: false, migrator: soon, ...more } });
+      expect(said.code).not.toBe(0);
+      const why = await whyItFailed(release);
+      expect(why).toMatch(reason);
+      tell('external', program, `install without ${kind}, not looked up`, 'failed, NOTES says why', seconds(said));
+      printed.push(said.stderr);
+      await release.remove();
+    });
+
+    it.each([
+      ['db-password', /references non-existent secret key: db-password/],
+      ['admin-password', /admin-password/],
+    ])('the key %s that is not there when the pod starts', async (key, reason) => {
+      const release = await hook(key);
+      const incomplete = Object.fromEntries(Object.entries(SECRETS).filter(([name]) => name !== key));
+      await kubectl('-n', release.ns, 'delete', 'secret', 'kasm-credentials');
+      await secret(release.ns, 'kasm-credentials', incomplete);
+      const said = await release.install('0.1.0', { 'kasm-db': { lookupReferences: false, migrator: soon } });
+      expect(said.code).not.toBe(0);
+      expect(await whyItFailed(release)).toMatch(reason);
+      tell('external', program, `install without ${key}, not looked up`, 'failed, NOTES says why', seconds(said));
+      await release.remove();
+    });
+
+    it('a wrong host: the log says so while it goes on trying, and Helm in the end', async () => {
+      const release = await hook('host');
+      const started = Date.now();
+      const installing = release.install('0.1.0', { database: { host: 'nowhere.example' } });
+      await until('the log names the host', 60, async () => {
+        const log = await kubectl('-n', release.ns, 'logs', '-l', MIGRATOR, '--tail=-1');
+        return /nowhere\.example[\s\S]*next:/.test(log) && log;
+      });
+      const told = { ms: Date.now() - started };
+      tell('external', program, 'a wrong host: told in the log', 'while it goes on trying', seconds(told));
+      await failed(release, 'install with a wrong host', await installing, /nowhere\.example[\s\S]*next:/);
     });
 
     it('a wrong password: Helm prints it from the log of the hook, with --atomic too', async () => {
