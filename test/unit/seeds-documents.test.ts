@@ -67,9 +67,10 @@ const ROW_COUNTS: Record<string, number> = {
   server_pools: 1,
 };
 
-const UUID_TOKEN = /^\$\{uuid:[^:${}]+(?::[^:${}]+)?\}$/;
+// Kasm's own documents and preseeds number their rows too: ${uuid:setting_id:1}. Ours have names that nobody else gives.
+const UUID_TOKEN = /^\$\{uuid:kasm-db\/[^:${}]+(?::[^:${}]+)?\}$/;
 const TOKEN =
-  /^\$\{(?:uuid:[^:${}]+(?::[^:${}]+)?|crypt:(?:password|salt):\d+|datetime:utcnow|(?:rsa|ec):\d+:(?:private|public)|signing:\d+:(?:private|certificate)|random_token:\w+)\}$/;
+  /^\$\{(?:uuid:kasm-db\/[^:${}]+(?::[^:${}]+)?|crypt:(?:password|salt):\d+|datetime:utcnow|(?:rsa|ec):\d+:(?:private|public)|signing:\d+:(?:private|certificate)|random_token:\w+)\}$/;
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 const UUID_LENGTH = 36;
 const token = (name: string) => `\${${name}}`;
@@ -398,18 +399,23 @@ describe('a document with an error is refused', () => {
     ['a malformed token', set('settings', { value: token('rsa:private:1') }), /bad token/],
     ['an unknown token', set('settings', { value: token('env:HOME') }), /bad token/],
     ['a token inside a text', set('zones', { proxy_path: `a/${token('uuid:kasm-db/zone_id:1')}` }), /bad token/],
-    ['a reference to no row', set('user_groups', { group_id: token('uuid:group_id:9') }), /no row of groups/],
+    ['a reference to no row', set('user_groups', { group_id: token('uuid:kasm-db/group_id:9') }), /no row of groups/],
     [
       'a reference to another table',
       set('user_groups', { group_id: token('uuid:kasm-db/user_id:1') }),
       /no row of groups/,
     ],
-    ['a uuid token without a meaning', set('users', { notes: token('uuid:note:1') }), /refers to nothing/],
+    ['a uuid token without a meaning', set('users', { notes: token('uuid:kasm-db/note:1') }), /refers to nothing/],
+    [
+      "a name that Kasm's documents give, too",
+      set('settings', { setting_id: token('uuid:setting_id:1') }),
+      /bad token/,
+    ],
     ['one key for two rows', set('settings', { setting_id: token('uuid:kasm-db/setting_id:2') }), /is also the key/],
-    ['a setting twice', again('settings', { setting_id: token('uuid:setting_id:999') }), /settings: twice/],
+    ['a setting twice', again('settings', { setting_id: token('uuid:kasm-db/setting_id:999') }), /settings: twice/],
     [
       'a default of a group setting twice',
-      again('group_settings', { group_setting_id: token('uuid:group_setting_id:9999') }),
+      again('group_settings', { group_setting_id: token('uuid:kasm-db/group_setting_id:9999') }),
       /group_settings: twice/,
     ],
     ['a bool that is none', set('group_settings', { value: 'true' }), /"true" is no bool/],
