@@ -39,7 +39,8 @@ export function sameFlags(options: GlobalOptions): (text: string) => string {
 
 /** A command with its argument and its options, as far as a sentence goes on with them. */
 function callOf({ name, argument, options = [] }: CommandSpec): RegExp {
-  const value = ' [^\\s,;:()]+';
+  // A comma or colon in a value (a,b) is its own; one before a space is the sentence's.
+  const value = ' (?:[^\\s,;:()]|[,;:](?=[^\\s,;:()]))+';
   const flags = [...options, ...REPEATED].map(([syntax]) => {
     const [flag, of] = syntax.split(' ');
     return `${flag}${of === undefined ? '' : of.startsWith('[') ? `(?:${value})?` : value}`;

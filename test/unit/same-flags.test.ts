@@ -20,6 +20,7 @@ describe('the flags of a call, in the calls that its texts name', () => {
       'kasm-db capture --migrations other --out a.json --host db --embedded',
     ],
     ['kasm-db new NAME --copy-shipped', 'kasm-db new NAME --copy-shipped --migrations ./m'],
+    ['kasm-db seed --rotate a-b,c-d, then', `kasm-db seed --rotate a-b,c-d ${ALL}, then`],
     ['kasm-db has no default credential', 'kasm-db has no default credential'],
     ['kasm-db help exit-codes', 'kasm-db help exit-codes'],
   ])('%s', (text, expected) => {
