@@ -46,11 +46,17 @@ export function describeHalf(found: Found): string {
   return `${there.length} of ${there.length + lacking.length} tables are there${lack}, ${rows.join(', ') || 'none of them has a row'}`;
 }
 
+/** Whatever the empty tables are like. */
+export const RESTART_HINT =
+  "end Kasm's own initialisation first; then kasm-db repair --restart-empty, which drops these empty tables, and kasm-db migrate --seed";
+
 /** The way out of it. */
 export function halfDoneHint(found: Found): string {
-  return isWithoutRows(found)
-    ? "end Kasm's own initialisation first; then kasm-db adopt, if the tables are complete, or kasm-db repair --restart-empty, which drops these empty tables, and kasm-db migrate"
-    : 'if Kasm made this database: kasm-db adopt says what it lacks; else restore a backup, or use an empty database';
+  if (!isWithoutRows(found))
+    return 'if Kasm made this database: kasm-db adopt says what it lacks; else restore a backup, or use an empty database';
+  return found.lacking.every((table) => table === VENDOR_TABLE)
+    ? "end Kasm's own initialisation first; then kasm-db adopt, and kasm-db seed"
+    : RESTART_HINT;
 }
 
 /** The first of many names. */

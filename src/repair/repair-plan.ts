@@ -1,5 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { DatabaseState, HistoryEntry } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
@@ -88,7 +89,7 @@ function restartEmpty(files: readonly MigrationHeader[], state: DatabaseState): 
   const tables = found.there.map((table) => `public.${escapeIdentifier(table)}`).join(', ');
   const stamp = found.there.includes(VENDOR_TABLE) ? ` and ${VENDOR_TABLE}` : '';
   const names = found.there.filter((table) => table !== VENDOR_TABLE);
-  const text = `drop ${names.length} tables of Kasm, none of which has a row (${names.join(', ')})${stamp}`;
+  const text = `drop ${plural(names.length, 'table')} of Kasm, none of which has a row (${names.join(', ')})${stamp}`;
   return [
     {
       what: 'restart',

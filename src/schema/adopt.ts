@@ -7,7 +7,7 @@ import { newRun } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import { ADOPT_TABLES, ensureHistory, RUN_TABLES } from '../history/tables.js';
 import { type Migration, vendorVersionOf } from '../migrations/files.js';
-import { describeHalf, findTables, halfDoneHint, isWithoutRows, VENDOR_TABLE } from '../migrator/half-done.js';
+import { describeHalf, findTables, isWithoutRows, RESTART_HINT, VENDOR_TABLE } from '../migrator/half-done.js';
 import { planFor } from '../migrator/plan-for.js';
 import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import type { Session } from '../postgres/session.js';
@@ -91,7 +91,7 @@ async function adoptUnderLock(
     let differences = diff(snapshot.schema, actual);
     const { refused } = tolerate(differences, snapshot.schema, actual);
     if (refused.length > 0 && !options.allowDifferences)
-      throw new DifferenceError(refused, version === undefined ? undefined : halfDoneHint(foundIn(migrations, state)));
+      throw new DifferenceError(refused, version === undefined ? undefined : RESTART_HINT);
     const added = options.addMissing ? missingIndexes(differences) : [];
     for (const sql of createAll(snapshot.schema, (id) => added.includes(id))) {
       await session.script(sql).catch((error) => {

@@ -80,7 +80,10 @@ it('a row that comes between the question and the answer is found', async () => 
 it('complete tables without rows and without alembic_version are adopted', async () => {
   const db = await copyOf(whole);
   const told = await ask(db, 'migrate');
-  expect(told.json().error?.message).toContain('none of them has a row');
+  expect(told.json().error).toMatchObject({
+    message: expect.stringContaining('none of them has a row'),
+    hint: expect.stringMatching(/then kasm-db adopt, and kasm-db seed$/),
+  });
   const dry = await ask(db, 'adopt', '--dry-run');
   expect(dry.code, dry.stderr).toBe(0);
   expect(await db.query("SELECT to_regclass('public.alembic_version') AS name")).toEqual([{ name: null }]);
