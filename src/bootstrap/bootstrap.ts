@@ -45,6 +45,8 @@ export interface BootstrapResult {
   steps: BootstrapStep[];
   warnings: string[];
   serverVersion: number;
+  /** The database was there before, with the history's schema. */
+  hadHistory: boolean;
 }
 
 const DEFAULT_LOCK_TIMEOUT_MS = 300_000;
@@ -73,6 +75,7 @@ export async function bootstrap(ctx: Context, options: BootstrapOptions): Promis
   const waitMs = options.lockTimeoutMs ?? DEFAULT_LOCK_TIMEOUT_MS;
   const done = new Map<string, Step>();
   let first: Step[] | undefined;
+  let hadHistory: boolean | undefined;
   let races = 0;
   /** Makes what is missing, until nothing is. */
   const attempt = async (): Promise<BootstrapResult> => {
@@ -85,6 +88,7 @@ export async function bootstrap(ctx: Context, options: BootstrapOptions): Promis
       };
       const steps = planBootstrap(state, wanted);
       first ??= steps;
+      hadHistory ??= state.target?.history !== undefined;
       const missing = steps.filter((step) => !step.present);
       if (missing.length === 0 || options.dryRun) {
         const result = options.dryRun ? steps : [...first, ...[...done.values()].filter(notIn(first))];
@@ -92,6 +96,7 @@ export async function bootstrap(ctx: Context, options: BootstrapOptions): Promis
           steps: result.map((step) => ({ ...step, state: stateOf(step, done, options.dryRun === true) })),
           warnings: bootstrapWarnings(state, names),
           serverVersion: state.server.version,
+          hadHistory,
         };
       }
       const left = missing.map((step) => step.what).join(', ');

@@ -32,7 +32,7 @@ export const WORK: readonly CommandSpec[] = [
         'end sessions that are idle in a transaction for longer and hold a table it needs',
       ],
       ['--expect-existing', 'stop where there is no history yet: an upgrade never initialises an empty database'],
-      ['--require-empty', 'stop where there is anything of Kasm already'],
+      ['--require-empty', 'stop where there is a history or a table already: for first installations'],
       ['--verify', 'stop where the schema is not what the migrations make; pending ones are rehearsed for it'],
       LOCK_TIMEOUT,
     ],

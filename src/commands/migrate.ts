@@ -5,6 +5,7 @@ import { kasmServerNote } from '../doctor/kasm-server.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { type MigrateResult, type MigrateOptions as MigratorOptions, migrate } from '../migrator/migrate.js';
 import { ownershipWarning } from '../migrator/ownership.js';
+import { noHistory } from '../migrator/plan-for.js';
 import type { Answer, CommandContext } from './command.js';
 import { dryRunText, migrateFields, migrateText } from './migrate-answer.js';
 import { dryRun, dryRunOfNothing } from './migrate-dry-run.js';
@@ -24,7 +25,7 @@ export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secr
   dryRun?: boolean;
   /** Stop where there is no history yet: an upgrade never initialises an empty database. */
   expectExisting?: boolean;
-  /** Stop where there is anything of Kasm's already. */
+  /** Stop where there is a history or a table already. */
   requireEmpty?: boolean;
   /** First hold the database (with migrations pending, what they make of it) against the snapshot, and stop where it differs. */
   verify?: boolean;
@@ -38,6 +39,10 @@ const DEFAULT_LOCK_TIMEOUT = '5m';
 
 /** Brings the database to the newest version that this build knows. */
 export async function migrateCommand(ctx: CommandContext, options: MigrateOptions): Promise<Answer> {
+  if (options.expectExisting && options.requireEmpty)
+    throw new KasmDbError('usage', '--expect-existing and --require-empty exclude each other', {
+      hint: 'take --expect-existing for an upgrade, --require-empty for a first installation',
+    });
   const timeouts = {
     ...(options.cancelBlockers === undefined
       ? {}
@@ -46,6 +51,8 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
   };
   if (options.bootstrap) {
     const { bootstrapAnswer, runBootstrap } = await import('./bootstrap.js');
+    if (options.expectExisting && !(await runBootstrap(ctx, { ...options, dryRun: true })).hadHistory)
+      throw noHistory(`database "${ctx.resolve().dbname}"`);
     const made = await runBootstrap(ctx, options);
     if (options.dryRun) {
       const first = bootstrapAnswer(ctx, made, options);

@@ -1,9 +1,11 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { VERSION } from '../app/version.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import { requireName } from '../migrations/name.js';
 import { refuseUnrunnable } from '../migrations/refused.js';
+import { list } from './half-done.js';
 import { type Plan, plan } from './plan.js';
 import { requireSupported } from './with-lock.js';
 
@@ -13,7 +15,7 @@ export interface Expectations {
   to?: string | undefined;
   /** There must be a history already: an upgrade never initialises an empty database. */
   expectExisting?: boolean | undefined;
-  /** There must be nothing of Kasm's yet. */
+  /** There must be no history and no table yet. */
   requireEmpty?: boolean | undefined;
 }
 
@@ -26,10 +28,11 @@ export function planFor(
   requireSupported(state);
   const names = migrations.map((migration) => migration.name);
   const upTo = to === undefined ? undefined : requireName('--to', to, names);
-  if (expectExisting) requireExisting(state);
-  if (requireEmpty) refuseExisting(state);
   const planned = plan(migrations, state, { to: upTo, appVersion: VERSION });
   const [first, ...more] = planned.problems;
+  // Tables of Kasm's without a history are a problem of their own, which says more.
+  if (expectExisting && !first) requireExisting(state);
+  if (requireEmpty && (!first || state.history?.length)) refuseExisting(state);
   // An upgrade of what goes with a newer Kasm: all that this build brings is there, and Kasm's own upgrade is the owner's wish.
   if (expectExisting && first?.kind === 'vendor-upgraded' && more.length === 0 && planned.pending.length === 0)
     return { ...planned, problems: [], warnings: [...planned.warnings, `${first.message}; nothing was done`] };
@@ -61,27 +64,36 @@ export function isReadyToSeed(state: MigrationState, migrations: Migration[]): b
   return true;
 }
 
-function requireExisting({ history }: MigrationState): void {
-  if (history !== undefined && history.length > 0) return;
-  throw new KasmDbError(
+function requireExisting({ history, publicTables }: MigrationState): void {
+  if (history === undefined || history.length === 0)
+    throw noHistory(publicTables.length === 0 ? 'the database is empty: it' : 'the database');
+}
+
+/** @param what has no history: the database, or one that is not even there */
+export function noHistory(what: string): KasmDbError {
+  return new KasmDbError(
     'integrity',
-    'this is an upgrade (--expect-existing), but the database has no history of kasm-db: nothing was done',
+    `this is an upgrade (--expect-existing), but ${what} has no history of kasm-db; nothing was done`,
     {
       hint: 'is it the right host and database, and is the backup restored yet? For a first installation leave --expect-existing out; for a database that Kasm made: kasm-db adopt',
     },
   );
 }
 
-function refuseExisting({ history, publicTables, vendorVersion }: MigrationState): void {
+function refuseExisting({ history, publicTables }: MigrationState): void {
   const found = history?.length
-    ? `${history.length} migrations are recorded`
-    : publicTables.length > 0 || vendorVersion !== undefined
-      ? 'schema public has tables'
+    ? `${plural(history.length, 'migration is', 'migrations are')} recorded`
+    : publicTables.length > 0
+      ? `schema public has tables (${list(publicTables)})`
       : undefined;
   if (found === undefined) return;
-  throw new KasmDbError('integrity', `the database has to be empty (--require-empty), but ${found}: nothing was done`, {
-    hint: 'is it the right host and database? To bring an existing one up to date leave --require-empty out',
-  });
+  throw new KasmDbError(
+    'integrity',
+    `the database has to be empty (--require-empty), but ${found}; nothing was migrated`,
+    {
+      hint: 'is it the right host and database? To bring an existing one up to date leave --require-empty out',
+    },
+  );
 }
 
 /** What can be known to be wrong before a statement is run. @throws KasmDbError usage, environment */
