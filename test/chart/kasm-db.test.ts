@@ -487,6 +487,18 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     const unseeded = render({ ...withMode('manual', { seed: { enabled: false } }), onDemand: { enabled: true } });
     const doctor = unseeded.find(({ metadata }) => metadata.name === 'kasmdemo-doctor');
     expect(doctor?.spec.jobTemplate.spec.template.spec.containers[0].args).toEqual(['doctor', '--json', '--no-seed']);
+    const commands = { adopt: ['adopt', '--dry-run'], 'restart-empty-tables': ['repair', '--restart-empty', '--yes'] };
+    const own = render({
+      ...withMode('manual', { fullnameOverride: 'a'.repeat(40) }),
+      onDemand: { enabled: true, commands },
+    }).slice(-2);
+    expect(own.map(({ spec }) => spec.jobTemplate.spec.template.spec.containers[0].args)).toEqual([
+      ['adopt', '--dry-run', '--json'],
+      ['repair', '--restart-empty', '--yes', '--json'],
+    ]);
+    for (const { metadata } of own) expect(metadata.name.length).toBeLessThanOrEqual(52);
+    for (const name of ['status', 'UPPER', 'a'.repeat(21)])
+      expect(refusal({ ...REQUIRED, onDemand: { enabled: true, commands: { [name]: ['adopt'] } } })).toContain(name);
     expect(render({ ...REQUIRED, verify: { schedule: '@daily' } }).map(({ kind }) => kind)).toContain('CronJob');
   });
 

@@ -1,18 +1,20 @@
 {{/*
-kasm-db inside of the cluster, on demand: suspended CronJobs, from which `kubectl create job --from=cronjob/NAME` makes a Job; and verify
-by a schedule, whose Job fails when there is drift. They have the migrator's pod, with another command in it.
+kasm-db inside of the cluster, on demand: suspended CronJobs, from which `kubectl create job --from=cronjob/NAME` makes a Job: the usual commands and
+those of onDemand.commands; and verify by a schedule, whose Job fails when there is drift. They have the migrator's pod, with another command in it.
 */}}
 {{- define "kasm-db.commands" -}}
 {{- $context := . -}}
+{{- $own := ternary .Values.onDemand.commands dict .Values.onDemand.enabled -}}
 {{- $commands := ternary (list "migrate" "status" "doctor" "verify") (list) .Values.onDemand.enabled -}}
 {{- if .Values.verify.schedule -}}{{- $commands = append $commands "verify" | uniq -}}{{- end -}}
-{{- range $command := $commands }}
+{{- range $command := concat $commands (keys $own | sortAlpha) }}
 {{- $schedule := ternary $context.Values.verify.schedule "" (eq $command "verify") }}
+{{- $prefix := include "kasm-db.prefix" $context | trunc (int (sub 51 (len $command | max 9))) | trimSuffix "-" }}
 ---
 apiVersion: batch/v1
 kind: CronJob
 metadata:
-  name: {{ printf "%s-%s" (include "kasm-db.prefix" $context | trunc 42 | trimSuffix "-") $command }}
+  name: {{ printf "%s-%s" $prefix $command }}
   namespace: {{ include "kasm-db.namespace" $context | quote }}
   labels: {{- include "kasm-db.commandLabels" $context | nindent 4 }}
   {{- with $context.Values.annotations }}
@@ -47,6 +49,7 @@ spec:
 {{- $args := without $container.args "--expect-existing" -}}
 {{- if ne $command "migrate" -}}
 {{- $args = concat (list $command) (include "kasm-db.documentArgs" $context | fromYamlArray) (list "--json") -}}
+{{- with get $context.Values.onDemand.commands $command -}}{{- $args = concat . (rest $args) -}}{{- end -}}
 {{- if and (eq $command "doctor") (not (include "kasm-db.seedsItself" $context)) -}}{{- $args = append $args "--no-seed" -}}{{- end -}}
 {{- end -}}
 {{- $_ := set $container "name" $command -}}
