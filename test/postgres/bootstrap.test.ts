@@ -1,6 +1,5 @@
-import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg, { escapeLiteral, escapeIdentifier as id } from 'pg';
@@ -16,7 +15,6 @@ import { type BootstrapCommandOptions, bootstrapCommand } from '../../src/comman
 import type { CommandContext } from '../../src/commands/command.js';
 import { execute } from '../../src/commands/execute.js';
 import { resolveSettings } from '../../src/config/settings.js';
-import { serverAccount } from '../../src/embedded/binaries.js';
 import type { Result } from '../../src/output/result.js';
 import { resultSchema } from '../../src/output/schema.js';
 import { style } from '../../src/output/terminal.js';
@@ -25,7 +23,8 @@ import { answers } from '../support/answers.js';
 import { cli } from '../support/cli.js';
 import { type Version, waitFor } from '../support/database.js';
 import { SECRET_MARK, type ServerInfo } from '../support/global-setup.js';
-import { freePort, startTestServer } from '../support/server.js';
+import { hasPgbouncer, startBefore } from '../support/pgbouncer.js';
+import { startTestServer } from '../support/server.js';
 
 const SUPERUSER = 'superuser';
 const LIMITED = 'CREATEROLE and CREATEDB only';
@@ -535,44 +534,6 @@ describe('bootstrap › what it refuses', () => {
   });
 });
 
-const PGBOUNCER = '/usr/sbin/pgbouncer';
-
-/** A transaction pooler before the server of a site, for its admin. */
-async function startPgbouncer(s: Site): Promise<{ port: number; stop(): Promise<void> }> {
-  const scratch = mkdtempSync(join(tmpdir(), 'kasm-db-pgbouncer-'));
-  const port = await freePort();
-  writeFileSync(join(scratch, 'users.txt'), `"${s.admin}" "${s.adminPassword}"\n`);
-  writeFileSync(
-    join(scratch, 'pgbouncer.ini'),
-    [
-      '[databases]',
-      `* = host=127.0.0.1 port=${s.server.port}`,
-      '[pgbouncer]',
-      `listen_port = ${port}`,
-      'listen_addr = 127.0.0.1',
-      'unix_socket_dir =',
-      'auth_type = scram-sha-256',
-      `auth_file = ${join(scratch, 'users.txt')}`,
-      'pool_mode = transaction',
-      'default_pool_size = 2',
-    ].join('\n'),
-  );
-  // It refuses to be root.
-  const account = serverAccount();
-  if (account) chmodSync(scratch, 0o755);
-  const child = spawn(PGBOUNCER, [join(scratch, 'pgbouncer.ini')], { ...(account ?? {}), stdio: 'ignore' });
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-  await waitFor(() => answers({ port, user: s.admin, password: s.adminPassword, database: 'postgres' }), 'pgbouncer');
-  const stop = async () => {
-    child.kill('SIGINT');
-    const cut = setTimeout(() => child.kill('SIGKILL'), 2000);
-    await ended;
-    clearTimeout(cut);
-    rmSync(scratch, { recursive: true, force: true });
-  };
-  return { port, stop };
-}
-
 describe('bootstrap › while others work', () => {
   it('waits for a migrator, holding no connection, and says so; then exit 5', async () => {
     const s = await Site.make(inject('servers')[16], LIMITED);
@@ -586,9 +547,15 @@ describe('bootstrap › while others work', () => {
     expect(await waiting).toMatchObject({ 'tables of the history': 'done' });
   });
 
-  it.skipIf(!existsSync(PGBOUNCER))('eight at once through pgbouncer: no session lock, no error', async () => {
+  it.skipIf(!hasPgbouncer())('eight at once through pgbouncer: no session lock, no error', async () => {
     const s = await Site.make(inject('servers')[16], LIMITED);
-    const pooler = await startPgbouncer(s);
+    const pooler = await startBefore({
+      port: s.server.port,
+      logins: { [s.admin]: s.adminPassword },
+      user: s.admin,
+      database: 'postgres',
+      settings: ['pool_mode = transaction'],
+    });
     try {
       const env = { ...s.env, POSTGRES_PORT: String(pooler.port) };
       const runs = await Promise.all(Array.from({ length: 8 }, () => s.steps({ env, gateRole: s.gate })));

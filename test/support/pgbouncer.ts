@@ -33,31 +33,50 @@ export interface TestPooler {
   stop(): Promise<void>;
 }
 
+/** What stands behind a PgBouncer. */
+interface Behind {
+  /** Of the server. */
+  port: number;
+  /** Passwords by user. */
+  logins: Record<string, string>;
+  /** Who asks whether it answers, and for which database. */
+  user: string;
+  database: string;
+  settings: readonly string[];
+}
+
 /** A PgBouncer before a database's server, with two server connections. @param settings lines of its [pgbouncer] section */
 export async function startPgbouncer(
   db: TestDatabase,
   mode: 'session' | 'transaction' | 'statement',
-  settings: string[] = [],
+  settings: readonly string[] = [],
 ): Promise<TestPooler> {
+  const logins = { postgres: inject('servers')[db.version]?.password ?? '', [db.user]: db.password };
+  const { user, port, name: database } = db;
+  const pooler = await startBefore({ port, logins, user, database, settings: [`pool_mode = ${mode}`, ...settings] });
+  return { ...pooler, env: { ...db.env, POSTGRES_PORT: String(pooler.port) } };
+}
+
+/** A PgBouncer before a server, with two server connections. */
+export async function startBefore(behind: Behind): Promise<Omit<TestPooler, 'env'>> {
+  const { logins, user, database } = behind;
   const scratch = mkdtempSync(join(dirname(inject('outputLog')), 'pgbouncer-'));
   const port = await freePort();
-  const logins = { postgres: inject('servers')[db.version]?.password, [db.user]: db.password };
-  const users = Object.entries(logins).map(([user, password]) => `"${user}" "${password}"\n`);
+  const users = Object.entries(logins).map(([name, password]) => `"${name}" "${password}"\n`);
   writeFileSync(join(scratch, 'users.txt'), users.join(''));
   writeFileSync(
     join(scratch, 'pgbouncer.ini'),
     [
       '[databases]',
-      `* = host=127.0.0.1 port=${db.port}`,
+      `* = host=127.0.0.1 port=${behind.port}`,
       '[pgbouncer]',
       `listen_port = ${port}`,
       'listen_addr = 127.0.0.1',
       'unix_socket_dir =',
       'auth_type = scram-sha-256',
       `auth_file = ${join(scratch, 'users.txt')}`,
-      `pool_mode = ${mode}`,
       'default_pool_size = 2',
-      ...settings,
+      ...behind.settings,
     ].join('\n'),
   );
   // It refuses to be root.
@@ -65,20 +84,24 @@ export async function startPgbouncer(
   if (account) for (const path of [dirname(scratch), scratch]) chmodSync(path, 0o755);
   let child: ChildProcess;
   let ended: Promise<void>;
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await ended;
+  };
   const start = async () => {
     child = spawn(PGBOUNCER as string, [join(scratch, 'pgbouncer.ini')], { ...(account ?? {}), stdio: 'ignore' });
     ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-    await waitFor(() => answers({ port, user: db.user, password: db.password, database: db.name }), 'pgbouncer');
+    const ready = () => answers({ port, user, password: logins[user] ?? '', database });
+    await waitFor(ready, 'pgbouncer').catch(async (error) => {
+      await kill();
+      throw error;
+    });
   };
   await start();
   return {
     port,
-    env: { ...db.env, POSTGRES_PORT: String(port) },
     start,
-    kill: async () => {
-      child.kill('SIGKILL');
-      await ended;
-    },
+    kill,
     stop: async () => {
       child.kill('SIGINT');
       const cut = setTimeout(() => child.kill('SIGKILL'), 2000);
