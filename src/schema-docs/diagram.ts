@@ -1,5 +1,5 @@
 import type { Area, DocTable } from './areas.js';
-import { escapeHtml } from './escape.js';
+import { anchor, escapeHtml } from './escape.js';
 
 /** More rows than that make a box that nobody looks at as a whole. */
 const MAX_ROWS = 14;
@@ -25,11 +25,12 @@ export function dotOf({ id, tables }: Area): string {
     }
   }
   const boxes = tables.map(
-    (table) => `${quote(table.name)} [class="table", href=${quote(`#table-${table.name}`)}, label=<${label(table)}>];`,
+    (table) =>
+      `${quote(table.name)} [class="table", href=${quote(`#${anchor('table', table.name)}`)}, label=<${label(table)}>];`,
   );
   const small = [...others].map(
     (name) =>
-      `${quote(name)} [class="other", shape=box, style=rounded, fontsize=10, href=${quote(`#table-${name}`)}, label=${quote(name)}];`,
+      `${quote(name)} [class="other", shape=box, style=rounded, fontsize=10, href=${quote(`#${anchor('table', name)}`)}, label=${quote(name)}];`,
   );
   return `digraph ${quote(id)} {
 rankdir=LR; bgcolor="transparent"; nodesep=0.25; ranksep=0.9; fontname="Courier";
@@ -66,17 +67,21 @@ const quote = (text: string) => `"${text.replaceAll('\\', '\\\\').replaceAll('"'
 
 /** Graphviz's SVG without its prologue; colours are the page's, so that they follow dark and light. */
 export function inlineSvg(svg: string, title: string): string {
-  return svg
-    .slice(svg.indexOf('<svg'))
-    .replace(/<svg [^>]*viewBox="([^"]*)"[^>]*>/, (_, box: string) => {
-      const [, , width = '0', height = '0'] = box.split(' ');
-      return `<svg role="img" aria-label="${escapeHtml(title)}" viewBox="${box}" width="${Math.ceil(Number(width))}" height="${Math.ceil(Number(height))}">`;
-    })
-    .replaceAll('xlink:href', 'href')
-    .replace(/ xlink:title="[^"]*"/g, '')
-    .replace(/<title>[^<]*<\/title>\n?/g, '')
-    .replace(/<!--[\s\S]*?-->\n?/g, '')
-    .replace(/ (?:fill|stroke|font-family|font-size)="(?:black|none|Courier[^"]*|transparent)"/g, (found) =>
-      found.includes('"none"') ? ' class="bare"' : '',
-    );
+  return (
+    svg
+      .slice(svg.indexOf('<svg'))
+      .replace(/<svg [^>]*viewBox="([^"]*)"[^>]*>/, (_, box: string) => {
+        const [, , width = '0', height = '0'] = box.split(' ');
+        return `<svg role="img" aria-label="${escapeHtml(title)}" viewBox="${box}" width="${Math.ceil(Number(width))}" height="${Math.ceil(Number(height))}">`;
+      })
+      .replaceAll('xlink:href', 'href')
+      // Each diagram counts its boxes from 1, and a page has an id once.
+      .replace(/ id="[^"]*"/g, '')
+      .replace(/ xlink:title="[^"]*"/g, '')
+      .replace(/<title>[^<]*<\/title>\n?/g, '')
+      .replace(/<!--[\s\S]*?-->\n?/g, '')
+      .replace(/ (?:fill|stroke|font-family|font-size)="(?:black|none|Courier[^"]*|transparent)"/g, (found) =>
+        found.includes('"none"') ? ' class="bare"' : '',
+      )
+  );
 }

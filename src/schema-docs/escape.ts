@@ -3,6 +3,16 @@ export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 }
 
+/** A name that may go on in the next line behind its underscores and dots, as HTML shows it. */
+export function nameHtml(name: string): string {
+  return escapeHtml(name).replace(/[_.](?=.)/g, '$&<wbr>');
+}
+
+/** The id of a table's or column's place in the page: HTML allows all but blanks in one. */
+export function anchor(kind: 'table' | 'column' | 'area', name: string): string {
+  return `${kind}-${name.replace(/\s/g, '+')}`;
+}
+
 /** A name or text without line breaks. */
 export const oneLine = (text: string) => text.replace(/[\s\u0085]+/g, ' ');
 

@@ -4,9 +4,9 @@ export const STYLE = `
 @media(prefers-color-scheme:dark){:root:not([data-theme=light]){--back:#14171b;--card:#1d2228;--text:#e4e8ec;--dim:#9aa4af;--line:#3a424c;--link:#74b5f5;--mark:#5a4a12;color-scheme:dark}}
 :root[data-theme=dark]{--back:#14171b;--card:#1d2228;--text:#e4e8ec;--dim:#9aa4af;--line:#3a424c;--link:#74b5f5;--mark:#5a4a12;color-scheme:dark}
 *{box-sizing:border-box}html{scroll-padding-top:12px}
-body{margin:0;background:var(--back);color:var(--text);font:15px/1.45 system-ui,sans-serif;display:grid;grid-template-columns:290px minmax(0,1fr)}
+body{margin:0;background:var(--back);color:var(--text);font:15px/1.45 system-ui,sans-serif;display:grid;grid-template-columns:350px minmax(0,1fr)}
 nav{position:sticky;top:0;height:100vh;overflow:auto;padding:16px;border-right:1px solid var(--line);background:var(--card)}
-nav h1{font-size:18px;margin:0}nav a{overflow-wrap:break-word}#menu summary{display:none}nav ul{list-style:none;margin:0;padding:0}nav ul ul{margin:2px 0 10px 12px;font-size:13px}nav .count,#hits{color:var(--dim);margin:4px 0 10px;font-size:13px}
+nav h1{font-size:18px;margin:0}nav a{overflow-wrap:break-word}#menu summary,.picture summary{display:none}nav ul{list-style:none;margin:0;padding:0}nav ul ul{margin:2px 0 10px 12px;font-size:13px}nav .count,#hits{color:var(--dim);margin:4px 0 10px;font-size:13px}
 #search{width:100%;padding:8px;font:inherit;background:var(--back);color:inherit;border:1px solid var(--line);border-radius:6px}
 #found li{padding:2px 0;font-size:13px;overflow-wrap:anywhere}#theme{margin-top:12px;font:inherit;font-size:13px}
 main{padding:16px 28px;max-width:1200px;min-width:0}a{color:var(--link);text-decoration:none}a:hover{text-decoration:underline}
@@ -16,19 +16,23 @@ h2{margin:36px 0 8px;border-bottom:2px solid var(--line)}h3{margin:0 0 4px;font-
 .diagram .edge path{fill:none}.diagram .edge polygon{fill:var(--dim)}.diagram .graph>polygon{display:none}.diagram .bare{fill:none}.diagram .other path{stroke-dasharray:3 2}
 .table{border:1px solid var(--line);border-radius:8px;padding:14px;margin:0 0 18px}.table:target{outline:3px solid var(--link)}
 .table p{margin:4px 0 8px}.wide{overflow-x:auto}table{border-collapse:collapse;width:100%;font-size:14px}
-th,td{text-align:left;vertical-align:top;padding:4px 8px;border-top:1px solid var(--line)}th{color:var(--dim);font-weight:600;border-top:0}
+th,td{text-align:left;vertical-align:top;padding:4px 8px;border-top:1px solid var(--line)}td:first-child{white-space:nowrap}th{color:var(--dim);font-weight:600;border-top:0}
 tr.hit{background:var(--mark)}code{font:13px ui-monospace,monospace;overflow-wrap:break-word}li,.by,dd{overflow-wrap:anywhere}.by{color:var(--dim)}details{margin-top:6px}
-@media(max-width:800px){body{display:block}nav{position:static;height:auto}main{padding:12px}#menu summary{display:list-item;cursor:pointer}}@media print{nav{display:none}body{display:block}}`;
+@media(max-width:900px){body{display:block}nav{position:static;height:auto}main{padding:12px}#menu summary,.picture summary{display:list-item;cursor:pointer}.picture{margin-bottom:12px}thead{display:none}table,tbody,tr,td{display:block}tr{border-top:1px solid var(--line);padding:6px 0}td{border:0;padding:0 0 0 12px;overflow-wrap:anywhere}td:first-child{padding:0;white-space:normal}td code{overflow-wrap:anywhere}td:first-child code{font-weight:600}td:empty{display:none}td:last-child{color:var(--dim)}}@media print{nav{display:none}body{display:block}}`;
 
 /** Search over what the page itself holds; the theme that was chosen. */
 export const SCRIPT = `
 (() => {
   const tables = [...document.querySelectorAll('article.table')].map((article) => ({
-    name: article.id.slice(6),
+    id: article.id,
+    name: article.querySelector('h3').textContent,
     text: (article.querySelector('p')?.textContent ?? '').toLowerCase(),
-    columns: [...article.querySelectorAll('tbody tr')].map((row) => ({ row, name: row.id.slice(7 + article.id.length - 6 + 1) })),
+    columns: [...article.querySelectorAll('tbody tr')].map((row) => ({ row, name: row.querySelector('code').textContent })),
   }));
-  if (matchMedia('(max-width: 800px)').matches) document.getElementById('menu').open = false;
+  const small = matchMedia('(max-width: 900px)');
+  const fold = () => { for (const part of document.querySelectorAll('#menu, .picture')) part.open = !small.matches; };
+  small.addEventListener('change', fold);
+  fold();
   const search = document.getElementById('search');
   const found = document.getElementById('found');
   const areas = document.getElementById('areas');
@@ -41,6 +45,7 @@ export const SCRIPT = `
     li.append(a);
     return li;
   };
+  const count = (number, what) => number + ' ' + what + (number === 1 ? '' : 's');
   const look = () => {
     const wanted = search.value.trim().toLowerCase();
     for (const row of document.querySelectorAll('tr.hit')) row.classList.remove('hit');
@@ -53,8 +58,8 @@ export const SCRIPT = `
     const byText = tables.filter((table) => !byName.includes(table) && table.text.includes(wanted));
     const columns = tables.flatMap((table) => table.columns.filter(({ name }) => name.toLowerCase().includes(wanted)).map((column) => ({ table: table.name, ...column })));
     for (const { row } of columns) row.classList.add('hit');
-    hits.textContent = (byName.length + byText.length) + ' tables, ' + columns.length + ' columns';
-    found.replaceChildren(...[...byName, ...byText].map(({ name }) => item('table-' + name, name)), ...columns.slice(0, 300).map(({ table, name }) => item('column-' + table + '.' + name, table + '.' + name)));
+    hits.textContent = count(byName.length + byText.length, 'table') + ', ' + count(columns.length, 'column');
+    found.replaceChildren(...[...byName, ...byText].map(({ id, name }) => item(id, name)), ...columns.slice(0, 300).map(({ table, row, name }) => item(row.id, table + '.' + name)));
   };
   search.addEventListener('input', look);
   search.addEventListener('keydown', (event) => {

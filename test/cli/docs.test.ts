@@ -1,6 +1,7 @@
 import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { HtmlValidate, StaticConfigLoader } from 'html-validate';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { publishedSchema } from '../fixtures/kasm/catalog.js';
 import { migrate } from '../fixtures/kasm/observe.js';
@@ -13,6 +14,21 @@ import { hasTerminal, onTerminal } from '../support/terminal.js';
 const published = [...publishedSchema().tables];
 const TABLES = SCHEMA.tables.length;
 const MAX_BYTES = 1_500_000;
+
+/** What is not valid HTML, or not to be used by everybody. An id may be any name without blanks (HTML 3.2.6). */
+async function faultsOf(page: string): Promise<string[]> {
+  const rules = { 'valid-id': ['error', { relaxed: true }] as ['error', object] };
+  const extended = ['html-validate:standard', 'html-validate:document', 'html-validate:a11y'];
+  const { results } = await new HtmlValidate(
+    new StaticConfigLoader({ root: true, extends: extended, rules }),
+  ).validateString(page);
+  const ids = [...page.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);
+  return [
+    ...results.flatMap(({ messages }) => messages.map(({ line, message }) => `${line}: ${message}`)),
+    // The validator does not look into SVG.
+    ...ids.filter((id, i) => ids.indexOf(id) !== i).map((id) => `the id ${id} is there twice`),
+  ];
+}
 
 let path: string;
 let html: string;
@@ -34,6 +50,10 @@ describe('docs', () => {
       expect(html).toContain(`id="table-${table}"`);
       for (const column of columns.keys()) expect(html).toContain(`id="column-${table}.${column}"`);
     }
+  });
+
+  it('HTML: is valid', async () => {
+    expect(await faultsOf(html)).toEqual([]);
   });
 
   it('HTML: says at its foot where it is from, when and by what; every column of a table has a name', () => {
@@ -83,7 +103,7 @@ describe('docs', () => {
       db,
       folder({
         '0001_a.sql':
-          'CREATE TABLE "<b>" ("x""y" int PRIMARY KEY, note text DEFAULT \'</script>\');\nCOMMENT ON TABLE "<b>" IS \'<img src=x onerror=alert(1)>\';\nCREATE TABLE c (b int REFERENCES "<b>");\n',
+          'CREATE TABLE "a table" ("a column" int);\nCREATE TABLE "<b>" ("x""y" int PRIMARY KEY, note text DEFAULT \'</script>\');\nCOMMENT ON TABLE "<b>" IS \'<img src=x onerror=alert(1)>\';\nCREATE TABLE c (b int REFERENCES "<b>");\n',
       }),
     );
     const out = join(folder({ 'x.txt': '' }), 'live.html');
@@ -95,6 +115,7 @@ describe('docs', () => {
     expect(page).not.toContain('<img');
     expect(page.match(/<\/script>/g)).toHaveLength(1);
     expect(page).toContain('Referenced by');
+    expect(await faultsOf(page)).toEqual([]);
   });
 
   it('an unknown format, a folder without a snapshot, a file that cannot be written: exit 2', async () => {
@@ -149,6 +170,23 @@ describe.skipIf(!hasChromium())('docs › in a real browser', () => {
       await page.run("document.getElementById('theme').click()");
       expect(await page.run(background)).not.toBe(before);
       expect(page.complaints).toEqual([]);
+    } finally {
+      await page.close();
+    }
+  });
+
+  it.each([
+    400, 1400,
+  ])('a window of %i pixels: nothing scrolls sideways, and names are whole where there is room', async (width) => {
+    const page = await openPage(pathToFileURL(path).href, width);
+    try {
+      const tooWide =
+        "[document.documentElement, ...document.querySelectorAll('.wide')].filter((e) => e.scrollWidth > e.clientWidth).length";
+      expect(await page.run(tooWide)).toBe(0);
+      expect(await page.run("document.getElementById('menu').open")).toBe(width > 900);
+      const broken =
+        "[...document.querySelectorAll('nav a, h3, td:first-child code')].filter((e) => e.offsetHeight > 40).map((e) => e.textContent)";
+      expect(await page.run(broken)).toEqual([]);
     } finally {
       await page.close();
     }

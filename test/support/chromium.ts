@@ -27,8 +27,8 @@ export interface Page {
   close(): Promise<void>;
 }
 
-/** Opens a page in a headless Chromium, spoken to by its DevTools protocol. */
-export async function openPage(url: string): Promise<Page> {
+/** Opens a page in a headless Chromium, spoken to by its DevTools protocol. @param width of the window, in pixels */
+export async function openPage(url: string, width = 1400): Promise<Page> {
   const profile = mkdtempSync(join(tmpdir(), 'kasm-db-chromium-'));
   const child = spawn(
     CHROMIUM as string,
@@ -37,6 +37,7 @@ export async function openPage(url: string): Promise<Page> {
       '--no-sandbox',
       '--disable-gpu',
       '--disable-dev-shm-usage',
+      `--window-size=${width},900`,
       '--remote-debugging-port=0',
       `--user-data-dir=${profile}`,
       'about:blank',
