@@ -1,6 +1,7 @@
 import { EXIT_CODES, type FailureOutcome, KasmDbError } from '../app/errors.js';
 import { checkAdmin } from '../doctor/admin.js';
 import { checkDatabase } from '../doctor/database.js';
+import { checkEncryption } from '../doctor/encryption.js';
 import { checkExtensions, checkLockOnPrimary } from '../doctor/host.js';
 import { logIn } from '../doctor/login.js';
 import { checkMigrations } from '../doctor/migrate.js';
@@ -34,6 +35,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   const session = await logIn(report, ctx);
   let state: MigrationState | undefined;
   let planned: Plan<Migration> | undefined;
+  let encrypted: string[] = [];
   if (session) {
     try {
       state = await readState(session, { vendor: true });
@@ -43,6 +45,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
       if (!state.standby) await checkExtensions(report, session, await ctx.migrations());
       planned = await checkMigrations(report, await ctx.migrations(), found);
       if (seed) await compareWithSecret(report, session, ctx, options);
+      if (state.history?.length) encrypted = await checkEncryption(report, session);
     } catch (error) {
       report.fail('history', error);
     } finally {
@@ -57,6 +60,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   return {
     fields: {
       database: describeDatabase(settings, state),
+      ...(encrypted.length > 0 ? { encrypted } : {}),
       checks: lines,
       ...(failed
         ? { outcome: failed.code as FailureOutcome, exitCode: EXIT_CODES[failed.code as FailureOutcome] }
@@ -93,22 +97,27 @@ async function checkSeed(
   options: DoctorOptions,
   found: { state: MigrationState; planned: Plan<Migration> } | undefined,
 ): Promise<void> {
-  const { givenCredentials, missingKeys, runSeed } = await import('./seed.js');
+  const [{ givenCredentials, missingKeys, runSeed }, { describeSettings }] = await Promise.all([
+    import('./seed.js'),
+    import('../seed/notes.js'),
+  ]);
   try {
     const { keys } = givenCredentials(options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR, ctx.env);
     report.ok('secrets', keys.length > 0 ? `found ${keys.join(', ')}` : 'none are given');
     if (found?.state.standby) return;
     if (found && found.planned.pending.length === 0) {
-      const { skipped, counts } = await runSeed(ctx, { ...options, dryRun: true });
+      const { skipped, counts, settings, warnings } = await runSeed(ctx, { ...options, dryRun: true });
       const written = counts.inserted + counts.updated;
+      const few = settings > 0 ? describeSettings(settings) : undefined;
       report.ok(
         'seed',
         skipped
           ? 'it is left to the newer build'
           : written === 0
-            ? 'all is seeded'
+            ? `all is seeded${few ? `; ${few}` : ''}`
             : `${written} rows would be written`,
       );
+      for (const warning of warnings) report.warning('seed', warning);
     } else if (found?.state.run?.seedDigest) report.ok('seed', 'it was seeded before');
     else {
       const missing = await missingKeys(ctx, options);

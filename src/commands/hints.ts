@@ -24,6 +24,7 @@ const CHART_WORDS: readonly (readonly [RegExp, string])[] = [
   [/PGSSLROOTCERT/g, 'database.ca'],
   [/PGSSLCERT|PGSSLKEY/g, 'database.clientCertificate'],
   [/(PGOPTIONS|PGTARGETSESSIONATTRS)/g, '$1 in {migrator.extraEnv}'],
+  [/add --force/g, 'set {seed.force} to true for one upgrade'],
   [/--lock-timeout/g, '{migrator.lockTimeout}'],
   [/--connect-timeout/g, '{migrator.connectTimeout}'],
   [/--seeds/g, '{seed.existingConfigMap}'],

@@ -105,6 +105,7 @@ async function migrateAndSeed(
     ...(options.seed && plan.vendorUpgraded ? ['seeding was skipped: the database is of another release of Kasm'] : []),
   ];
   for (const warning of found) ctx.events.warning?.(warning);
+  for (const warning of seeded?.warnings ?? []) ctx.events.warning?.(warning);
   const { warnings: ofSeed = [], ...seedFields } = seeding && seeded ? seeding.seedFields(seeded) : {};
   const warnings = [...beforehand(result), ...found, ...ofSeed];
   const done = applied.length > 0 || !options.dryRun;

@@ -30,6 +30,7 @@ export interface SeedCommandOptions {
 /** Writes default rows and the credentials from Secrets; safe to repeat. */
 export async function seedCommand(ctx: CommandContext, options: SeedCommandOptions): Promise<Answer> {
   const result = await runSeed(ctx, options);
+  for (const warning of result.warnings) ctx.events.warning?.(warning);
   const database = describeDatabase(ctx.resolve(), result.state);
   return {
     fields: { database, ...seedFields(result) },
@@ -172,17 +173,29 @@ export async function missingKeys(ctx: CommandContext, options: SeedCommandOptio
 
 /** The `seed` of a result. */
 export function seedFields(result: SeedResult) {
+  const warnings = result.skipped ? ['the database is ahead of this build: seeding was skipped'] : result.warnings;
   return {
-    ...(result.skipped ? { warnings: ['the database is ahead of this build: seeding was skipped'] } : {}),
+    ...(warnings.length > 0 ? { warnings } : {}),
     // The role's password is changed even then.
     ...(result.skipped && result.credentials.length === 0 ? {} : { seed: seedOf(result) }),
   };
 }
 
-const seedOf = ({ counts, credentials }: Pick<SeedResult, 'counts' | 'credentials'>) => ({ ...counts, credentials });
+const seedOf = ({
+  counts,
+  credentials,
+  plainText = [],
+  encrypted = [],
+}: Pick<SeedResult, 'counts' | 'credentials'> & Partial<SeedResult>) => ({
+  ...counts,
+  credentials,
+  ...(plainText.length > 0 ? { plainText } : {}),
+  ...(encrypted.length > 0 ? { encrypted } : {}),
+});
 
 /** The same for people. */
-export function seedText({ skipped, counts, credentials }: SeedResult, dryRun: boolean, s: Style): string {
+export function seedText(result: SeedResult, dryRun: boolean, s: Style): string {
+  const { skipped, counts, credentials, encrypted } = result;
   const { inserted, updated, unchanged, kept } = counts;
   const head = dryRun ? 'Would seed' : s.green('Seeded');
   const lines = [
@@ -190,6 +203,8 @@ export function seedText({ skipped, counts, credentials }: SeedResult, dryRun: b
       ? `${s.yellow('Seeding was skipped:')} the database is ahead of this build.`
       : `${head}: ${plural(inserted, 'row')} inserted, ${updated} updated, ${unchanged} unchanged, ${kept} kept as someone has changed them.`,
   ];
+  if (encrypted.length > 0)
+    lines.push(`Looks encrypted by Kasm, and is overwritten by --rotate with --force only: ${encrypted.join(', ')}.`);
   if (credentials.length > 0)
     lines.push(
       '',

@@ -7,13 +7,15 @@ import type { Report } from './report.js';
 /** Has the database what the Secret has? What is wrong with the Secret itself is told with the seed. */
 export async function checkCredentials(report: Report, session: Session, credentials: Credentials): Promise<void> {
   try {
-    for (const { key, kind, text } of await session.reading(() => compareCredentials(session, credentials)))
+    for (const { key, kind, text, encrypted } of await session.reading(() => compareCredentials(session, credentials)))
       report.warning(
         'secrets',
         text,
-        kind === 'token'
-          ? `is it the Secret that Kasm's pods have? One for both charts (docs/KASM-HELM.md); to apply this one: kasm-db seed --rotate ${key}`
-          : `right where it was changed in Kasm since; to apply the Secret's: kasm-db seed --rotate ${key}`,
+        encrypted
+          ? "is it the Secret that Kasm's pods have? If not, change the token in Kasm; seed --rotate does not overwrite what looks encrypted"
+          : kind === 'token'
+            ? `is it the Secret that Kasm's pods have? One for both charts (docs/KASM-HELM.md); to apply this one: kasm-db seed --rotate ${key}`
+            : `right where it was changed in Kasm since; to apply the Secret's: kasm-db seed --rotate ${key}`,
       );
   } catch (error) {
     if (error instanceof KasmDbError) return;

@@ -108,6 +108,8 @@ export const resultSchema = z.strictObject({
       updated: z.number().int(),
       unchanged: z.number().int(),
       kept: z.number().int(),
+      plainText: z.array(z.string()).optional(),
+      encrypted: z.array(z.string()).optional(),
       credentials: z.array(
         z.strictObject({
           key: z.string(),
@@ -125,6 +127,7 @@ export const resultSchema = z.strictObject({
       ms: z.number().int().optional(),
     })
     .optional(),
+  encrypted: z.array(z.string()).optional(),
   checks: z
     .array(
       z.strictObject({

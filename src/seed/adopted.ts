@@ -10,7 +10,19 @@ export function withPlace(rows: readonly SeedRow[], catalog: ReadonlyMap<string,
   return rows.filter((row) => row.table !== UNPUBLISHED || fits(row, catalog.get(row.table)));
 }
 
-/** Has anybody populated it? Without a row in any of the documents' tables it was only initialised, and still has to be seeded. Pure. */
+/** No Kasm works without a row in each of these. */
+const NEEDED = ['settings', 'users'];
+
+/**
+ * Of an adopted database: the tables without a row that no Kasm can do without. It was only initialised, or its population was left half-done, so
+ * that it still has to be seeded. Pure.
+ */
+export function unpopulated(rows: readonly SeedRow[], current: CurrentRows): string[] {
+  const tables = new Set(rows.map(({ table }) => table));
+  return NEEDED.filter((table) => tables.has(table) && !current.get(table)?.size);
+}
+
+/** Has any of the documents' tables a row? Where a program has come to its end, what it left out it meant to. Pure. */
 export function hasRows(rows: readonly SeedRow[], current: CurrentRows): boolean {
   return rows.some(({ table }) => table !== UNPUBLISHED && (current.get(table)?.size ?? 0) > 0);
 }

@@ -48,9 +48,15 @@ WHERE n.nspname = 'public' AND c.relkind = 'r' AND (c.relname = ANY ($1)
  */
 export async function readCatalog(session: Session, names: Iterable<string>): Promise<Map<string, Table>> {
   const asked = [...names];
-  const rows = await session.query(CATALOG_SQL, [asked]);
-  const all = new Set([...asked, ...rows.map(({ name }) => name)].map((name) => `public.${name}`));
+  const tables = await lookUpTables(session, asked);
+  const all = new Set([...asked, ...tables.keys()].map((name) => `public.${name}`));
   for (const found of (await findTables(session, [...all])).values()) requireSafe(found);
+  return tables;
+}
+
+/** The same, of tables that the caller knows to be safe to read. */
+export async function lookUpTables(session: Session, names: readonly string[]): Promise<Map<string, Table>> {
+  const rows = await session.query(CATALOG_SQL, [names]);
   return new Map(
     rows.map((row) => [
       row.name,

@@ -1,12 +1,15 @@
 import type { Session } from '../postgres/session.js';
 import { findTables, objectionsTo } from '../postgres/tables.js';
 import { type Credentials, hashPassword } from './credentials.js';
+import { looksEncrypted } from './encrypted.js';
 
 /** A credential of which the database has another value than the Secret. */
 export interface CredentialDifference {
   key: string;
   kind: 'token' | 'password';
   text: string;
+  /** What the database has looks encrypted by Kasm, so that it may be the same. */
+  encrypted?: true;
 }
 
 const TOKENS = { 'manager-token': ['manager', 'token'], 'service-token': ['auth', 'registration_token'] } as const;
@@ -31,10 +34,13 @@ export async function compareCredentials(session: Session, credentials: Credenti
       const secret = credentials.get(key);
       const values = rows.filter((row) => row.category === category && row.name === name).map(({ value }) => value);
       if (secret === undefined || values.length === 0 || values.includes(secret)) continue;
-      const text = values.some(looksEncrypted)
-        ? `${key}: the database has another value than the Secret, unless Kasm has encrypted it`
-        : `${key}: the database has another value than the Secret`;
-      differences.push({ key, kind: 'token', text });
+      const text = `${key}: the database has another value than the Secret`;
+      const encrypted = values.some((value) => looksEncrypted(value, 'varchar'));
+      differences.push(
+        encrypted
+          ? { key, kind: 'token', text: `${text}, unless Kasm has encrypted it`, encrypted }
+          : { key, kind: 'token', text },
+      );
     }
   }
   if (readable('public.users')) {
@@ -51,10 +57,4 @@ export async function compareCredentials(session: Session, credentials: Credenti
     }
   }
   return differences;
-}
-
-/** As AesEngine of sqlalchemy-utils stores it: base64 of blocks of 16 bytes. A token in hex only looks like it. */
-function looksEncrypted(value: string | null): boolean {
-  if (value === null || !/^[A-Za-z0-9+/]+={0,2}$/.test(value) || /^[0-9a-f]*$/i.test(value)) return false;
-  return value.length % 4 === 0 && Buffer.from(value, 'base64').length % 16 === 0;
 }

@@ -1,4 +1,5 @@
 import type { Session } from '../postgres/session.js';
+import { findTables, objectionsTo } from '../postgres/tables.js';
 import { CREDENTIAL_COLUMNS } from './assign.js';
 import type { Table } from './catalog.js';
 import type { SeedRow } from './document.js';
@@ -39,6 +40,14 @@ export async function readCurrent(
     if (table && columns.size > 0) current.set(name, await currentRows(session, table, [...columns]));
   }
   return current;
+}
+
+/** Is there anybody who could log in? @returns undefined: there is no such table, or this login may not see it */
+export async function hasUsers(session: Session): Promise<boolean | undefined> {
+  const users = (await findTables(session, ['public.users'])).get('public.users');
+  if (!users?.readable || users.rowSecurity || objectionsTo(users).length > 0) return undefined;
+  const [{ some }] = (await session.query('SELECT EXISTS (SELECT FROM public.users) AS some')) as [{ some: boolean }];
+  return some;
 }
 
 /** Answers whether a column has a value, or the value that a token has in this database. */

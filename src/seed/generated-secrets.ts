@@ -44,8 +44,9 @@ export class GeneratedSecrets {
     const other = kind === 'signing' ? 'certificate' : 'public';
     const privateToken = `\${${kind}:${name}:private}`;
     const known = this.values.get(privateToken);
-    const privateKey = known ?? (await newPrivateKey(kind));
-    this.values.set(privateToken, privateKey);
+    // Of one that Kasm has encrypted nobody else can make the other half.
+    const privateKey = known?.includes('PRIVATE KEY') ? known : await newPrivateKey(kind);
+    this.values.set(privateToken, known ?? privateKey);
     const otherToken = `\${${kind}:${name}:${other}}`;
     if (this.values.has(otherToken)) return;
     this.values.set(

@@ -1,6 +1,7 @@
 import { type Breathe, breather } from '../app/time.js';
 import { insertOrder, isRequired, type Table } from './catalog.js';
 import type { SeedRow } from './document.js';
+import { looksEncrypted, mayBeEncrypted } from './encrypted.js';
 import { NATURAL_KEYS } from './natural-keys.js';
 import type { Problem } from './problems.js';
 import { fingerprint, newSalt, type Remembered, type RememberedColumn, rowKeyOf, type Write } from './store.js';
@@ -299,11 +300,24 @@ function compare(draft: Draft, now: Texts | undefined, result: PlannedWrites): v
   } else if (kept) result.counts.kept++;
   else result.counts.unchanged++;
   if (!known) {
-    // A row that was there first: only what is as the documents have it counts as written by a seed.
-    memory = remembered(draft, rowKey, (column) => (now[column] === texts[column] ? (now[column] ?? null) : undefined));
+    // A row that was there first: only what is as the documents have it counts as written by a seed, and nothing that Kasm may have encrypted.
+    memory = remembered(draft, rowKey, (column) =>
+      now[column] === texts[column] && !isEncrypted(resolved, column, now[column]) ? (now[column] ?? null) : undefined,
+    );
     result.remember.push(memory);
   }
   result.located.set(resolved, { rowKey, inserted: false, texts: now, memory });
+}
+
+/** A document made from rows of a database has them as they are stored. What a Secret says, too, is plain: its other readers decrypt nothing. */
+function isEncrypted(
+  { table, credentialColumns }: ResolvedRow,
+  name: string,
+  value: string | null | undefined,
+): boolean {
+  const column = table.columns.get(name);
+  if (!column || credentialColumns.has(name)) return false;
+  return mayBeEncrypted(table.name, column) && looksEncrypted(value, column.type);
 }
 
 /** Generated secrets, keys and credentials are written once; the documents don't say what they are. A reference they do say. */

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { KasmDbError } from '../app/errors.js';
 import type { Assignment } from './assign.js';
 import { hashPassword } from './credentials.js';
+import { looksEncrypted } from './encrypted.js';
 import type { PlannedWrites, ResolvedRow, Texts } from './plan-writes.js';
 import { fingerprint, type Remembered, type Write } from './store.js';
 
@@ -51,9 +52,12 @@ export function applyCredentials(
       continue;
     }
     if (assignment.kind === 'setting' && !ours && !same && !options.force) {
+      const encrypted = looksEncrypted(now[column], resolved.table.columns.get(column)?.type ?? '')
+        ? 'and looks encrypted by Kasm'
+        : 'so it may be encrypted by Kasm';
       throw new KasmDbError(
         'seed',
-        `${key}: the stored setting was not written by kasm-db, so it may be encrypted by Kasm; it is not overwritten`,
+        `${key}: the stored setting was not written by kasm-db, ${encrypted}; it is not overwritten`,
         {
           hint: 'if you know that this Kasm keeps it in plain text: add --force; else change it in the admin interface',
         },

@@ -11,19 +11,31 @@ import { type Migration, vendorVersionOf } from '../migrations/files.js';
 import { isReadyToSeed } from '../migrator/plan-for.js';
 import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import { type Session, withSession } from '../postgres/session.js';
-import { hasRows, withPlace } from './adopted.js';
+import { hasRows, unpopulated, withPlace } from './adopted.js';
 import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValues } from './assign.js';
 import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
-import { knownTokens, readCurrent, valuesIn } from './current.js';
+import { hasUsers, knownTokens, readCurrent, valuesIn } from './current.js';
 import type { SeedDocument, SeedRow } from './document.js';
+import { mayBeEncrypted } from './encrypted.js';
+import { findEncrypted } from './find-encrypted.js';
 import { GeneratedSecrets } from './generated-secrets.js';
+import { newPlainText, warningsOf } from './notes.js';
 import { mergeOverlay } from './overlay.js';
 import { docKeyOf, type PlannedWrites, planWrites, type ResolvedRow, type Texts } from './plan-writes.js';
 import { refuse } from './problems.js';
 import { renameTokens } from './renamed-tokens.js';
 import { applyCredentials, type CredentialReport } from './rotate.js';
-import { canonical, DOCUMENTS, forget, readRemembered, remember, sendRows, writeRows } from './store.js';
+import {
+  canonical,
+  DOCUMENTS,
+  forget,
+  type Remembered,
+  readRemembered,
+  remember,
+  sendRows,
+  writeRows,
+} from './store.js';
 import { looksLikeToken } from './tokens.js';
 import { danglingReferences, validateRows } from './validate.js';
 
@@ -44,6 +56,13 @@ export interface SeedResult {
   skipped: boolean;
   counts: PlannedWrites['counts'];
   credentials: CredentialReport[];
+  /** Columns into which it writes plain text for the first time, where a genuine Kasm API may expect what only its code can encrypt. */
+  plainText: string[];
+  /** Columns in which values look encrypted by Kasm; looked for where somebody else has written rows. */
+  encrypted: string[];
+  /** Rows of settings that are there afterwards. */
+  settings: number;
+  warnings: string[];
 }
 
 /** How long a statement may wait for someone who has a table or a row. */
@@ -155,8 +174,17 @@ const QUIET = "SET LOCAL client_min_messages = 'error'";
 /** Counts of a seed that did not come about. */
 export const NOTHING_SEEDED = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
 
+const NOTHING_WRITTEN = {
+  counts: NOTHING_SEEDED,
+  credentials: [],
+  plainText: [],
+  encrypted: [],
+  settings: 0,
+  warnings: [],
+};
+
 function skipped(state: MigrationState): SeedResult {
-  return { state, skipped: true, counts: NOTHING_SEEDED, credentials: [] };
+  return { state, skipped: true, ...NOTHING_WRITTEN };
 }
 
 async function write(
@@ -173,13 +201,23 @@ async function write(
   const catalog = await readCatalog(session, new Set([...documentRows, ...stored].map(({ table }) => table)));
   const everyRow = options.documents.flatMap((document) => document.rows);
   const { remembered, changes } = renameTokens(stored, everyRow, catalog);
-  const adopted = wasSeededElsewhere(state);
+  const byProgram = wasSeededByProgram(state);
+  const adopted = byProgram || wasAdopted(state);
   const rows = adopted ? withPlace(documentRows, catalog) : documentRows;
   const current = await readCurrent(session, rows, catalog);
-  const adopting = remembered.length === 0 && adopted && hasRows(documentRows, current);
+  // A program that has come to its end meant to leave out what it left out.
+  const lacking = byProgram ? [] : unpopulated(documentRows, current);
+  const first = remembered.length === 0 && adopted && hasRows(documentRows, current);
+  const adopting = first && lacking.length === 0;
   const known = knownTokens(remembered, current, catalog);
   refuse([
-    ...(await validateRows(rows, catalog, adopting ? 'all' : CREDENTIAL_COLUMNS, breathe)),
+    ...(await validateRows(
+      rows,
+      catalog,
+      adopting ? 'all' : CREDENTIAL_COLUMNS,
+      breathe,
+      new Set(remembered.map(({ table, docKey }) => `${table}\0${docKey}`)),
+    )),
     ...danglingReferences(rows, catalog, valuesIn(current, known)),
   ]);
   const assignments = new Map(
@@ -207,7 +245,12 @@ async function write(
     force: options.force,
     now: new Date().toISOString().replace('T', ' ').replace('Z', ''),
   });
-  await writeRows(session, [...planned.writes, ...planned.deferredUpdates, ...credentials.writes], catalog);
+  const encrypted =
+    adopted || remembered.some((entry) => isSomebodyElses(entry, catalog))
+      ? await findEncrypted(session, remembered)
+      : [];
+  const writes = [...planned.writes, ...planned.deferredUpdates, ...credentials.writes];
+  await writeRows(session, writes, catalog);
   const notes = new Map(
     [...planned.remember, ...credentials.remember].map((row) => [`${row.table}\0${row.docKey}`, row]),
   );
@@ -219,14 +262,39 @@ async function write(
     const renamed = changes.map(({ after }) => after).filter(({ table, docKey }) => !notes.has(`${table}\0${docKey}`));
     await remember(session, [...renamed, ...notes.values()], VERSION);
   }
-  return { counts: planned.counts, credentials: credentials.reports };
+  const plainText = newPlainText(writes, remembered, catalog);
+  const inserted = (table: string) =>
+    planned.writes.filter((write) => write.kind === 'insert' && write.table === table);
+  const newSettings = inserted('settings').length;
+  const settings = newSettings + (current.get('settings')?.size ?? 0);
+  const warnings = warningsOf({
+    lacking: first ? lacking : [],
+    plainText,
+    encrypted,
+    settings: newSettings > 0 ? settings : undefined,
+    users: inserted('users').length > 0 || (current.get('users')?.size ?? 0) > 0 || (await hasUsers(session)),
+  });
+  return {
+    counts: planned.counts,
+    credentials: credentials.reports,
+    plainText,
+    encrypted: encrypted.map(({ name }) => name),
+    settings,
+    warnings,
+  };
 }
 
-/** Kasm's own code has written its rows, with keys of its own. */
-function wasSeededElsewhere({ history = [], run }: MigrationState): boolean {
-  return (
-    history.some(({ kind }) => kind === 'adopted') || (run?.seedDigest?.endsWith(`:${SEEDED_BY_PROGRAM}`) ?? false)
-  );
+/** Kasm itself has made the tables, and perhaps its rows, with keys of its own. */
+const wasAdopted = ({ history = [] }: MigrationState) => history.some(({ kind }) => kind === 'adopted');
+/** The same, in a database that we have migrated. */
+const wasSeededByProgram = ({ run }: MigrationState) => run?.seedDigest?.endsWith(`:${SEEDED_BY_PROGRAM}`) ?? false;
+
+/** A value in a column that Kasm may encrypt is none of ours. */
+function isSomebodyElses({ table, columns }: Remembered, catalog: ReadonlyMap<string, Table>): boolean {
+  return Object.entries(columns).some(([name, { print }]) => {
+    const column = catalog.get(table)?.columns.get(name);
+    return print === null && column !== undefined && mayBeEncrypted(table, column);
+  });
 }
 
 interface Unresolved {

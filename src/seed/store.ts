@@ -167,7 +167,7 @@ export function rowKeyOf(table: Table, value: (column: string) => string | null)
 }
 
 /** The same as SQL. */
-function rowKeySql(table: Table, alias: string): string {
+export function rowKeySql(table: Table, alias: string): string {
   if (table.primaryKey.length === 1) return `${alias}.${escapeIdentifier(table.primaryKey[0] as string)}::text`;
   const columns = table.primaryKey.length > 0 ? table.primaryKey : [...table.columns.keys()];
   const list = `to_json(ARRAY[${columns.map((column) => `${alias}.${escapeIdentifier(column)}::text`).join(', ')}])::text`;

@@ -71,12 +71,14 @@ function isRealDate(value: string): boolean {
  * Everything that is wrong with the rows, before anything is written: unknown tables, columns and tokens, wrong types, values that are
  * too long, required columns without a value, duplicates. Pure.
  * @param filled columns that credentials fill in, `users.pw_hash`; `all`: no row will be inserted, so that none has to be given
+ * @param known rows that an earlier seed has written or found, `users\0KEY` by docKeyOf: they are not inserted again
  */
 export async function validateRows(
   rows: readonly SeedRow[],
   catalog: ReadonlyMap<string, Table>,
   filled: ReadonlySet<string> | 'all',
   breathe: Breathe = breather(),
+  known: ReadonlySet<string> = new Set(),
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   const seen = new Map<string, SeedRow>();
@@ -93,9 +95,10 @@ export async function validateRows(
       if (message)
         problems.push({ file: row.file, line, message: column ? `${row.table}.${name} ${message}` : message });
     }
+    const written = filled === 'all' || known.has(`${row.table}\0${docKeyOf(row, table)}`);
     for (const column of table.columns.values()) {
       const value = row.cells.get(column.name)?.value ?? null;
-      const given = value !== null || filled === 'all' || filled.has(`${row.table}.${column.name}`);
+      const given = value !== null || written || filled.has(`${row.table}.${column.name}`);
       if (column.notNull && !column.hasDefault && !given) {
         problems.push({ file: row.file, line: row.line, message: `${row.table}.${column.name} is required` });
       }

@@ -295,6 +295,11 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
         { ...REQUIRED, database: { host: 'db', sslmode: 'verify-ca' } },
         /verify-ca needs database\.ca/,
       ],
+      [
+        'force without a rotation',
+        { ...REQUIRED, seed: { enabled: true, force: true } },
+        /seed\.force needs seed\.rotate/,
+      ],
       ['rotation without a seed', { ...REQUIRED, seed: { rotate: ['all'] } }, /seed\.rotate needs seed\.enabled/],
       [
         'a Secret for a credential that nobody knows',
@@ -418,6 +423,14 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     ]);
     expect(pod.containers[0].volumeMounts).toEqual(pod.initContainers[0].volumeMounts);
     expect(pod.containers[0].securityContext).toEqual(RESTRICTED);
+    expect(pod.containers[0].args).not.toContain('--force');
+    const forced = renderJob({ ...REQUIRED, seed: { enabled: true, rotate: ['manager-token'], force: true } }).spec;
+    expect(forced.template.spec.containers[0].args.slice(0, 4)).toEqual([
+      'seed',
+      '--rotate',
+      'manager-token',
+      '--force',
+    ]);
   });
 
   it('dumps the database before pending migrations, with the same connection', () => {

@@ -114,6 +114,9 @@ spec:
         - seed
         - --rotate
         - {{ $rotate | quote }}
+        {{- if .Values.seed.force }}
+        - --force
+        {{- end }}
         - --lock-timeout
         - {{ .Values.migrator.lockTimeout | quote }}
         {{- if include "kasm-db.hasDocuments" . }}

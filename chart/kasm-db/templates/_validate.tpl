@@ -46,6 +46,9 @@
 {{- if and $values.seed.rotate (not $values.seed.enabled) -}}
 {{- fail "kasm-db: seed.rotate needs seed.enabled" -}}
 {{- end -}}
+{{- if and $values.seed.force (not $values.seed.rotate) -}}
+{{- fail "kasm-db: seed.force needs seed.rotate: it is for one upgrade that writes a token again" -}}
+{{- end -}}
 {{- if include "kasm-db.seededByKasm" . -}}
 {{- if $values.seed.rotate -}}
 {{- fail "kasm-db: seed.rotate is for what kasm-db has written; with seed.by kasm the values are Kasm's, and are changed there (docs/KASM-SEED.md)" -}}

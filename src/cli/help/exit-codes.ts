@@ -265,8 +265,8 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         'use documents of the release that this kasm-db makes',
       ],
       [
-        '`was not written by kasm-db, so it may be encrypted`',
-        '`--rotate` of a setting that someone else wrote',
+        '`was not written by kasm-db`',
+        '`--rotate` of a setting that someone else wrote; Kasm may have encrypted it',
         "change it in Kasm's admin interface, or `--force`",
       ],
       [

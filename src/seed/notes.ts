@@ -1,0 +1,79 @@
+import type { Table } from './catalog.js';
+import { mayBeEncrypted } from './encrypted.js';
+import type { EncryptedColumn } from './find-encrypted.js';
+import type { Remembered, Write } from './store.js';
+
+/** Global settings of Kasm 1.19, as its chart implies; of 77 the names are public (docs/ASSUMPTIONS.md, Seeds). */
+const SETTINGS = 87;
+
+/** The other way, for who finds that Kasm cannot read what we write. */
+const OTHER_WAY =
+  "the other way is that Kasm's own code writes its rows, in a new database: seed.by: kasm, docs/KASM-SEED.md";
+
+/**
+ * Columns into which this seed writes plain text for the first time, and which a genuine Kasm API may expect encrypted. Pure.
+ * @param remembered what earlier seeds have written
+ */
+export function newPlainText(
+  writes: readonly Write[],
+  remembered: readonly Remembered[],
+  catalog: ReadonlyMap<string, Table>,
+): string[] {
+  const earlier = new Set(
+    remembered.flatMap(({ table, columns }) =>
+      Object.entries(columns).flatMap(([column, { print }]) => (print === null ? [] : [`${table}.${column}`])),
+    ),
+  );
+  const written = writes.flatMap(({ table, values }) =>
+    Object.entries(values).flatMap(([name, value]) => {
+      const column = catalog.get(table)?.columns.get(name);
+      return value !== null && column && mayBeEncrypted(table, column) ? [`${table}.${name}`] : [];
+    }),
+  );
+  return [...new Set(written)].filter((name) => !earlier.has(name)).sort();
+}
+
+/** What a count of rows of settings means; undefined: nothing. Pure. */
+export function describeSettings(rows: number): string | undefined {
+  return rows < SETTINGS
+    ? `settings has ${rows} rows, Kasm 1.19 has ${SETTINGS}: nobody published the names of the others; an Export Configuration of your own brings them (kasm-db seed --seeds FILE, docs/KASM-SEED.md)`
+    : undefined;
+}
+
+export interface Noted {
+  /** Tables of an adopted database, in which others had rows, that had none. */
+  lacking: readonly string[];
+  /** Columns, see newPlainText. */
+  plainText: readonly string[];
+  encrypted: readonly EncryptedColumn[];
+  /** Rows of settings that are there afterwards; undefined: this seed has added none. */
+  settings: number | undefined;
+  /** Is a user there afterwards? undefined: nobody may know. */
+  users: boolean | undefined;
+}
+
+/** What somebody has to be told of a seed that succeeded. Pure. */
+export function warningsOf({ lacking, plainText, encrypted, settings, users }: Noted): string[] {
+  const few = settings === undefined ? undefined : describeSettings(settings);
+  const mixed = plainText.filter((column) => encrypted.some(({ name }) => name === column));
+  return [
+    ...(lacking.length > 0
+      ? [
+          `${lacking.join(' and ')} had no row, so that Kasm had left its population half-done: what was missing was seeded, beside the rows that were there`,
+        ]
+      : []),
+    ...(plainText.length > 0
+      ? [
+          `plain text, where a genuine Kasm API (1.18 or later) may expect it encrypted: ${plainText.join(', ')}${
+            mixed.length > 0 ? `; beside it stands what looks encrypted (${mixed.join(', ')})` : ''
+          }; ${OTHER_WAY}`,
+        ]
+      : []),
+    ...(few ? [few] : []),
+    ...(users === false
+      ? [
+          'there is no user, so that nobody can log in: documents that --seeds names stand in the place of those that ship, unless they are an overlay (custom_properties.yaml)',
+        ]
+      : []),
+  ];
+}
