@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import { parseDuration } from '../config/duration.js';
+import { lockTimeout } from '../config/duration.js';
 import type { Style } from '../output/terminal.js';
 import { type AdoptResult, adopt } from '../schema/adopt.js';
 import type { Difference } from '../schema/diff.js';
@@ -32,7 +32,7 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
     allowDifferences: options.allowDifferences ?? false,
     acceptHead: options.acceptHead === undefined ? undefined : requireHead(options.acceptHead),
     addMissing: options.addMissing ?? false,
-    lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
+    lockTimeoutMs: lockTimeout(options.lockTimeout),
   });
   const { allowed, tolerated, added, recorded, already, stamped } = result;
   const current = already || !dryRun ? migrations.at(-1)?.name : undefined;

@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import { parseDuration } from '../config/duration.js';
+import { lockTimeout, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
 import { kasmServerNote } from '../doctor/kasm-server.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
@@ -35,8 +35,6 @@ export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secr
   cancelBlockers?: string;
 }
 
-const DEFAULT_LOCK_TIMEOUT = '5m';
-
 /** Brings the database to the newest version that this build knows. */
 export async function migrateCommand(ctx: CommandContext, options: MigrateOptions): Promise<Answer> {
   if (options.expectExisting && options.requireEmpty)
@@ -47,7 +45,7 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     ...(options.cancelBlockers === undefined
       ? {}
       : { cancelBlockersMs: parseDuration(options.cancelBlockers, '--cancel-blockers') }),
-    lockTimeoutMs: parseDuration(options.lockTimeout ?? DEFAULT_LOCK_TIMEOUT, '--lock-timeout'),
+    lockTimeoutMs: lockTimeout(options.lockTimeout),
   };
   if (options.bootstrap) {
     const { bootstrapAnswer, runBootstrap } = await import('./bootstrap.js');

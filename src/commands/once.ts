@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import { formatMs, parseDuration } from '../config/duration.js';
+import { formatMs, lockTimeout, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
 import { runOnce } from '../once/once.js';
 import type { Answer, CommandContext } from './command.js';
@@ -37,7 +37,7 @@ export async function onceCommand(
     output: options.json ? 2 : 1,
     seedsDatabase: options.seedsDatabase ?? false,
     timeoutMs: options.timeout === undefined ? undefined : parseDuration(options.timeout, '--timeout'),
-    lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
+    lockTimeoutMs: lockTimeout(options.lockTimeout),
     passSignals: ctx.passSignals,
   });
   const { state, ran, before, skipped } = result;

@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import { parseDuration } from '../config/duration.js';
+import { lockTimeout } from '../config/duration.js';
 import { printable } from '../output/terminal.js';
 import { lookForRepairs, repair } from '../repair/repair.js';
 import type { Answer, CommandContext } from './command.js';
@@ -27,7 +27,7 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
   const { applied, pending, checksums, restartEmpty } = options;
   const statementsDone = options.statementsDone === undefined ? undefined : Number(options.statementsDone);
   const request = { applied, pending, checksums, statementsDone, restartEmpty };
-  const lockTimeoutMs = parseDuration(options.lockTimeout ?? '5m', '--lock-timeout');
+  const lockTimeoutMs = lockTimeout(options.lockTimeout);
   const migrations = await ctx.migrations();
   const { state, repairs, advice } = await lookForRepairs(ctx, migrations, request);
   const list = repairs.map(({ text }) => printable(text));

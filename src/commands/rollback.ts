@@ -1,6 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
-import { formatMs, parseDuration } from '../config/duration.js';
+import { formatMs, lockTimeout } from '../config/duration.js';
 import { describeLoss } from '../migrator/data-loss.js';
 import { rollBack } from '../migrator/rollback.js';
 import { printable, table } from '../output/terminal.js';
@@ -25,7 +25,7 @@ export async function rollbackCommand(ctx: CommandContext, options: RollbackComm
   const result = await rollBack(ctx, await ctx.migrations(), {
     ...(options.to === undefined ? {} : { to: options.to }),
     ...(options.steps === undefined ? {} : { steps: wholeNumber(options.steps) }),
-    lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
+    lockTimeoutMs: lockTimeout(options.lockTimeout),
     allowDataLoss: options.allowDataLoss ?? false,
     dryRun: options.dryRun ?? false,
   });

@@ -1,6 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
-import { parseDuration } from '../config/duration.js';
+import { lockTimeout } from '../config/duration.js';
 import { readVariable } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
 import { Session } from '../postgres/session.js';
@@ -48,7 +48,7 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
   const seedOptions: SeedOptions = {
     documents: await documentsOf(ctx, options.seeds),
     credentials,
-    lockTimeoutMs: parseDuration(options.lockTimeout ?? '5m', '--lock-timeout'),
+    lockTimeoutMs: lockTimeout(options.lockTimeout),
     dryRun,
     rotate: rotate === 'all' ? 'all' : rotate.filter((key) => key !== DATABASE_PASSWORD),
     force: options.force ?? false,

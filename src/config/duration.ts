@@ -36,3 +36,8 @@ export function formatMs(ms: number): string {
 function pair([whole, unit]: [number, string], [rest, smaller]: [number, string]): string {
   return rest === 0 ? `${whole} ${unit}` : `${whole} ${unit} ${rest} ${smaller}`;
 }
+
+/** Of every command that takes the migration lock: how long it waits for another migrator, in milliseconds. @throws KasmDbError usage */
+export function lockTimeout(text = '5m'): number {
+  return parseDuration(text, '--lock-timeout');
+}

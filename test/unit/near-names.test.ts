@@ -1,6 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { nearest, unknownNames } from '../../src/config/near-names.js';
 import { PARAMETERS } from '../../src/config/parameters.js';
+
+const ROOT = join(import.meta.dirname, '../..');
 
 describe('names that are no settings', () => {
   it.each([
@@ -19,6 +23,21 @@ describe('names that are no settings', () => {
     ['KASM_DB_SOMETHING', undefined],
   ])('%s: did you mean %s', (name, meant) => {
     expect(unknownNames({ [name]: 'x' })).toEqual([{ name, meant }]);
+  });
+
+  it('every variable of ours that the program reads is known here, and documented', () => {
+    const read = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !file.includes('near-names'))
+      .flatMap(
+        (file) => readFileSync(join(ROOT, 'src', file), 'utf8').match(/(?<=env\.|env, ')KASM_DB_[A-Z_]+/g) ?? [],
+      );
+    const pages = ['SETTINGS.md', 'GATE.md', 'ONCE.md']
+      .map((page) => readFileSync(join(ROOT, 'docs', page), 'utf8'))
+      .join();
+    const names = [...new Set(read)];
+    expect(names.filter((name) => unknownNames({ [name]: 'x' }).length > 0)).toEqual([]);
+    expect(names.filter((name) => !pages.includes(`\`${name}`))).toEqual([]);
+    expect(names.length).toBeGreaterThan(5);
   });
 
   it('nothing is said of settings, of others’ names and of service links', () => {
