@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { EXIT_CODE_HELP } from '../../src/cli/help/exit-codes.js';
 import {
   chartFolder,
   envOf,
@@ -107,12 +106,6 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
         { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
         { action: 'FailJob', onExitCodes: { operator: 'In', values: expect.any(Array) } },
       ]);
-    });
-
-    it("stops at the codes of which the program's table says that trying again does not help", () => {
-      const stopping = EXIT_CODE_HELP.filter(({ code, retryHelps }) => code !== '0' && !retryHelps);
-      const [, { onExitCodes }] = job.spec.podFailurePolicy.rules;
-      expect(onExitCodes.values).toEqual(stopping.map(({ code }) => Number(code)));
     });
 
     it('keeps a pod that runs out of time: the deadline of a Job removes it, with its reason', () => {

@@ -27,6 +27,20 @@ describe('exit codes', () => {
     for (const { code, cases } of EXIT_CODE_HELP) if (code !== '0') expect(cases.length).toBeGreaterThan(0);
   });
 
+  it('the chart stops at those of which the table says that trying again does not help', () => {
+    const stopping = EXIT_CODE_HELP.filter(({ code, retryHelps }) => code !== '0' && !retryHelps).map(
+      ({ code }) => code,
+    );
+    const template = readFileSync(join(ROOT, 'chart/kasm-db/templates/_manifests.tpl'), 'utf8');
+    const [, list] = /action: FailJob\n\s+onExitCodes:\n\s+operator: In\n\s+values: \[(.*)\]/.exec(template) ?? [];
+    expect(list?.split(', ')).toEqual(stopping);
+  });
+
+  it('README lists all of them', () => {
+    const [, list = ''] = /Exit codes: ([^;]*);/.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? [];
+    expect((list.match(/\d+/g) ?? []).toSorted()).toEqual([...Object.values(EXIT_CODES), 130].map(String).toSorted());
+  });
+
   it.each(
     EXIT_CODE_HELP.flatMap(({ code, cases }) =>
       cases.flatMap(([see]) => [...see.matchAll(/`([^`]+)`/g)].map(([, quoted]) => [code, quoted as string] as const)),

@@ -19,7 +19,7 @@ it.each<[call: Call | undefined, options: unknown, message: string]>([
   [migrate, { events: { warning: 'loud' } }, 'option events has to hold functions: its warning is a string'],
   [migrate, { signal: {} }, 'option signal has to be an AbortSignal'],
   [migrate, { dryrun: true }, 'there is no option dryrun; did you mean dryRun?'],
-  [seed, { constructor: true }, 'there is no option constructor'],
+  [seed, { somethingElse: true }, 'there is no option somethingElse'],
   [once, { name: 'x', command: 'true' }, 'option command has to be an array, not a string'],
   [once, null, 'the options are null, not an object'],
   [plan, null, 'the options are null, not an object'],
