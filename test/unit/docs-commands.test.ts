@@ -60,24 +60,26 @@ describe('calls of kasm-db in the documentation', () => {
     expect(refused).toEqual([]);
   });
 
-  it("README's table has every command", () => {
-    const rows = [...textOf('README.md').matchAll(/^\| `([a-z-]+)/gm)].map(([, name]) => name);
+  it.each(['README.md', 'docs/COMMANDS.md'])("%s's table has every command", (page) => {
+    const rows = [...textOf(page).matchAll(/^\| `([a-z-]+)/gm)].map(([, name]) => name);
     expect(COMMANDS.map(({ name }) => name).filter((name) => !rows.includes(name))).toEqual([]);
   });
 
-  it("README's table gives each command options that it has", () => {
+  it('docs/COMMANDS.md gives each command options that it has', () => {
     const flags = (options: readonly OptionSpec[] = []): string[] =>
       options.flatMap(([text]) => text.match(/--[\w-]+/g) ?? []);
     const everywhere = GLOBAL_OPTIONS.flatMap(({ options }) => flags(options));
-    const wrong = [...textOf('README.md').matchAll(/^\| `([a-z-]+)[^|]*\|(.*)$/gm)].flatMap(([, name, rest = '']) => {
-      const spec = COMMANDS.find((command) => command.name === name);
-      const known = [...everywhere, ...flags(spec?.options)];
-      return (rest.match(/--[a-z][\w-]*/g) ?? [])
-        .filter((flag) => spec && !known.includes(flag))
-        .map((flag) => `${name} ${flag}`);
-    });
+    const wrong = [...textOf('docs/COMMANDS.md').matchAll(/^\| `([a-z-]+)[^|]*\|(.*)$/gm)].flatMap(
+      ([, name, rest = '']) => {
+        const spec = COMMANDS.find((command) => command.name === name);
+        const known = [...everywhere, ...flags(spec?.options)];
+        return (rest.match(/--[a-z][\w-]*/g) ?? [])
+          .filter((flag) => spec && !known.includes(flag))
+          .map((flag) => `${name} ${flag}`);
+      },
+    );
     expect(wrong).toEqual([]);
-    const [, listed = ''] = /^Every command takes (.*?--help)/ms.exec(textOf('README.md')) ?? [];
+    const [, listed = ''] = /^Every command takes (.*?--help)/ms.exec(textOf('docs/COMMANDS.md')) ?? [];
     const all: string[] = listed.match(/--[a-z][\w-]*/g) ?? [];
     expect(all.length).toBeGreaterThan(15);
     expect(all.filter((flag) => !everywhere.includes(flag) && flag !== '--help')).toEqual([]);
