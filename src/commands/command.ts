@@ -1,6 +1,7 @@
 import type { ProgramSignal } from '../app/signals.js';
 import type { Context } from '../config/context.js';
-import type { ConnectionFlags, ConnectionSettings } from '../config/settings.js';
+import type { ConnectionFlags } from '../config/places.js';
+import type { ConnectionSettings } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import type { Migration } from '../migrations/files.js';
 import type { Result } from '../output/result.js';

@@ -3,9 +3,10 @@ import { isIP } from 'node:net';
 import type { ConnectionOptions } from 'node:tls';
 import { KasmDbError } from '../app/errors.js';
 import { type Host, isSocket } from './hosts.js';
-import { type ConnectionSettings, SYSTEM_ROOTS } from './settings.js';
+import type { ConnectionSettings } from './settings.js';
 import { readKey, readPem, revocationLists, systemRoots } from './tls-files.js';
 import { nameMismatch } from './tls-name.js';
+import { SYSTEM_ROOTS } from './tls-settings.js';
 
 /** One attempt: unencrypted, or with TLS; its files are read when it is made. */
 export type TlsAttempt = false | (() => ConnectionOptions);

@@ -18,7 +18,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { KasmDbError } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
-import type { ConnectionFlags } from '../config/settings.js';
+import type { ConnectionFlags } from '../config/places.js';
 import { type Account, embeddedBinaries, passable, serverAccount, sharedFolder } from './binaries.js';
 import { generatedSecret, readGenerated } from './generated-secrets.js';
 import { initdb, startServer } from './server-process.js';

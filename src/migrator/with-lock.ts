@@ -7,7 +7,8 @@ import { HistoryLocked, readServer, readState, type StateRequest, selectState } 
 import type { MigrationState } from '../history/state.js';
 import { namingEventTrigger } from '../postgres/event-triggers.js';
 import { tryLock, tryTransactionLock, unlock } from '../postgres/lock.js';
-import { type Bounds, type Session, type TransactionKind, withSession } from '../postgres/session.js';
+import { type Session, type TransactionKind, withSession } from '../postgres/session.js';
+import type { Bounds } from '../postgres/session-settings.js';
 import { readOnlyGuard, readOnlyLogin } from './read-only.js';
 
 export interface Waiting extends StateRequest {

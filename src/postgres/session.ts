@@ -1,27 +1,27 @@
-import { escapeIdentifier, type QueryResult } from 'pg';
+import type { QueryResult } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import type { ConnectionSettings } from '../config/settings.js';
-import { applicationName } from './application-name.js';
 import type { Client } from './client.js';
 import { type ConnectOptions, connect } from './connect.js';
 import { withDeadline } from './deadline.js';
 import { cancellable, cutAfterAbort, disconnect, reasonOf } from './query.js';
 import { type ScriptRun, sendScript } from './script.js';
 import { isServerError, shownOf } from './server-error.js';
+import {
+  AROUND_FILE_SETTINGS,
+  type Bounds,
+  FILE_SETTINGS,
+  OWN_SETTINGS,
+  protectiveSettings,
+  type Setting,
+  settingsSql,
+} from './session-settings.js';
 import { isConnectionLost, sqlstateOf, toKasmDbError } from './sqlstate.js';
 
 /**
  * read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public.
  */
 export type TransactionKind = 'read' | 'write' | 'migration';
-
-/** How long a transaction's statements may take, in milliseconds; 0: without end. */
-export interface Bounds {
-  /** Default: 0. */
-  lockTimeoutMs?: number;
-  /** Default: 0. */
-  statementTimeoutMs?: number;
-}
 
 export interface SessionOptions extends Pick<ConnectOptions, 'onRetry' | 'once'> {
   signal: AbortSignal;
@@ -51,56 +51,13 @@ const BEGIN: Record<TransactionKind, string> = {
   migration: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
 };
 
-/** What our own statements around a migration's file depend on; FILE_SETTINGS takes each of them back. */
-const AROUND_FILE_SETTINGS: readonly Setting[] = [
-  ['search_path', 'pg_catalog, pg_temp'],
-  ['row_security', 'off'],
-  ['standard_conforming_strings', 'on'],
-  ['quote_all_identifiers', 'off'],
-  ['transform_null_equals', 'off'],
-];
-
-/**
- * Statements of our own look nothing up in a schema that others can write to (CVE-2018-1058), see every row or fail (row_security), and print
- * and read values in one form whatever a role or database has set, as pg_dump makes sure of too.
- */
-const OWN_SETTINGS: readonly Setting[] = [
-  ...AROUND_FILE_SETTINGS,
-  ['DateStyle', "'ISO, YMD'"],
-  ['IntervalStyle', 'postgres'],
-  ['TimeZone', "'UTC'"],
-  ['bytea_output', 'hex'],
-  ['extra_float_digits', '1'],
-  ['xmloption', 'content'],
-];
-
-/** A file runs as in psql: public alone, so that a temporary table stands before one of the same name; else as role and database have it. */
-const FILE_SETTINGS: readonly Setting[] = [
-  ['search_path', 'public'],
-  ['standard_conforming_strings', 'on'],
-  ['row_security', 'DEFAULT'],
-  ['quote_all_identifiers', 'DEFAULT'],
-  ['transform_null_equals', 'DEFAULT'],
-];
-
 /** The class of warnings, whatever their severity is called in the server's language; of 25P01 (no transaction to roll back) nobody needs to know. */
 function isWarning({ code = '', severity }: { code?: string | undefined; severity?: string | undefined }): boolean {
   return code.startsWith('01') || (severity === 'WARNING' && code !== '25P01');
 }
 
-/** A server that finds out soon that its client is gone gives its locks back; one that cannot is done without. */
-const PROTECTIVE_SETTINGS: readonly Setting[] = [
-  ['tcp_keepalives_idle', '10'],
-  ['tcp_keepalives_interval', '5'],
-  ['tcp_keepalives_count', '4'],
-  ['tcp_user_timeout', '30000'],
-];
-
-const CHECK_INTERVAL: Setting = ['client_connection_check_interval', '1000'];
 /** A value that the platform cannot have, a setting that is not known, not to be changed or not to be set by this role. */
 const REFUSES_SETTING = new Set(['22023', '42704', '55P02', '42501', '0A000']);
-
-type Setting = readonly [name: string, value: string];
 
 /**
  * Puts away what a migration has left in the session, as DISCARD ALL would, but for advisory locks: the migration lock is one (PostgreSQL manual,
@@ -221,7 +178,7 @@ export class Session {
 
   /** Gives the session itself to statements that run outside of a transaction: a file's, or our own. Never behind a pooler. */
   async settle(whose: 'file' | 'own', bounds: Bounds): Promise<void> {
-    const settings = this.#settings(whose === 'file' ? FILE_SETTINGS : OWN_SETTINGS, bounds, 'SET');
+    const settings = this.#settings(whose === 'file' ? FILE_SETTINGS : OWN_SETTINGS, bounds, 'SESSION');
     const defaults = "SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'";
     await this.script(`${settings}; ${defaults}`);
   }
@@ -327,8 +284,12 @@ export class Session {
   }
 
   #protective(): Setting[] {
-    const all = this.serverVersion >= 140_000 ? [...PROTECTIVE_SETTINGS, CHECK_INTERVAL] : PROTECTIVE_SETTINGS;
-    return all.filter(([name]) => !this.#refused.has(name));
+    return protectiveSettings(this.serverVersion).filter(([name]) => !this.#refused.has(name));
+  }
+
+  #settings(special: readonly Setting[], bounds: Bounds = {}, scope: 'LOCAL' | 'SESSION' = 'LOCAL'): string {
+    const { role, serverVersion } = this;
+    return settingsSql(special, { role, serverVersion, bounds, protective: this.#protective(), scope });
   }
 
   /** Asks for each by itself; outside of a transaction SET LOCAL is checked and has no effect. @returns another one was found */
@@ -340,27 +301,6 @@ export class Session {
       });
     }
     return this.#refused.size > before;
-  }
-
-  #settings(
-    special: readonly Setting[],
-    { lockTimeoutMs = 0, statementTimeoutMs = 0 }: Bounds = {},
-    set = 'SET LOCAL',
-  ): string {
-    const version = this.serverVersion;
-    const settings: Setting[] = [
-      ...special,
-      // Behind a pooler RESET ALL gives its server connection the pooler's name; who waits has to see ours.
-      ['application_name', quote(applicationName())],
-      ['statement_timeout', String(Math.round(statementTimeoutMs))],
-      ['lock_timeout', String(Math.round(lockTimeoutMs))],
-      ['idle_in_transaction_session_timeout', '0'],
-      ...(version >= 140_000 ? ([['idle_session_timeout', '0']] as const) : []),
-      ...(version >= 170_000 ? ([['transaction_timeout', '0']] as const) : []),
-      ...this.#protective(),
-    ];
-    const role = this.role === undefined ? [] : [`${set} ROLE ${escapeIdentifier(this.role)}`];
-    return [...settings.map(([name, value]) => `${set} ${name} = ${value}`), ...role].join('; ');
   }
 }
 
@@ -390,8 +330,6 @@ function interruptedInCommit(what: string, reason: unknown): unknown {
     hint: 'run the same command again: it finds out, and does what is missing',
   });
 }
-
-const quote = (value: string) => `'${value.replaceAll("'", "''")}'`;
 
 function beginError(error: unknown, role: string | undefined): unknown {
   const code = sqlstateOf(error);

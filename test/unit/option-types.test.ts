@@ -36,7 +36,7 @@ const COMMANDS = join(import.meta.dirname, '../../src/commands');
 const OPTIONS = readdirSync(COMMANDS)
   .filter((file) => !COMMAND_LINE_ONLY.test(file))
   .map((file) => readFileSync(join(COMMANDS, file), 'utf8'))
-  .concat(readFileSync(join(COMMANDS, '../config/settings.ts'), 'utf8'))
+  .concat(readFileSync(join(COMMANDS, '../config/places.ts'), 'utf8'))
   .flatMap((text) => [...text.matchAll(/^export interface \w*(?:Options|Flags)\b.*\{\n([^}]*)\}/gm)])
   .flatMap(([, body = '']) => [...body.matchAll(/^ {2}(\w+)\??:/gm)].map(([, name]) => name as string))
   .filter((name) => name !== 'json');

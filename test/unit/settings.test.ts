@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
-import { type ConnectionFlags, resolveSettings, settingsOf } from '../../src/config/settings.js';
+import type { ConnectionFlags } from '../../src/config/places.js';
+import { resolveSettings, settingsOf } from '../../src/config/settings.js';
 import type { Environment } from '../../src/config/variables.js';
 import { folder } from '../support/folder.js';
 

@@ -1,0 +1,97 @@
+import { KasmDbError } from '../app/errors.js';
+import { PARAMETERS, type Parameter } from './parameters.js';
+import type { Place } from './places.js';
+
+/** libpq reads whole numbers of 32 bits. */
+export const LARGEST_INTEGER = 2_147_483_647;
+
+/** What decides which database is worked on, and how well the way there is protected. */
+const DECISIVE = ['host', 'hostaddr', 'port', 'dbname', 'user', 'sslmode'];
+/** The way around a pooler has another host and port. */
+const DECISIVE_OF_DIRECT_URL = ['dbname'];
+
+/** What the places hold, each value checked by the table. */
+export class Values {
+  readonly sources: Record<string, string> = {};
+  readonly hidden: Record<string, string[]> = {};
+  readonly given: Record<string, string> = {};
+  readonly contradictions: string[] = [];
+  private readonly values: Record<string, string> = {};
+
+  constructor(places: readonly Place[]) {
+    for (const parameter of PARAMETERS) {
+      const [place, ...weaker] = places.filter((candidate) => candidate.source(parameter) !== undefined);
+      if (!place) continue;
+      const source = place.source(parameter) as string;
+      const value = place.value(parameter);
+      check(parameter, value, source);
+      const { keyword } = parameter;
+      this.values[keyword] = value;
+      this.sources[keyword] = source;
+      if (!parameter.secret) this.given[keyword] = value;
+      if (weaker.length > 0) this.hidden[keyword] = weaker.map((candidate) => candidate.source(parameter) as string);
+      this.contradictions.push(...contradictions(parameter, place, weaker));
+    }
+  }
+
+  text(keyword: string): string | undefined {
+    return this.values[keyword];
+  }
+
+  /** A place outside of libpq's. */
+  setSource(keyword: string, source: string): void {
+    const weaker = this.sources[keyword];
+    if (weaker !== undefined) this.hidden[keyword] = [weaker, ...(this.hidden[keyword] ?? [])];
+    this.sources[keyword] = source;
+  }
+
+  /** A whole number as libpq takes one: blanks around it, and 32 bits. */
+  integer(keyword: string): number | undefined {
+    const text = this.values[keyword];
+    if (text === undefined) return undefined;
+    const number = Number(text);
+    if (!/^\s*[+-]?\d+\s*$/.test(text) || number !== Math.trunc(number) || Math.abs(number) > LARGEST_INTEGER)
+      throw new KasmDbError('usage', `${keyword} "${text}" (${this.sources[keyword]}) is not a whole number`, {
+        hint: 'give a number without unit, or leave it out',
+      });
+    return number;
+  }
+}
+
+function contradictions(parameter: Parameter, winner: Place, weaker: readonly Place[]): string[] {
+  const { keyword } = parameter;
+  const source = winner.source(parameter) as string;
+  const decisive = /^(--direct-url|KASM_DB_DIRECT_URL)/.test(source) ? DECISIVE_OF_DIRECT_URL : DECISIVE;
+  if (!decisive.includes(keyword)) return [];
+  const value = winner.value(parameter);
+  return weaker.flatMap((place) => {
+    const other = valueIfReadable(place, parameter);
+    if (!other || other === value) return [];
+    const name = place.source(parameter) as string;
+    // What is no name was meant for another setting, and may hold a password.
+    const not = /^[\w.,:/-]+$/.test(other) && !other.includes('://') ? `, not ${other}` : '';
+    return `${source} and ${name} contradict each other: ${keyword} is ${value || 'empty'}${not}, since ${source} counts more; unset one of them`;
+  });
+}
+
+/** What does not count need not be readable. */
+function valueIfReadable(place: Place, parameter: Parameter): string | undefined {
+  try {
+    return place.value(parameter);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The rules that the table has for a value by itself. */
+function check({ keyword, values, refused, harmless, secret }: Parameter, value: string, source: string): void {
+  const shown = secret ? keyword : `${keyword} "${value}"`;
+  if (values && !values.includes(value))
+    throw new KasmDbError('usage', `${shown} (${source}) is unknown`, { hint: `it is one of ${values.join(', ')}` });
+  if (refused && !(harmless ?? /^$/).test(value))
+    throw new KasmDbError('usage', `${shown} (${source}) is not supported`, { hint: refused });
+  if (value.includes('\0'))
+    throw new KasmDbError('usage', `${keyword} (${source}) holds a NUL byte`, {
+      hint: 'write it anew, without that byte',
+    });
+}

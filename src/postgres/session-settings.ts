@@ -1,0 +1,89 @@
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import { applicationName } from './application-name.js';
+
+/** How long a transaction's statements may take, in milliseconds; 0: without end. */
+export interface Bounds {
+  /** Default: 0. */
+  lockTimeoutMs?: number;
+  /** Default: 0. */
+  statementTimeoutMs?: number;
+}
+
+export type Setting = readonly [name: string, value: string];
+
+/** What our own statements around a migration's file depend on; FILE_SETTINGS takes each of them back. */
+export const AROUND_FILE_SETTINGS: readonly Setting[] = [
+  ['search_path', 'pg_catalog, pg_temp'],
+  ['row_security', 'off'],
+  ['standard_conforming_strings', 'on'],
+  ['quote_all_identifiers', 'off'],
+  ['transform_null_equals', 'off'],
+];
+
+/**
+ * Statements of our own look nothing up in a schema that others can write to (CVE-2018-1058), see every row or fail (row_security), and print
+ * and read values in one form whatever a role or database has set, as pg_dump makes sure of too.
+ */
+export const OWN_SETTINGS: readonly Setting[] = [
+  ...AROUND_FILE_SETTINGS,
+  ['DateStyle', "'ISO, YMD'"],
+  ['IntervalStyle', 'postgres'],
+  ['TimeZone', "'UTC'"],
+  ['bytea_output', 'hex'],
+  ['extra_float_digits', '1'],
+  ['xmloption', 'content'],
+];
+
+/** A file runs as in psql: public alone, so that a temporary table stands before one of the same name; else as role and database have it. */
+export const FILE_SETTINGS: readonly Setting[] = [
+  ['search_path', 'public'],
+  ['standard_conforming_strings', 'on'],
+  ['row_security', 'DEFAULT'],
+  ['quote_all_identifiers', 'DEFAULT'],
+  ['transform_null_equals', 'DEFAULT'],
+];
+
+/** A server that finds out soon that its client is gone gives its locks back; one that cannot is done without. */
+const PROTECTIVE_SETTINGS: readonly Setting[] = [
+  ['tcp_keepalives_idle', '10'],
+  ['tcp_keepalives_interval', '5'],
+  ['tcp_keepalives_count', '4'],
+  ['tcp_user_timeout', '30000'],
+];
+
+const CHECK_INTERVAL: Setting = ['client_connection_check_interval', '1000'];
+
+/** What only protects: who cannot have it does without. @param serverVersion such as 160014 */
+export function protectiveSettings(serverVersion: number): readonly Setting[] {
+  return serverVersion >= 140_000 ? [...PROTECTIVE_SETTINGS, CHECK_INTERVAL] : PROTECTIVE_SETTINGS;
+}
+
+/** Whose settings they are, and how long they hold. */
+interface Wanted {
+  /** Role to take on, beside the login's. */
+  role: string | undefined;
+  serverVersion: number;
+  bounds?: Bounds;
+  protective: readonly Setting[];
+  /** Default: LOCAL, until the end of the transaction. */
+  scope?: 'LOCAL' | 'SESSION';
+}
+
+/** SQL that makes the settings of a transaction or a session. @param special of its kind */
+export function settingsSql(special: readonly Setting[], wanted: Wanted): string {
+  const { role, serverVersion, bounds = {}, protective, scope = 'LOCAL' } = wanted;
+  const { lockTimeoutMs = 0, statementTimeoutMs = 0 } = bounds;
+  const settings: Setting[] = [
+    ...special,
+    // Behind a pooler RESET ALL gives its server connection the pooler's name; who waits has to see ours.
+    ['application_name', escapeLiteral(applicationName())],
+    ['statement_timeout', String(Math.round(statementTimeoutMs))],
+    ['lock_timeout', String(Math.round(lockTimeoutMs))],
+    ['idle_in_transaction_session_timeout', '0'],
+    ...(serverVersion >= 140_000 ? ([['idle_session_timeout', '0']] as const) : []),
+    ...(serverVersion >= 170_000 ? ([['transaction_timeout', '0']] as const) : []),
+    ...protective,
+  ];
+  const ofRole = role === undefined ? [] : [`SET ${scope} ROLE ${escapeIdentifier(role)}`];
+  return [...settings.map(([name, value]) => `SET ${scope} ${name} = ${value}`), ...ofRole].join('; ');
+}
