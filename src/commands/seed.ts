@@ -10,7 +10,15 @@ import { withAuthDomain } from '../seed/auth-domain.js';
 import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { readDocuments } from '../seed/documents.js';
 import type { CredentialReport } from '../seed/rotate.js';
-import { checkDocuments, NOTHING_SEEDED, type SeedOptions, type SeedResult, seed, seedDigest } from '../seed/seed.js';
+import {
+  checkDocuments,
+  NOTHING_SEEDED,
+  requireRotatable,
+  type SeedOptions,
+  type SeedResult,
+  seed,
+  seedDigest,
+} from '../seed/seed.js';
 import type { Answer, CommandContext } from './command.js';
 import { describeDatabase } from './database-info.js';
 
@@ -53,7 +61,7 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
     rotate: rotate === 'all' ? 'all' : rotate.filter((key) => key !== DATABASE_PASSWORD),
     force: options.force ?? false,
   };
-  checkDocuments(seedOptions.documents, migrations);
+  requireRotatable(seedOptions.rotate, checkDocuments(seedOptions.documents, migrations), credentials);
   const databasePassword = await rotateDatabaseLogin(ctx, rotate, credentials, dryRun);
   if (!databasePassword) return seed(ctx, migrations, seedOptions);
   const seeding = dryRun ? await withWorkingLogin(ctx) : ctx;

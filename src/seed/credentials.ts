@@ -105,7 +105,8 @@ const SERVICE_KEYS = new Set(['db-password', 'redis-password']);
 export function userKeys(username: string): string[] {
   const known = KNOWN_USERS[username];
   if (known) return [`${known}-password`];
-  const dashed = username.replace(/[@._]/g, '-');
+  // A Secret of Kubernetes takes no +, so the key that is named as missing has none.
+  const dashed = username.replace(/[^A-Za-z0-9-]/g, '-');
   const [local = ''] = username.split('@');
   return [`user-${dashed}-password`, `${local}-password`, `user-${local}-password`].filter(
     (key) => !SERVICE_KEYS.has(key),

@@ -239,7 +239,6 @@ async function write(
     return assignment ? [{ assignment, resolved }] : [];
   });
   refuseMissing(paired, planned, options.credentials);
-  refuseUnknownRotation(options.rotate, paired);
   const credentials = applyCredentials(paired, planned, {
     rotate: (key) => options.rotate === 'all' || options.rotate.includes(key),
     force: options.force,
@@ -397,16 +396,18 @@ function refuseMissing(
   );
 }
 
-function refuseUnknownRotation(rotate: string[] | 'all', paired: readonly { assignment: Assignment }[]): void {
+/** Before anything is changed, the role's own password too. @throws KasmDbError seed where a key to rotate has no row or no value */
+export function requireRotatable(rotate: string[] | 'all', rows: readonly SeedRow[], credentials: Credentials): void {
   if (rotate === 'all') return;
+  const assignments = assignCredentials(rows, credentials);
   for (const key of rotate) {
-    const found = paired.find(({ assignment }) => assignment.key === key);
+    const found = assignments.find((assignment) => assignment.key === key);
     if (!found) {
       throw new KasmDbError('seed', `--rotate: no row of the seed documents takes the credential "${key}"`, {
-        hint: `known are ${paired.map(({ assignment }) => assignment.key).join(', ')}`,
+        hint: `known are ${assignments.map((assignment) => assignment.key).join(', ')}`,
       });
     }
-    if (found.assignment.secret === undefined) {
+    if (found.secret === undefined) {
       throw new KasmDbError('seed', `--rotate: the credential "${key}" has no value`, {
         hint: 'add it to the mounted Secret',
       });

@@ -79,6 +79,8 @@ it("seed --rotate db-password: a failure after the role's password was changed s
     DATABASE_MASTER_PASSWORD: inject('servers')[16]?.password as string,
   };
   const rotated = { ...secrets, 'db-password': newSecret() };
+  const unknown = await seed(db, { secrets: rotated, args: ['--rotate', 'db-password,nobodys'], env: login });
+  expect([unknown.code, unknown.json().seed], 'refused before the password is changed').toEqual([8, undefined]);
   const run = await seed(db, {
     secrets: rotated,
     args: ['--rotate', 'db-password', '--connect-timeout', '1s'],

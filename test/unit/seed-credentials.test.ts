@@ -66,6 +66,10 @@ describe('assignCredentials', () => {
     expect(assigned(table, cells)).toEqual([]);
   });
 
+  it('a name with a + has a key that a Secret of Kubernetes can hold', () => {
+    expect(userKeys("o'brien+kasm@example.com")[0]).toBe('user-o-brien-kasm-example-com-password');
+  });
+
   it("a service's key is never a user's", () => {
     for (const name of ['db', 'redis']) expect(userKeys(`${name}@x`)).not.toContain(`${name}-password`);
     expect(apiKeys('k', 'db')).not.toContain('db-password');
