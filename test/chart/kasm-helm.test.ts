@@ -31,8 +31,8 @@ function migratorOf(manifests: Manifest[]) {
 }
 
 /** helm template sees no cluster, so that a Secret cannot be made: for rendering it counts as there. */
-function rendered(way: string) {
-  const values = read(`${way}/kasm-db.yaml`);
+function rendered(way: string, more: object = {}) {
+  const values = { ...read(`${way}/kasm-db.yaml`), ...more };
   if (!values.credentials.existingSecret) values.credentials = { existingSecret: 'kasm-db-credentials' };
   return render('kasm-db', chartFolder('kasm-db'), values);
 }
@@ -74,6 +74,16 @@ describe.skipIf(!hasHelm)("beside Kasm's own chart", () => {
     const kasm = render('kasm', STAND_IN, read('bundled-database/kasm-helm.yaml'));
     const service = kasm.find(({ kind }) => kind === 'Service').metadata.name;
     expect(read('bundled-database/kasm-db.yaml').database.host).toBe(service);
+  });
+
+  it("a database that Kasm's chart has made: commands first, a Job when it is adopted", () => {
+    const first = rendered('adopt');
+    expect(first.filter(({ kind }) => kind === 'Job')).toEqual([]);
+    expect(first.filter(({ kind }) => kind === 'CronJob').map(({ metadata }) => metadata.name)).toEqual(
+      expect.arrayContaining(['kasm-db-look', 'kasm-db-adopt']),
+    );
+    const { to } = migratorOf(rendered('adopt', { migrator: { mode: 'hook' } }));
+    expect(gateOf(render('kasm', STAND_IN, read('adopt/kasm-helm.yaml')))).toEqual(to);
   });
 
   it('the page has the values of the first way', () => {
