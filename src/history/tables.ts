@@ -2,8 +2,10 @@ import { KasmDbError } from '../app/errors.js';
 import type { Session } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 import { type FoundTable, findTables, objectionsTo, requireAllRows } from '../postgres/tables.js';
+import { isTrusted, ME } from '../postgres/trusted.js';
 
 const CREATE_SCHEMA = 'CREATE SCHEMA kasm_db';
+const SCHEMA_SQL = `SELECT pg_get_userbyid(nspowner) AS owner, ${isTrusted('nspowner')} AS trusted FROM pg_namespace CROSS JOIN ${ME} me WHERE nspname = 'kasm_db'`;
 
 const CREATE_MIGRATIONS = `CREATE TABLE IF NOT EXISTS kasm_db.migrations (
   name             text PRIMARY KEY,
@@ -162,12 +164,20 @@ export async function ensureHistory(session: Session, names: readonly HistoryTab
   for (const table of found.values()) requireOurs(table);
   const missing = names.filter((name) => !found.has(name));
   if (missing.length === 0) return;
-  const [{ there }] = (await session.query(
-    "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'kasm_db') AS there",
-  )) as [{ there: boolean }];
+  const [schema] = await session.query<{ owner: string; trusted: boolean }>(SCHEMA_SQL);
+  // Who owns the schema may put what he likes in the place of what is made in it. A history that is in use is not stopped for that.
+  if (schema && !schema.trusted && found.size === 0) {
+    throw new KasmDbError(
+      'integrity',
+      `schema kasm_db is there already and belongs to "${schema.owner}", who is neither this login, its role, nor the owner of the database`,
+      {
+        hint: 'find out who made it; then as a superuser: ALTER SCHEMA kasm_db OWNER TO <role>, or DROP SCHEMA kasm_db',
+      },
+    );
+  }
   try {
     // CREATE SCHEMA IF NOT EXISTS asks for the privilege even where the schema exists.
-    if (!there) await session.query(CREATE_SCHEMA);
+    if (!schema) await session.query(CREATE_SCHEMA);
     for (const name of missing) await session.script(TABLES[name].create);
   } catch (error) {
     const hint =

@@ -1,6 +1,7 @@
 import { escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import type { Session } from './session.js';
+import { isTrusted, ME } from './trusted.js';
 
 /** A table that we read or write, as the catalog has it. */
 export interface FoundTable {
@@ -9,7 +10,7 @@ export interface FoundTable {
   /** pg_class.relkind; r is a plain table. */
   kind: string;
   owner: string;
-  /** It belongs to the login, to the role that it works as, to the owner of the database, or to a superuser. */
+  /** It belongs to whom we trust (trusted.ts). */
   trusted: boolean;
   /** Its policies would hide rows from us. */
   rowSecurity: boolean;
@@ -24,12 +25,6 @@ export interface FoundTable {
   /** Their types, by name. */
   columns: Record<string, string>;
 }
-
-/** A superuser is a member of every role, so membership says nothing of him. */
-const isTrusted = (
-  owner: string,
-) => `(${owner} IN (me.oid, (SELECT oid FROM pg_roles WHERE rolname = current_user), db.datdba)
-    OR (SELECT rolsuper FROM pg_roles WHERE oid = ${owner}) OR NOT me.rolsuper AND pg_has_role(session_user, ${owner}, 'MEMBER'))`;
 
 /**
  * Whoever else owns a table could run code of his as us (a trigger, a view, a policy), or tell us what is not so. A role that may only read and
@@ -49,7 +44,10 @@ const PARTS = `(d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT oid FR
     OR d.classid = 'pg_type'::regclass AND d.objid = ANY (types.oids)
     OR d.classid = 'pg_class'::regclass AND d.objid IN (SELECT indexrelid FROM pg_index WHERE indrelid = c.oid))`;
 
+/** Nobody knows who has made a trigger. What a trusted function does may be a matter of its arguments, as with contrib's refint: it runs what they name. */
 const CODE = `SELECT 'a trigger ' || tgname AS what, f.proowner AS owner FROM pg_trigger JOIN pg_proc f ON f.oid = tgfoid WHERE tgrelid = c.oid AND NOT tgisinternal
+  UNION SELECT 'a trigger ' || tgname || ' with arguments, where others may add triggers', a.grantee FROM pg_trigger, aclexplode(c.relacl) a
+    WHERE tgrelid = c.oid AND NOT tgisinternal AND tgnargs > 0 AND a.privilege_type = 'TRIGGER' AND NOT ${isTrusted('a.grantee')}
   UNION SELECT 'a default, check, index or type that calls ' || f.oid::regprocedure::text, f.proowner FROM pg_depend d
     JOIN pg_proc f ON f.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE (SELECT oprcode::oid FROM pg_operator WHERE oid = d.refobjid) END
     WHERE d.deptype = 'n' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass) AND ${PARTS}
@@ -64,11 +62,11 @@ export const findTablesSql = (
   ARRAY(SELECT polname::text FROM pg_policy WHERE polrelid = c.oid ORDER BY 1) AS policies,
   ARRAY(SELECT rulename::text FROM pg_rewrite WHERE ev_class = c.oid AND rulename <> '_RETURN' ORDER BY 1) AS rules,
   EXISTS (SELECT FROM pg_inherits WHERE c.oid IN (inhrelid, inhparent)) AS inherits,
-  (SELECT coalesce(json_agg(json_build_object('what', what, 'owner', pg_get_userbyid(code.owner), 'trusted', ${isTrusted('code.owner')}) ORDER BY what), '[]')
+  (SELECT coalesce(json_agg(json_build_object('what', what, 'owner', CASE code.owner WHEN 0 THEN 'PUBLIC' ELSE pg_get_userbyid(code.owner) END, 'trusted', ${isTrusted('code.owner')}) ORDER BY what), '[]')
     FROM (${CODE}) code) AS code,
   (SELECT json_object_agg(attname, format_type(atttypid, atttypmod)) FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped) AS columns
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL (${COLUMN_TYPES}) types
-  CROSS JOIN (SELECT oid, rolsuper FROM pg_roles WHERE rolname = session_user) me
+  CROSS JOIN ${ME} me
   CROSS JOIN (SELECT datdba FROM pg_database WHERE datname = current_database()) db
 WHERE (n.nspname, c.relname) IN (${names.map((name) => `(${name.split('.').map(escapeLiteral).join(', ')})`).join(', ')})`;
 
@@ -110,7 +108,7 @@ export function requireSafe(found: FoundTable): void {
   const [objection] = objectionsTo(found);
   if (objection !== undefined) {
     throw new KasmDbError('integrity', `${found.name} is not used: ${objection}`, {
-      hint: 'find out who made or changed it; what belongs to the owner of the database (or to a role that this login is a member of) is used',
+      hint: 'find out who made or changed it; what belongs to the owner of the database (or to a role that its administrator has made this login a member of) is used',
     });
   }
   requireAllRows(found);
