@@ -20,6 +20,7 @@ import { introspect } from '../schema/introspect.js';
 import type { Schema } from '../schema/model.js';
 import { type Ownership, readOwnership } from '../schema/ownership.js';
 import { readSnapshot } from '../schema/snapshot.js';
+import { readStrangers } from '../schema/strangers.js';
 import { compare } from '../schema/verify.js';
 import { type DatabaseForm, readForm, withTemporaryDatabase } from './temporary-database.js';
 
@@ -75,6 +76,7 @@ interface Live {
   schema: Schema;
   accepted: Difference[];
   ownership: Ownership;
+  strangers: Schema['others'];
   form: DatabaseForm;
   roles: string[];
 }
@@ -88,6 +90,7 @@ async function readLive(ctx: Context, migrations: Migration[], to: string | unde
     const rest = await session.reading(async () => ({
       accepted: await readAccepted(session),
       ownership: await readOwnership(session),
+      strangers: await readStrangers(session),
       form: await readForm(session),
       roles: (await session.query("SELECT rolname AS name FROM pg_roles WHERE rolname !~ '^pg_'")).map(
         ({ name }) => name,
@@ -125,11 +128,13 @@ async function withRoles<T>(
 }
 
 /** @returns what the copy lacks */
-async function makeCopy(ctx: Context, { schema, state, accepted }: Live): Promise<string[]> {
+async function makeCopy(ctx: Context, { schema, strangers, state, accepted }: Live): Promise<string[]> {
   return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'copying the schema' }, async (session) => {
     const possible = new Set(await session.reading(() => creatableExtensions(session)));
     const extensions = schema.extensions.filter(({ name }) => possible.has(name));
-    const { sql, leftOut } = capture({ ...schema, extensions }, 'the database');
+    // What a stranger has made would belong to this role in the copy, and its functions run with this role's rights.
+    const others = [...schema.others, ...strangers];
+    const { sql, leftOut } = capture({ ...schema, extensions, others }, 'the database');
     await session.begin('migration');
     try {
       await session.script(`${session.forFile()}; ${sql}`);

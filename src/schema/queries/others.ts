@@ -1,3 +1,4 @@
+import { isTrusted, ME } from '../../postgres/trusted.js';
 import { isBroughtAlong, notMember, OURS } from './common.js';
 
 /** Objects that the model only names: by catalog, oid, kind and name. */
@@ -76,10 +77,24 @@ SELECT DISTINCT a.id AS dependent, b.id AS needed
 FROM pg_depend d JOIN whole a ON a.classid = d.classid AND a.objid = d.objid JOIN whole b ON b.classid = d.refclassid AND b.objid = d.refobjid
 WHERE a.id <> b.id AND a.id NOT LIKE 'sequence %' AND ${NEEDS}`;
 
+/** What belongs to a role that is not trusted (postgres/trusted.ts), one node for each such role; see OTHERS. */
+const STRANGERS = `SELECT u.classid, u.objid, 'objects of role' AS kind, quote_ident(pg_get_userbyid(w.owner)) AS name FROM unit u
+  JOIN (SELECT 'pg_class'::regclass::oid AS classid, oid AS objid, relowner AS owner FROM pg_class
+    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner FROM pg_proc
+    UNION ALL SELECT 'pg_type'::regclass, oid, typowner FROM pg_type) w USING (classid, objid) CROSS JOIN ${ME} me
+  WHERE NOT ${isTrusted('w.owner')}`;
+
 /** Which objects, and which parts of tables and views, cannot be made without one that the model only names; directly or not. */
-export const neededOthersSql = (
+export const neededOthersSql = (version: number) => neededSql(version, OTHERS);
+
+/** The same of what other roles have made, with their objects themselves. */
+export const neededStrangersSql = (version: number) => neededSql(version, STRANGERS);
+
+/** @param others objects by catalog, oid, kind and name, as SQL */
+const neededSql = (
   version: number,
-) => `WITH RECURSIVE ${OURS}, ${UNITS(version)}, other AS (${OTHERS}), loose AS (
+  others: string,
+) => `WITH RECURSIVE ${OURS}, ${UNITS(version)}, other AS (${others}), loose AS (
   SELECT classid, objid, id FROM part
   UNION ALL SELECT 'pg_constraint'::regclass, oid, id FROM key
   UNION ALL SELECT 'pg_class'::regclass, conindid, id FROM key
@@ -109,6 +124,7 @@ export const neededOthersSql = (
   WHERE a.id <> b.id AND ${NEEDS}
 ), needed AS (
   SELECT x.kind, x.name, e.dependent FROM other x JOIN edge e ON e.needed = x.kind || ' ' || x.name
+  UNION SELECT x.kind, x.name, l.id FROM other x JOIN loose l USING (classid, objid)
   UNION SELECT n.kind, n.name, e.dependent FROM needed n JOIN edge e ON e.needed = n.dependent
 )
 SELECT n.kind, n.name, n.dependent FROM needed n WHERE n.dependent NOT IN (SELECT kind || ' ' || name FROM other)`;
