@@ -146,7 +146,9 @@ export class Session {
     this.#reads = kind === 'read';
     try {
       const settings = this.#settings(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, bounds);
-      await withDeadline(this.client, BEGIN_MS, () => this.script(`${BEGIN[kind]}; ${settings}`));
+      // Behind a pooler others' temporary tables may be there, which a file would take for those of public.
+      const before = kind === 'migration' ? `${DISCARD_REST}; ` : '';
+      await withDeadline(this.client, BEGIN_MS, () => this.script(`${BEGIN[kind]}; ${before}${settings}`));
     } catch (error) {
       await this.rollback();
       if (REFUSES_SETTING.has(sqlstateOf(error) ?? '') && (await this.#findRefused())) return this.begin(kind, bounds);
