@@ -87,7 +87,7 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
     ...(left.length > 0
       ? [
           '-- No migration has made these. If nobody needs them, and what they hold may be lost:',
-          ...left.map((line) => (line.startsWith('--') ? line : `-- ${statement(line).replace(/\n/g, '\n-- ')}`)),
+          ...left.map((line) => (line.startsWith('--') ? line : `-- ${statement(line).replace(/\r\n?|\n/g, '\n-- ')}`)),
         ]
       : []),
   ].join('\n');
