@@ -19,8 +19,10 @@ export async function checkLockOnPrimary(report: Report, session: Session): Prom
 
 /** Asked as migrate will ask: what a host allows shows in nothing else. */
 export async function checkExtensions(report: Report, session: Session, migrations: Migration[]): Promise<void> {
-  const files = await Promise.all(migrations.map((migration) => migration.sql()));
-  for (const name of new Set(files.flatMap(createdExtensions).map((created) => created.name))) {
+  const names = new Set<string>();
+  for (const migration of migrations)
+    for (const created of createdExtensions(await migration.sql())) names.add(created.name);
+  for (const name of names) {
     try {
       report.ok('extension', `${name} ${(await tryExtension(session, name)) === 'there' ? 'is there' : 'can be made'}`);
     } catch (error) {

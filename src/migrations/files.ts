@@ -3,7 +3,7 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { readFile } from '../app/read-file.js';
-import { normalize } from './checksum.js';
+import { checksum, normalize } from './checksum.js';
 import { type MigrationHeader, parseMigration } from './directives.js';
 import { withoutRestrict } from './refused.js';
 
@@ -87,25 +87,45 @@ export function readMigrations(folder: string): Migration[] {
   // What join() does to the folder's own name is the same for each of thousands of files.
   const start = join(folder, '_').slice(0, -1);
   refuseWithoutUp(start, downs, names);
-  const migrations = names.map((name) => readMigration(start, name, downs.has(name)));
+  let kept = 0;
+  const keeps = (text: string) => {
+    kept += text.length;
+    return kept <= KEPT_CHARACTERS;
+  };
+  const migrations = names.map((name) => readMigration(start, name, downs.has(name), keeps));
   refuseSameNumber(migrations);
   return migrations;
 }
 
+/** Of a folder's texts; what is beyond is read again when it is needed, so that no folder fills the memory. */
+const KEPT_CHARACTERS = 64 << 20;
+
 const noSql = async () => undefined;
 
-/** @param start of its paths */
-function readMigration(start: string, name: string, hasDown: boolean): Migration {
+/** @param start of its paths @param keeps may this text be kept in memory? */
+function readMigration(start: string, name: string, hasDown: boolean, keeps: (text: string) => boolean): Migration {
   const path = `${start}${name}${UP}`;
   const downPath = `${start}${name}${DOWN}`;
   const text = readSql(path);
+  const header = parseMigration(name, path, text, hasDown);
+  const kept = keeps(text) ? text : undefined;
   return {
-    ...parseMigration(name, path, text, hasDown),
+    ...header,
     path,
     downPath,
-    sql: async () => withoutRestrict(text),
+    sql: async () => withoutRestrict(kept ?? readUnchanged(path, header)),
     downSql: hasDown ? async () => withoutRestrict(readSql(downPath)) : noSql,
   };
+}
+
+/** What is run and recorded is what was planned. @throws KasmDbError usage */
+function readUnchanged(path: string, { checksum: planned }: MigrationHeader): string {
+  const text = readSql(path);
+  if (checksum(text) === planned) return text;
+  throw new KasmDbError('usage', `${path} was changed while kasm-db was at work`, {
+    file: path,
+    hint: 'run the same command again once nobody writes there any more',
+  });
 }
 
 /**

@@ -1,5 +1,7 @@
-import { chmodSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, linkSync, mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
@@ -19,7 +21,26 @@ function refusal(work: () => unknown): KasmDbError {
   throw new Error('it was accepted');
 }
 
+/** What is in use on the heap, in MB. */
+function heapMegabytes(): number {
+  setFlagsFromString('--expose-gc');
+  runInNewContext('gc')();
+  return process.memoryUsage().heapUsed / 2 ** 20;
+}
+
 describe('files › a folder of migrations', () => {
+  it('keeps 64 MB of its texts; what is beyond is read again, and must be as it was', async () => {
+    const dir = folder({ '0001_a.sql': `SELECT 1;\n${`-- ${'x'.repeat(996)}\n`.repeat(40_000)}` });
+    for (const name of ['0002_b', '0003_c']) linkSync(join(dir, '0001_a.sql'), join(dir, `${name}.sql`));
+    const before = heapMegabytes();
+    const [first, , last] = readMigrations(dir);
+    expect(heapMegabytes() - before).toBeLessThan(64);
+    expect((await last?.sql())?.length).toBeGreaterThan(39_000_000);
+    writeFileSync(join(dir, '0001_a.sql'), 'SELECT 2;\n');
+    expect(await first?.sql()).toMatch(/^SELECT 1;/);
+    await expect(last?.sql()).rejects.toThrow(/0003_c\.sql was changed while/);
+  });
+
   it('is read in the order of the names, with the way to each SQL', async () => {
     const dir = folder({
       '0010_c.sql': 'SELECT 10;\n',
