@@ -7,6 +7,9 @@ const LAST_MS = 1800;
 const LAST_MS_OF_PROGRAM = 15_000;
 let lastMs = LAST_MS;
 
+/** Those of abortOnSignals. */
+const listeners = new Map<NodeJS.Signals, () => void>();
+
 /**
  * Turns SIGTERM, SIGINT and SIGHUP (a terminal that is closed) into an abort whose reason says so. Listening for them also makes them work as PID 1, where the kernel
  * ignores signals without a listener.
@@ -14,7 +17,7 @@ let lastMs = LAST_MS;
 export function abortOnSignals(): AbortSignal {
   const controller = new AbortController();
   const listen = (name: 'SIGTERM' | 'SIGINT' | 'SIGHUP', exitCode: number) => {
-    process.on(name, () => {
+    const onSignal = () => {
       if (controller.signal.aborted) return;
       setTimeout(() => process.exit(exitCode), lastMs).unref();
       controller.abort(
@@ -23,7 +26,9 @@ export function abortOnSignals(): AbortSignal {
           hint: 'run the same command again',
         }),
       );
-    });
+    };
+    listeners.set(name, onSignal);
+    process.on(name, onSignal);
   };
   listen('SIGTERM', 143);
   listen('SIGINT', 130);
@@ -31,6 +36,17 @@ export function abortOnSignals(): AbortSignal {
   // It would open the debugger's port, through which anybody on this machine reads our memory, passwords and all.
   process.on('SIGUSR1', () => {});
   return controller.signal;
+}
+
+/**
+ * From here on the system itself ends this process at a signal: for work that lets nothing else happen meanwhile, and may not end.
+ * @returns takes the signals back
+ */
+export function leaveSignalsToSystem(): () => void {
+  for (const [name, onSignal] of listeners) process.off(name, onSignal);
+  return () => {
+    for (const [name, onSignal] of listeners) process.on(name, onSignal);
+  };
 }
 
 /** Signals that a program which runs under us may get from us. */

@@ -1,4 +1,5 @@
-import { fstatSync, writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, writeSync } from 'node:fs';
+import { leaveSignalsToSystem } from '../app/signals.js';
 import { pauseSync } from '../app/time.js';
 
 /** Where text goes. */
@@ -21,6 +22,8 @@ class Descriptor implements Sink {
   private tty: boolean | undefined;
   failure: unknown;
 
+  private target: number | undefined;
+
   constructor(private readonly fd: 1 | 2) {}
 
   get isTTY(): boolean {
@@ -34,21 +37,36 @@ class Descriptor implements Sink {
   }
 
   write(text: string): void {
+    this.target ??= withoutBlocking(this.fd);
     let bytes = Buffer.from(text);
+    let goOn = () => {};
+    let waiting = false;
     while (bytes.length > 0) {
       try {
-        bytes = bytes.subarray(writeSync(this.fd, bytes));
+        bytes = bytes.subarray(writeSync(this.target, bytes));
       } catch (error) {
         const code = (error as NodeJS.ErrnoException).code;
-        // Whoever shares the pipe with us may have made it non-blocking.
-        if (code === 'EAGAIN') pauseSync(5);
         // `kasm-db status | head`: the reader has what it wants. A run that writes must not end because its log is gone.
-        else if (code !== 'EINTR') {
+        if (code !== 'EAGAIN' && code !== 'EINTR') {
           if (code !== 'EPIPE') this.failure ??= error;
-          return;
+          break;
         }
+        // Nobody reads for now, perhaps never again: no signal would be heard here.
+        if (!waiting) goOn = leaveSignalsToSystem();
+        waiting = true;
+        pauseSync(5);
       }
     }
+    goOn();
+  }
+}
+
+/** A pipe that nobody reads would hold the process in the system, deaf to signals. Opened anew it is ours alone to make non-blocking (Linux). */
+function withoutBlocking(fd: 1 | 2): number {
+  try {
+    return fstatSync(fd).isFIFO() ? openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK) : fd;
+  } catch {
+    return fd;
   }
 }
 

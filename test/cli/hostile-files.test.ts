@@ -1,18 +1,32 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { closeSync, constants, mkdirSync, openSync, symlinkSync, writeFileSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { LOCK_KEY } from '../../src/postgres/lock-key.js';
 import { COMMAND, startCli } from '../support/cli.js';
+import { createDatabase, waitFor } from '../support/database.js';
 import { folder } from '../support/folder.js';
-import { watchMemory } from '../support/memory.js';
+import { processorMs, watchMemory } from '../support/memory.js';
 
 /** What stands at a path, instead of the file that is named. */
 const THINGS: Record<string, (path: string) => void> = {
   'a FIFO': (path) => execFileSync('mkfifo', [path]),
   'a folder': (path) => mkdirSync(path),
   '/dev/zero': (path) => execFileSync('ln', ['-s', '/dev/zero', path]),
-  '/dev/random': (path) => execFileSync('ln', ['-s', '/dev/random', path]),
-  'a file of 110 MB': (path) => writeFileSync(path, Buffer.alloc(110 << 20, 'x')),
+  'a link to itself': (path) => symlinkSync(path, path),
+  'a file of 10 GB, which takes no space': (path) => {
+    writeFileSync(path, 'x');
+    truncateSync(path, 10 * 2 ** 30);
+  },
   nothing: () => {},
 };
 
@@ -70,9 +84,10 @@ describe.concurrent('a file that is none › a named error within its time, and 
         expect(ended.signal, 'did not end').toBeNull();
         const result = ended.json();
         // A missing file may be no mistake: then what comes next is told.
-        expect(thing === 'nothing' ? [0, 2, 4, 6] : [2], ended.stderr).toContain(result.exitCode);
+        const missing = thing === 'nothing' || thing === 'a link to itself';
+        expect(missing ? [0, 2, 4, 6] : [2], ended.stderr).toContain(result.exitCode);
         expect(ended.code).toBe(result.exitCode);
-        if (thing !== 'nothing')
+        if (!missing)
           expect(result.error?.message).toMatch(
             /it is (a (pipe|folder|device), not a file|larger than|empty)|(is|holds no) /,
           );
@@ -150,8 +165,85 @@ describe.concurrent('a file that cannot be written › a named reason within its
     expect(bash(`${command} docs --json --out >(cat >/dev/null)`)).toMatch(/"outcome":"ok"/);
     expect(bash(`${command} docs --format mermaid --quiet --out /dev/stdout | cat`)).toMatch(/^erDiagram/m);
   });
+});
 
-  afterAll(() => {
-    for (const fd of readers) closeSync(fd);
+afterAll(() => {
+  for (const fd of readers) closeSync(fd);
+});
+
+describe('a folder of migrations', () => {
+  it('whose large file changes while another migrator is at work: it is not run', async () => {
+    const db = await createDatabase();
+    const files = folder({});
+    const large = (i: number) => `CREATE TABLE large_${i} (x integer);\n${`-- ${'x'.repeat(996)}\n`.repeat(33_000)}`;
+    for (const i of [1, 2, 3]) writeFileSync(join(files, `000${i}_large.sql`), large(i));
+    // Another migrator is at work until the last file is another one.
+    const other = await db.connect();
+    await other.query(`SELECT pg_advisory_lock(${LOCK_KEY})`);
+    const migrate = startCli(['migrate', '--json', '--migrations', files], db.env);
+    await waitFor(async () => (/waiting for the migration lock/.test(migrate.stderr()) ? [1] : []), 'the wait');
+    writeFileSync(join(files, '0003_large.sql'), large(99));
+    await other.end();
+    expect((await migrate.ended).json()).toMatchObject({
+      exitCode: 2,
+      error: { message: expect.stringMatching(/0003_large\.sql was changed while/) },
+    });
+    expect(await db.query("SELECT FROM pg_tables WHERE tablename LIKE 'large_%'")).toHaveLength(0);
+  });
+
+  it('with a line break in a name: told on one line', async () => {
+    const run = await startCli(['lint', '--migrations', folder({ '0001_a\ninternal: all is lost.sql': 'SELECT 1' })])
+      .ended;
+    expect(run.code).toBe(2);
+    expect(run.stderr.split('\n').filter((line) => line.startsWith('internal'))).toEqual([]);
   });
 });
+
+describe('a pipe that nobody reads', () => {
+  /** A pipe with a reader that does not read. @returns its end for writing */
+  const deaf = () => {
+    const path = join(folder({}), 'pipe');
+    execFileSync('mkfifo', [path]);
+    const fd = openSync(path, constants.O_RDWR);
+    readers.push(fd);
+    return fd;
+  };
+  const [program, ...before] = COMMAND as [string, ...string[]];
+  const ended = (child: ChildProcess) =>
+    new Promise<unknown>((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
+
+  it('as stdout: SIGTERM ends the process', async () => {
+    const child = spawn(program, [...before, 'licenses'], { stdio: ['ignore', deaf(), 'ignore'] });
+    const end = ended(child);
+    // All the text that the pipe takes is in it, and no more is done.
+    await waitFor(async () => (stateOf(child) === 'S' && processorMs(child) > 50 ? [1] : []), 'the full pipe');
+    child.kill('SIGTERM');
+    expect(await end).toBe('SIGTERM');
+  });
+
+  it('as stderr: SIGTERM ends a migration that talks, and its transaction with it', async () => {
+    const db = await createDatabase();
+    const talk = "DO $$ BEGIN FOR i IN 1..99 LOOP RAISE WARNING '%', repeat('x', 2000); END LOOP; END $$;";
+    const files = folder({ '0001_a.sql': `CREATE TABLE a (x integer);\n${talk}\nSELECT pg_sleep(600);\n` });
+    const args = [...before, 'migrate', '--migrations', files];
+    const child = spawn(program, args, {
+      stdio: ['ignore', 'ignore', deaf()],
+      env: { PATH: process.env.PATH, ...db.env },
+    });
+    const end = ended(child);
+    const atWork = `SELECT FROM pg_stat_activity WHERE datname = '${db.name}' AND query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()`;
+    await waitFor(() => db.superQuery(atWork), 'the statement');
+    await waitFor(async () => (stateOf(child) === 'S' ? [1] : []), 'the full pipe');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    child.kill('SIGTERM');
+    expect(await end).toBe('SIGTERM');
+    // 13 has no client_connection_check_interval; the server here has.
+    await waitFor(async () => ((await db.superQuery(atWork)).length === 0 ? [1] : []), 'the end of the session');
+    expect(await db.query("SELECT FROM pg_tables WHERE tablename = 'a'")).toHaveLength(0);
+  });
+});
+
+/** As the kernel has it: R runs, S sleeps (Linux). */
+function stateOf(child: ChildProcess): string {
+  return /\) (\S)/.exec(readFileSync(`/proc/${child.pid}/stat`, 'utf8'))?.[1] ?? '';
+}
