@@ -1,13 +1,21 @@
-import type { ClusterOptions, RedisOptions } from 'ioredis';
+import type { RedisOptions } from 'ioredis';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { readFile } from '../app/read-file.js';
 import { keepSecret } from '../app/secrets.js';
 import { type Environment, readBoolean, readVariable } from './variables.js';
 
 /** How to reach Redis, in ioredis' terms. */
-export type RedisSettings =
-  | { kind: 'single'; url: string | undefined; options: RedisOptions }
-  | { kind: 'cluster'; nodes: { host: string; port: number }[]; options: ClusterOptions };
+export interface RedisSettings {
+  url: string | undefined;
+  options: RedisOptions;
+  /** Of a cluster, which are tried in turn: each node passes notifications on to all others (Redis manual, Pub/Sub, "Sharded Pub/Sub"). */
+  nodes?: RedisNode[];
+}
+
+interface RedisNode {
+  host: string;
+  port: number;
+}
 
 const DEFAULT_PORT = 6379;
 const SENTINEL_PORT = 26_379;
@@ -43,17 +51,11 @@ export function redisSettings(env: Environment): RedisSettings {
     ...(tls ? { tls } : {}),
   };
   const cluster = get('CLUSTER');
-  if (cluster)
-    return {
-      kind: 'cluster',
-      nodes: nodes(cluster, DEFAULT_PORT, 'KASM_DB_REDIS_CLUSTER'),
-      options: { redisOptions: login },
-    };
+  if (cluster) return { url: undefined, options: login, nodes: nodes(cluster, DEFAULT_PORT, 'KASM_DB_REDIS_CLUSTER') };
   const sentinels = get('SENTINELS');
   if (sentinels) {
     const name = get('MASTER') ?? 'mymaster';
     return {
-      kind: 'single',
       url: undefined,
       options: {
         ...login,
@@ -66,7 +68,6 @@ export function redisSettings(env: Environment): RedisSettings {
   const host = get('HOST');
   const port = get('PORT');
   return {
-    kind: 'single',
     url,
     options: {
       ...login,
@@ -76,7 +77,7 @@ export function redisSettings(env: Environment): RedisSettings {
   };
 }
 
-function nodes(text: string, port: number, setting: string): { host: string; port: number }[] {
+function nodes(text: string, port: number, setting: string): RedisNode[] {
   return text.split(',').map((node) => {
     const match = /^\s*(\[[^\]]+\]|[^:\s]+)(?::(\d+))?\s*$/.exec(node);
     if (!match)

@@ -1,4 +1,4 @@
-import { Cluster, Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
+import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
 import { redisSettings } from '../config/redis.js';
@@ -37,7 +37,7 @@ export function subscribe(env: Environment, database: string, warn: (text: strin
     tell(true, () => `Redis cannot notify the gate, so it polls only: ${reason(error)}`);
   let notified = false;
   let wake = () => {};
-  let client: Redis | Cluster | undefined;
+  let client: Redis | undefined;
   try {
     client = open(env);
     client.on('error', complain);
@@ -108,11 +108,7 @@ export async function probe(env: Environment, database: string): Promise<void> {
 }
 
 /** On a connection of its own. @throws what Redis said last, or that it said nothing within `ms` */
-async function withRedis(
-  env: Environment,
-  ms: number,
-  work: (client: Redis | Cluster) => Promise<unknown>,
-): Promise<void> {
+async function withRedis(env: Environment, ms: number, work: (client: Redis) => Promise<unknown>): Promise<void> {
   const client = open(env);
   let last: unknown;
   client.on('error', (error) => {
@@ -166,7 +162,7 @@ function boundedSentinels(limit: Limit) {
   };
 }
 
-function open(env: Environment): Redis | Cluster {
+function open(env: Environment): Redis {
   const settings = redisSettings(env);
   const common = {
     connectTimeout: CONNECT_MS,
@@ -174,17 +170,10 @@ function open(env: Environment): Redis | Cluster {
     enableReadyCheck: false,
     retryStrategy: (times: number) => Math.min(500 * times, 10_000),
   };
-  if (settings.kind === 'cluster') {
-    const cluster = new Cluster(settings.nodes, {
-      ...settings.options,
-      clusterRetryStrategy: common.retryStrategy,
-      redisOptions: { ...settings.options.redisOptions, connectTimeout: CONNECT_MS },
-    });
-    cluster.on('+node', (node) => new Limit().on(node));
-    return cluster;
-  }
   const limit = new Limit();
-  const options: RedisOptions = { ...common, ...settings.options };
+  const { nodes = [] } = settings;
+  let tried = 0;
+  const options: RedisOptions = { ...common, ...settings.options, ...nodes[0] };
   if (settings.options.sentinels) {
     options.Connector = boundedSentinels(limit);
     options.sentinelCommandTimeout = CONNECT_MS;
@@ -192,7 +181,12 @@ function open(env: Environment): Redis | Cluster {
     // Those that are configured, and nobody else they may name.
     options.updateSentinels = false;
   }
-  return limit.on(settings.url ? new Redis(settings.url, options) : new Redis(options));
+  const client = limit.on(settings.url ? new Redis(settings.url, options) : new Redis(options));
+  client.on('close', () => {
+    tried++;
+    Object.assign(client.options, nodes[tried % nodes.length]);
+  });
+  return client;
 }
 
 /** An error's text, of a length that a person reads, without what a URL may hold before its @. */

@@ -232,6 +232,22 @@ describe.skipIf(!hasRedis())('gate › notifications', () => {
     listener.disconnect();
   });
 
+  it('a node of a cluster that is down: the gate hears from the next one', async () => {
+    const db = await createDatabase();
+    const env = {
+      ...db.env,
+      KASM_DB_REDIS_CLUSTER: `127.0.0.1:1,127.0.0.1:${redis.port}`,
+      KASM_DB_REDIS_PASSWORD: password,
+    };
+    const gate = startCli(['--check', '--wait', '5m'], env);
+    await subscribed(db);
+    expect((await cli(['migrate'], { ...db.env, ...redisEnv() })).code).toBe(0);
+    expect((await gate.ended).code).toBe(0);
+    const listener = await listenTo(db);
+    expect((await cli(['migrate', '--json'], env)).json().warnings ?? []).toEqual([]);
+    expect(await listener()).toBeLessThanOrEqual(1);
+  });
+
   it('a notification that the next check does not confirm: the gate checks again soon', async () => {
     const db = await createDatabase();
     const gate = startCli(['--check', '--wait', '5m'], { ...db.env, ...redisEnv() });

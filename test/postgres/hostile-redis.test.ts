@@ -83,12 +83,25 @@ const HOSTILE: Record<string, Parameters<typeof startFakeRedis>> = {
       socket.write('HTTP/1.1 400 Bad Request\r\n\r\n');
     },
   ],
+  'pushes of RESP3 without end': [() => {}, (socket) => flood(socket, `>2\r\n+message\r\n+x\r\n`)],
+  'that the data has moved, always': [
+    (socket, said) => {
+      for (const _ of commands(said)) socket.write(`-MOVED 1 127.0.0.1:${socket.localPort}\r\n`);
+    },
+  ],
+  'answers of other types': [
+    (socket, said) => {
+      for (const _ of commands(said)) socket.write('*2\r\n$-1\r\n*1\r\n:-1\r\n');
+    },
+  ],
+  'negative lengths': [() => {}, (socket) => void socket.write('$-7\r\n*-9\r\n')],
   'errors without end': [() => {}, (socket) => flood(socket, `-ERR ${'x'.repeat(5000)}\r\n`)],
 };
 
 /** As what it is configured. */
 const AS: Record<string, (port: number) => Record<string, string>> = {
   Redis: (port) => ({ KASM_DB_REDIS_HOST: '127.0.0.1', KASM_DB_REDIS_PORT: String(port) }),
+  Cluster: (port) => ({ KASM_DB_REDIS_CLUSTER: `127.0.0.1:${port},localhost:${port}` }),
   Sentinels: (port) => ({ KASM_DB_REDIS_SENTINELS: `127.0.0.1:${port},localhost:${port}` }),
 };
 
