@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, describe, expect, it } from 'vitest';
-import { startCli } from '../support/cli.js';
+import { folder, startCli } from '../support/cli.js';
+import { createDatabase } from '../support/database.js';
 import { type Peer, startFakeServer } from '../support/fake-server.js';
 import { LONG, named, run, type Scenario, summary } from '../support/hostile.js';
+import { watchMemory } from '../support/memory.js';
+import { startProxy } from '../support/proxy.js';
 import { busy } from '../support/time.js';
 import * as wire from '../support/wire.js';
 
@@ -115,6 +118,48 @@ const QUERY: Scenario[] = [
     name: 'a row of 65,535 columns',
     talk: afterLogin((peer) => peer.send(message('D', Buffer.concat([wire.int16(-1), Buffer.alloc(65_535 * 4)])))),
   },
+  {
+    name: 'a value of negative length',
+    talk: afterLogin((peer) =>
+      peer.send(wire.columns(['a', 25]), message('D', Buffer.concat([wire.int16(1), wire.int32(-5)]))),
+    ),
+  },
+  {
+    name: 'descriptions of 65,535 columns without end',
+    talk: afterLogin((peer) => peer.flood(wire.columns(...Array(65_535).fill(['a', 25])))),
+  },
+  {
+    name: 'a name of a column of 20 MB',
+    talk: afterLogin((peer) => peer.send(wire.columns(['x'.repeat(20 << 20), 25]))),
+  },
+  { name: 'tags of 1 MB without end', talk: afterLogin((peer) => peer.flood(complete('x'.repeat(1 << 20)))) },
+  { name: 'an answer to a function call', talk: afterLogin((peer) => peer.send(message('V', wire.int32(-1)))) },
+  { name: 'another key for cancelling', talk: afterLogin((peer) => peer.flood(wire.keyData(1))) },
+  {
+    name: 'a byte 0 in every text, always',
+    code: [3, 4, 6],
+    talk: always(() => Buffer.concat([wire.columns(['name', 25]), row('a\0b'), complete(), ready()])),
+  },
+  {
+    name: 'a history of other types, always',
+    code: [3, 4, 6],
+    talk: always(() =>
+      Buffer.concat([
+        wire.columns(['name', 1184], ['applied_at', 1184], ['columns', 114], ['code', 3802]),
+        row('infinity', '294276-12-31 23:59:59.999999+15:59', '[[[[', '\u0001{'),
+        ...[complete(), ready()],
+      ]),
+    ),
+  },
+  ...['', 'NaN', '-1', '99999999999999999999.9', 'x'.repeat(100_000), '1e309', '16.0\nReady.'].map((version) => ({
+    name: `that it is version ${JSON.stringify(version).slice(0, 30)}, and then nothing`,
+    talk: async (peer: Peer) => {
+      peer.send(letIn(version));
+      await peer.query();
+      peer.send(wire.columns(['answer', 25]), row('1'), complete(), ready());
+      await peer.hang();
+    },
+  })),
   { name: 'an answer without rows, always', talk: always(() => Buffer.concat([complete('SELECT 0'), ready()])) },
   { name: 'an empty query, always', talk: always(() => Buffer.concat([message('I'), ready()])) },
   {
@@ -197,4 +242,51 @@ describe.concurrent('SIGTERM in a look › 143 within its time, with JSON, and t
           server.stop();
         }
       });
+});
+
+describe('the answer to COMMIT is notices without end', () => {
+  it('SIGTERM ends it within its time: what was committed is not known, and the next run finds out', async () => {
+    const db = await createDatabase();
+    const files = folder({ '0001_a.sql': 'CREATE TABLE a (x integer)' });
+    let flooding = () => {};
+    const reached = new Promise<void>((resolve) => {
+      flooding = resolve;
+    });
+    const proxy = await startProxy(db.port, {
+      onMessage: async ({ direction, type, text }, { client, forward }) => {
+        if (direction === 'to client' || type !== 'Q' || !/INSERT INTO kasm_db\.migrations[\s\S]*COMMIT/.test(text()))
+          return 'pass';
+        forward();
+        const piece = Buffer.concat(Array(60).fill(notice(LONG)));
+        const more = () => {
+          while (client.writable && client.write(piece));
+          if (client.writable) client.once('drain', more);
+        };
+        more();
+        flooding();
+        // Nothing of the server itself comes through any more.
+        await new Promise(() => {});
+        return 'drop';
+      },
+    });
+    const cli = startCli(['migrate', '--json', '--migrations', files], {
+      ...db.env,
+      POSTGRES_PORT: String(proxy.port),
+    });
+    const megabytes = watchMemory(cli.child);
+    await reached;
+    await sleep(1000);
+    const sent = performance.now();
+    cli.child.kill('SIGTERM');
+    const ended = await cli.ended;
+    const ms = performance.now() - sent;
+    proxy.stop();
+    expect(ended.json()).toMatchObject({ exitCode: 143, error: { message: expect.stringMatching(/not known/) } });
+    expect(ms).toBeLessThan(busy(2000));
+    expect(megabytes()).toBeLessThan(200);
+    expect((await startCli(['migrate', '--json', '--migrations', files], db.env).ended).json()).toMatchObject({
+      exitCode: 0,
+    });
+    expect(await db.query('SELECT name FROM kasm_db.migrations')).toEqual([{ name: '0001_a' }]);
+  });
 });
