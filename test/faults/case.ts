@@ -5,7 +5,7 @@ import { type CatalogRow, fingerprint, historyOf } from '../fixtures/kasm/catalo
 import { type CliRun, startCli } from '../support/cli.js';
 import type { TestDatabase } from '../support/database.js';
 import type { ServerInfo } from '../support/global-setup.js';
-import { type Link, startProxy, type TestProxy } from '../support/proxy.js';
+import { type Link, type Passed, startProxy, type TestProxy } from '../support/proxy.js';
 import { ROLE } from './run.js';
 
 export const FAULTS = [
@@ -230,9 +230,11 @@ const DISTURB: Record<Fault, (chance: number) => Disturb> = {
   'black hole': (chance) => (link, proxy, kill) => {
     if (chance < 0.5) link.forward();
     proxy.swallow(true);
+    // While one connection logs in, such as the one that looks who is in the way, another may be at work.
+    const login = ({ type, direction }: Passed) => type === 'Z' && direction === 'to client';
+    const ended = proxy.passed.filter(({ type, direction }) => type === 'X' && direction === 'to server');
     const established = proxy.passed.some(
-      ({ type, direction, connection }) =>
-        type === 'Z' && direction === 'to client' && connection === proxy.passed.at(-1)?.connection,
+      (message) => login(message) && !ended.some(({ connection }) => connection === message.connection),
     );
     // Before the end of the login --connect-timeout ends it; after it the Job's SIGTERM does, or TCP keepalive.
     if (!established) return;

@@ -31,7 +31,7 @@ describe.runIf(hasPgbouncer())('through PgBouncer', () => {
   const count = rounds(3, 40);
   it(
     `trap 2: transaction mode, two server connections, 8 migrators at once › exactly once, no lock left; ${count} rounds`,
-    { timeout: 30_000 * count },
+    { timeout: 60_000 * count },
     async () => {
       const files = folder(FILES);
       for (let round = 0; round < count; round++) {

@@ -1,5 +1,5 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { inject } from 'vitest';
 import { serverAccount } from '../../src/embedded/binaries.js';
@@ -27,6 +27,8 @@ export interface TestPooler {
   port: number;
   /** Connection settings that lead through the pooler. */
   env: Record<string, string>;
+  /** What it said last, where it has ended by itself. */
+  died(): string | undefined;
   /** Ends it without a word to anyone, and starts it again at the same port. */
   kill(): Promise<void>;
   start(): Promise<void>;
@@ -62,6 +64,7 @@ export async function startBefore(behind: Behind): Promise<Omit<TestPooler, 'env
   const { logins, user, database } = behind;
   const scratch = mkdtempSync(join(dirname(inject('outputLog')), 'pgbouncer-'));
   const port = await freePort();
+  const log = join(scratch, 'log');
   const users = Object.entries(logins).map(([name, password]) => `"${name}" "${password}"\n`);
   writeFileSync(join(scratch, 'users.txt'), users.join(''));
   writeFileSync(
@@ -76,20 +79,26 @@ export async function startBefore(behind: Behind): Promise<Omit<TestPooler, 'env
       'auth_type = scram-sha-256',
       `auth_file = ${join(scratch, 'users.txt')}`,
       'default_pool_size = 2',
+      `logfile = ${log}`,
       ...behind.settings,
     ].join('\n'),
   );
   // It refuses to be root.
   const account = serverAccount();
   if (account) for (const path of [dirname(scratch), scratch]) chmodSync(path, 0o755);
+  writeFileSync(log, '');
+  if (account) chownSync(log, account.uid, account.gid);
   let child: ChildProcess;
   let ended: Promise<void>;
+  let wanted = false;
   const kill = async () => {
+    wanted = false;
     child.kill('SIGKILL');
     await ended;
   };
   const start = async () => {
     child = spawn(PGBOUNCER as string, [join(scratch, 'pgbouncer.ini')], { ...(account ?? {}), stdio: 'ignore' });
+    wanted = true;
     ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
     const ready = () => answers({ port, user, password: logins[user] ?? '', database });
     await waitFor(ready, 'pgbouncer').catch(async (error) => {
@@ -101,6 +110,10 @@ export async function startBefore(behind: Behind): Promise<Omit<TestPooler, 'env
   return {
     port,
     start,
+    died: () =>
+      wanted && (child.exitCode ?? child.signalCode) !== null
+        ? readFileSync(log, 'utf8').trimEnd().split('\n').slice(-3).join(' | ')
+        : undefined,
     kill,
     stop: async () => {
       child.kill('SIGINT');
