@@ -84,5 +84,7 @@ function unreachable(url: string, reason: string, cause?: unknown): KasmDbError 
 /** fetch says "fetch failed"; what happened is in its cause. */
 function reasonOf(error: unknown): string {
   if (error instanceof Error && error.name === 'TimeoutError') return `does not answer within ${formatMs(ANSWER_MS)}`;
-  return `does not answer: ${messageOf(error instanceof Error && error.cause ? error.cause : error)}`;
+  const said = messageOf(error instanceof Error && error.cause ? error.cause : error);
+  // Bun adds advice for whoever has written the call.
+  return `does not answer: ${said.replace(/ fetching ".*$/, '')}`;
 }

@@ -41,5 +41,5 @@ export function withEnvFile(path: string, env: Environment): Environment {
 /** In quotes everything counts; without, a comment begins at a # after a blank. */
 function unquoted(value: string): string {
   const [, , quoted] = /^(["'])(.*)\1(?:\s+#.*)?$/.exec(value) ?? [];
-  return quoted ?? value.replace(/\s+#.*$/, '');
+  return quoted ?? value.replace(/(?<!\s)\s+#.*$/, '');
 }

@@ -1,8 +1,9 @@
 /** `kasm-db wait-for` on servers of our own. */
 import { createServer, type RequestListener } from 'node:http';
-import { type AddressInfo, createServer as createTcpServer, type Server } from 'node:net';
+import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { cli, startCli } from '../support/cli.js';
+import { watchMemory } from '../support/memory.js';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -95,5 +96,53 @@ describe('wait-for', () => {
     expect(run.code).toBe(2);
     expect(run.stderr).toMatch(/takes an address that begins with http/);
     expect(run.stderr).not.toContain('hunter2');
+  });
+});
+
+/** What an address says that is no healthy server. @param code of the whole call */
+const HOSTILE: Record<string, [talk: (socket: Socket) => void, code: number]> = {
+  'headers without end': [(socket) => flood(socket, 'HTTP/1.1 200 OK\r\n', `X-Y: ${'y'.repeat(1000)}\r\n`), 4],
+  'a header without end': [(socket) => flood(socket, 'HTTP/1.1 200 OK\r\nX: ', 'y'.repeat(1000)), 4],
+  'interim answers without end': [(socket) => flood(socket, '', 'HTTP/1.1 102 Processing\r\n\r\n'), 4],
+  'a body without end': [
+    (socket) =>
+      flood(socket, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', `400\r\n${'y'.repeat(1024)}\r\n`),
+    0,
+  ],
+  'a reason that forges a line': [
+    (socket) => void socket.end('HTTP/1.1 500 \u001b[2J\u2028Ready.\r\nContent-Length: 0\r\n\r\n'),
+    4,
+  ],
+  nonsense: [(socket) => void socket.end(Buffer.alloc(1 << 20)), 4],
+};
+
+function flood(socket: Socket, before: string, again: string): void {
+  socket.write(before);
+  const piece = again.repeat(Math.ceil(65_536 / again.length));
+  const more = () => {
+    while (!socket.destroyed && socket.write(piece));
+    if (!socket.destroyed) socket.once('drain', more);
+  };
+  more();
+}
+
+describe.concurrent('wait-for, of an address that is hostile', () => {
+  it.each(Object.entries(HOSTILE))('%s: it ends, with little memory', async (_, [talk, code]) => {
+    const sockets: Socket[] = [];
+    const server = createTcpServer((socket) => {
+      sockets.push(socket);
+      socket.on('error', () => {});
+      socket.once('data', () => talk(socket));
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const wait = startCli(['wait-for', of((server.address() as AddressInfo).port), '--timeout', '2s', '--json']);
+    const megabytes = watchMemory(wait.child);
+    const run = await wait.ended;
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    expect(run.code, run.stderr).toBe(code);
+    expect(run.json().exitCode).toBe(code);
+    expect(run.stderr).not.toMatch(/^Ready|verbose/m);
+    expect(megabytes()).toBeLessThan(200);
   });
 });

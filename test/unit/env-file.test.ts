@@ -18,6 +18,11 @@ describe('--env-file', () => {
     });
   });
 
+  it('a long run of blanks takes no longer than other text', () => {
+    const long = `a${' '.repeat(60_000)}b`;
+    expect(withEnvFile(file(`X=${long}\n`), {})).toEqual({ X: long });
+  });
+
   it('a line that sets nothing is named by its number, without its text', () => {
     const wrong = () => withEnvFile(file('A=1\nhunter2\n'), {});
     expect(wrong).toThrow(/line 2 of .*\.env does not set a variable/);
