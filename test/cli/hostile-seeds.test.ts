@@ -101,7 +101,7 @@ describe.concurrent('a seed document that is none › exit 8 with words, within 
   it.each([
     ['as lists of lines', CELLS.map((cells) => `- ${COLUMNS.map((name, i) => `${name}: ${cells[i]}`).join('\n  ')}\n`)],
     ['as one line each', CELLS.map((cells) => `- {${COLUMNS.map((name, i) => `${name}: ${cells[i]}`).join(', ')}}\n`)],
-  ])('nearly 20,000 rows %s are taken, and SIGTERM is heard all the while', async (_, rows) => {
+  ])('nearly 20,000 rows %s are taken, and SIGTERM is heard all the while', { timeout: 600_000 }, async (_, rows) => {
     const path = join(folder({ 'x.yaml': `${VERSION}settings:\n${rows.join('')}` }), 'x.yaml');
     const start = () => startCli(['seed', '--dry-run', '--json', '--seeds', path], db.env);
     expect((await start().ended).json()).toMatchObject({ outcome: 'ok', seed: { inserted: 19_900 } });
