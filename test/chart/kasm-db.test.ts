@@ -269,6 +269,18 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
       ['a wait without a unit', { ...REQUIRED, gate: { wait: '10' } }, /does not match pattern/],
       ['no host', { credentials: { existingSecret: 'mine' } }, /set database\.host/],
       [
+        'a label by which things are found',
+        { ...REQUIRED, migrator: { podLabels: { 'app.kubernetes.io/component': 'x' } } },
+        /migrator\.podLabels: app\.kubernetes\.io\/component is set by the chart/,
+      ],
+      [
+        'a variable that is no text',
+        { ...REQUIRED, migrator: { extraEnv: [{ name: 'A', value: 1 }] } },
+        /'\/migrator\/extraEnv\/0\/value': got number, want string/,
+      ],
+      ['a URL for a registry', { ...REQUIRED, global: { imageRegistry: 'https://a' } }, /does not match pattern/],
+      ['two ports of a Sentinel', { ...REQUIRED, redis: { sentinels: ['a:1:2'] } }, /does not match pattern/],
+      [
         'no Secret, with the command that makes one',
         { database: { host: 'db' } },
         /kubectl -n kasm-helm create secret generic kasm-credentials --from-file=db-password=/,
@@ -626,6 +638,24 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
       'mine/user-password=user-password',
     ]);
     expect(volumes[0].secret.secretName).toBe('pg');
+  });
+
+  it('a label or variable that is given twice is there once, and the nearer one counts', () => {
+    const pod = renderJob({
+      ...REQUIRED,
+      labels: { team: 'all', tier: 'db' },
+      migrator: {
+        podLabels: { team: 'ours' },
+        extraEnv: [
+          { name: 'PGSSLMODE', value: 'prefer' },
+          { name: 'PGOPTIONS', value: '-c geqo=off' },
+        ],
+      },
+    }).spec.template;
+    expect(pod.metadata.labels).toMatchObject({ team: 'ours', tier: 'db' });
+    expect(envOf(pod.spec.containers[0])).toMatchObject({ PGSSLMODE: 'prefer', PGOPTIONS: '-c geqo=off' });
+    const names = pod.spec.containers[0].env.map(({ name }: Manifest) => name);
+    expect(names).toEqual([...new Set(names)]);
   });
 
   it("leaves user and group to OpenShift's range", () => {

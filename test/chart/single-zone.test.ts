@@ -334,6 +334,13 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     });
   });
 
+  it('extraEnv stands in the place of a variable with the same name', () => {
+    const extraEnv = [{ name: 'SERVER_HOSTNAME', value: 'rdp.example.com' }];
+    const { env } = find(render({ ...REQUIRED, rdpGateway: { extraEnv } }), 'Deployment', 'rdp-gateway').spec.template
+      .spec.containers[0];
+    expect(env.filter(({ name }: Manifest) => name === 'SERVER_HOSTNAME')).toEqual(extraEnv);
+  });
+
   it('a bundled database keeps its data and speaks only TLS to others', () => {
     const { spec } = find(bundled, 'StatefulSet', 'db');
     expect(spec.persistentVolumeClaimRetentionPolicy).toEqual({ whenDeleted: 'Retain', whenScaled: 'Retain' });
@@ -349,11 +356,10 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
       networkPolicy: { enabled: true },
       global: { imageRegistry: 'mirror.example:5000/kasm', imagePullSecrets: ['everywhere', { name: 'as-a-map' }] },
       image: { pullSecrets: ['vendor'] },
-      redis: { image: 'mirror.example:5000/kasm/redis:7' },
       'kasm-db': { image: { pullSecrets: ['ours', 'vendor'] } },
       commonLabels: { team: 'vdi' },
       commonAnnotations: { note: 'by hand' },
-      podLabels: { mesh: 'out' },
+      podLabels: { mesh: 'out', team: 'desktops' },
       podAnnotations: { 'sidecar.istio.io/inject': 'false' },
       nodeSelector: { pool: 'kasm' },
       tolerations: [{ key: 'dedicated', operator: 'Exists' }],
@@ -390,13 +396,13 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
         dnsConfig: { options: [{ name: 'ndots' }] },
         runtimeClassName: 'gvisor',
       });
-      expect(metadata.labels, owner).toMatchObject({ team: 'vdi', mesh: 'out' });
+      expect(metadata.labels, owner).toMatchObject({ team: 'desktops', mesh: 'out' });
       expect(metadata.annotations, owner).toMatchObject({ note: 'by hand', 'sidecar.istio.io/inject': 'false' });
       for (const { image } of [...(spec.initContainers ?? []), ...spec.containers])
         expect(image, owner).toMatch(/^mirror\.example:5000\/kasm\//);
     }
     for (const { kind, metadata, spec } of manifests.filter(({ metadata }) => !/more$|^text$/.test(metadata.name))) {
-      expect(metadata.labels, `${kind}/${metadata.name}`).toMatchObject({ team: 'vdi' });
+      if (kind !== 'Pod') expect(metadata.labels, `${kind}/${metadata.name}`).toMatchObject({ team: 'vdi' });
       expect(metadata.annotations, `${kind}/${metadata.name}`).toMatchObject({ note: 'by hand' });
       expect(spec?.selector?.matchLabels ?? {}).not.toHaveProperty('team');
     }
@@ -436,6 +442,27 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
         new RegExp(`set database\\.${Object.keys(database)}, not kasm-db\\.database`),
       ],
     ),
+    [
+      'the wrong place for a key',
+      { ...REQUIRED, 'kasm-db': { database: { keys: { host: 'h' } } } },
+      /set database\.keys/,
+    ],
+    [
+      'the wrong place for the key of a credential',
+      { ...REQUIRED, 'kasm-db': { credentials: { keys: { adminPassword: 'a' } } } },
+      /set credentials\.keys\.adminPassword/,
+    ],
+    ['the wrong place for the namespace', { ...REQUIRED, global: { namespace: 'vdi' } }, /set namespace, not global/],
+    ['a port for the bundled database', { ...REQUIRED, database: { port: 5433 } }, /the bundled one has 5432/],
+    ['no TLS for the bundled database', { ...REQUIRED, database: { sslmode: 'disable' } }, /with TLS only/],
+    [
+      'public CAs for the bundled database',
+      { ...REQUIRED, database: { sslmode: 'verify-full' } },
+      /needs database\.ca/,
+    ],
+    ['values of kasm-db left empty', { ...REQUIRED, 'kasm-db': null }, /`kasm-db:` is not left empty/],
+    ["the charts' own labels", { ...REQUIRED, commonLabels: { 'app.kubernetes.io/name': 'x' } }, /is set by the chart/],
+    ['an image in capitals', { ...REQUIRED, api: { image: 'Kasm:1' } }, /'\/api\/image': 'Kasm:1' does not match/],
     [
       'the wrong place for the mode',
       { ...REQUIRED, 'kasm-db': { migrator: { mode: 'job' } } },

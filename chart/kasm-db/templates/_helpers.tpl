@@ -29,11 +29,7 @@ Values, Release and Chart; kasm-db.manifests renders everything else from it.
     - --wait
     - {{ $values.gate.wait | quote }}
     {{- include "kasm-db.documentArgs" $context | nindent 4 }}
-  env:
-    {{- include "kasm-db.env" (dict "context" $context "gate" true) | nindent 4 }}
-    {{- with $values.gate.extraEnv }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  env: {{- include "kasm-db.withExtraEnv" (list (include "kasm-db.env" (dict "context" $context "gate" true)) $values.gate.extraEnv) | nindent 4 }}
   resources: {{- toYaml $values.gate.resources | nindent 4 }}
   volumeMounts:
     {{- include "kasm-db.mounts" $context | nindent 4 }}
@@ -79,11 +75,7 @@ Values, Release and Chart; kasm-db.manifests renders everything else from it.
 {{- define "kasm-db.podTemplate" -}}
 {{- $rotate := join "," .Values.seed.rotate -}}
 metadata:
-  labels:
-    {{- include "kasm-db.labels" . | nindent 4 }}
-    {{- with .Values.migrator.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  labels: {{- include "kasm-db.podLabels" . | nindent 4 }}
   {{- with .Values.migrator.podAnnotations }}
   annotations: {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -217,12 +209,7 @@ and there none was ever deployed. Where it keeps them elsewhere, every upgrade i
 
 {{/* Environment, resources and mounts of the migrator. */}}
 {{- define "kasm-db.migratorInside" -}}
-env:
-  {{- include "kasm-db.env" (dict "context" .) | nindent 2 }}
-  {{- include "kasm-db.migratorEnv" . | nindent 2 }}
-  {{- with .Values.migrator.extraEnv }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+env: {{- include "kasm-db.withExtraEnv" (list (printf "%s\n%s" (include "kasm-db.env" (dict "context" .)) (include "kasm-db.migratorEnv" .)) .Values.migrator.extraEnv) | nindent 2 }}
 resources: {{- toYaml .Values.migrator.resources | nindent 2 }}
 volumeMounts:
   {{- include "kasm-db.mounts" . | nindent 2 }}
@@ -400,6 +387,18 @@ instead of the container's status.
   value: {{ .result | default "/dev/termination-log" }}
 - name: KASM_DB_HINTS
   value: {{ ternary "chart:kasm-db" "chart" (default false $values.renderedByParent) | quote }}
+{{- end -}}
+
+{{/* Variables, with a user's own in place of those that have their names. A list: ours as YAML, theirs. */}}
+{{- define "kasm-db.withExtraEnv" -}}
+{{- $theirs := index . 1 -}}
+{{- $names := list -}}
+{{- range $theirs -}}{{- $names = append $names .name -}}{{- end -}}
+{{- $variables := list -}}
+{{- range index . 0 | fromYamlArray -}}
+{{- if not (has .name $names) -}}{{- $variables = append $variables . -}}{{- end -}}
+{{- end -}}
+{{- concat $variables $theirs | toYaml -}}
 {{- end -}}
 
 {{- define "kasm-db.tlsEnv" }}
@@ -760,6 +759,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .Values.labels }}
 {{ toYaml . }}
 {{- end }}
+{{- end -}}
+
+{{/* Of a pod: its own stand over those of everything. */}}
+{{- define "kasm-db.podLabels" -}}
+{{- mergeOverwrite (include "kasm-db.labels" . | fromYaml) .Values.migrator.podLabels | toYaml -}}
 {{- end -}}
 
 {{- define "kasm-db.selectorLabels" -}}

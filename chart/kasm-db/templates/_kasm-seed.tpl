@@ -69,16 +69,7 @@ executable, which an init container has copied into a volume, and that runs Kasm
     - --json
     - --
     {{- toYaml $kasm.command | nindent 4 }}
-  env:
-    {{- include "kasm-db.kasmEnv" . | nindent 4 }}
-    {{- include "kasm-db.tlsEnv" $values.database | nindent 4 }}
-    {{- include "kasm-db.redisEnv" $values.redis | nindent 4 }}
-    {{- include "kasm-db.directEnv" . | nindent 4 }}
-    - name: KASM_DB_TERMINATION_LOG
-      value: /dev/termination-log
-    {{- with $kasm.extraEnv }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  env: {{- include "kasm-db.withExtraEnv" (list (include "kasm-db.kasmSeedEnv" .) $kasm.extraEnv) | nindent 4 }}
   resources: {{- toYaml $kasm.resources | nindent 4 }}
   volumeMounts:
     {{- include "kasm-db.mounts" . | nindent 4 }}
@@ -93,6 +84,15 @@ executable, which an init container has copied into a volume, and that runs Kasm
       mountPath: {{ $kasm.seedFiles | quote }}
       readOnly: true
     {{- end }}
+{{- end -}}
+
+{{- define "kasm-db.kasmSeedEnv" -}}
+{{- include "kasm-db.kasmEnv" . }}
+{{- include "kasm-db.tlsEnv" .Values.database }}
+{{- include "kasm-db.redisEnv" .Values.redis }}
+{{- include "kasm-db.directEnv" . }}
+- name: KASM_DB_TERMINATION_LOG
+  value: /dev/termination-log
 {{- end -}}
 
 {{- define "kasm-db.kasmSeedVolumes" -}}

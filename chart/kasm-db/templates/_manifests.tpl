@@ -117,11 +117,7 @@ kind: Pod
 metadata:
   name: {{ include "kasm-db.prefix" . | trunc 50 | trimSuffix "-" }}-migrate-test
   namespace: {{ include "kasm-db.namespace" . | quote }}
-  labels:
-    {{- include "kasm-db.labels" . | nindent 4 }}
-    {{- with .Values.migrator.podLabels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  labels: {{- include "kasm-db.podLabels" . | nindent 4 }}
   annotations:
     {{- with merge (dict) .Values.migrator.podAnnotations .Values.annotations }}
     {{- toYaml . | nindent 4 }}
@@ -143,11 +139,7 @@ spec:
         {{- end }}
         {{- include "kasm-db.documentArgs" . | nindent 8 }}
         - --json
-      env:
-        {{- include "kasm-db.env" (dict "context" . "gate" true) | nindent 8 }}
-        {{- with .Values.gate.extraEnv }}
-        {{- toYaml . | nindent 8 }}
-        {{- end }}
+      env: {{- include "kasm-db.withExtraEnv" (list (include "kasm-db.env" (dict "context" . "gate" true)) .Values.gate.extraEnv) | nindent 8 }}
       resources: {{- toYaml .Values.gate.resources | nindent 8 }}
       volumeMounts: {{- include "kasm-db.mounts" . | nindent 8 }}
   volumes: {{- include "kasm-db.gate.volumes" . | nindent 4 }}

@@ -4,7 +4,7 @@
 {{- $database := $values.database -}}
 {{- $fromSecret := and $database.existingSecret (or $database.keys.uri $database.keys.host) -}}
 {{- if not (or $database.host $fromSecret) -}}
-{{- fail "kasm-db: set database.host" -}}
+{{- fail (printf "kasm-db: set database.host%s" (ternary "" "; where a parent chart renders this one, as kasm-single-zone does, kasm-db.renderedByParent is true and `kasm-db:` is not left empty" .Chart.IsRoot)) -}}
 {{- end -}}
 {{- range splitList "," $database.host -}}
 {{- if regexMatch "^[^:]*:[0-9]+$|\\[" . -}}
@@ -23,6 +23,8 @@
 {{- end -}}
 {{- end -}}
 {{- end -}}
+{{- include "kasm-db.validateLabels" (list "labels" $values.labels) -}}
+{{- include "kasm-db.validateLabels" (list "migrator.podLabels" $values.migrator.podLabels) -}}
 {{- if and $database.existingSecret (not (or $database.keys.password $database.keys.uri)) -}}
 {{- fail "kasm-db: database.keys.password or database.keys.uri must name a key of database.existingSecret" -}}
 {{- end -}}
@@ -105,5 +107,15 @@
 {{- $ca := index . 1 -}}
 {{- if and $ca.existingSecret $ca.existingConfigMap -}}
 {{- fail (printf "kasm-db: set one of %s.existingSecret and %s.existingConfigMap" (index . 0) (index . 0)) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Labels by which Helm, Services and the commands in NOTES find things. A list: the value, its labels. */}}
+{{- define "kasm-db.validateLabels" -}}
+{{- $value := index . 0 -}}
+{{- range $name, $_ := index . 1 -}}
+{{- if has $name (list "app.kubernetes.io/name" "app.kubernetes.io/instance" "app.kubernetes.io/component" "app.kubernetes.io/managed-by" "app.kubernetes.io/version" "app.kubernetes.io/part-of" "helm.sh/chart") -}}
+{{- fail (printf "kasm-db: %s: %s is set by the chart; take another name" $value $name) -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}

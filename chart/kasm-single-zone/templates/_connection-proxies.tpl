@@ -1,29 +1,29 @@
 {{/* guac and the RDP gateways: their containers and volumes, the same in pods of their own and in those of connection-proxy. */}}
 
+{{- define "kasm.guac.env" -}}
+{{- $context := index . 0 -}}
+{{- $component := $context.Values.guac -}}
+{{- include "kasm.connectionProxyEnv" (list $context (index . 2)) }}
+- name: SERVER_ADDRESS
+  value: {{ index . 1 }}
+- name: CLUSTER_SIZE
+  value: {{ $component.workers | toString | quote }}
+- name: ZONE
+  value: {{ $context.Values.zone | quote }}
+{{- if include "kasm.legacy" $context }}
+- name: KUBERNETES_SERVICE_HOST
+  value: 'true'
+{{- end }}
+{{- end -}}
+
 {{/* A list: context, the name and the port that it tells Kasm. */}}
 {{- define "kasm.guac.container" -}}
 {{- $context := index . 0 -}}
-{{- $host := index . 1 -}}
-{{- $port := index . 2 -}}
 {{- $component := $context.Values.guac -}}
 - name: guac
   {{- include "kasm.image" (list $context $component "kasm-guac") | nindent 2 }}
   {{- include "kasm.containerSecurity" $context | nindent 2 }}
-  env:
-    {{- include "kasm.connectionProxyEnv" (list $context $port) | nindent 4 }}
-    - name: SERVER_ADDRESS
-      value: {{ $host }}
-    - name: CLUSTER_SIZE
-      value: {{ $component.workers | toString | quote }}
-    - name: ZONE
-      value: {{ $context.Values.zone | quote }}
-    {{- if include "kasm.legacy" $context }}
-    - name: KUBERNETES_SERVICE_HOST
-      value: 'true'
-    {{- end }}
-    {{- with $component.extraEnv }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  env: {{- include "kasm-db.withExtraEnv" (list (include "kasm.guac.env" .) $component.extraEnv) | nindent 4 }}
   ports:
     - {name: http, containerPort: 3000, protocol: TCP}
   readinessProbe:
@@ -41,32 +41,31 @@
     - {name: guac-writable, mountPath: /opt/kasm/current/tmp/guac, subPath: guac}
 {{- end -}}
 
+{{- define "kasm.rdpGateway.env" -}}
+{{- $context := index . 0 -}}
+{{- include "kasm.connectionProxyEnv" (list $context (index . 2)) }}
+- name: SERVER_HOSTNAME
+  value: {{ index . 1 }}
+- name: SERVER_ZONE_NAME
+  value: {{ $context.Values.zone | quote }}
+- name: SERVER_ID
+  value: auto
+- name: PROXY_PORT
+  value: '3389'
+{{- if include "kasm.legacy" $context }}
+- name: KUBERNETES_SERVICE_HOST
+  value: 'true'
+{{- end }}
+{{- end -}}
+
 {{/* A list: context, the name and the port that it tells Kasm. */}}
 {{- define "kasm.rdpGateway.container" -}}
 {{- $context := index . 0 -}}
-{{- $host := index . 1 -}}
-{{- $port := index . 2 -}}
 {{- $component := $context.Values.rdpGateway -}}
 - name: rdp-gateway
   {{- include "kasm.image" (list $context $component "rdp-gateway") | nindent 2 }}
   {{- include "kasm.containerSecurity" $context | nindent 2 }}
-  env:
-    {{- include "kasm.connectionProxyEnv" (list $context $port) | nindent 4 }}
-    - name: SERVER_HOSTNAME
-      value: {{ $host }}
-    - name: SERVER_ZONE_NAME
-      value: {{ $context.Values.zone | quote }}
-    - name: SERVER_ID
-      value: auto
-    - name: PROXY_PORT
-      value: '3389'
-    {{- if include "kasm.legacy" $context }}
-    - name: KUBERNETES_SERVICE_HOST
-      value: 'true'
-    {{- end }}
-    {{- with $component.extraEnv }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  env: {{- include "kasm-db.withExtraEnv" (list (include "kasm.rdpGateway.env" .) $component.extraEnv) | nindent 4 }}
   ports:
     - {name: control, containerPort: 5555, protocol: TCP}
     - {name: rdp, containerPort: 3389, protocol: TCP}
@@ -87,30 +86,29 @@
     - {name: rdp-gateway-writable, mountPath: /tmp, subPath: tmp}
 {{- end -}}
 
+{{- define "kasm.rdpHttpsGateway.env" -}}
+{{- $context := index . 0 -}}
+{{- include "kasm.connectionProxyEnv" (list $context (index . 2)) }}
+- name: SERVER_HOSTNAME
+  value: {{ index . 1 }}
+- name: SERVER_ZONE_NAME
+  value: {{ $context.Values.zone | quote }}
+- name: SERVER_ID
+  value: auto
+{{- if include "kasm.legacy" $context }}
+- name: KUBERNETES_SERVICE_HOST
+  value: 'true'
+{{- end }}
+{{- end -}}
+
 {{/* A list: context, the name and the port that it tells Kasm. */}}
 {{- define "kasm.rdpHttpsGateway.container" -}}
 {{- $context := index . 0 -}}
-{{- $host := index . 1 -}}
-{{- $port := index . 2 -}}
 {{- $component := $context.Values.rdpHttpsGateway -}}
 - name: rdp-https-gateway
   {{- include "kasm.image" (list $context $component "rdp-https-gateway") | nindent 2 }}
   {{- include "kasm.containerSecurity" $context | nindent 2 }}
-  env:
-    {{- include "kasm.connectionProxyEnv" (list $context $port) | nindent 4 }}
-    - name: SERVER_HOSTNAME
-      value: {{ $host }}
-    - name: SERVER_ZONE_NAME
-      value: {{ $context.Values.zone | quote }}
-    - name: SERVER_ID
-      value: auto
-    {{- if include "kasm.legacy" $context }}
-    - name: KUBERNETES_SERVICE_HOST
-      value: 'true'
-    {{- end }}
-    {{- with $component.extraEnv }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+  env: {{- include "kasm-db.withExtraEnv" (list (include "kasm.rdpHttpsGateway.env" .) $component.extraEnv) | nindent 4 }}
   ports:
     - {name: https, containerPort: 9443, protocol: TCP}
   readinessProbe:

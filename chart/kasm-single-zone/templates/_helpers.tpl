@@ -39,11 +39,7 @@ annotations: {{- toYaml . | nindent 2 }}
 {{/* A list: context, component, more annotations. */}}
 {{- define "kasm.podMetadata" -}}
 {{- $context := index . 0 -}}
-labels:
-  {{- include "kasm.labels" . | nindent 2 }}
-  {{- with $context.Values.podLabels }}
-  {{- toYaml . | nindent 2 }}
-  {{- end }}
+labels: {{- mergeOverwrite (include "kasm.labels" . | fromYaml) $context.Values.podLabels | toYaml | nindent 2 }}
 {{- with merge (dict) (index . 2) $context.Values.podAnnotations $context.Values.commonAnnotations }}
 annotations: {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -106,7 +102,7 @@ securityContext:
 {{- define "kasm.image" -}}
 {{- $context := index . 0 -}}
 {{- $image := $context.Values.image -}}
-{{- $registry := ($context.Values.global | default dict).imageRegistry | default $image.registry }}
+{{- $registry := ($context.Values.global | default dict).imageRegistry | default $image.registry | trimSuffix "/" }}
 image: {{ (index . 1).image | default (printf "%s/%s:%s" $registry (index . 2) ($image.tag | default $context.Values.release)) | quote }}
 imagePullPolicy: {{ $image.pullPolicy }}
 {{- end -}}

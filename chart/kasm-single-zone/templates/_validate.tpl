@@ -21,10 +21,36 @@
 {{- if ne $own.migrator.mode "hook" -}}
 {{- fail "kasm-single-zone: set migrator.mode, not kasm-db.migrator.mode" -}}
 {{- end -}}
-{{- if or $own.credentials.existingSecret $own.credentials.makeDatabasePassword $own.credentials.otherSecrets -}}
+{{- if or $own.credentials.existingSecret $own.credentials.makeDatabasePassword $own.credentials.makeAgain $own.credentials.otherSecrets -}}
 {{- fail "kasm-single-zone: set credentials.*, not kasm-db.credentials.*" -}}
 {{- end -}}
+{{- range $name, $default := dict "password" "password" "uri" "" "host" "" "port" "" "name" "" "user" "" -}}
+{{- if ne (index $own.database.keys $name | toString) $default -}}
+{{- fail (printf "kasm-single-zone: set database.keys.%s, not kasm-db.database.keys.%s" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $default := dict "databasePassword" "db-password" "adminPassword" "admin-password" "userPassword" "user-password" "managerToken" "manager-token" "serviceToken" "service-token" -}}
+{{- if ne (index $own.credentials.keys $name | toString) $default -}}
+{{- fail (printf "kasm-single-zone: set credentials.keys.%s, not kasm-db.credentials.keys.%s" $name $name) -}}
+{{- end -}}
+{{- end -}}
+{{- if ($values.global | default dict).namespace -}}
+{{- fail "kasm-single-zone: set namespace, not global.namespace" -}}
+{{- end -}}
+{{- include "kasm-db.validateLabels" (list "commonLabels" $values.commonLabels) -}}
+{{- include "kasm-db.validateLabels" (list "podLabels" $values.podLabels) -}}
 {{- $database := $values.database -}}
+{{- if $database.bundled -}}
+{{- if ne (int $database.port) 5432 -}}
+{{- fail "kasm-single-zone: database.port is of an external database, the bundled one has 5432: leave it, or set database.bundled to false" -}}
+{{- end -}}
+{{- if eq $database.sslmode "disable" -}}
+{{- fail "kasm-single-zone: database.sslmode disable is for an external database: the bundled one takes connections with TLS only" -}}
+{{- end -}}
+{{- if and (eq $database.sslmode "verify-full") (not (or $database.ca.existingSecret $database.ca.existingConfigMap)) -}}
+{{- fail "kasm-single-zone: database.sslmode verify-full needs database.ca for the bundled database: no public CA signs a certificate for its name, db" -}}
+{{- end -}}
+{{- end -}}
 {{- if and $database.bundled (or $database.host $database.existingSecret) -}}
 {{- fail "kasm-single-zone: database.host and database.existingSecret are of an external database: set database.bundled to false" -}}
 {{- end -}}
