@@ -89,11 +89,12 @@ const restorePod = (namespace: string, database: string) => ({
 });
 
 describe.each(HELMS)('%s', (program) => {
-  describe('first installs in a row, with all that waits for the API', () => {
+  describe.concurrent('first installs in a row, with all that waits for the API', () => {
     const TAGS = (process.env.KASM_TEST_TAGS ?? '0.1.0,0.2.0-slow').split(',');
     const cases = TAGS.flatMap((tag) => Array.from({ length: ROUNDS }, (_, i) => [tag, i + 1] as const));
     it.each(cases)('of %s, number %d', async (tag, number) => {
-      const release = await Release.in(`kasm-test-first-${program}`, 'bundled', {}, [], program);
+      const name = `kasm-test-first-${program}-${TAGS.indexOf(tag)}-${number}`;
+      const release = await Release.in(name, 'bundled', {}, [], program);
       const migrations = tag.startsWith('0.2.0') ? SCHEMA + 1 : SCHEMA;
       await release.step(`first install of ${tag}, number ${number}`, () => release.install(tag), { migrations, tag });
       for (const name of ['kasm-guac', 'rdp-gateway', 'rdp-https-gateway']) {
@@ -103,7 +104,7 @@ describe.each(HELMS)('%s', (program) => {
           name,
         ).toEqual([0, 0]);
       }
-      await release.remove(true);
+      await release.remove();
     });
   });
 
