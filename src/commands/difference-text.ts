@@ -1,6 +1,6 @@
 import { printable, type Style } from '../output/terminal.js';
 import type { Difference } from '../schema/diff.js';
-import { nullWords } from '../schema/null-words.js';
+import { changeWords } from '../schema/difference-words.js';
 
 /** By table: what is missing, what is extra, what is changed, each on a line. */
 export function differenceText(differences: readonly Difference[], s: Style): string {
@@ -59,8 +59,5 @@ function nameOf({ object, group }: Difference): string {
 }
 
 function changeOf(difference: Difference): string {
-  const { property, expected, actual } = difference;
-  const value = (text: string | undefined) => (text === undefined ? 'none' : printable(text.replace(/\s+/g, ' ')));
-  if (property === 'notNull') return `${nameOf(difference)}: ${nullWords(actual)}`;
-  return `${nameOf(difference)}: ${property} is ${value(actual)}, not ${value(expected)}`;
+  return printable(changeWords(nameOf(difference), difference));
 }

@@ -15,9 +15,9 @@ import { toKasmDbError } from '../postgres/sqlstate.js';
 import { headDifference } from './accepted.js';
 import { createAll } from './ddl/create.js';
 import { type Difference, diff } from './diff.js';
+import { changeWords } from './difference-words.js';
 import { introspectHere } from './introspect.js';
 import type { Schema } from './model.js';
-import { nullWords } from './null-words.js';
 import { requireSnapshot } from './snapshot.js';
 import { tolerate } from './tolerance.js';
 
@@ -244,8 +244,7 @@ class DifferenceError extends KasmDbError {
   }
 }
 
-function describe({ change, object, property, expected, actual }: Difference): string {
-  if (change !== 'changed') return `${change}: ${object}`;
-  if (property === 'notNull') return `${object}: ${nullWords(actual)}`;
-  return `${object}: ${property} is ${actual ?? 'none'}, not ${expected ?? 'none'}`;
+function describe(difference: Difference): string {
+  const { change, object } = difference;
+  return change === 'changed' ? changeWords(object, difference) : `${change}: ${object}`;
 }

@@ -221,7 +221,7 @@ describe('adopt › refuses', () => {
     [
       'a required column is not',
       'ALTER TABLE api_configs ALTER name DROP NOT NULL',
-      'column public.api_configs.name: it may now be NULL',
+      'column public.api_configs.name may now be NULL',
     ],
     [
       'a key is gone',
