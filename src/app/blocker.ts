@@ -1,3 +1,5 @@
+import { formatSeconds } from './when.js';
+
 /** What a session is, where it is not somebody's client at ordinary work. */
 export type BlockerKind =
   | 'prepared transaction'
@@ -79,7 +81,7 @@ function describeBlocker(blocker: Blocker): string {
   const kind = blocker.kind && `${KINDS[blocker.kind].name}${blocker.detail ? `: ${blocker.detail}` : ''}`;
   const age = transactionSeconds ?? querySeconds;
   const since =
-    age === null ? [] : [`${transactionSeconds === null ? 'query' : 'transaction'} of ${Math.round(age)} s`];
+    age === null ? [] : [`${transactionSeconds === null ? 'query' : 'transaction'} of ${formatSeconds(age)}`];
   if (pid === 0) return `${[kind, ...since].join(', ')}, ${lock}`;
   const session = [
     applicationName || 'unnamed',

@@ -1,3 +1,5 @@
+import { formatSeconds } from './when.js';
+
 /** Who holds the migration lock. */
 export interface LockHolder {
   pid: number;
@@ -10,7 +12,7 @@ export interface LockHolder {
 /** For people: who holds the migration lock, from where, and for how long. */
 export function describeHolder(holder: LockHolder | undefined): string {
   if (!holder) return 'a migrator that has just ended';
-  const since = holder.connectedSeconds === null ? '' : `, connected for ${Math.round(holder.connectedSeconds)} s`;
+  const since = holder.connectedSeconds === null ? '' : `, connected for ${formatSeconds(holder.connectedSeconds)}`;
   const from = holder.clientAddr ? ` from ${holder.clientAddr}` : '';
   return `PID ${holder.pid} (${holder.applicationName || 'unnamed'}${from}${since})`;
 }

@@ -1,5 +1,6 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
 import { pauseSync } from './time.js';
+import { formatMs } from './when.js';
 
 /** What a file of a kind may hold at most, in bytes. */
 export const FILE_LIMITS = {
@@ -66,7 +67,7 @@ function readUpTo(fd: number, most: number, expected: number, pipe: boolean): Bu
     const got = readOrWait(fd, buffer, size);
     if (got === 0) break;
     if (got === undefined) {
-      if (!pipe || Date.now() > deadline) throw new Error(`nothing came for ${PIPE_MS} ms`);
+      if (!pipe || Date.now() > deadline) throw new Error(`nothing came for ${formatMs(PIPE_MS)}`);
       pauseSync(PIPE_PAUSE_MS);
     } else size += got;
   }

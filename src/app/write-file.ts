@@ -1,5 +1,6 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
 import { pauseSync } from './time.js';
+import { formatMs } from './when.js';
 
 /** Whoever reads a pipe has so long to take some of it, in milliseconds: meanwhile no signal is handled. */
 const PIPE_MS = 1000;
@@ -20,7 +21,7 @@ export function writeFile(path: string, text: string, { fresh = false } = {}): v
     while (bytes.length > 0) {
       const written = writeOrWait(fd, bytes);
       if (written > 0) deadline = Date.now() + PIPE_MS;
-      else if (Date.now() > deadline) throw new Error(`it is a pipe, and nothing was read for ${PIPE_MS} ms`);
+      else if (Date.now() > deadline) throw new Error(`it is a pipe, and nothing was read for ${formatMs(PIPE_MS)}`);
       bytes = bytes.subarray(written);
     }
   } finally {

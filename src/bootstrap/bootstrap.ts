@@ -3,8 +3,8 @@ import { KasmDbError } from '../app/errors.js';
 import { describeHolder, type LockHolder } from '../app/lock-holder.js';
 import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
+import { formatMs } from '../app/when.js';
 import type { Context } from '../config/context.js';
-import { formatMs } from '../config/duration.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
 import { CREATE_TABLES_SQL, ensureHistory } from '../history/tables.js';
@@ -152,7 +152,7 @@ function namesOf(settings: ConnectionSettings, { env, gateRole }: BootstrapOptio
     }
   }
   if (gateRole !== undefined && [names.login, names.owner, admin].includes(gateRole)) {
-    throw new KasmDbError('usage', `--gate-role ${gateRole} is a role that may do more than look`, {
+    throw new KasmDbError('usage', `--gate-role ${gateRole} is a role that may do more than read`, {
       hint: 'name a role of its own, such as kasm_gate',
     });
   }

@@ -25,7 +25,7 @@ export function verifierOf(password: string | undefined, { role, key, variable }
     });
   }
   if (!isPortable(password)) {
-    throw new KasmDbError('seed', `${key} has characters of which PostgreSQL's clients make different things`, {
+    throw new KasmDbError('seed', `${key} has characters that PostgreSQL's clients do not treat alike`, {
       hint: 'leave out emoji, control and right-to-left characters, or use ASCII only',
     });
   }

@@ -11,8 +11,8 @@ const MIGRATOR_TIMEOUT: OptionSpec = ['--lock-timeout <duration>', 'wait for ano
 const DRY_RUN: OptionSpec = ['--dry-run', 'say what would be done, and do nothing'];
 
 const RUN = 'Commands to set up';
-const LOOK = 'Commands to look';
-const REPAIR = 'Commands to undo and to repair';
+const LOOK = 'Commands that change nothing';
+const REPAIR = 'Commands to undo and repair';
 const AUTHOR = 'Commands for authors of migrations';
 
 /** What kasm-db does, in the order of the help. A command is read when it is called; check, which is called most, at once. */

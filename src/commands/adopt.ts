@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { lockTimeout } from '../config/duration.js';
 import type { Style } from '../output/terminal.js';
 import { type AdoptResult, adopt } from '../schema/adopt.js';
@@ -51,7 +52,7 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
 
 function requireHead(text: string): string {
   if (/^\w{1,32}$/.test(text)) return text;
-  throw new KasmDbError('usage', `--accept-head: "${text}" is no alembic_version`, {
+  throw new KasmDbError('usage', `--accept-head: "${text}" is not an alembic_version`, {
     hint: 'it is what SELECT version_num FROM alembic_version answers, such as bfc22f00ad19',
   });
 }
@@ -75,10 +76,11 @@ function report(
     tolerated.filter(({ change }) => change === 'extra'),
   );
   tell(
-    'In what the export leaves open: names of constraints, keys, indexes, defaults',
+    "Differences in what Kasm's export leaves open: names of constraints, keys, indexes, defaults",
     tolerated.filter(({ change }) => change !== 'extra'),
   );
-  if (added.length > 0) lines.push(`${dryRun ? 'Would make' : 'Made'} ${added.length} missing indexes.`);
+  if (added.length > 0)
+    lines.push(`${dryRun ? 'Would make' : 'Made'} ${plural(added.length, 'missing index', 'missing indexes')}.`);
   if (stamped)
     lines.push(
       dryRun
@@ -87,8 +89,8 @@ function report(
     );
   lines.push(
     dryRun
-      ? `Would record ${recorded.length} migrations as adopted. Nothing was done.`
-      : `${s.green('Adopted:')} ${recorded.length} migrations are recorded, none was run. Next: kasm-db seed, kasm-db verify`,
+      ? `Would record ${plural(recorded.length, 'migration')} as adopted. Nothing was done.`
+      : `${s.green('Adopted:')} ${plural(recorded.length, 'migration is', 'migrations are')} recorded, none was run. Next: kasm-db seed, kasm-db verify`,
   );
   return lines.join('\n');
 }

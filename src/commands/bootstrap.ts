@@ -69,7 +69,7 @@ function gatePassword({ gatePassword }: BootstrapCommandOptions, path: string | 
 function report({ steps }: BootstrapResult, database: string, next: string, s: Style): string {
   const done = steps.filter((step) => step.state === 'done').length;
   const rows = steps.map((step) => [step.what, step.state === 'done' ? 'made' : 'already there']);
-  const sum = done === 0 ? 'Nothing to do.' : `Made ${done} of ${steps.length}.`;
+  const sum = done === 0 ? 'Nothing to do.' : `Made ${done}; the other ${steps.length - done} were there.`;
   return `${table(['WHAT', 'STATE'], rows, s)}\n\n${s.green(sum)} Database ${database} is ready for ${next}.`;
 }
 

@@ -1,4 +1,5 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { writeFile } from '../app/write-file.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
@@ -33,9 +34,13 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
     const elsewhere = wrongFolder(migrations, state.history ?? []);
     if (elsewhere) throw new KasmDbError('integrity', elsewhere.message, { hint: elsewhere.hint });
     if (!state.history?.some(({ name }) => name === newest)) {
-      throw new KasmDbError('pending', `the database has not got ${newest}, so this would be no snapshot of it`, {
-        hint: 'run kasm-db migrate first',
-      });
+      throw new KasmDbError(
+        'pending',
+        `${newest}, the newest migration, is not applied to the database, so a snapshot of it would be wrong`,
+        {
+          hint: 'run kasm-db migrate first',
+        },
+      );
     }
     write(out, snapshotText(newest, schema), false);
   }
@@ -48,7 +53,8 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {
     fields: { database, ...(warnings.length > 0 ? { warnings } : {}) },
-    text: (s) => `${s.green('Wrote')} ${out}: ${schema.tables.length} tables, ${schema.views.length} views.`,
+    text: (s) =>
+      `${s.green('Wrote')} ${out}: ${plural(schema.tables.length, 'table')}, ${plural(schema.views.length, 'view')}.`,
   };
 }
 

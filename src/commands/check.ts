@@ -1,6 +1,7 @@
 import { KasmDbError } from '../app/errors.js';
 import { now } from '../app/time.js';
-import { formatMs, parseDuration } from '../config/duration.js';
+import { formatMs } from '../app/when.js';
+import { parseDuration } from '../config/duration.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
@@ -45,7 +46,7 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
       ...(warnings.length > 0 ? { warnings } : {}),
     },
     text: (s) =>
-      `${s.green('Ready.')} All ${plan.applied.length} migrations that this build needs are applied${seed ? ', and it is seeded' : ''}${
+      `${s.green('Ready.')} ${plan.applied.length === 1 ? 'The only migration that this build needs is' : `All ${plan.applied.length} migrations that this build needs are`} applied${seed ? ', and it is seeded' : ''}${
         options.wait === undefined ? '' : ` (after ${formatMs(now() - started)})`
       }.`,
   };

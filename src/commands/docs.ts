@@ -1,4 +1,5 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { VERSION } from '../app/version.js';
 import { localTime } from '../app/when.js';
 import { writeFile } from '../app/write-file.js';
@@ -48,7 +49,7 @@ export async function docsCommand(ctx: CommandContext, options: DocsOptions): Pr
     throw new KasmDbError('usage', `cannot write ${out} (${messageOf(error)})`, { file: out, hint: 'correct --out' });
   }
   const count = areas.reduce((sum, { tables }) => sum + tables.length, 0);
-  const text = `${out}: ${count} tables in ${areas.length} areas, ${Math.round(Buffer.byteLength(page) / 1000)} kB.`;
+  const text = `${out}: ${plural(count, 'table')} in ${plural(areas.length, 'area')}, ${Math.round(Buffer.byteLength(page) / 1000)} kB.`;
   return { fields, text: (s) => `${s.green('Wrote')} ${text}` };
 }
 

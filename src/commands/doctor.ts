@@ -1,4 +1,5 @@
 import { EXIT_CODES, type FailureOutcome, KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { checkAdmin } from '../doctor/admin.js';
 import { checkDatabase } from '../doctor/database.js';
 import { checkEncryption } from '../doctor/encryption.js';
@@ -103,7 +104,7 @@ async function checkSeed(
   ]);
   try {
     const { keys } = givenCredentials(options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR, ctx.env);
-    report.ok('secrets', keys.length > 0 ? `found ${keys.join(', ')}` : 'none are given');
+    report.ok('secrets', keys.length > 0 ? `found ${keys.join(', ')}` : 'no credentials are given');
     if (found?.state.standby) return;
     if (found && found.planned.pending.length === 0) {
       const { skipped, counts, settings, warnings } = await runSeed(ctx, { ...options, dryRun: true });
@@ -112,21 +113,21 @@ async function checkSeed(
       report.ok(
         'seed',
         skipped
-          ? 'it is left to the newer build'
+          ? 'seeding is left to the newer build'
           : written === 0
-            ? `all is seeded${few ? `; ${few}` : ''}`
-            : `${written} rows would be written`,
+            ? `everything is seeded${few ? `; ${few}` : ''}`
+            : `${plural(written, 'row')} would be written`,
       );
       for (const warning of warnings) report.warning('seed', warning);
-    } else if (found?.state.run?.seedDigest) report.ok('seed', 'it was seeded before');
+    } else if (found?.state.run?.seedDigest) report.ok('seed', 'the database was seeded before');
     else {
       const missing = await missingKeys(ctx, options);
-      if (missing.length === 0) report.ok('seed', 'all credentials that it needs are given');
+      if (missing.length === 0) report.ok('seed', 'all credentials that the seed needs are given');
       else
         report.failed(
           'seed',
           'seed',
-          `it needs credentials that are not given: ${missing.join(', ')}`,
+          `the seed needs credentials that are not given: ${missing.join(', ')}`,
           'add these keys to the Secret that is mounted at --secrets (KASM_DB_SECRETS_DIR); to migrate without the seed: kasm-db doctor --no-seed',
         );
     }

@@ -1,5 +1,6 @@
 import { basename, dirname, resolve } from 'node:path';
 import { EXIT_CODES, KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { lint } from '../lint/lint.js';
 import type { Finding } from '../lint/rule.js';
 import { type Migration, readMigrations } from '../migrations/files.js';
@@ -31,8 +32,7 @@ export async function lintCommand(
       findings,
       ...(findings.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
     },
-    text: (s) =>
-      findings.length > 0 ? report(findings, s) : s.green(`No finding in ${count} migration${count === 1 ? '' : 's'}.`),
+    text: (s) => (findings.length > 0 ? report(findings, s) : s.green(`No finding in ${plural(count, 'migration')}.`)),
   };
 }
 
@@ -42,7 +42,7 @@ function report(findings: readonly Finding[], s: Style): string {
       `${printable(`${file}:${line}`)}: ${s.red(rule)}: ${printable(message)}\n    ${why}\n    ${s.green('safe:')} ${safe}`,
   );
   const n = findings.length;
-  return `${lines.join('\n')}\n\n${s.red(`${n} finding${n === 1 ? '' : 's'}.`)} Write it the safe way, or put above the statement: -- kasm-db: lint-ignore RULE why it is safe here`;
+  return `${lines.join('\n')}\n\n${s.red(`${plural(n, 'finding')}.`)} Write it the safe way, or put above the statement: -- kasm-db: lint-ignore RULE why it is safe here`;
 }
 
 async function folderOf(
@@ -75,7 +75,7 @@ function named(paths: readonly string[], options: LintOptions) {
   );
   for (const name of wanted) {
     if (!files.some((file) => file.name === name))
-      throw new KasmDbError('usage', `${name}.sql is not there, or is no migration`, {
+      throw new KasmDbError('usage', `${name}.sql is missing, or is not a migration`, {
         hint: 'a migration is called NNNN_name.sql',
       });
   }

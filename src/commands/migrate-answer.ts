@@ -1,5 +1,5 @@
 import { plural } from '../app/plural.js';
-import { formatMs } from '../config/duration.js';
+import { formatMs } from '../app/when.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import type { MigrateResult } from '../migrator/migrate.js';
 import type { Result } from '../output/result.js';

@@ -28,7 +28,9 @@ export async function dryRunOfNothing(
       [
         `Would then apply, in this order:\n${pending.map((name) => `  ${name}`).join('\n')}`,
         ...(options.seed ? ['Would then write the default rows and the credentials.'] : []),
-        ...(missing.length > 0 ? [`Not given, so that the seed would fail: ${missing.join(', ')}.`] : []),
+        ...(missing.length > 0
+          ? [`The seed would fail, since these credentials are not given: ${missing.join(', ')}.`]
+          : []),
       ].join('\n'),
   };
 }

@@ -119,7 +119,7 @@ async function migrateAndSeed(
       if (!options.seed) return main;
       return plan.vendorUpgraded
         ? `${main}\n${s.yellow('Seeding was skipped:')} the database is of another release of Kasm.`
-        : `${main}\nThen seed; what that would write shows once these are applied.`;
+        : `${main}\nWould then seed; what that writes is known when these are applied.`;
     },
   };
 }

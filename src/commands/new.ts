@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { type Migration, shippedMigrations } from '../migrations/files.js';
 import { migrationsIn, type NewFile, nextNumber, writeNewFiles } from '../migrations/new-files.js';
 import type { Answer, CommandContext } from './command.js';
@@ -54,7 +55,8 @@ export async function newCommand(ctx: CommandContext, name: string, options: New
   writeNewFiles(folder, [...copies, ...made.files]);
   const warnings = [...made.warnings, ...(before.length === 0 ? [await beginsFromNothing(ctx)] : [])];
   for (const warning of warnings) ctx.events.warning?.(warning);
-  const copied = copies.length > 0 ? `Copied ${before.length} migrations that ship with kasm-db into ${folder}\n` : '';
+  const copied =
+    copies.length > 0 ? `Copied ${plural(before.length, 'migration')} that ship with kasm-db into ${folder}\n` : '';
   return {
     fields: warnings.length > 0 ? { warnings } : {},
     text: () => `${copied}Created ${made.files.map(([path]) => path).join('\n        ')}`,
@@ -106,7 +108,7 @@ async function fromExport(
       ),
       ...(count > 0
         ? [
-            `${count} statements stop pods that run, or fail with some rows (lint-ignore says why): read them before you apply the file`,
+            `${plural(count, 'statement')} may stop pods that run, or fail because of some rows (lint-ignore says why): read the file before you apply it`,
           ]
         : []),
     ],

@@ -1,5 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
-import { formatMs, lockTimeout, parseDuration } from '../config/duration.js';
+import { formatMs, localTime } from '../app/when.js';
+import { lockTimeout, parseDuration } from '../config/duration.js';
 import { wantsRedis } from '../config/redis.js';
 import { runOnce } from '../once/once.js';
 import type { Answer, CommandContext } from './command.js';
@@ -26,7 +27,7 @@ export async function onceCommand(
   options: OnceCommandOptions,
 ): Promise<Answer> {
   if (!NAME.test(name)) {
-    throw new KasmDbError('usage', `"${name}" is no name for once`, {
+    throw new KasmDbError('usage', `"${name}" is not a name that once takes`, {
       hint: 'a name has 1 to 63 letters, digits, dots, dashes and underscores, and begins with a letter or digit, as in: kasm-db once kasm-seed -- PROGRAM',
     });
   }
@@ -47,7 +48,7 @@ export async function onceCommand(
     ran && options.seedsDatabase && wantsRedis(ctx.env) ? await import('../readiness/notifier.js') : undefined;
   const silent = await notifier?.notify(ctx.env, database.name);
   if (silent) ctx.events.warning?.(silent);
-  const warning = 'the database is ahead of this build: the program was not run';
+  const warning = 'the database is newer than this build, so the program was not run';
   if (skipped) ctx.events.warning?.(warning);
   return {
     fields: {
@@ -59,7 +60,7 @@ export async function onceCommand(
       if (skipped) return `${s.yellow('Skipped:')} ${warning}.`;
       if (ran)
         return `${s.green('Done.')} ${command[0]} ended with 0 after ${formatMs(ran.ms)}; ${name} is recorded and will not be run again on database ${database.name}.`;
-      return `${s.green('Nothing to do.')} ${name} was run on database ${database.name} at ${before?.finishedAt} by ${before?.runBy}: ${before?.command}.`;
+      return `${s.green('Nothing to do.')} ${name} was run on database ${database.name} at ${localTime(before?.finishedAt ?? '')} by ${before?.runBy}: ${before?.command}.`;
     },
   };
 }

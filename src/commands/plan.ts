@@ -1,5 +1,6 @@
 import { EXIT_CODES } from '../app/errors.js';
-import { formatMs } from '../config/duration.js';
+import { plural } from '../app/plural.js';
+import { formatMs } from '../app/when.js';
 import { readState } from '../history/read-state.js';
 import { locksOfFiles, type StatementLock } from '../lint/plan-locks.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
@@ -81,10 +82,10 @@ function rehearsalReport({ applied, compared, differences }: Rehearsal, s: Style
     locks.map(({ relation, mode }) => `${relation} ${mode}`).join(', '),
   ]);
   const result = !compared
-    ? s.yellow('Rehearsed, and not compared with a snapshot.')
+    ? s.yellow('Rehearsed; the result was not compared with a snapshot.')
     : differences.length === 0
-      ? s.green('Rehearsed: the result is the snapshot.')
-      : `${differenceText(differences, s)}\n\n${s.red('Rehearsed:')} ${differences.length} difference${differences.length === 1 ? '' : 's'} from the snapshot.`;
+      ? s.green('Rehearsed: the result matches the snapshot.')
+      : `${differenceText(differences, s)}\n\n${s.red('Rehearsed:')} ${plural(differences.length, 'difference')} from the snapshot.`;
   return `${table(['REHEARSED, WITHOUT ROWS', 'TIME', 'LOCKED'], rows, s)}\n\n${result}`;
 }
 
@@ -118,6 +119,6 @@ function report(
     table(['MIGRATION', 'RUNS IN', 'LOCKS TABLES'], rows, s),
     ...(detail.length > 0 ? [table(['STATEMENT', 'TABLE', 'LOCK', 'REWRITTEN', ''], detail, s)] : []),
     ...warnings.map((warning) => `${s.yellow('warning:')} ${printable(warning)}`),
-    `${rows.length} to apply. Next: ${next}`,
+    `${plural(rows.length, 'migration')} to apply. Next: ${next}`,
   ].join('\n\n');
 }

@@ -34,7 +34,7 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
   if (repairs.length > 0) {
     const wanted = options.yes || (await ctx.confirm?.(`This will\n${bullets(list)}\nGo on?`));
     if (wanted === undefined) {
-      throw new KasmDbError('usage', `nobody is there to ask; this would ${list.join(', ')}`, {
+      throw new KasmDbError('usage', `nobody is there to confirm it; this would ${list.join(', ')}`, {
         hint: 'run it on a terminal, or add --yes',
       });
     }

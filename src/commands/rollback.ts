@@ -1,6 +1,7 @@
 import { KasmDbError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
-import { formatMs, lockTimeout } from '../config/duration.js';
+import { formatMs } from '../app/when.js';
+import { lockTimeout } from '../config/duration.js';
 import { describeLoss } from '../migrator/data-loss.js';
 import { rollBack } from '../migrator/rollback.js';
 import { printable, table } from '../output/terminal.js';

@@ -181,7 +181,7 @@ export async function missingKeys(ctx: CommandContext, options: SeedCommandOptio
 
 /** The `seed` of a result. */
 export function seedFields(result: SeedResult) {
-  const warnings = result.skipped ? ['the database is ahead of this build: seeding was skipped'] : result.warnings;
+  const warnings = result.skipped ? ['the database is newer than this build, so seeding was skipped'] : result.warnings;
   return {
     ...(warnings.length > 0 ? { warnings } : {}),
     // The role's password is changed even then.
@@ -208,8 +208,8 @@ export function seedText(result: SeedResult, dryRun: boolean, s: Style): string 
   const head = dryRun ? 'Would seed' : s.green('Seeded');
   const lines = [
     skipped
-      ? `${s.yellow('Seeding was skipped:')} the database is ahead of this build.`
-      : `${head}: ${plural(inserted, 'row')} inserted, ${updated} updated, ${unchanged} unchanged, ${kept} kept as someone has changed them.`,
+      ? `${s.yellow('Seeding was skipped:')} the database is newer than this build.`
+      : `${head}: ${plural(inserted, 'row')} inserted, ${updated} updated, ${unchanged} unchanged${kept > 0 ? `, ${kept} left as somebody has changed ${kept === 1 ? 'it' : 'them'}` : ''}.`,
   ];
   if (encrypted.length > 0)
     lines.push(`Looks encrypted by Kasm, and is overwritten by --rotate with --force only: ${encrypted.join(', ')}.`);
@@ -231,10 +231,10 @@ export function seedText(result: SeedResult, dryRun: boolean, s: Style): string 
 const STATES = {
   set: 'set',
   unchanged: 'unchanged',
-  changed: 'the Secret has changed since; not applied',
-  kept: 'changed in the database; kept so',
+  changed: 'the Secret has changed since, and is not applied',
+  kept: 'was changed in the database, and stays so',
   rotated: 'rotated',
-  absent: 'its row is not there; nothing to set',
+  absent: 'there is no row to set it in',
 };
 
 /** The same in a dry run. */

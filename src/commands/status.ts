@@ -219,7 +219,7 @@ function describeRun({ phase, rollback, current, done, total, by, startedAt }: R
   const running = phase === 'migrate' || phase === 'seed';
   const progress =
     once || phase === 'seed' ? '' : `, ${done} of ${plural(total, 'migration')}${current ? `, at ${current}` : ''}`;
-  const when = `${running ? 'since' : 'begun at'} ${localTime(startedAt)} (${ago(startedAt, Date.now())})`;
+  const when = `${running ? 'since' : 'began at'} ${localTime(startedAt)} (${ago(startedAt, Date.now())})`;
   return running
     ? `Run in progress: ${what}${progress}; ${when}, by ${by}.`
     : `Last run: ${what} ${phase}${progress}; ${when}, by ${by}.`;

@@ -1,4 +1,5 @@
 import { EXIT_CODES } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { Style } from '../output/terminal.js';
 import { printable } from '../output/terminal.js';
 import { type VerifyResult, verify } from '../schema/verify.js';
@@ -20,8 +21,8 @@ export async function verifyCommand(ctx: CommandContext, options: VerifyOptions)
   const result = await verify(ctx, await ctx.migrations(), ctx.folder, options);
   const { differences, accepted, leftOver, others } = result;
   const warnings = [
-    ...leftOver.map(({ object }) => `left over, ${options.against} does not list it: ${object}`),
-    ...result.defaultGrants.map((grant) => `by default privileges, not by a migration: ${grant}`),
+    ...leftOver.map(({ object }) => `${object} is left over: ${options.against} does not list it`),
+    ...result.defaultGrants.map((grant) => `default privileges grant ${grant}; no migration does`),
   ];
   for (const warning of warnings) ctx.events.warning?.(warning);
   const sql = options.fixSql ? await fixSql(result, options.against) : undefined;
@@ -61,13 +62,13 @@ function report(
       : '';
   const note = `${known}${
     others.length > 0
-      ? `\nNot ours, and no drift (--strict: it is): ${printable(others.map(({ object }) => object).join(', '))}.`
+      ? `\nMade by somebody else, and not counted as drift (with --strict it is): ${printable(others.map(({ object }) => object).join(', '))}.`
       : ''
   }`;
   const what = against ?? 'the snapshot of the migrations';
   if (differences.length === 0)
-    return `${s.green('No drift.')} ${actual.tables.length} tables are as ${what} has them.${note}`;
-  const count = `${differences.length} difference${differences.length === 1 ? '' : 's'} from ${what}.`;
+    return `${s.green('No drift.')} ${plural(actual.tables.length, 'table is', 'tables are')} as ${what} says.${note}`;
+  const count = `${plural(differences.length, 'difference')} from ${what}.`;
   return `${differenceText(differences, s)}\n\n${s.red('Drift:')} ${count}${note}${
     against ? '' : `\nTo see the statements that would bring it back: ${fixCall}`
   }`;

@@ -1,7 +1,8 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
-import { formatMs, parseDuration } from '../config/duration.js';
+import { formatMs } from '../app/when.js';
+import { parseDuration } from '../config/duration.js';
 import type { Answer, CommandContext } from './command.js';
 
 export interface WaitForOptions {

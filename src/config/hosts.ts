@@ -47,7 +47,7 @@ export function pairHosts(
   });
 }
 
-/** What is no name of a host was meant for another setting, and may hold a password: it is not repeated, and looked up nowhere. */
+/** What is not the name of a host was meant for another setting, and may hold a password: it is not repeated, and looked up nowhere. */
 function checkHost(host: string, source = ''): string {
   if (host.startsWith('/') || isIP(host) || !/[\s:@/?#%]/.test(host)) return host;
   const what = /:\/\//.test(host)
@@ -56,7 +56,7 @@ function checkHost(host: string, source = ''): string {
       ? 'holds an @'
       : host.includes(':')
         ? 'holds a port'
-        : 'is no name of a host';
+        : 'is not the name of a host';
   throw new KasmDbError('usage', `host (${source}) ${what}`, {
     hint: 'give the name or the address alone, several with commas and no blanks; the port goes into POSTGRES_PORT, a URL into KASM_DB_URL',
   });

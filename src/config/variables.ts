@@ -56,7 +56,7 @@ export function readSecretFile(path: string, setting: string): string {
   if (value === '')
     throw new KasmDbError('usage', `${setting}: ${path} is empty`, { hint: 'give the Secret key a value' });
   if (value.includes('\0'))
-    throw new KasmDbError('usage', `${setting}: ${path} holds a NUL byte; it is no text`, {
+    throw new KasmDbError('usage', `${setting}: ${path} holds a NUL byte; it is not text`, {
       hint: 'give the Secret key a text value',
     });
   return value;

@@ -17,7 +17,7 @@ export async function checkAdmin(report: Report, ctx: Context, env: Environment)
         report.warning(
           'admin',
           `${admin.name} (DATABASE_MASTER_USER) may not create roles and databases, as bootstrap has to`,
-          'use the login of the administrator, or leave bootstrap to him',
+          "use the administrator's login, or have the administrator run kasm-db bootstrap",
         );
     } finally {
       await session.end();

@@ -14,12 +14,12 @@ export async function checkCredentials(report: Report, session: Session, credent
         encrypted
           ? "is it the Secret that Kasm's pods have? If not, change the token in Kasm; seed --rotate does not overwrite what looks encrypted"
           : kind === 'token'
-            ? `is it the Secret that Kasm's pods have? One for both charts (docs/KASM-HELM.md); to apply this one: kasm-db seed --rotate ${key}`
-            : `right where it was changed in Kasm since; to apply the Secret's: kasm-db seed --rotate ${key}`,
+            ? `is it the Secret that Kasm's pods have? Both charts need the same one (docs/KASM-HELM.md); to apply this one: kasm-db seed --rotate ${key}`
+            : `nothing has to be done if it was changed in Kasm; to apply the Secret's: kasm-db seed --rotate ${key}`,
       );
   } catch (error) {
     if (error instanceof KasmDbError) return;
     const text = `the credentials could not be compared with the database's: ${messageOf(error)}`;
-    report.warning('secrets', text, 'look whether the tables settings and users are as Kasm makes them');
+    report.warning('secrets', text, 'check that the tables settings and users are as Kasm makes them');
   }
 }

@@ -1,4 +1,5 @@
 import { describeHolder } from '../app/lock-holder.js';
+import { plural } from '../app/plural.js';
 import type { MigrationState } from '../history/state.js';
 import { ownershipWarning } from '../migrator/ownership.js';
 import { readOnlyGuard, readOnlyLogin } from '../migrator/read-only.js';
@@ -59,7 +60,7 @@ export async function checkDatabase(report: Report, session: Session, state: Mig
       'a connection pooler stands before the server; migrations run one transaction each',
       'set KASM_DB_DIRECT_URL for migrations that cannot run in a transaction',
     );
-  else report.ok('pooler', 'connected to PostgreSQL itself');
+  else report.ok('pooler', 'the connection leads to PostgreSQL itself');
   const privilege = (name: string, has: boolean, what: string, fix: string) =>
     has ? report.ok(name, `${user} ${what}`) : report.failed(name, 'environment', `${user} lacks: ${what}`, fix);
   privilege(
@@ -93,8 +94,8 @@ export async function checkDatabase(report: Report, session: Session, state: Mig
     report.failed(
       'ownership',
       'environment',
-      `${p.notOwned} tables in schema public belong to roles that ${user} is no member of`,
-      'ALTER TABLE … OWNER TO, or set KASM_DB_ROLE to their owner',
+      `${plural(p.notOwned, 'table')} in schema public ${p.notOwned === 1 ? 'belongs' : 'belong'} to roles that ${user} is not a member of`,
+      'give them to this login (ALTER TABLE … OWNER TO), or set KASM_DB_ROLE to their owner',
     );
   if (p.unreplicated.length > 0)
     report.warning(
@@ -106,7 +107,7 @@ export async function checkDatabase(report: Report, session: Session, state: Mig
     report.warning(
       'protection',
       `the server does not take ${name}, so it may notice late that a client is gone, and the lock is free only then`,
-      'nothing has to be done; a run that was killed keeps the lock until its statement ends, or its keepalives do',
+      'nothing has to be done; a run that was killed keeps the lock until its statement ends or its keepalives run out',
     );
   if (!state.seesLocks && !state.standby)
     return report.failed(
@@ -122,5 +123,5 @@ export async function checkDatabase(report: Report, session: Session, state: Mig
       `the migration lock is held by ${describeHolder(holder)}`,
       'wait; kasm-db status shows what it is doing',
     );
-  else report.ok('lock', state.standby ? "a standby doesn't show it" : 'the migration lock is free');
+  else report.ok('lock', state.standby ? 'a standby does not show who holds it' : 'the migration lock is free');
 }

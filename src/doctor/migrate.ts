@@ -1,3 +1,4 @@
+import { plural } from '../app/plural.js';
 import { VERSION } from '../app/version.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
@@ -12,7 +13,10 @@ export async function checkMigrations(
   state: MigrationState,
 ): Promise<Plan<Migration> | undefined> {
   const recorded = state.history?.length ?? 0;
-  report.ok('history', recorded > 0 ? `${recorded} migrations are recorded` : 'there is none yet');
+  report.ok(
+    'history',
+    recorded > 0 ? `${plural(recorded, 'migration is', 'migrations are')} recorded` : 'there is no history yet',
+  );
   try {
     const planned = planFor(migrations, state);
     await requireApplicable(planned.pending, state);
@@ -28,8 +32,9 @@ export async function checkMigrations(
 }
 
 function describe({ pending, ahead, unknown }: Plan<Migration>, known: number): string {
-  if (pending.length > 0) return `${pending.length} of ${known} are pending; migrate would apply them`;
+  if (pending.length > 0)
+    return `${pending.length} of ${plural(known, 'migration')} ${pending.length === 1 ? 'is' : 'are'} pending; migrate would apply ${pending.length === 1 ? 'it' : 'them'}`;
   if (ahead)
     return `the database is newer than this build (it has ${unknown.join(', ')}), and this build works with it`;
-  return `all ${known} are applied`;
+  return known === 1 ? 'the only migration is applied' : `all ${known} migrations are applied`;
 }

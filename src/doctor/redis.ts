@@ -5,11 +5,11 @@ import type { Report } from './report.js';
 
 /** Gates listen there; they poll without it. */
 export async function checkRedis(report: Report, env: Environment, dbname: string): Promise<void> {
-  if (!wantsRedis(env)) return report.ok('redis', 'not configured; gates poll');
+  if (!wantsRedis(env)) return report.ok('redis', 'Redis is not configured, so gates poll');
   const { probe } = await import('../readiness/notifier.js');
   try {
     await probe(env, dbname);
-    report.ok('redis', 'reached, logged in, may publish and subscribe');
+    report.ok('redis', 'Redis takes the login, which may publish and subscribe');
   } catch (error) {
     if (error instanceof KasmDbError) report.fail('redis', error);
     // The gates don't depend on it, so this is no failure.

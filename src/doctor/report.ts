@@ -1,4 +1,5 @@
 import type { FailureOutcome } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { CheckLine } from '../output/result.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 
@@ -37,7 +38,7 @@ export function conclusion(lines: readonly CheckLine[], { seed }: { seed: boolea
   const failures = count('failed');
   const sum = [
     `${count('ok')} ok`,
-    ...(warnings > 0 ? [`${warnings} ${warnings === 1 ? 'warning' : 'warnings'}`] : []),
+    ...(warnings > 0 ? [plural(warnings, 'warning')] : []),
     ...(failures > 0 ? [`${failures} failed`] : []),
   ].join(', ');
   const first = lines.find(({ state }) => state === 'failed');

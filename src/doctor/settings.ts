@@ -1,5 +1,5 @@
 import { messageOf } from '../app/errors.js';
-import { formatMs } from '../config/duration.js';
+import { formatMs } from '../app/when.js';
 import { isSocket } from '../config/hosts.js';
 import { unknownNames } from '../config/near-names.js';
 import { PARAMETERS } from '../config/parameters.js';
@@ -50,7 +50,11 @@ export async function checkNames(report: Report, settings: ConnectionSettings): 
   for (const host of settings.hosts) {
     if (isSocket(host)) continue;
     try {
-      report.ok('dns', `${host.host || 'the host'} is ${(await addressesOf(host)).join(', ')}`);
+      const addresses = (await addressesOf(host)).join(', ');
+      report.ok(
+        'dns',
+        addresses === host.host ? `${host.host} is an address` : `${host.host || 'the host'} is ${addresses}`,
+      );
     } catch (error) {
       report.failed(
         'dns',

@@ -4,15 +4,15 @@ import { lint } from './lint.js';
 /** Why a generated migration does what a rule is against; the rules that are not here say so in general. */
 const REASONS: Readonly<Record<string, string>> = {
   'rename-column': 'the new release knows it by the new name alone: stop the pods of the old one first',
-  'change-column-type': 'the new release wants this type; where the table is rewritten it stands meanwhile',
+  'change-column-type': 'the new release wants this type; where the table is rewritten, nobody can use it meanwhile',
   'drop-not-null': 'the new release writes rows without it',
   'drop-default': 'the new release always gives a value',
-  'add-column-json': "it is the type of Kasm's own",
-  'add-column-not-null': 'there is no value that says nothing: fill it by hand first',
+  'add-column-json': "it is the type that Kasm's own table has",
+  'add-column-not-null': 'no value of this type means nothing: fill it by hand first',
   'write-whole-table': 'one row, or only rows without a value, once',
   'backfill-with-ddl': 'only rows without a value, once',
   'second-table-lock': 'one file leads to one release, and what is locked first stays so until its end',
-  'validate-in-same-transaction': 'one file leads to one release; the table stands while its rows are read',
+  'validate-in-same-transaction': 'one file leads to one release; the table is locked while its rows are read',
   'unique-without-index': 'the foreign key below needs it',
 };
 

@@ -150,7 +150,7 @@ export function readSql(path: string): string {
     });
   }
   if (nul >= 0) {
-    throw new KasmDbError('usage', `${path} holds a NUL byte; it is no text`, {
+    throw new KasmDbError('usage', `${path} holds a NUL byte; it is not text`, {
       file: path,
       line: lineOf(bytes, nul),
       hint: 'take the byte out; a value with one goes into a bytea column, written as hex',

@@ -42,7 +42,7 @@ function refusedIn(sql: string, transaction: boolean): Refused | undefined {
       return {
         ...found,
         isTransactionControl: true,
-        message: `${keyword.toUpperCase()} inside a migration`,
+        message: `${keyword.toUpperCase()} may not stand inside a migration`,
         hint: transactionHint(transaction),
       };
     if (keyword === 'copy' && /\bfrom\s+stdin\b/i.test(text.slice(0, 10_000)))

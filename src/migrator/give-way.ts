@@ -1,6 +1,7 @@
 import { adviceFor, type Blocker, describeBlockers, type ObservedBlocker } from '../app/blocker.js';
 import { KasmDbError } from '../app/errors.js';
 import { now, sleep } from '../app/time.js';
+import { formatSeconds } from '../app/when.js';
 import type { Context } from '../config/context.js';
 import { BlockerWatch } from '../postgres/blockers.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
@@ -148,8 +149,8 @@ export class TableWaits {
         told = now();
         const event = await this.#watch.waitEventOf(pid);
         if (event && !ended.aborted) {
-          const seconds = Math.round((now() - started) / 1000);
-          this.ctx.events.progress?.(`${what} has waited ${seconds} s for ${WAITS[event] ?? event} (PID ${pid})`);
+          const waited = formatSeconds((now() - started) / 1000);
+          this.ctx.events.progress?.(`${what} has waited ${waited} for ${WAITS[event] ?? event} (PID ${pid})`);
         }
       }
     }

@@ -57,7 +57,7 @@ export function isReadyToSeed(state: MigrationState, migrations: Migration[]): b
   if (pending.length > 0) {
     throw new KasmDbError(
       'pending',
-      `${pending.length} migrations are not applied yet, so there is nothing to seed into`,
+      `${plural(pending.length, 'migration is', 'migrations are')} not applied yet, so there is nothing to seed into`,
       { hint: 'run: kasm-db migrate --seed' },
     );
   }

@@ -1,3 +1,4 @@
+import { plural } from '../app/plural.js';
 import { type DatabaseState, type HistoryRow, isDone, isUpgradedByVendor } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { describeHalf, type Found, findTables, halfDoneHint, isHalfDone, list } from './half-done.js';
@@ -157,7 +158,7 @@ export function wrongFolder(files: readonly MigrationHeader[], history: readonly
     list.length === 1 ? list[0]?.name : `${list[0]?.name} to ${list.at(-1)?.name}`;
   return {
     kind: 'wrong-folder',
-    message: `wrong folder? The database has ${rows.length} migration${rows.length === 1 ? '' : 's'} (${span(rows)}), and none of them is among the files (${span(files)})`,
+    message: `wrong folder? The database has ${plural(rows.length, 'migration')} (${span(rows)}), and none of them is among the files (${span(files)})`,
     hint: 'name the folder that has them with --migrations or KASM_DB_MIGRATIONS, or name none for those that ship with kasm-db; a folder of your own begins with a copy of these: kasm-db new NAME --copy-shipped --migrations NEW_FOLDER',
   };
 }

@@ -218,7 +218,7 @@ async function requireNewest({ lock }: Run, name: string): Promise<void> {
   const newest = history.at(-1)?.name;
   if (newest === name) return;
   if (!history.some((row) => row.name === name)) throw new LockTaken(undefined);
-  throw new KasmDbError('integrity', `${newest} was applied while we rolled back`, {
+  throw new KasmDbError('integrity', `${newest} was applied while this rollback was at work`, {
     hint: 'stop what migrates (a deployment that still runs?), then run the rollback again',
   });
 }

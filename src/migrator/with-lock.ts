@@ -2,6 +2,7 @@ import { KasmDbError } from '../app/errors.js';
 import { describeHolder, type LockHolder } from '../app/lock-holder.js';
 import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
+import { formatMs } from '../app/when.js';
 import type { Context } from '../config/context.js';
 import { HistoryLocked, readServer, readState, type StateRequest, selectState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
@@ -171,7 +172,7 @@ export function requireWritable(
 function locked(holder: LockHolder | undefined, waitMs: number): KasmDbError {
   return new KasmDbError(
     'locked',
-    `another migrator held the migration lock for the whole ${Math.round(waitMs / 1000)} s: ${describeHolder(holder)}`,
+    `another migrator held the migration lock for the whole ${formatMs(waitMs)}: ${describeHolder(holder)}`,
     { hint: 'wait for it and run again, or give more time with --lock-timeout; kasm-db status shows what it is doing' },
   );
 }

@@ -1,9 +1,10 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { ProgramSignal } from '../app/signals.js';
 import { now, sleep } from '../app/time.js';
 import { VERSION } from '../app/version.js';
+import { formatMs } from '../app/when.js';
 import type { Context } from '../config/context.js';
-import { formatMs } from '../config/duration.js';
 import type { Environment } from '../config/variables.js';
 import { type OnceRow, readOnce, recordOnceSql } from '../history/once.js';
 import { readState } from '../history/read-state.js';
@@ -146,7 +147,7 @@ function requireDirect({ pooled }: MigrationState, name: string): void {
 async function untilLastRunHasEnded({ events, signal }: Context, { run }: MigrationState): Promise<void> {
   if (!isAtWork(run) || !isOnce(run)) return;
   events.progress?.(
-    `${run?.current} was cut off (${run?.applicationName}); in ${formatMs(LAST_RUN_ENDS_MS)} what it ran has ended for certain`,
+    `${run?.current} was cut off (${run?.applicationName}): waiting ${formatMs(LAST_RUN_ENDS_MS)}, by when the program that it ran has ended`,
   );
   await sleep(LAST_RUN_ENDS_MS, signal);
 }
@@ -219,11 +220,11 @@ function failureOf(
   if (ending.exitCode === 0)
     return new KasmDbError(
       'failed',
-      `${who} ended with exit code 0, but left ${ending.left} ${ending.left === 1 ? 'process' : 'processes'} at work, which were ended`,
+      `${who} ended with exit code 0, but left ${plural(ending.left, 'process', 'processes')} running, which kasm-db has ended`,
       { hint: 'run it in the foreground, so that it ends when all is done; then run the same command again' },
     );
   return new KasmDbError('failed', `${who} ${how}`, {
-    hint: 'correct the cause, which the program’s own output tells; then run the same command again',
+    hint: "find the cause in the program's own output and correct it; then run the same command again",
   });
 }
 

@@ -4,7 +4,7 @@ import type { RunEvents } from '../app/events.js';
 import { describeHolder } from '../app/lock-holder.js';
 import { plural } from '../app/plural.js';
 import { now } from '../app/time.js';
-import { formatMs } from '../config/duration.js';
+import { formatMs } from '../app/when.js';
 import { writeTerminationLog } from './output.js';
 import type { Result } from './result.js';
 import { saidWithoutSecrets } from './said.js';

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import { withoutSecrets } from '../app/secrets.js';
 import { now } from '../app/time.js';
-import { formatMs } from '../config/duration.js';
+import { formatMs } from '../app/when.js';
 import type { Sink } from './streams.js';
 import { columnsOf, cut, wrap } from './wrap.js';
 

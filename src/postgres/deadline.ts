@@ -1,5 +1,5 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
-import { formatMs } from '../config/duration.js';
+import { formatMs } from '../app/when.js';
 import type { Client } from './client.js';
 import { cancellable, destroy } from './query.js';
 import { hostText } from './refusal.js';

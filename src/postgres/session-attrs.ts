@@ -13,7 +13,7 @@ export async function mismatch(client: Client, wish: TargetSessionAttrs): Promis
     case 'primary':
       return (await isStandby(client)) ? 'is a standby' : undefined;
     case 'standby':
-      return (await isStandby(client)) ? undefined : 'is no standby';
+      return (await isStandby(client)) ? undefined : 'is not a standby';
     case 'read-write':
       return (await isReadOnly(client)) ? 'takes no writes' : undefined;
     case 'read-only':

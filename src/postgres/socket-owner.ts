@@ -10,7 +10,7 @@ import { accountOf } from '../config/account.js';
 export function foreignSocket(path: string, account: string): string | undefined {
   const socket = lstatSync(path);
   const folder = statSync(path.slice(0, path.lastIndexOf('/')));
-  if (!socket.isSocket()) return 'is no socket';
+  if (!socket.isSocket()) return 'is not a socket';
   const owner = accountOf(socket.uid)?.name;
   if (owner !== account)
     return `belongs to ${owner ?? `uid ${socket.uid}, which has no account here`}, not to ${account}`;

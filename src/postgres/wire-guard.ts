@@ -200,7 +200,7 @@ export class WireGuard {
         return;
       case 'C':
         this.copyIn = false;
-        if (++this.commands > MAX_COMMANDS) throw new Refused('more answers than questions');
+        if (++this.commands > MAX_COMMANDS) throw new Refused('there are more answers than queries');
         return;
       case 'G':
         // The driver answers each one.

@@ -1,6 +1,7 @@
 import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
+import { formatMs } from '../app/when.js';
 import { redisSettings } from '../config/redis.js';
 import type { Environment } from '../config/variables.js';
 
@@ -116,7 +117,7 @@ async function withRedis(env: Environment, ms: number, work: (client: Redis) => 
   });
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(last ?? new Error(`no answer within ${ms} ms`)), ms);
+    timer = setTimeout(() => reject(last ?? new Error(`no answer came within ${formatMs(ms)}`)), ms);
   });
   try {
     await Promise.race([work(client), late]);

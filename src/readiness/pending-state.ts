@@ -1,3 +1,4 @@
+import { plural } from '../app/plural.js';
 import { localTime } from '../app/when.js';
 import { isAtWork, isOnce, type MigrationState } from '../history/state.js';
 import type { Plan } from '../migrator/plan.js';
@@ -20,7 +21,7 @@ export function pendingState({ history, run, lockHeld }: MigrationState, planned
 /** The same for people. @param total migrations that this build has */
 export function pendingText(total: number, state: MigrationState, planned: Plan): string {
   const { run } = state;
-  const count = `${planned.applied.length} of ${total} migrations are applied`;
+  const count = `${planned.applied.length} of ${plural(total, 'migration')} ${planned.applied.length === 1 ? 'is' : 'are'} applied`;
   const next = planned.pending[0]?.name;
   const by = run ? `${run.applicationName} (PID ${run.pid}) since ${localTime(run.startedAt)}` : '';
   const at = run?.current;

@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
@@ -38,7 +39,7 @@ class DriftError extends KasmDbError {
     const more = n > shown.length ? ` and ${n - shown.length} more` : '';
     super(
       'integrity',
-      `${pending > 0 ? 'what the pending migrations make of this database' : 'this database'} has ${n} difference${n === 1 ? '' : 's'} from the snapshot (${shown.join(', ')}${more}): nothing was applied`,
+      `${pending > 0 ? 'what the pending migrations make of this database' : 'this database'} has ${plural(n, 'difference')} from the snapshot (${shown.join(', ')}${more}): nothing was applied`,
       {
         hint:
           pending > 0

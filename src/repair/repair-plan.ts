@@ -187,7 +187,7 @@ function resumeAt(
   total: number | undefined,
 ): Repair {
   if (!row || row.statementsTotal === null || !file || file.transaction || total === undefined) {
-    throw new KasmDbError('usage', `--statements-done: ${name} is no no-transaction migration that has been begun`, {
+    throw new KasmDbError('usage', `--statements-done: ${name} is not a no-transaction migration that was started`, {
       hint: 'leave --statements-done out; kasm-db status shows what is half-done',
     });
   }

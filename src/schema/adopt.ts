@@ -1,5 +1,6 @@
 import { escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
 import { recordSql } from '../history/record.js';
@@ -149,7 +150,7 @@ function refuseHalf(migrations: Migration[], state: MigrationState): void {
   if (pending.length === 0) return;
   throw new KasmDbError(
     'integrity',
-    `kasm-db manages this database already, and ${pending.length} migrations are pending`,
+    `kasm-db manages this database already, and ${plural(pending.length, 'migration is', 'migrations are')} pending`,
     {
       hint: 'run: kasm-db migrate',
     },
@@ -237,7 +238,7 @@ class DifferenceError extends KasmDbError {
     if (differences.length > MAX_SHOWN) lines.push(`and ${differences.length - MAX_SHOWN} more`);
     super(
       'integrity',
-      `the database differs from what the migrations make, nothing was recorded:\n${lines.map((line) => `  ${line}`).join('\n')}`,
+      `the database differs from what the migrations make, so nothing was recorded:\n${lines.map((line) => `  ${line}`).join('\n')}`,
       { hint: hint ?? 'put them right by hand, or accept them as they are: kasm-db adopt --allow-differences' },
     );
     this.fields = { differences };

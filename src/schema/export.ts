@@ -127,7 +127,7 @@ function compactForm(text: string, file: string): ExportedSchema {
       if (!columns) fail(file, i + 1, 'a column stands before the first table');
       checkType(file, i + 1, word, type);
       const references = third?.startsWith('->') ? reference(third.slice(2)) : undefined;
-      if (third && !references) fail(file, i + 1, `"${third}" is no reference (->table.column)`);
+      if (third && !references) fail(file, i + 1, `"${third}" is not a reference (->table.column)`);
       columns?.set(word, { type, required: second.endsWith('!'), ...(references ? { references } : {}) });
     }
   }

@@ -62,7 +62,10 @@ export function parseSnapshot(text: string, path: string): Snapshot {
     throw new KasmDbError('usage', `${path} is not JSON (${messageOf(error)})`, { file: path, hint });
   }
   if (value?.format !== FORMAT || !Array.isArray(value.schema?.tables) || typeof value.migration !== 'string')
-    throw new KasmDbError('usage', `${path} is no snapshot of this kasm-db (format ${FORMAT})`, { file: path, hint });
+    throw new KasmDbError('usage', `${path} is not a snapshot of this kasm-db (format ${FORMAT})`, {
+      file: path,
+      hint,
+    });
   return value as Snapshot;
 }
 

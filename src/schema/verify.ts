@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
@@ -98,7 +99,7 @@ function refuseOther({ pending, unknown }: Plan<Migration>): void {
   if (pending.length > 0) {
     throw new KasmDbError(
       'pending',
-      `${pending.length} migrations are not applied yet (the first is ${pending[0]?.name}), so the snapshot is not this database's`,
+      `${plural(pending.length, 'migration is', 'migrations are')} not applied yet (the first is ${pending[0]?.name}), so the snapshot is not this database's`,
       { hint: 'run: kasm-db migrate, then verify again' },
     );
   }

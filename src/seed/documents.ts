@@ -91,7 +91,10 @@ function readText(file: string): string {
     throw new KasmDbError('seed', `${file} is not UTF-8 text`, { file, hint: 'save it as UTF-8' });
   }
   if (text.includes('\0'))
-    throw new KasmDbError('seed', `${file} holds a NUL byte; it is no text`, { file, hint: 'name a document in YAML' });
+    throw new KasmDbError('seed', `${file} holds a NUL byte; it is not text`, {
+      file,
+      hint: 'name a document in YAML',
+    });
   return text;
 }
 

@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 
 /** Something wrong with a seed document, and where. */
 export interface Problem {
@@ -16,7 +17,7 @@ export function refuse(problems: readonly Problem[]): void {
   const more = sorted.length > MAX_SHOWN ? [`and ${sorted.length - MAX_SHOWN} more`] : [];
   throw new KasmDbError(
     'seed',
-    `${sorted.length} problem${sorted.length === 1 ? '' : 's'} in the seed documents, nothing was written:\n${[...shown, ...more].join('\n')}`,
+    `the seed documents have ${plural(sorted.length, 'problem')}, so nothing was written:\n${[...shown, ...more].join('\n')}`,
     { file: first.file, line: first.line, hint: 'correct the documents and run the command again' },
   );
 }

@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { type Breathe, breather } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
@@ -389,7 +390,7 @@ function refuseMissing(
   );
   throw new KasmDbError(
     'seed',
-    `${missing.length} credential${missing.length === 1 ? ' is' : 's are'} missing, nothing was written:\n${lines.join('\n')}`,
+    `${plural(missing.length, 'credential is', 'credentials are')} missing, so nothing was written:\n${lines.join('\n')}`,
     {
       hint: 'add the keys to the Secret that is mounted at --secrets (KASM_DB_SECRETS_DIR); kasm-db has no default credential',
     },

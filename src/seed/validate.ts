@@ -47,12 +47,12 @@ const TYPES = dictionary<z.ZodType>({
   varchar: text,
   bpchar: text,
   text,
-  timestamp: z.string().regex(TIMESTAMP, 'is not a timestamp').refine(isRealDate, 'is no day of the calendar'),
-  timestamptz: z.string().regex(TIMESTAMP, 'is not a timestamp').refine(isRealDate, 'is no day of the calendar'),
+  timestamp: z.string().regex(TIMESTAMP, 'is not a timestamp').refine(isRealDate, 'is not a day of the calendar'),
+  timestamptz: z.string().regex(TIMESTAMP, 'is not a timestamp').refine(isRealDate, 'is not a day of the calendar'),
   date: z
     .string()
     .regex(/^\d{4}-\d{2}-\d{2}$/, 'is not a date')
-    .refine(isRealDate, 'is no day of the calendar'),
+    .refine(isRealDate, 'is not a day of the calendar'),
   time: z.string().regex(TIME, 'is not a time of day'),
   json,
   jsonb: json,

@@ -237,7 +237,7 @@ describe('bad input › migration files are refused before anything runs', () =>
     [
       'COMMIT inside',
       { ...one, '0002_b.sql': 'CREATE TABLE b ();\nCOMMIT;\n' },
-      /0002_b\.sql:2: COMMIT inside a migration/,
+      /0002_b\.sql:2: COMMIT may not stand inside a migration/,
       { line: 2, migration: '0002_b', statement: 'COMMIT' },
     ],
   ])('trap 28: %s', async (_, files, message, details) => {

@@ -129,7 +129,7 @@ const WRITTEN: Record<string, [make: (path: string) => void, says: RegExp]> = {
       execFileSync('mkfifo', [path]);
       readers.push(openSync(path, constants.O_RDONLY | constants.O_NONBLOCK));
     },
-    /it is a pipe, and nothing was read for 1000 ms/,
+    /it is a pipe, and nothing was read for 1.0 s/,
   ],
   'a folder': [(path) => mkdirSync(path), /EISDIR/],
   '/dev/full': [(path) => symlinkSync('/dev/full', path), /ENOSPC/],

@@ -97,7 +97,7 @@ describe('output › --json', () => {
       applied: [{ name: '0001_users' }],
     });
     expect(await look('check')).toMatchObject({
-      error: { message: expect.stringContaining('1 of 2 migrations are applied, 0002_zones is next') },
+      error: { message: expect.stringContaining('1 of 2 migrations is applied, 0002_zones is next') },
     });
     const { applied } = await look('migrate');
     expect(applied).toEqual([{ name: zones, ms: expect.any(Number) }]);
@@ -166,7 +166,7 @@ describe('output › text', () => {
   it('plan and --dry-run: what would be done, in order', async () => {
     const plan = await cli(['plan', ...MINE], empty.env);
     expect(plan.stdout).toBe(
-      `MIGRATION   RUNS IN          LOCKS TABLES\n0001_users  one transaction  none that others use\n0002_zones  one transaction  none that others use\n\n2 to apply. Next: kasm-db migrate ${MINE.join(' ')}\n`,
+      `MIGRATION   RUNS IN          LOCKS TABLES\n0001_users  one transaction  none that others use\n0002_zones  one transaction  none that others use\n\n2 migrations to apply. Next: kasm-db migrate ${MINE.join(' ')}\n`,
     );
     const dry = await cli(['migrate', '--dry-run', ...MINE], empty.env);
     expect(dry.stdout).toBe('Would apply, in this order:\n  0001_users\n  0002_zones\n');
@@ -188,7 +188,7 @@ describe('output › text', () => {
       expect.stringMatching(/^0002_zones +applied +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/),
       expect.stringMatching(/^0003_more +pending$/),
       '2 applied, 1 pending, 0 unknown, 0 changed.',
-      expect.stringMatching(/^Last run: migrate done, 2 of 2 migrations; begun at [\d-]+ [\d:]+ \(.*\), by kasm-db\//),
+      expect.stringMatching(/^Last run: migrate done, 2 of 2 migrations; began at [\d-]+ [\d:]+ \(.*\), by kasm-db\//),
       'Migration lock: free.',
       `Next: kasm-db migrate --migrations ${more}`,
       '',

@@ -81,7 +81,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 13: check', (version) => 
     const run = await check(db, folder(SLOW));
     expect(run.code, run.stderr).toBe(3);
     expect(child.exitCode).toBeNull();
-    expect(run.json().error?.message).toContain('1 of 2 migrations are applied');
+    expect(run.json().error?.message).toContain('1 of 2 migrations is applied');
     expect(run.json().error?.message).toContain('kasm-db/');
     child.kill('SIGTERM');
     await ended;

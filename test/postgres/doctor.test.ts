@@ -61,13 +61,13 @@ describe('doctor › what migrate --seed will do', () => {
   it('a database that is ready, before and after', async () => {
     const db = await createDatabase();
     const before = await doctor(db);
-    expect(before.stdout).toContain('19 of 19 are pending; migrate would apply them');
+    expect(before.stdout).toContain('19 of 19 migrations are pending; migrate would apply them');
     expect(before.verdict).toMatch(/^\d+ ok, 1 warning: migrate --seed will work\. Next: kasm-db plan$/);
     expect(before.code).toBe(0);
     expect((await cli(['migrate', '--seed', '--secrets', secrets], db.env)).code).toBe(0);
     const after = await doctor(db);
-    expect(after.stdout).toContain('all 19 are applied');
-    expect(after.stdout).toContain('all is seeded');
+    expect(after.stdout).toContain('all 19 migrations are applied');
+    expect(after.stdout).toContain('everything is seeded');
     expect(after.code).toBe(0);
   });
 

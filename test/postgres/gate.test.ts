@@ -93,7 +93,7 @@ describe('gate › says what it waits for', () => {
     const old = await createDatabase();
     expect((await cli(['migrate', '--migrations', folder(ONE)], old.env)).code).toBe(0);
     messages['old schema'] = await lineOf(
-      /1 of 2 migrations are applied, 0002_two is next.*\(run: kasm-db migrate/,
+      /1 of 2 migrations is applied, 0002_two is next.*\(run: kasm-db migrate/,
       ['--migrations', folder({ ...ONE, '0002_two.sql': 'SELECT 2;' })],
       old.env,
     );

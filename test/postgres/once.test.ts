@@ -234,7 +234,7 @@ describe('once › is ended', () => {
     const done = await run(db, shell(`setsid sleep ${mark} & exit 0`));
     expect(done.code, done.stderr).toBe(7);
     expect(done.json().error?.message).toBe(
-      'once the-name: /bin/sh ended with exit code 0, but left 1 process at work, which were ended',
+      'once the-name: /bin/sh ended with exit code 0, but left 1 process running, which kasm-db has ended',
     );
     expect(alive(mark)).toEqual([]);
     const patient = await run(db, shell('setsid sleep 1 & exit 0'));

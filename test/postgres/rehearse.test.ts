@@ -70,7 +70,7 @@ describe('plan --rehearse', () => {
     expect([await introspected(db), await writes(db)]).toEqual(before);
     expect(await temporary(db)).toEqual([]);
     const text = await cli(['plan', '--rehearse', '--migrations', dir], db.env);
-    expect(text.stdout).toMatch(/Rehearsed: the result is the snapshot\./);
+    expect(text.stdout).toMatch(/Rehearsed: the result matches the snapshot\./);
   });
 
   it('a migration that fails on this schema is found, with its line; one that makes something else ends with 6', async () => {

@@ -108,7 +108,7 @@ group_settings:
       'a.yaml:17: zones.zone_name is of type varchar, which ${datetime:utcnow} does not make',
       'a.yaml:18: zones.upstream_auth_address is not of type varchar',
       'a.yaml:20: users.crypt_salt is required',
-      'a.yaml:21: users.created is no day of the calendar',
+      'a.yaml:21: users.created is not a day of the calendar',
       'a.yaml:22: users.realm has 65 characters, more than 64',
       'a.yaml:23: users.crypt_password is not of type bytea',
       'a.yaml:24: users.secret holds half of a surrogate pair',
@@ -121,7 +121,7 @@ group_settings:
       'b.yaml:19: table "images" has no column "persistent_profile_config"',
       'b.yaml:23: group_settings: the same row stands in b.yaml:21 (same group_id, name)',
     ]);
-    expect(error?.message).toMatch(/^26 problems in the seed documents, nothing was written:\n/);
+    expect(error?.message).toMatch(/^the seed documents have 26 problems, so nothing was written:\n/);
   });
 
   it('lists the first fifty, and says how many more there are', async () => {

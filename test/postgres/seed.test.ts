@@ -501,7 +501,7 @@ describe('seed › when it is not the time', () => {
     const run = await seed(db, { secrets: newSecrets() });
     expect(run.code, run.stderr).toBe(0);
     expect(run.json().seed).toBeUndefined();
-    expect(run.json().warnings).toEqual(['the database is ahead of this build: seeding was skipped']);
+    expect(run.json().warnings).toEqual(['the database is newer than this build, so seeding was skipped']);
     expect(await dump(db, { physical: true })).toEqual(before);
     expect((await cli(['check', '--seed', '--json'], db.env)).code).toBe(0);
   });

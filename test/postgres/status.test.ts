@@ -44,7 +44,7 @@ describe('status › what goes on', () => {
     expect((await cli(['repair', '--pending', '0002_b', '--yes', ...MINE], db.env)).code).toBe(0);
     expect((await cli(['rollback', '--to', 'none', ...MINE], db.env)).code).toBe(0);
     expect((await cli(['status', ...MINE], db.env)).stdout).toMatch(
-      new RegExp(`\nLast run: rollback done, 1 of 1 migration; begun at ${WHEN}`),
+      new RegExp(`\nLast run: rollback done, 1 of 1 migration; began at ${WHEN}`),
     );
   });
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { formatMs, parseDuration } from '../../src/config/duration.js';
+import { formatMs } from '../../src/app/when.js';
+import { parseDuration } from '../../src/config/duration.js';
 
 describe('parseDuration', () => {
   it.each([

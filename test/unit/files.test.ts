@@ -157,7 +157,7 @@ describe('files › a folder that is refused, as a usage error that names the fi
     const dir = folder({ '0001_a.sql': 'SELECT 1;\nSELECT 2;\nSELECT\u0000 3;\n' });
     expect(refusal(() => readMigrations(dir))).toMatchObject({
       outcome: 'usage',
-      message: `${join(dir, '0001_a.sql')} holds a NUL byte; it is no text`,
+      message: `${join(dir, '0001_a.sql')} holds a NUL byte; it is not text`,
       details: { line: 3 },
     });
   });

@@ -48,7 +48,7 @@ describe('guard › transaction control in a migration is refused before anythin
       outcome: 'usage',
       details: { file: 'migrations/0001_a.sql', line: 3, migration: '0001_a' },
     });
-    expect(error?.message).toMatch(/^migrations\/0001_a\.sql:3: \w+ inside a migration$/);
+    expect(error?.message).toMatch(/^migrations\/0001_a\.sql:3: \w+ may not stand inside a migration$/);
     expect(error?.details.statement).toMatch(/begin|start|commit|end|rollback|abort|savepoint|release|prepare/i);
     expect(error?.details.hint).toContain('no-transaction');
   });

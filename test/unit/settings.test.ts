@@ -563,7 +563,7 @@ describe('settings › each place by the same rules, as libpq has them', () => {
     ['POSTGRES_HOST', 'postgres://app:hunter2@db:5432/kasm', 'holds a URL'],
     ['POSTGRES_HOST', 'db:5432', 'holds a port'],
     ['POSTGRES_HOST', 'hunter2@db', 'holds an @'],
-    ['PGHOST', 'a, db', 'is no name of a host'],
+    ['PGHOST', 'a, db', 'is not the name of a host'],
     ['POSTGRES_DB', 'postgres://app:hunter2@db/kasm', 'holds a URL'],
     ['PGDATABASE', 'x postgresql://app:hunter2@db/kasm', 'holds a URL'],
   ])('%s=%s is refused and not repeated', (name, value, what) => {

@@ -25,7 +25,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
     name: 'internal',
     retryHelps: false,
     about: 'A bug in kasm-db. Nothing half-done is left: a migration that was not recorded was not applied.',
-    cases: [['a stack on stderr', 'kasm-db met what it was not made for', 'report it with the stack']],
+    cases: [['a stack on stderr', 'kasm-db met a case that it was not made for', 'report it with the stack']],
   },
   {
     code: '2',
@@ -92,7 +92,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       [
         '`refuses the login`',
         'user, password, NOLOGIN or pg_hba.conf; the hint says which',
-        'compare the Secret with the role; a Secret that is corrected heals by itself, the file is read on each attempt',
+        'compare the Secret with the role; a corrected Secret is picked up without a restart, since the file is read on each attempt',
       ],
       ['`has no database`', '`POSTGRES_DB` is wrong, or it was not made', '`CREATE DATABASE kasm OWNER kasmapp`'],
       [
@@ -153,7 +153,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
     name: 'integrity',
     retryHelps: false,
     about:
-      'Going on could do harm, so nothing was done: database and files do not fit each other, or a look found something.',
+      'Going on could do harm, so nothing was done: database and files do not fit each other, or a check has found something wrong.',
     cases: [
       [
         '`was changed after it was applied`',
@@ -250,12 +250,12 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
     about: 'A seed document is wrong, or a Secret lacks something. Nothing of the seed was written.',
     cases: [
       [
-        '`in the seed documents`',
+        '`the seed documents have`',
         'a table, column, token, type, length, required value or reference is wrong; each with file and line',
         'correct them',
       ],
       [
-        '`missing, nothing was written`',
+        '`missing, so nothing was written`',
         'a row has to be made and its key is in no Secret',
         'add the keys that are listed to the Secret',
       ],

@@ -50,7 +50,7 @@ export function commandHelp(spec: CommandSpec, { globals, layout }: CommandLine,
   const flags = globals.map(
     ({ title, options }) => `${title.toLowerCase()} (${options.map(([flags]) => flags.split(' ')[0]).join(' ')})`,
   );
-  parts.push(wrap(layout, `As every command: ${flags.join(', ')}; kasm-db --help explains them.`));
+  parts.push(wrap(layout, `Every command also takes: ${flags.join(', ')}; kasm-db --help explains them.`));
   return parts.join('\n\n');
 }
 

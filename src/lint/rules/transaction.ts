@@ -1,3 +1,4 @@
+import { formatMs } from '../../app/when.js';
 import type { ParsedStatement } from '../../postgres/parser.js';
 import { LOCK_ORDER, stopsOthers } from '../lock-modes.js';
 import { byTable, locksOf } from '../locks.js';
@@ -56,7 +57,7 @@ export const transactionRules: Rule[] = [
   },
   {
     id: 'second-table-lock',
-    why: 'the first table stays locked while the file waits for the second, so traffic on both stands; who takes them the other way round, deadlocks with it',
+    why: 'the first table stays locked while the file waits for the second, so traffic on both has to wait; a session that takes them in the other order deadlocks with it',
     safe: 'put what comes after into a second file: the first table is free once its own file is committed',
     check: (statement, { known, file, soFar }) => {
       if (!file.migration.transaction) return [];
@@ -117,12 +118,12 @@ export const transactionRules: Rule[] = [
     },
     checkFile: ({ migration }) =>
       migration.transaction && (migration.lockTimeoutMs ?? 0) > LONG_LOCK_TIMEOUT_MS
-        ? [`lock-timeout ${migration.lockTimeoutMs} ms: that long may all traffic on a table stand`]
+        ? [`lock-timeout ${formatMs(migration.lockTimeoutMs ?? 0)}: all traffic on a table may wait that long`]
         : [],
   },
   {
     id: 'busy-table-lock-timeout',
-    why: 'sessions and logins stand while it waits for a table that is always in use; the default of 2 s is long for that',
+    why: 'sessions and logins have to wait while it waits for a table that is always in use; the default of 2 s is long for that',
     safe: '"-- kasm-db: lock-timeout 500ms" at the top: it gives way sooner, and tries again',
     check: (statement, { known, file }) => {
       if ((file.migration.lockTimeoutMs ?? BUSY_LOCK_TIMEOUT_MS) < BUSY_LOCK_TIMEOUT_MS) return [];
