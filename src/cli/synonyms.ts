@@ -7,6 +7,7 @@ const COMMANDS: Readonly<Record<string, string>> = {
   ...{ create: 'new', make: 'new', generate: 'new' },
   ...{ baseline: 'adopt', init: 'bootstrap', setup: 'bootstrap', wait: 'check --wait', ready: 'check' },
   ...{ version: '--version', dump: 'capture' },
+  ...{ reset: 'rollback --to none', clean: 'rollback --to none', drop: 'rollback --to none' },
 };
 
 const OPTIONS: Readonly<Record<string, string>> = {
@@ -32,7 +33,10 @@ const OPTIONS: Readonly<Record<string, string>> = {
 
 /** @returns what `word` is called here, undefined where nobody calls it so */
 export function commandMeant(word: string): string | undefined {
-  return Object.hasOwn(COMMANDS, word) ? COMMANDS[word] : undefined;
+  if (Object.hasOwn(COMMANDS, word)) return COMMANDS[word];
+  // knex' migrate:latest, Rails' db:migrate.
+  const [, part = ''] = /^(?:db|migrate|migration):(.+)$/.exec(word) ?? [];
+  return ['migrate', 'rollback', 'status', 'seed'].includes(part) ? part : part && commandMeant(part);
 }
 
 /** The same of an option. */

@@ -128,7 +128,7 @@ async function checkSeed(
           'seed',
           'seed',
           `the seed needs credentials that are not given: ${missing.join(', ')}`,
-          'add these keys to the Secret that is mounted at --secrets (KASM_DB_SECRETS_DIR); to migrate without the seed: kasm-db doctor --no-seed',
+          'add these keys to the Secret that is mounted at --secrets (KASM_DB_SECRETS_DIR); to leave the seed out: kasm-db doctor --no-seed',
         );
     }
   } catch (error) {

@@ -68,7 +68,7 @@ export function unknownNames(env: Environment): { name: string; meant: string | 
   ];
   const ours = new Set(known.flatMap((name) => [name, `${name}_FILE`]));
   return Object.keys(env)
-    .filter((name) => /^(PG|POSTGRES_|KASM_DB_|DATABASE_)/.test(name) && !ours.has(name))
+    .filter((name) => /^(PG|POSTGRES{0,2}_|KASM_?DB_|DATABASE_)/.test(name) && !ours.has(name))
     .filter((name) => !/_SERVICE_(HOST|PORT)|_PORT_\d+_|_PORT$/.test(name) || nearest(name, known))
     .map((name) => ({ name, meant: nearest(name, known) ?? longerOrShorter(name, known) }))
     .filter(({ name, meant }) => meant !== undefined || name.startsWith('KASM_DB_'));

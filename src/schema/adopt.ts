@@ -238,7 +238,7 @@ class DifferenceError extends KasmDbError {
     if (differences.length > MAX_SHOWN) lines.push(`and ${differences.length - MAX_SHOWN} more`);
     super(
       'integrity',
-      `the database differs from what the migrations make, so nothing was recorded:\n${lines.map((line) => `  ${line}`).join('\n')}`,
+      `the database differs from what the migrations make, so nothing was recorded: ${lines.join('; ')}`,
       { hint: hint ?? 'put them right by hand, or accept them as they are: kasm-db adopt --allow-differences' },
     );
     this.fields = { differences };

@@ -60,7 +60,7 @@ export function readCredentials(
     },
     places: (key) => {
       const name = ENVIRONMENT_NAMES[key];
-      const parts = [folder === undefined ? 'no --secrets folder is given' : join(folder, key)];
+      const parts = [folder === undefined ? 'the folder of --secrets, which is not given' : join(folder, key)];
       if (name) parts.push(name, `${name}_FILE`);
       return parts.join(', ');
     },

@@ -17,7 +17,7 @@ export function refuse(problems: readonly Problem[]): void {
   const more = sorted.length > MAX_SHOWN ? [`and ${sorted.length - MAX_SHOWN} more`] : [];
   throw new KasmDbError(
     'seed',
-    `the seed documents have ${plural(sorted.length, 'problem')}, so nothing was written:\n${[...shown, ...more].join('\n')}`,
+    `the seed documents have ${plural(sorted.length, 'problem')}, so nothing was written: ${[...shown, ...more].join('; ')}`,
     { file: first.file, line: first.line, hint: 'correct the documents and run the command again' },
   );
 }

@@ -386,11 +386,11 @@ function refuseMissing(
   );
   if (missing.length === 0) return;
   const lines = missing.map(
-    ({ assignment }) => `  ${assignment.key} (looked for in ${credentials.places(assignment.key)})`,
+    ({ assignment }) => `${assignment.key} (looked for in ${credentials.places(assignment.key)})`,
   );
   throw new KasmDbError(
     'seed',
-    `${plural(missing.length, 'credential is', 'credentials are')} missing, so nothing was written:\n${lines.join('\n')}`,
+    `${plural(missing.length, 'credential is', 'credentials are')} missing, so nothing was written: ${lines.join('; ')}`,
     {
       hint: 'add the keys to the Secret that is mounted at --secrets (KASM_DB_SECRETS_DIR); kasm-db has no default credential',
     },

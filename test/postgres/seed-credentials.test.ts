@@ -367,15 +367,12 @@ describe('where credentials come from', () => {
     const run = await seed(db, { seeds, args: ['--secrets', mounted] });
     expect(run.code).toBe(8);
     expect(run.json().error?.message).toBe(
-      `3 credentials are missing, so nothing was written:
-  service-token (looked for in ${mounted}/service-token, DEFAULT_REGISTRATION_TOKEN, DEFAULT_REGISTRATION_TOKEN_FILE)
-  manager-token (looked for in ${mounted}/manager-token, DEFAULT_MANAGER_TOKEN, DEFAULT_MANAGER_TOKEN_FILE)
-  admin-password (looked for in ${mounted}/admin-password, DEFAULT_ADMIN_PASSWORD, DEFAULT_ADMIN_PASSWORD_FILE)`,
+      `3 credentials are missing, so nothing was written: service-token (looked for in ${mounted}/service-token, DEFAULT_REGISTRATION_TOKEN, DEFAULT_REGISTRATION_TOKEN_FILE); manager-token (looked for in ${mounted}/manager-token, DEFAULT_MANAGER_TOKEN, DEFAULT_MANAGER_TOKEN_FILE); admin-password (looked for in ${mounted}/admin-password, DEFAULT_ADMIN_PASSWORD, DEFAULT_ADMIN_PASSWORD_FILE)`,
     );
     expect(await dump(db, { physical: true })).toEqual(before);
     const none = await seed(db, { seeds });
     expect(none.json().error?.message).toContain(
-      'user-password (looked for in no --secrets folder is given, DEFAULT_USER_PASSWORD',
+      'user-password (looked for in the folder of --secrets, which is not given, DEFAULT_USER_PASSWORD',
     );
   });
 

@@ -72,7 +72,7 @@ describe(`a complete configuration export (KASM_DB_SEED=${number})`, () => {
     const { message, file, line } = run.json().error ?? {};
     expect([file, line]).toEqual([expect.stringMatching(/export_data\.yaml$/), at + 1]);
     expect(message).toMatch(
-      /^the seed documents have 1 problem, so nothing was written:\n.*export_data\.yaml:\d+: connection_proxies\.zone_id refers to /,
+      /^the seed documents have 1 problem, so nothing was written: .*export_data\.yaml:\d+: connection_proxies\.zone_id refers to /,
     );
     expect(message).toContain(nowhere);
     expect(await dump(empty, { physical: true })).toEqual(before);

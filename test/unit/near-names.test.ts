@@ -19,6 +19,8 @@ describe('names that are no settings', () => {
     ['PGHOSTNAME', 'PGHOST'],
     ['PGREQUIRE_AUTH', 'PGREQUIREAUTH'],
     ['KASM_DB_URI', 'KASM_DB_URL'],
+    ['KASMDB_URL', 'KASM_DB_URL'],
+    ['POSTGRE_HOST', 'POSTGRES_HOST'],
     ['DATABASE_URI', 'DATABASE_URL'],
     ['KASM_DB_SOMETHING', undefined],
   ])('%s: did you mean %s', (name, meant) => {
