@@ -15,7 +15,7 @@ import { randomSource, rounds } from '../support/rounds.js';
 const STRICTER: Record<string, RegExp> = {
   'a parameter that is refused by name': /is not supported$/,
   'a / in the password of a URL': /has an @ behind its first \//,
-  'a host that is none': /^host \(.*\) (holds|is no name)/,
+  'a host that is none': /^host \(.*\) (holds|is not the name)/,
   'a port that is not written plainly': /is not a number from 1 to 65535$/,
   'verify-full without what it needs': /^sslmode=verify-\S+ needs /,
   'a database that is a URL': /^dbname .* holds a URL$/,

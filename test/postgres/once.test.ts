@@ -284,9 +284,9 @@ describe('once › bad input is refused before anything is done', () => {
     ['an empty program', ['once', 'a', '--', ''], 'has no name'],
     ['no program', ['once', 'a', '--'], "missing required argument 'command'"],
     ['no name', ['once'], "missing required argument 'name'"],
-    ['a name with a blank', ['once', 'a b', '--', 'true'], '"a b" is no name'],
-    ['a name that is too long', ['once', 'a'.repeat(64), '--', 'true'], 'is no name'],
-    ['a name that is an option', ['once', '--', '-a', 'true'], '"-a" is no name'],
+    ['a name with a blank', ['once', 'a b', '--', 'true'], '"a b" is not a name'],
+    ['a name that is too long', ['once', 'a'.repeat(64), '--', 'true'], 'is not a name'],
+    ['a name that is an option', ['once', '--', '-a', 'true'], '"-a" is not a name'],
     ['a time that is none', ['once', 'a', '--timeout', 'soon', '--', 'true'], '--timeout'],
   ])('%s', async (_, args, message) => {
     const refused = await cli(args);

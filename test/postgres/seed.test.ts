@@ -207,7 +207,7 @@ managers:
     expect(await dump(db, { physical: true })).toEqual(before);
     const bare = await createDatabase(16);
     const pending = await cli(['migrate', '--seed', '--dry-run'], bare.env);
-    expect(pending.stdout).toMatch(/Would apply[\s\S]*Then seed/);
+    expect(pending.stdout).toMatch(/Would apply[\s\S]*Would then seed/);
   });
 
   it('--dry-run says what would be done, and writes nothing', async () => {

@@ -35,7 +35,7 @@ describe('migrate --seed', () => {
     expect(nothing.stdout).toMatch(/\nWould then write the default rows and the credentials\.\n$/);
     const there = await cli(dry, env);
     expect(there.stdout).toMatch(
-      /CREATE SCHEMA kasm_db(.*\n)+Would apply, in this order:\n {2}0001_extensions\n(.*\n)+Then seed/,
+      /CREATE SCHEMA kasm_db(.*\n)+Would apply, in this order:\n {2}0001_extensions\n(.*\n)+Would then seed/,
     );
     expect(await db.query("SELECT to_regnamespace('kasm_db') AS history")).toEqual([{ history: null }]);
   });
