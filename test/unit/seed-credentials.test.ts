@@ -99,9 +99,9 @@ describe('readCredentials', () => {
     expect(credentials.get('manager-token')).toBeUndefined();
     expect(credentials.get('user-password')).toBe('made');
     expect(credentials.places('admin-password')).toBe(
-      'no --secrets folder is given, DEFAULT_ADMIN_PASSWORD, DEFAULT_ADMIN_PASSWORD_FILE',
+      'the folder of --secrets, which is not given, DEFAULT_ADMIN_PASSWORD, DEFAULT_ADMIN_PASSWORD_FILE',
     );
-    expect(credentials.places('user-x-password')).toBe('no --secrets folder is given');
+    expect(credentials.places('user-x-password')).toBe('the folder of --secrets, which is not given');
   });
   it('refuses a name with both a value and a file', () => {
     const env = { DEFAULT_ADMIN_PASSWORD: 'a', DEFAULT_ADMIN_PASSWORD_FILE: '/x' };
