@@ -309,7 +309,7 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
       [
         'a Secret for a credential that nobody knows',
         { ...REQUIRED, credentials: { existingSecret: 'a', otherSecrets: { admin: 'b' } } },
-        /otherSecrets\.admin is no name in credentials\.keys \(adminPassword, /,
+        /otherSecrets\.admin is not a name in credentials\.keys \(adminPassword, /,
       ],
       [
         'a bootstrap without its login',

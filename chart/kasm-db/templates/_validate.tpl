@@ -42,7 +42,7 @@
 {{- end -}}
 {{- range $name, $_ := $values.credentials.otherSecrets -}}
 {{- if not (or (hasKey $values.credentials.keys $name) (hasKey $values.credentials.extra $name)) -}}
-{{- fail (printf "kasm-db: credentials.otherSecrets.%s is no name in credentials.keys (%s) nor in credentials.extra" $name (keys $values.credentials.keys | sortAlpha | join ", ")) -}}
+{{- fail (printf "kasm-db: credentials.otherSecrets.%s is not a name in credentials.keys (%s) or in credentials.extra" $name (keys $values.credentials.keys | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- end -}}
 {{- if and $values.seed.rotate (not $values.seed.enabled) -}}

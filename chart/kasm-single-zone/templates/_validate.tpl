@@ -6,7 +6,7 @@
 {{- end -}}
 {{- range $name := append $values.altHosts $values.host -}}
 {{- if or (regexMatch "[A-Z]" $name) (regexMatch "^[0-9.]+$" $name) -}}
-{{- fail (printf "kasm-single-zone: %s: the public name is written in small letters, and an address is none: an ingress knows names only" $name) -}}
+{{- fail (printf "kasm-single-zone: %s: the public name must be in small letters and cannot be an address: an ingress knows names only" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- /* What this chart sets itself, and what those values are as long as nobody else does. */ -}}
