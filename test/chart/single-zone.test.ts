@@ -469,7 +469,7 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
       /set migrator\.mode, not/,
     ],
     ['an address for a name', { ...REQUIRED, host: '10.0.0.1' }, /10\.0\.0\.1: .*an ingress knows names only/],
-    ['capitals in a name', { ...REQUIRED, altHosts: ['Kasm.Example.com'] }, /is written in small letters/],
+    ['capitals in a name', { ...REQUIRED, altHosts: ['Kasm.Example.com'] }, /must be in small letters/],
     ['an image left empty', { ...REQUIRED, manager: { image: null } }, /missing property 'image'/],
     ['both databases', { ...REQUIRED, database: { host: 'db' } }, /set database\.bundled to false/],
     ['no database', { ...REQUIRED, database: { bundled: false } }, /set database\.host/],
