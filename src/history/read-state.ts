@@ -209,7 +209,7 @@ function ownedByOthers({ user, owner, database }: Record<string, string>, cause:
     'environment',
     `the tables of database ${database} belong to ${owner}, so ${user} cannot use them: kasm-db migrate was run with another login`,
     {
-      hint: `as ${owner}: give the tables to ${user}, with the statements under exit code 9 in docs/TROUBLESHOOTING.md; from then on run kasm-db as ${user}, or with --role ${user}`,
+      hint: `as ${owner}: give the tables to ${user}, with the statements of docs/TROUBLESHOOTING.md, "Tables that belong to the wrong login"; from then on run kasm-db as ${user}, or with --role ${user}`,
       sqlstate: '42501',
       cause,
     },

@@ -25,14 +25,14 @@ spec:
           - type: DisruptionTarget
             status: 'True'
       {{- if include "kasm-db.seededByKasm" . }}
-      # Kasm's program may fail for what heals by itself, such as a name that is not there yet.
+      # Kasm's program may fail for what passes by itself, such as a name that is not there yet.
       - action: Count
         onExitCodes:
           containerName: kasm-seed
           operator: In
           values: [7]
       {{- end }}
-      # Exit codes that no retry heals: internal, usage, integrity, failed, seed, environment.
+      # Exit codes at which trying again does not help: internal, usage, integrity, failed, seed, environment.
       - action: FailJob
         onExitCodes:
           operator: In
