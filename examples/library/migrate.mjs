@@ -1,4 +1,5 @@
 // kasm-db as a library: migrates the database that the environment names, and says how it went.
+// npm install ./kasm-db-VERSION.tgz first: the npm package of a release (docs/RELEASING.md), or what `npm pack` makes in a clone.
 import { check, migrate } from 'kasm-db';
 
 const result = await migrate({

@@ -82,6 +82,7 @@ export const FILES = {
       'docs/INSTALL.md',
       'docs/TROUBLESHOOTING.md',
       'examples/argocd/application.yaml',
+      'examples/ci/workflow.yaml',
       'examples/compose/compose.yaml',
       'examples/flux/helmrelease.yaml',
       'examples/kasm-helm/parent-chart/Chart.yaml',

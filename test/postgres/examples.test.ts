@@ -36,7 +36,13 @@ describe('examples', () => {
     cpSync(join(ROOT, 'migrations'), migrations, { recursive: true });
     writeFileSync(join(migrations, '0020_mine.sql'), 'CREATE TABLE mine (id int PRIMARY KEY);\n');
     writeFileSync(join(migrations, '0020_mine.down.sql'), 'DROP TABLE mine;\n');
-    const script = steps.flatMap(({ run }: { run?: string }) => (run ? [run] : []));
+    const installed: string[] = [];
+    const script = steps.flatMap(({ name, run }: { name?: string; run?: string }) => {
+      if (name === 'install') installed.push(run as string);
+      return run && name !== 'install' ? [run] : [];
+    });
+    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    expect(installed).toEqual([expect.stringMatching(`^npm install --global .*/kasm-db-${version}.tgz$`)]);
     const bin = folder({});
     writeFileSync(join(bin, 'kasm-db'), `#!/bin/sh\nexec '${process.execPath}' '${ROOT}/dist/kasm-db.mjs' "$@"\n`, {
       mode: 0o755,
