@@ -8,7 +8,7 @@ const SETTINGS = 87;
 
 /** The other way, for who finds that Kasm cannot read what we write. */
 const OTHER_WAY =
-  "the other way is that Kasm's own code writes its rows, in a new database: seed.by: kasm, docs/KASM-SEED.md";
+  "to have Kasm's own code write its rows instead, in a new database: seed.by: kasm (docs/KASM-SEED.md)";
 
 /**
  * Columns into which this seed writes plain text for the first time, and which a genuine Kasm API may expect encrypted. Pure.
@@ -36,7 +36,7 @@ export function newPlainText(
 /** What a count of rows of settings means; undefined: nothing. Pure. */
 export function describeSettings(rows: number): string | undefined {
   return rows < SETTINGS
-    ? `settings has ${rows} rows, Kasm 1.19 has ${SETTINGS}: nobody published the names of the others; an Export Configuration of your own brings them (kasm-db seed --seeds FILE, docs/KASM-SEED.md)`
+    ? `settings has ${rows} rows, Kasm 1.19 has ${SETTINGS}: the names of the others are not published; an Export Configuration of your own has them (kasm-db seed --seeds FILE, docs/KASM-SEED.md)`
     : undefined;
 }
 
@@ -59,12 +59,12 @@ export function warningsOf({ lacking, plainText, encrypted, settings, users }: N
   return [
     ...(lacking.length > 0
       ? [
-          `${lacking.join(' and ')} had no row, so that Kasm had left its population half-done: what was missing was seeded, beside the rows that were there`,
+          `${lacking.join(' and ')} had no row, so Kasm must have stopped halfway through its own seed: what was missing was added, and the rows that were there stay as they are`,
         ]
       : []),
     ...(plainText.length > 0
       ? [
-          `plain text, where a genuine Kasm API (1.18 or later) may expect it encrypted: ${plainText.join(', ')}${
+          `this seed stores plain text in ${plainText.join(', ')}, where a genuine Kasm API (1.18 or later) may expect it encrypted${
             mixed.length > 0 ? `; beside it stands what looks encrypted (${mixed.join(', ')})` : ''
           }; ${OTHER_WAY}`,
         ]
@@ -72,7 +72,7 @@ export function warningsOf({ lacking, plainText, encrypted, settings, users }: N
     ...(few ? [few] : []),
     ...(users === false
       ? [
-          'there is no user, so that nobody can log in: documents that --seeds names stand in the place of those that ship, unless they are an overlay (custom_properties.yaml)',
+          'there is no user, so nobody can log in: the documents of --seeds replace those that ship, unless they are an overlay (custom_properties.yaml)',
         ]
       : []),
   ];
