@@ -141,7 +141,7 @@ export const columnRules: Rule[] = [
     safe: 'drop it when no old pod writes the table; then suppress this with the reason',
     check: (statement, ctx) =>
       altered(statement, ctx, 'AT_ColumnDefault').flatMap(({ table, cmd }) =>
-        cmd.def ? [] : [`the default of ${table}.${cmd.name} goes`],
+        cmd.def ? [] : [`the default of ${table}.${cmd.name} is dropped`],
       ),
   },
   {
@@ -157,6 +157,6 @@ export const columnRules: Rule[] = [
         'AT_SetTableSpace',
         'AT_SetAccessMethod',
         'AT_SetExpression',
-      ).map(({ table, cmd }) => `${table}: ${cmd.subtype.replace('AT_Set', 'SET ').toUpperCase()} rewrites it`),
+      ).map(({ table, cmd }) => `${cmd.subtype.replace('AT_Set', 'SET ').toUpperCase()} rewrites ${table}`),
   },
 ];

@@ -74,7 +74,7 @@ export const constraintRules: Rule[] = [
     safe: 'add it to a new table, or in a maintenance window',
     check: (statement, ctx) =>
       added(statement, ctx, 'CONSTR_EXCLUSION').map(
-        ({ table, constraint }) => `${table}: exclusion constraint${named(constraint)}`,
+        ({ table, constraint }) => `${table}: exclusion constraint${named(constraint)} builds its index`,
       ),
   },
   {

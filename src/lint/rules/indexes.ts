@@ -20,7 +20,9 @@ export const indexRules: Rule[] = [
       type === 'DropStmt' && node.removeType === 'OBJECT_INDEX' && !node.concurrent
         ? dropped(node).flatMap((parts) => {
             const table = known.tableOfIndex(parts.at(-1) as string);
-            return table !== undefined && known.isFresh(table) ? [] : [`index ${nameOfParts(parts)}`];
+            return table !== undefined && known.isFresh(table)
+              ? []
+              : [`index ${nameOfParts(parts)} is dropped under a lock`];
           })
         : [],
   },
@@ -45,7 +47,9 @@ export const indexRules: Rule[] = [
     why: 'IF NOT EXISTS accepts an invalid index that an interrupted build left behind',
     safe: 'leave IF NOT EXISTS out: kasm-db finds an invalid index by itself, drops it and builds it anew',
     check: ({ type, node }) =>
-      type === 'IndexStmt' && node.concurrent && node.if_not_exists ? [`index ${node.idxname}`] : [],
+      type === 'IndexStmt' && node.concurrent && node.if_not_exists
+        ? [`index ${node.idxname} is built only where its name is free`]
+        : [],
   },
   {
     id: 'concurrently-without-name',

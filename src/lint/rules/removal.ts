@@ -24,7 +24,9 @@ export const removalRules: Rule[] = [
     safe: 'drop it a release after the last one that uses it; then suppress this with the reason',
     check: ({ type, node }, { known }) =>
       type === 'DropStmt' && node.removeType === 'OBJECT_TABLE'
-        ? dropped(node).flatMap((parts) => (known.isFresh(nameOfParts(parts)) ? [] : [`table ${nameOfParts(parts)}`]))
+        ? dropped(node).flatMap((parts) =>
+            known.isFresh(nameOfParts(parts)) ? [] : [`table ${nameOfParts(parts)} is dropped`],
+          )
         : [],
   },
   {
@@ -34,7 +36,7 @@ export const removalRules: Rule[] = [
     check: (statement, { known }) =>
       commandsOf(statement).flatMap((cmd) =>
         cmd.subtype === 'AT_DropColumn' && !known.isFresh(nameOf(statement.node.relation))
-          ? [`column ${nameOf(statement.node.relation)}.${cmd.name}`]
+          ? [`column ${nameOf(statement.node.relation)}.${cmd.name} is dropped`]
           : [],
       ),
   },
@@ -90,14 +92,14 @@ export const removalRules: Rule[] = [
     check: ({ type, node }, { known }) =>
       type === 'DropStmt' && OBJECTS[node.removeType]
         ? dropped(node).flatMap((parts) =>
-            known.isMade(nameOfParts(parts)) ? [] : [`${OBJECTS[node.removeType]} ${nameOfParts(parts)}`],
+            known.isMade(nameOfParts(parts)) ? [] : [`${OBJECTS[node.removeType]} ${nameOfParts(parts)} is dropped`],
           )
         : [],
   },
   {
     id: 'drop-cascade',
     why: 'CASCADE also drops what depends on it, which no one who reads the file sees',
-    safe: 'name each object that is to go',
+    safe: 'name each object that is to be dropped',
     check: ({ type, node }) => {
       const cascades =
         ((type === 'DropStmt' || type === 'TruncateStmt' || type === 'DropOwnedStmt') &&
@@ -106,17 +108,17 @@ export const removalRules: Rule[] = [
           (node.cmds as { AlterTableCmd: { behavior?: string } }[]).some(
             (c) => c.AlterTableCmd.behavior === 'DROP_CASCADE',
           ));
-      return cascades ? ['CASCADE'] : [];
+      return cascades ? ['CASCADE drops more than the file names'] : [];
     },
   },
   {
     id: 'truncate',
-    why: 'all rows go, under a lock that stops all reads and writes',
+    why: 'all rows are deleted, under a lock that stops all reads and writes',
     safe: 'leave the rows to whoever owns them, or suppress this with the reason',
     check: ({ type, node }, { known }) =>
       type === 'TruncateStmt'
         ? (node.relations as { RangeVar: { relname: string } }[]).flatMap(({ RangeVar }) =>
-            known.isFresh(nameOf(RangeVar)) ? [] : [`table ${nameOf(RangeVar)}`],
+            known.isFresh(nameOf(RangeVar)) ? [] : [`table ${nameOf(RangeVar)} is emptied`],
           )
         : [],
   },

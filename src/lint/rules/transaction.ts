@@ -38,7 +38,7 @@ export const transactionRules: Rule[] = [
     safe: 'write in batches (WHERE id BETWEEN …) from a job, or in several no-transaction statements',
     check: (statement, { known }) =>
       writesAllRows(statement) && !known.isFresh(nameOf(statement.node.relation))
-        ? [`every row of ${nameOf(statement.node.relation)}`]
+        ? [`every row of ${nameOf(statement.node.relation)} is written`]
         : [],
   },
   {
@@ -82,7 +82,7 @@ export const transactionRules: Rule[] = [
     check: ({ type, node }, { known }) =>
       type === 'LockStmt' && node.mode > 4
         ? (node.relations as { RangeVar: { relname: string } }[]).flatMap(({ RangeVar }) =>
-            known.isFresh(nameOf(RangeVar)) ? [] : [`table ${nameOf(RangeVar)}`],
+            known.isFresh(nameOf(RangeVar)) ? [] : [`table ${nameOf(RangeVar)} is locked`],
           )
         : [],
   },
@@ -92,7 +92,7 @@ export const transactionRules: Rule[] = [
     safe: 'plain VACUUM; or pg_repack in a maintenance window',
     check: ({ type, node }) =>
       (type === 'VacuumStmt' && hasOption(node, 'full')) || type === 'ClusterStmt'
-        ? [type === 'ClusterStmt' ? 'CLUSTER' : 'VACUUM FULL']
+        ? [`${type === 'ClusterStmt' ? 'CLUSTER' : 'VACUUM FULL'} rewrites its table`]
         : [],
   },
   {
@@ -101,7 +101,7 @@ export const transactionRules: Rule[] = [
     safe: 'REFRESH MATERIALIZED VIEW CONCURRENTLY (it needs a unique index)',
     check: ({ type, node }, { known }) =>
       type === 'RefreshMatViewStmt' && !node.concurrent && !known.isMade(nameOf(node.relation))
-        ? [nameOf(node.relation)]
+        ? [`${nameOf(node.relation)} is refreshed while nobody can read it`]
         : [],
   },
   {
@@ -113,7 +113,7 @@ export const transactionRules: Rule[] = [
       const value =
         ((node.args ?? []) as Node[]).map((arg) => arg.A_Const?.sval?.sval ?? arg.A_Const?.ival?.ival ?? 0)[0] ?? 0;
       return timeoutMs(String(value)) === 0 || timeoutMs(String(value)) > LONG_LOCK_TIMEOUT_MS
-        ? [`lock_timeout ${value || 'off'}`]
+        ? [value ? `lock_timeout is set to ${value}` : 'lock_timeout is off']
         : [];
     },
     checkFile: ({ migration }) =>
