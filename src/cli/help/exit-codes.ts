@@ -179,7 +179,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       [
         '`an initialisation was left half-done`',
         "Kasm's own initialisation was killed, and Kasm never goes on with it",
-        '`kasm-db adopt` ([ADOPT.md](ADOPT.md)), or `kasm-db repair --restart-empty`',
+        '`kasm-db adopt` ([ADOPT.md](ADOPT.md)), or `kasm-db repair --restart-empty`; inside of a cluster: [KASM-HELM.md](KASM-HELM.md)',
       ],
       [
         "`Kasm's own upgrade has changed this database`",
