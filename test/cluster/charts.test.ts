@@ -377,6 +377,9 @@ describe('the documented commands', () => {
     // The notes say how to read the administrator's password.
     const command = /^ *(kubectl -n kasm-helm get secret .*)$/m.exec(installed.stdout)?.[1] ?? '';
     expect(await must('sh', ['-c', command])).toMatch(/^[A-Za-z0-9]{32}$/);
+    // And how to ask the database; the release is in another namespace than the pod.
+    const test = /(helm test kasmdemo .*)$/m.exec(installed.stdout)?.[1] ?? '';
+    expect(await must('sh', ['-c', test])).toMatch(/"outcome":"ok"/);
     await must('helm', ['uninstall', 'kasmdemo', '--keep-history', '--wait']);
     const again = /^helm install .*$/m.exec(withImages)?.[0] ?? '';
     const replaced = await run('sh', ['-ec', again], { cwd: folder });

@@ -115,7 +115,7 @@ spec:
 apiVersion: v1
 kind: Pod
 metadata:
-  name: {{ include "kasm-db.prefix" . | trunc 50 | trimSuffix "-" }}-migrate-test
+  name: {{ include "kasm-db.testPod" . }}
   namespace: {{ include "kasm-db.namespace" . | quote }}
   labels: {{- include "kasm-db.podLabels" . | nindent 4 }}
   annotations:
@@ -144,6 +144,17 @@ spec:
       volumeMounts: {{- include "kasm-db.mounts" . | nindent 8 }}
   volumes: {{- include "kasm-db.gate.volumes" . | nindent 4 }}
 {{- end -}}
+{{- end -}}
+
+{{- define "kasm-db.testPod" -}}
+{{ include "kasm-db.prefix" . | trunc 50 | trimSuffix "-" }}-migrate-test
+{{- end -}}
+
+{{/* The command that asks, for NOTES. Helm's --logs looks for the pod where Helm keeps the release, which may be another namespace. */}}
+{{- define "kasm-db.testCommand" -}}
+{{- $namespace := include "kasm-db.namespace" . -}}
+helm test {{ .Release.Name }} -n {{ .Release.Namespace }}
+{{- if eq $namespace .Release.Namespace }} --logs{{ else }} && kubectl -n {{ $namespace }} logs {{ include "kasm-db.testPod" . }}{{ end -}}
 {{- end -}}
 
 {{/* Manifests that a user adds, as text or as objects; templates in them see what this chart sees. */}}
