@@ -26,7 +26,10 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
   const { state, schema } = await withSession(
     ctx.resolve,
     { ...sessionOptions(ctx), doing: 'capturing' },
-    async (session) => ({ state: await readState(session, { vendor }), schema: await introspect(session) }),
+    async (session) => ({
+      state: await readState(session, { vendor, rows: false }),
+      schema: await introspect(session),
+    }),
   );
   const database = describeDatabase(ctx.resolve(), state);
   if (snapshot) {

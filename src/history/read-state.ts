@@ -19,6 +19,8 @@ import { DIFFERENCES_TABLE, RUN_TABLES, requireOurs } from './tables.js';
 export interface StateRequest {
   /** Also read public.alembic_version. */
   vendor: boolean;
+  /** Without a history: also look which tables in public hold a row. Default: true. */
+  rows?: boolean;
   /** How long the answer may take, in milliseconds; default 5 s. */
   withinMs?: number | undefined;
 }
@@ -84,14 +86,17 @@ interface PublicTable {
   readable: boolean;
 }
 
-/** Which of them hold a row. */
-const filledTablesSql = (names: readonly string[]) =>
-  names
-    .map(
-      (name) =>
-        `SELECT ${escapeLiteral(name)} AS name WHERE EXISTS (SELECT FROM ONLY public.${escapeIdentifier(name)} ${NO_VIEW})`,
-    )
-    .join(' UNION ALL ');
+/** Of so many tables at once: PostgreSQL has room for some 6,400 locks, and each table needs one for itself and for each of its indexes. */
+const TABLES_AT_ONCE = 200;
+
+/** Which of them hold a row; gives the locks back. */
+function filledTablesSql(names: readonly string[]): string {
+  const selects = names.map(
+    (name) =>
+      `SELECT ${escapeLiteral(name)} AS name WHERE EXISTS (SELECT FROM ONLY public.${escapeIdentifier(name)} ${NO_VIEW})`,
+  );
+  return `SAVEPOINT looked; ${selects.join(' UNION ALL ')}; ROLLBACK TO SAVEPOINT looked; RELEASE SAVEPOINT looked`;
+}
 
 /** Who has a table of the history for himself, so that nobody can read it. */
 const KEEPERS_SQL = `SELECT l.pid, n.nspname || '.' || c.relname AS name FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
@@ -126,7 +131,7 @@ export async function readState(session: Session, request: StateRequest): Promis
 }
 
 /** The same within a transaction of the caller's, such as one that holds the migration lock. */
-export async function selectState(session: Session, { vendor }: StateRequest): Promise<MigrationState> {
+export async function selectState(session: Session, { vendor, rows = true }: StateRequest): Promise<MigrationState> {
   const names = vendor ? [...RUN_TABLES, DIFFERENCES_TABLE, VENDOR_TABLE] : RUN_TABLES;
   const there = await session.ask({ server: SERVER_SQL, tables: findTablesSql(names) });
   const tables = foundTables(there.tables ?? []);
@@ -153,21 +158,29 @@ export async function selectState(session: Session, { vendor }: StateRequest): P
     run,
     vendorVersion: found.vendor?.[0]?.version ?? undefined,
     acceptedVersion: found.accepted?.[0]?.version ?? undefined,
-    ...(history?.length ? { publicTables: [] } : await readPublicTables(session)),
+    ...(history?.length ? { publicTables: [] } : await readPublicTables(session, rows)),
     lockHeld: holders && holders.length > 0,
     lockHolder: holders?.[0],
   };
 }
 
-async function readPublicTables(session: Session): Promise<Pick<MigrationState, 'publicTables' | 'rows'>> {
+async function readPublicTables(
+  session: Session,
+  rows: boolean,
+): Promise<Pick<MigrationState, 'publicTables' | 'rows'>> {
   const tables = await session.query<PublicTable>(PUBLIC_TABLES_SQL);
   const names = (list: PublicTable[]) => list.map(({ name }) => name);
+  if (!rows) return { publicTables: names(tables) };
   const readable = names(tables.filter(({ plain, readable: may }) => plain && may));
-  const filled = readable.length > 0 ? await session.query<{ name: string }>(filledTablesSql(readable)) : [];
+  const filled: string[] = [];
+  for (let at = 0; at < readable.length; at += TABLES_AT_ONCE) {
+    const some = await session.query<{ name: string }>(filledTablesSql(readable.slice(at, at + TABLES_AT_ONCE)));
+    filled.push(...some.map(({ name }) => name));
+  }
   return {
     publicTables: names(tables),
     rows: {
-      filled: filled.map(({ name }) => name),
+      filled,
       unseen: names(tables.filter(({ plain, readable: may }) => plain && !may)),
     },
   };

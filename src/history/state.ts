@@ -47,7 +47,7 @@ export interface DatabaseState {
   history: readonly HistoryRow[] | undefined;
   /** Tables in `public`, looked up only where there is no history. */
   publicTables: readonly string[];
-  /** Of those that are plain tables: which hold a row, and which this role may not look into. Looked up only where there is no history. */
+  /** Of those that are plain tables: which hold a row, and which this role may not look into. Looked up only where there is no history, and it was asked for. */
   rows?: { filled: readonly string[]; unseen: readonly string[] } | undefined;
   /** alembic_version's value; undefined: no such table, or not looked up. */
   vendorVersion: string | undefined;

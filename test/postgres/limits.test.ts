@@ -1,5 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
+import { resolveSettings } from '../../src/config/settings.js';
+import { selectState } from '../../src/history/read-state.js';
+import { Session } from '../../src/postgres/session.js';
 import { migrate, startMigrate } from '../fixtures/kasm/observe.js';
 import { type CliRun, cli, folder, type RunningCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -52,6 +55,24 @@ async function watched(db: TestDatabase, run: RunningCli): Promise<{ end: CliRun
 }
 
 describe('limits', { timeout: 600_000 }, () => {
+  it('a database of thousands of tables without a history: the locks on those that were looked into are given back', async () => {
+    const db = await createDatabase();
+    await db.query(
+      'CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); CREATE TABLE b (id int PRIMARY KEY)',
+    );
+    const signal = new AbortController().signal;
+    const session = await Session.open(() => resolveSettings({}, db.env, { direct: true }), { signal });
+    const { rows, locks } = await session.reading(async () => ({
+      rows: (await selectState(session, { vendor: false })).rows,
+      locks: await session.query(
+        "SELECT relation::regclass FROM pg_locks WHERE relation IN ('public.a'::regclass, 'public.a_pkey'::regclass)",
+      ),
+    }));
+    await session.end();
+    expect(rows).toEqual({ filled: ['a'], unseen: [] });
+    expect(locks).toEqual([]);
+  });
+
   it('a migration of 50 MB (10 in npm test) is sent in pieces: client and server memory stay bounded', async () => {
     const size = rounds(10, 50);
     const db = await createDatabase();
