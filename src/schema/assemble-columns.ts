@@ -1,28 +1,27 @@
 import { compact } from './compact.js';
-import { grantsOf } from './grants.js';
+import type { GrantsReader } from './grants.js';
 import type { Column, Identity } from './model.js';
-import type { ColumnRow } from './rows.js';
+import type { ColumnRow, RelationRow } from './rows.js';
 
-/**
- * @param identities sequences of identity columns, by `oid column`
- * @param partition since PostgreSQL 17 a partition's column is an identity when its parent's is: said there only
- */
+/** @param identities sequences of identity columns, by `oid column` */
 export function columnsOf(
   rows: readonly ColumnRow[],
+  { kind, partitionBound }: RelationRow,
   identities: ReadonlyMap<string, Omit<Identity, 'always'>>,
-  partition: boolean,
-  kind: string,
+  grantsOf: GrantsReader,
 ): Column[] {
+  // Since PostgreSQL 17 a partition's column is an identity when its parent's is: said there only.
+  const partition = partitionBound !== null;
   return rows.map((row) => {
-    const sequence = partition ? undefined : identities.get(`${row.oid} ${row.name}`);
-    return {
-      ...compact<Column>({
+    const sequence = partition || row.identity === '' ? undefined : identities.get(`${row.oid} ${row.name}`);
+    return Object.assign(
+      compact<Column>({
         name: row.name,
         type: row.type,
         notNull: false,
         default: row.default,
         generated: row.generated === '' ? undefined : row.generated === 'v' ? 'virtual' : 'stored',
-        identity: sequence && row.identity !== '' ? { always: row.identity === 'a', ...sequence } : undefined,
+        identity: sequence && { always: row.identity === 'a', ...sequence },
         collation: row.collation,
         storage: kind === 'v' ? undefined : row.storage,
         compression: row.compression,
@@ -32,7 +31,7 @@ export function columnsOf(
         comment: row.comment,
         grants: row.acl ? grantsOf('column', row.acl) : undefined,
       }),
-      notNull: row.notNull,
-    };
+      { notNull: row.notNull },
+    );
   });
 }

@@ -1,6 +1,7 @@
 import { columnsOf } from './assemble-columns.js';
 import { compact } from './compact.js';
-import { grantsOf } from './grants.js';
+import { ident } from './ddl/names.js';
+import { type GrantsReader, grantsReader } from './grants.js';
 import type {
   Attachment,
   Constraint,
@@ -26,6 +27,7 @@ const bySchemaAndName = (a: { schema: string; name: string; arguments?: string }
 
 /** Puts the rows together; pure. Nothing depends on the order of the rows. */
 export function assemble(rows: Rows): Schema {
+  const grantsOf = grantsReader();
   const needs = new Map<string, string[]>();
   for (const { dependent, needed } of rows.dependencies)
     needs.set(dependent, [...(needs.get(dependent) ?? []), needed]);
@@ -44,11 +46,13 @@ export function assemble(rows: Rows): Schema {
   const identities = new Map(
     rows.sequences
       .filter((row) => row.owned === 'i')
-      .map((row) => [`${row.ownerOid} ${row.ownerColumn}`, identitySequence(row)]),
+      .map((row) => [`${row.ownerOid} ${row.ownerColumn}`, identitySequence(row, grantsOf)]),
   );
-  const parts = (relation: RelationRow) => ({
-    columns: columnsOf(columns.get(relation.oid) ?? [], identities, relation.partitionBound !== null, relation.kind),
-    indexes: (indexes.get(relation.oid) ?? []).map(indexOf).sort(byName),
+  const namesOf = (relation: RelationRow) =>
+    new Map((columns.get(relation.oid) ?? []).map(({ number, name }) => [number, name]));
+  const parts = (relation: RelationRow, names: ColumnNames) => ({
+    columns: columnsOf(columns.get(relation.oid) ?? [], relation, identities, grantsOf),
+    indexes: (indexes.get(relation.oid) ?? []).map((row) => indexOf(row, names)).sort(byName),
     triggers: (triggers.get(relation.oid) ?? [])
       .map(({ name, definition, enabled, comment }) => compact<Trigger>({ name, definition, enabled, comment }))
       .sort(byName),
@@ -116,8 +120,9 @@ export function assemble(rows: Rows): Schema {
       .sort(bySchemaAndName),
     tables: rows.relations
       .filter(isTable)
-      .map((row) =>
-        compact<Table>({
+      .map((row) => {
+        const names = namesOf(row);
+        return compact<Table>({
           schema: row.schema,
           name: row.name,
           kind: row.kind === 'p' ? 'partitioned table' : 'table',
@@ -131,16 +136,16 @@ export function assemble(rows: Rows): Schema {
           comment: row.comment,
           grants: grantsOf('table', row.acl),
           ...dependsOn(`table ${row.schema}.${row.name}`),
-          ...parts(row),
-          constraints: (constraints.get(row.oid) ?? []).map(constraintOf).sort(byName),
+          ...parts(row, names),
+          constraints: (constraints.get(row.oid) ?? []).map((found) => constraintOf(found, names)).sort(byName),
           policies: (policies.get(row.oid) ?? [])
             .map(({ oid: _, ...policy }) => ({
               ...compact<Policy>({ ...policy, roles: policy.roles.sort(byText) }),
               permissive: policy.permissive,
             }))
             .sort(byName),
-        }),
-      )
+        });
+      })
       .sort(bySchemaAndName),
     views: rows.relations
       .filter((row) => !isTable(row))
@@ -155,7 +160,7 @@ export function assemble(rows: Rows): Schema {
           comment: row.comment,
           grants: grantsOf('table', row.acl),
           ...dependsOn(`view ${row.schema}.${row.name}`),
-          ...parts(row),
+          ...parts(row, namesOf(row)),
         }),
       )
       .sort(bySchemaAndName),
@@ -177,7 +182,7 @@ function optionsOf({ type, start, increment, min, max, cache, cycle }: SequenceR
 }
 
 /** Of an identity column, without what its name is by itself. */
-function identitySequence(row: SequenceRow): Omit<Identity, 'always'> {
+function identitySequence(row: SequenceRow, grantsOf: GrantsReader): Omit<Identity, 'always'> {
   return compact<Omit<Identity, 'always'>>({
     sequence: optionsOf(row),
     name: row.name === `${row.ownerName}_${row.ownerColumn}_seq` ? undefined : row.name,
@@ -194,12 +199,15 @@ const CONSTRAINTS: Record<string, Constraint['kind']> = {
   x: 'exclusion',
 };
 
-function constraintOf(row: Rows['constraints'][number]): Constraint {
+/** Of a table's columns, by number. */
+type ColumnNames = ReadonlyMap<number, string>;
+
+function constraintOf(row: Rows['constraints'][number], names: ColumnNames): Constraint {
   return compact<Constraint>({
     name: row.name,
     kind: CONSTRAINTS[row.kind],
     definition: row.definition,
-    columns: row.columns ?? [],
+    columns: (row.columns ?? []).flatMap((number) => names.get(number) ?? []),
     references:
       row.kind === 'f'
         ? { schema: row.refSchema as string, table: row.refTable as string, columns: row.refColumns as string[] }
@@ -208,19 +216,21 @@ function constraintOf(row: Rows['constraints'][number]): Constraint {
   });
 }
 
-function indexOf(row: Rows['indexes'][number]): Index {
-  return {
-    ...compact<Omit<Index, 'unique' | 'valid'>>({
+function indexOf(row: Rows['indexes'][number], names: ColumnNames): Index {
+  const expressions = row.expressions?.values();
+  const columnOf = (number: string) =>
+    number === '0' ? (expressions?.next().value ?? '') : ident(names.get(Number(number)) ?? '');
+  return Object.assign(
+    compact<Omit<Index, 'unique' | 'valid'>>({
       name: row.name,
       // An index of a partitioned table is written ON ONLY; without it, it is made on the partitions too.
       definition: row.partitioned && row.valid ? row.definition.replace(' ON ONLY ', ' ON ') : row.definition,
       method: row.method,
-      columns: row.columns,
+      columns: row.columns.split(' ').map(columnOf),
       comment: row.comment,
     }),
-    unique: row.unique,
-    valid: row.valid,
-  };
+    { unique: row.unique, valid: row.valid },
+  );
 }
 
 function collationOptions(row: Rows['collations'][number]): string {

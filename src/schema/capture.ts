@@ -40,17 +40,18 @@ export function capture(whole: Schema, from: string): Captured {
 }
 
 function grantees(schema: Schema): string[] {
-  const relations = [...schema.tables, ...schema.views];
-  const objects: { grants?: Grant[] }[] = [
-    ...[schema.schemas, schema.types, schema.sequences, schema.routines, relations].flat(),
-    ...relations.flatMap(({ columns }) => columns),
-  ];
-  const names = [
-    ...objects.flatMap(({ grants = [] }) => grants.map(({ grantee }) => grantee)),
-    ...relations.flatMap(({ columns }) =>
-      columns.flatMap(({ identity }) => (identity?.grants ?? []).map(({ grantee }) => grantee)),
-    ),
-    ...schema.tables.flatMap(({ policies }) => policies.flatMap(({ roles }) => roles)),
-  ];
-  return [...new Set(names)].filter((name) => name !== 'PUBLIC' && name !== 'OWNER').sort();
+  const names = new Set<string>();
+  const addAll = (objects: readonly { grants?: Grant[] }[]) => {
+    for (const { grants = [] } of objects) for (const { grantee } of grants) names.add(grantee);
+  };
+  for (const objects of [schema.schemas, schema.types, schema.sequences, schema.routines]) addAll(objects);
+  for (const relations of [schema.tables, schema.views]) {
+    addAll(relations);
+    for (const { columns } of relations) {
+      addAll(columns);
+      for (const { identity } of columns) if (identity) addAll([identity]);
+    }
+  }
+  for (const { policies } of schema.tables) for (const { roles } of policies) for (const role of roles) names.add(role);
+  return [...names].filter((name) => name !== 'PUBLIC' && name !== 'OWNER').sort();
 }

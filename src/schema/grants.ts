@@ -1,7 +1,7 @@
 import type { Grant } from './model.js';
 
 /** Grantee (empty: the owner), privilege, with grant option. */
-export type PrivilegeRow = [grantee: string, privilege: string, grantable: boolean];
+type PrivilegeRow = [grantee: string, privilege: string, grantable: boolean];
 
 export type Grantable = 'table' | 'column' | 'sequence' | 'routine' | 'type' | 'schema';
 
@@ -18,14 +18,27 @@ const ALL: Record<Grantable, string[]> = {
 /** What PUBLIC has as long as nobody revokes it. */
 const PUBLIC: Partial<Record<Grantable, string>> = { routine: 'EXECUTE', type: 'USAGE' };
 
+export type GrantsReader = typeof grantsOf;
+
+/** Reads the privileges of many objects: most have the same, and each text is read once. */
+export function grantsReader(): GrantsReader {
+  const read = new Map<string, Grant[] | undefined>();
+  return (kind, acl) => {
+    const key = `${kind} ${acl}`;
+    if (!read.has(key)) read.set(key, grantsOf(kind, acl));
+    return read.get(key);
+  };
+}
+
 /**
  * Grants in one form for all versions, without who granted them.
+ * @param acl JSON of PrivilegeRow[], null where there is no entry
  * @returns undefined when they are what PostgreSQL gives a new object
  */
-export function grantsOf(kind: Grantable, rows: readonly PrivilegeRow[] | null | undefined): Grant[] | undefined {
+export function grantsOf(kind: Grantable, acl: string | null | undefined): Grant[] | undefined {
   const all = ALL[kind];
   const byGrantee = new Map<string, Set<string>>();
-  for (const [grantee, privilege, grantable] of rows ?? []) {
+  for (const [grantee, privilege, grantable] of JSON.parse(acl ?? '[]') as PrivilegeRow[]) {
     if (grantee === '' && privilege === 'MAINTAIN') continue;
     const key = JSON.stringify([grantee, grantee !== '' && grantable]);
     byGrantee.set(key, (byGrantee.get(key) ?? new Set()).add(privilege));

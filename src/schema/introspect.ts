@@ -10,7 +10,7 @@ import { dependenciesSql, neededOthersSql, othersSql } from './queries/others.js
 import { columnsSql, relationsSql, sequencesSql } from './queries/relations.js';
 import { routinesSql, typesSql } from './queries/routines.js';
 import type { Rows } from './rows.js';
-import { stableSchema } from './stable-text.js';
+import { stabilize } from './stable-text.js';
 import { unqualifyViews } from './view-text.js';
 
 /** One question to the catalogs for each kind of object. */
@@ -32,9 +32,12 @@ const QUERIES: Record<Exclude<keyof Rows, 'neededOthers'>, (version: number) => 
   dependencies: dependenciesSql,
 };
 
-/** pg_get_viewdef() takes ACCESS SHARE: whoever rebuilds a view must not make us wait for ever. */
+/**
+ * pg_get_viewdef() takes ACCESS SHARE: whoever rebuilds a view must not make us wait for ever. What PostgreSQL takes for costly, since it does not know
+ * how cheap its own functions are, would be compiled first.
+ */
 const SETTINGS =
-  "SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '5s'; SET LOCAL statement_timeout = '60s'";
+  "SET LOCAL search_path = pg_catalog; SET LOCAL lock_timeout = '5s'; SET LOCAL jit = off; SET LOCAL statement_timeout = '60s'";
 
 /**
  * Reads the whole catalog, of one moment, in a transaction of its own that cannot write.
@@ -62,7 +65,7 @@ export async function introspectHere(client: Client): Promise<Schema> {
     const rows = Object.fromEntries(kinds.map((kind, i) => [kind, results[i]?.rows ?? []])) as unknown as Rows;
     // Most databases have nothing of the kind, and need not be asked what stands on it.
     rows.neededOthers = rows.others.length > 0 ? (await client.query(neededOthersSql(serverVersion))).rows : [];
-    return await unqualifyViews(stableSchema(assemble(rows)));
+    return await unqualifyViews(stabilize(assemble(rows)));
   } catch (error) {
     throw toKasmDbError(error, 'reading the catalog');
   }

@@ -1,6 +1,6 @@
 import type { Session } from '../postgres/session.js';
 import type { Difference } from './diff.js';
-import { type Grantable, grantsOf, type PrivilegeRow, privileges, standardGrants } from './grants.js';
+import { type Grantable, grantsOf, privileges, standardGrants } from './grants.js';
 import type { Grant, Schema } from './model.js';
 
 /** Whose the objects of a database are, and what its administrator gives every new one. */
@@ -29,7 +29,7 @@ WHERE t.typtype IN ('e', 'd', 'r', 'c') AND n.nspname !~ '^pg_' AND t.typowner N
 const DEFAULTS_SQL = `WITH ${OWNERS}
 SELECT d.defaclobjtype AS type, coalesce(n.nspname, '') AS schema,
   (SELECT json_agg(json_build_array(CASE x.grantee WHEN 0 THEN 'PUBLIC' WHEN d.defaclrole THEN '' ELSE pg_get_userbyid(x.grantee) END, x.privilege_type, x.is_grantable))
-   FROM aclexplode(d.defaclacl) x) AS acl
+   FROM aclexplode(d.defaclacl) x)::text AS acl
 FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE d.defaclrole IN (SELECT role FROM own)`;
 
 const KINDS: Record<string, Grantable> = { r: 'table', S: 'sequence', f: 'routine', T: 'type', n: 'schema' };
@@ -37,7 +37,7 @@ const KINDS: Record<string, Grantable> = { r: 'table', S: 'sequence', f: 'routin
 /** Within a transaction of our own. */
 export async function readOwnership(session: Session): Promise<Ownership> {
   const others = await session.query<{ id: string }>(OTHERS_SQL);
-  const rows = await session.query<{ type: string; schema: string; acl: PrivilegeRow[] | null }>(DEFAULTS_SQL);
+  const rows = await session.query<{ type: string; schema: string; acl: string | null }>(DEFAULTS_SQL);
   return {
     ofOthers: new Set(others.map(({ id }) => id)),
     defaults: rows.map(({ type, schema, acl }) => ({
@@ -109,12 +109,14 @@ export function withoutDefaultGrants(
       return (grants ? { ...rest, grants } : rest) as T;
     });
   };
+  const expectedTables = new Map(expected.tables.map((table) => [`${table.schema}.${table.name}`, table]));
   const tables = apply('table', actual.tables, expected.tables).map((table) => ({
     ...table,
     columns: table.columns.map((column) => {
       if (!column.identity) return column;
-      const same = expected.tables.find(({ schema, name }) => schema === table.schema && name === table.name);
-      const wanted = same?.columns.find(({ name }) => name === column.name)?.identity;
+      const wanted = expectedTables
+        .get(`${table.schema}.${table.name}`)
+        ?.columns.find(({ name }) => name === column.name)?.identity;
       const { grants: _, ...identity } = column.identity;
       const grants = wanted && strip('sequence', table.schema, column.identity.grants, wanted.grants);
       return { ...column, identity: grants ? { ...identity, grants } : wanted ? identity : column.identity };

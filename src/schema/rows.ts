@@ -1,4 +1,3 @@
-import type { PrivilegeRow } from './grants.js';
 import type { Attachment, DataType, Policy, Routine, SequenceOptions, Trigger } from './model.js';
 
 /** Rows of the catalog queries. */
@@ -25,7 +24,8 @@ export interface Rows {
   constraints: (OfTable & {
     kind: string;
     definition: string;
-    columns: string[];
+    /** Their numbers. */
+    columns: number[] | null;
     refSchema: string | null;
     refTable: string | null;
     refColumns: string[] | null;
@@ -36,7 +36,9 @@ export interface Rows {
     unique: boolean;
     valid: boolean;
     partitioned: boolean;
-    columns: string[];
+    /** Their numbers with blanks in between; 0: the next one of the expressions. */
+    columns: string;
+    expressions: string[] | null;
   })[];
   triggers: (OfTable & { definition: string; enabled: Trigger['enabled'] })[];
   policies: (OfTable & {
@@ -70,7 +72,8 @@ export interface Rows {
 
 interface Common {
   comment: string | null;
-  acl?: PrivilegeRow[] | null;
+  /** As grantsOf() reads it. */
+  acl?: string | null;
 }
 
 interface OfTable {
@@ -98,6 +101,7 @@ export interface RelationRow extends Common {
 
 export interface ColumnRow extends Common {
   oid: string;
+  number: number;
   name: string;
   type: string;
   notNull: boolean;

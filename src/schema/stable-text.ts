@@ -14,19 +14,23 @@ function stableText(sql: string): string {
 
 const EXPRESSIONS = new Set(['definition', 'default', 'using', 'check', 'partitionKey']);
 
-/** The same for all expressions of a catalog but the bodies of routines, which PostgreSQL keeps as they were written. */
-export function stableSchema(schema: Schema): Schema {
+/**
+ * Brings all expressions of a catalog into that form, in place, but for the bodies of routines, which PostgreSQL keeps as they were written.
+ * @returns the same catalog
+ */
+export function stabilize(schema: Schema): Schema {
   const { types, tables, views } = schema;
-  return { ...schema, types: stable(types), tables: stable(tables), views: stable(views) };
+  for (const objects of [types, tables, views]) stabilizeAll(objects);
+  return schema;
 }
 
-function stable<T>(value: T): T {
-  if (Array.isArray(value)) return value.map(stable) as T;
-  if (!value || typeof value !== 'object') return value;
-  return Object.fromEntries(
-    Object.entries(value).map(([key, item]) => [
-      key,
-      typeof item === 'string' ? (EXPRESSIONS.has(key) ? stableText(item) : item) : stable(item),
-    ]),
-  ) as T;
+function stabilizeAll(objects: readonly object[]): void {
+  for (const object of objects as { [key: string]: unknown }[]) {
+    for (const key in object) {
+      const value = object[key];
+      if (typeof value === 'string') {
+        if (EXPRESSIONS.has(key)) object[key] = stableText(value);
+      } else if (Array.isArray(value) && typeof value[0] === 'object') stabilizeAll(value);
+    }
+  }
 }

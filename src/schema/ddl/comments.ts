@@ -6,6 +6,8 @@ import { grantSql } from './others.js';
 /** Says of an object's id (`column public.users.email`) whether it is to be made; parts of a wanted table are too. */
 export type Wanted = (id: string) => boolean;
 
+const hasComment = ({ comment }: { comment?: string }) => comment !== undefined;
+
 /** Comments on, and privileges of, what is made. */
 export function commentsAndGrants(schema: Schema, wanted: Wanted): string[] {
   const out: string[] = [];
@@ -45,13 +47,14 @@ export function commentsAndGrants(schema: Schema, wanted: Wanted): string[] {
     const part = (type: string, name: string) => [own, `${type} ${plain(item)}.${name}`];
     for (const column of item.columns) {
       const { name, comment, grants, identity } = column;
+      if (comment === undefined && !grants && !identity) continue;
       say(part('column', name), `COLUMN ${table}.${ident(name)}`, comment, grants, `TABLE ${table}`, ident(name));
       if (identity)
         say(part('column', name), `SEQUENCE ${identitySequence(item, column)}`, identity.comment, identity.grants);
     }
-    for (const { name, comment } of item.indexes)
+    for (const { name, comment } of item.indexes.filter(hasComment))
       say(part('index', name), `INDEX ${ident(item.schema)}.${ident(name)}`, comment);
-    for (const { name, comment } of item.triggers)
+    for (const { name, comment } of item.triggers.filter(hasComment))
       say(part('trigger', name), `TRIGGER ${ident(name)} ON ${table}`, comment);
     for (const { kind: type, name, comment } of item.attachments) {
       const target =
@@ -59,9 +62,9 @@ export function commentsAndGrants(schema: Schema, wanted: Wanted): string[] {
       say(part(type, name), target, comment);
     }
     if (!('policies' in item)) continue;
-    for (const { name, comment } of item.constraints)
+    for (const { name, comment } of item.constraints.filter(hasComment))
       say(part('constraint', name), `CONSTRAINT ${ident(name)} ON ${table}`, comment);
-    for (const { name, comment } of item.policies)
+    for (const { name, comment } of item.policies.filter(hasComment))
       say(part('policy', name), `POLICY ${ident(name)} ON ${table}`, comment);
   }
   return out;

@@ -65,10 +65,11 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
       () => (wanted(`${item.kind} ${id}`) ? [item.definition] : []),
     );
   }
+  const byName = new Map(schema.tables.map((item) => [qualified(item), item]));
   for (const item of schema.tables)
     unit(`table ${name(item)}`, item.dependsOn, () =>
       wanted(`table ${name(item)}`)
-        ? createTable(item, schema)
+        ? createTable(item, byName)
         : item.columns
             .filter((column) => wanted(`column ${name(item)}.${column.name}`))
             .flatMap((column) => [
@@ -92,13 +93,12 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
   });
   const isNew = (item: { schema: string; name: string; kind: string }) =>
     wanted(`${item.kind.endsWith('table') ? 'table' : item.kind} ${name(item)}`);
-  const constraints = tables.flatMap((table) =>
-    table.constraints
-      .filter((constraint) =>
-        isNew(table) ? !isInline(constraint) : wanted(`constraint ${name(table)}.${constraint.name}`),
-      )
-      .map((constraint) => ({ kind: constraint.kind, sql: addConstraint(table, constraint) })),
-  );
+  const constraints = tables.flatMap((table) => {
+    const all = isNew(table);
+    return table.constraints
+      .filter((constraint) => (all ? !isInline(constraint) : wanted(`constraint ${name(table)}.${constraint.name}`)))
+      .map((constraint) => ({ kind: constraint.kind, sql: addConstraint(table, constraint) }));
+  });
   const ofKind = (test: (kind: string) => boolean) =>
     constraints.filter(({ kind }) => test(kind)).map(({ sql }) => sql);
   const relations = [...tables, ...schema.views];
@@ -107,11 +107,12 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
     kind: (part: P) => string,
     create: (part: P, relation: (typeof relations)[number]) => string[],
   ) =>
-    relations.flatMap((relation) =>
-      list(relation)
-        .filter((part) => isNew(relation) || wanted(`${kind(part)} ${name(relation)}.${part.name}`))
-        .flatMap((part) => create(part, relation)),
-    );
+    relations.flatMap((relation) => {
+      const all = isNew(relation);
+      return list(relation)
+        .filter((part) => all || wanted(`${kind(part)} ${name(relation)}.${part.name}`))
+        .flatMap((part) => create(part, relation));
+    });
   return [
     ...schema.schemas
       .filter((item) => wanted(`schema ${item.name}`))
@@ -130,11 +131,12 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
       .filter((item) => wanted(`range ${name(item)}`))
       .map((item) => `CREATE TYPE ${qualified(item)}`),
     ...order.flatMap((id) => units.get(id)?.() ?? []),
-    ...tables.flatMap((item) =>
-      item.columns
-        .filter((column) => isNew(item) || wanted(`column ${name(item)}.${column.name}`))
-        .flatMap((column) => columnSettings(qualified(item), column)),
-    ),
+    ...tables.flatMap((item) => {
+      const all = isNew(item);
+      return item.columns
+        .filter((column) => all || wanted(`column ${name(item)}.${column.name}`))
+        .flatMap((column) => columnSettings(qualified(item), column));
+    }),
     ...schema.sequences
       .filter((item) => item.ownedBy && wanted(`sequence ${name(item)}`))
       .map((item) => `ALTER SEQUENCE ${qualified(item)} OWNED BY ${item.ownedBy}`),

@@ -1,9 +1,12 @@
-import type { Column, Constraint, Index, Policy, Schema, Table, Trigger, View } from '../model.js';
+import type { Column, Constraint, Index, Policy, Table, Trigger, View } from '../model.js';
 import { columnSql, notNullUnchecked } from './columns.js';
 import { ident, qualified } from './names.js';
 
-/** CREATE TABLE and what belongs to it at once; foreign keys, checks, indexes and the rest come when all tables are there. */
-export function createTable(table: Table, schema: Schema): string[] {
+/**
+ * CREATE TABLE and what belongs to it at once; foreign keys, checks, indexes and the rest come when all tables are there.
+ * @param tables all of them, by their names as SQL
+ */
+export function createTable(table: Table, tables: ReadonlyMap<string, Table>): string[] {
   const name = qualified(table);
   const partition = table.partitionBound !== undefined;
   const parents = partition ? [] : (table.inherits ?? []);
@@ -22,7 +25,7 @@ export function createTable(table: Table, schema: Schema): string[] {
   ];
   return [
     create.filter(Boolean).join(' '),
-    ...inheritedChanges(table, schema),
+    ...inheritedChanges(table, tables),
     ...(partition ? [`ALTER TABLE ${table.inherits?.[0]} ATTACH PARTITION ${name} ${table.partitionBound}`] : []),
     ...keys.later.map((key) => addConstraint(table, key)),
     ...table.columns.flatMap((column) => notNullUnchecked(name, column)),
@@ -58,9 +61,9 @@ export function isInline({ kind }: Constraint): boolean {
 }
 
 /** A child may have given a column of its parent another default. */
-function inheritedChanges(table: Table, schema: Schema): string[] {
-  if (table.partitionBound !== undefined) return [];
-  const parents = schema.tables.filter((other) => table.inherits?.includes(qualified(other)));
+function inheritedChanges(table: Table, tables: ReadonlyMap<string, Table>): string[] {
+  if (table.partitionBound !== undefined || !table.inherits) return [];
+  const parents = table.inherits.flatMap((name) => tables.get(name) ?? []);
   const parentOf = (column: Column) =>
     parents.map((parent) => parent.columns.find(({ name }) => name === column.name)).find(Boolean);
   return table.columns.flatMap((column) => {

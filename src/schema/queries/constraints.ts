@@ -1,9 +1,5 @@
 import { describedBy, OURS } from './common.js';
 
-const names = (keys: string, relation: string) =>
-  `(SELECT json_agg(a.attname ORDER BY u.n) FROM unnest(${keys}) WITH ORDINALITY AS u(num, n)
-     JOIN pg_attribute a ON a.attrelid = ${relation} AND a.attnum = u.num)`;
-
 /** pg_get_constraintdef() leaves out the storage parameters of a key's index. */
 const definition = `(SELECT CASE WHEN k.contype NOT IN ('p', 'u') OR x.reloptions IS NULL THEN pg_get_constraintdef(k.oid)
     ELSE regexp_replace(pg_get_constraintdef(k.oid), '^(.*\\))( DEFERRABLE.*)?$', format('\\1 WITH (%s)\\2',
@@ -16,7 +12,9 @@ const definition = `(SELECT CASE WHEN k.contype NOT IN ('p', 'u') OR x.reloption
  */
 export const constraintsSql = () => `WITH ${OURS}
 SELECT k.conrelid::text AS oid, k.conname AS name, k.contype AS kind, ${definition} AS definition,
-  ${names('k.conkey', 'k.conrelid')} AS columns, fn.nspname AS "refSchema", f.relname AS "refTable", ${names('k.confkey', 'k.confrelid')} AS "refColumns",
+  k.conkey AS columns, fn.nspname AS "refSchema", f.relname AS "refTable",
+  CASE k.contype WHEN 'f' THEN (SELECT json_agg(a.attname ORDER BY u.n) FROM unnest(k.confkey) WITH ORDINALITY AS u(num, n)
+    JOIN pg_attribute a ON a.attrelid = k.confrelid AND a.attnum = u.num) END AS "refColumns",
   e.description AS comment
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN ours o ON o.oid = c.relnamespace
 LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
@@ -27,8 +25,9 @@ WHERE k.contype IN ('p', 'u', 'f', 'c', 'x') AND k.conparentid = 0 AND NOT (k.co
 export const indexesSql = () => `WITH ${OURS}
 SELECT i.indrelid::text AS oid, c.relname AS name, pg_get_indexdef(i.indexrelid) AS definition, m.amname AS method, i.indisunique AS unique,
   i.indisvalid AND i.indisready AS valid, c.relkind = 'I' AS partitioned,
-  (SELECT json_agg(CASE i.indkey[n - 1] WHEN 0 THEN pg_get_indexdef(i.indexrelid, n, false) ELSE quote_ident(a.attname) END ORDER BY n)
-   FROM generate_series(1, i.indnatts) n LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = i.indkey[n - 1]) AS columns,
+  i.indkey::text AS columns,
+  CASE WHEN i.indexprs IS NOT NULL THEN (SELECT json_agg(pg_get_indexdef(i.indexrelid, u.n::integer, false) ORDER BY u.n)
+    FROM unnest(i.indkey) WITH ORDINALITY AS u(num, n) WHERE u.num = 0) END AS expressions,
   e.description AS comment
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN ours o ON o.oid = c.relnamespace JOIN pg_am m ON m.oid = c.relam
 ${describedBy('pg_class', 'c.oid')}
