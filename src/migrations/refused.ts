@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import { excerpt, lineAt, psqlCommands, splitStatements } from '../postgres/statements.js';
+import { excerpt, lineAt, psqlCommands, splitStatements, tokensOf } from '../postgres/statements.js';
 
 /** A file of a migration, up or down. */
 interface File {
@@ -45,7 +45,7 @@ function refusedIn(sql: string, transaction: boolean): Refused | undefined {
         message: `${keyword.toUpperCase()} may not stand inside a migration`,
         hint: transactionHint(transaction),
       };
-    if (keyword === 'copy' && /\bfrom\s+stdin\b/i.test(text.slice(0, 10_000)))
+    if (keyword === 'copy' && readsFromClient(text.slice(0, 10_000)))
       return {
         ...found,
         message: 'COPY … FROM stdin takes its rows from a client, and a migration has none',
@@ -66,9 +66,23 @@ function refusedIn(sql: string, transaction: boolean): Refused | undefined {
   return {
     offset: command.start,
     message: `${command.name} is a command of psql, not SQL`,
-    hint: commandHint(command.name),
+    hint: commandHint(command.name, sql.slice(command.start, command.end)),
     statement: excerpt(sql.slice(command.start, command.end)),
   };
+}
+
+/** COPY … FROM stdin, by its words: they may stand in a name or in a query, and a comment between them. */
+function readsFromClient(copy: string): boolean {
+  let depth = 0;
+  let before = '';
+  for (const { text } of tokensOf(copy)) {
+    if (text === '(') depth++;
+    if (text === ')') depth--;
+    const word = text.toLowerCase();
+    if (depth === 0 && before === 'from' && word === 'stdin') return true;
+    before = word;
+  }
+  return false;
 }
 
 /** The same as a refusal. @throws KasmDbError usage, before anything is run */
@@ -113,7 +127,12 @@ function readingSetting(statement: string): string | undefined {
   return /^(utf-?8|unicode|default|)$/i.test(value) ? undefined : 'client_encoding';
 }
 
-function commandHint(name: string): string {
+/** psql's own settings, which are written in capitals. */
+const PSQL_SETTING = /^\\set\s+[A-Z_]+\b/;
+
+function commandHint(name: string, command: string): string {
+  if (PSQL_SETTING.test(command))
+    return 'take it out: it is a setting of psql, and kasm-db stops at the first error by itself';
   switch (name) {
     case '\\i':
     case '\\ir':
@@ -134,6 +153,9 @@ function commandHint(name: string): string {
     case '\\copy':
     case '\\.':
       return 'write the rows as INSERT: pg_dump does it with --inserts (or --rows-per-insert=1000)';
+    case '\\g':
+    case '\\gx':
+      return 'end the statement with a semicolon instead';
     case '\\encoding':
       return 'take it out, and save the file as UTF-8';
     default:

@@ -45,8 +45,8 @@ export function migrationFailure(
 interface Where {
   line: number;
   part?: [start: number, end: number];
-  /** Its text from where the server points to. */
-  at?: string;
+  /** The offset that the server points to. */
+  at?: number;
 }
 
 function locate(
@@ -58,7 +58,7 @@ function locate(
     const offset = sent.at + utf16Offset(sent.sql, Number(error.position) - 1);
     const line = lineAt(text, offset);
     for (const { start, end } of splitStatements(text))
-      if (offset <= end) return { line, part: [start, end], at: text.slice(offset, offset + 100) };
+      if (offset <= end) return { line, part: [start, end], at: offset };
     return { line };
   }
   let index = 0;

@@ -1,5 +1,5 @@
 import type { ServerError } from '../postgres/server-error.js';
-import { invisibleHint } from '../postgres/statements.js';
+import { syntaxHint } from '../postgres/syntax-hint.js';
 
 /** Where a migration has failed. */
 export interface Place {
@@ -9,8 +9,8 @@ export interface Place {
   text: string;
   /** Where in it the statement stands; undefined where nobody can say. */
   part?: [start: number, end: number] | undefined;
-  /** What stands in it where the server points to. */
-  at?: string | undefined;
+  /** The offset that the server points to. */
+  at?: number | undefined;
 }
 
 const NO_TRANSACTION =
@@ -71,14 +71,12 @@ export function nextStep(error: ServerError, place: Place): string | undefined {
 const OF_THE_SERVER = /^(53|57|58|XX)/;
 
 /** What only the text can say. */
-function ofText(code: string, { path, text, part, at = '' }: Place): string | undefined {
+function ofText(code: string, { path, text, part, at }: Place): string | undefined {
   const statement = part ? text.slice(...part) : '';
   if (code === '25001' && /^\s*(create|drop)\s+database\b/i.test(statement))
     return 'a migration works inside of one database: make others by hand, or with kasm-db bootstrap';
   if (code === '25001' && /^\s*alter\s+system\b/i.test(statement))
     return "take it out: settings of the server are its administrator's";
-  if (!code.startsWith('42')) return undefined;
-  if (/^:["']?[A-Za-z_]/.test(at))
-    return `${/^:["']?\w+/.exec(at)?.[0]} is a variable of psql, which only psql fills in: write the value itself`;
-  return invisibleHint(text, path, part);
+  // A typographic quote makes a name of a text, which a DEFAULT refuses as a feature that is not there.
+  return code.startsWith('42') || code === '0A000' ? syntaxHint(text, path, { at, part }) : undefined;
 }

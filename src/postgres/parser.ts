@@ -1,5 +1,6 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
-import { blankGaps, excerpt, invisibleHint, lineAt, skipBlank, utf16Offset } from './statements.js';
+import { blankGaps, excerpt, lineAt, skipBlank, utf16Offset } from './statements.js';
+import { syntaxHint } from './syntax-hint.js';
 
 /** A statement as PostgreSQL's own parser sees it. */
 export interface ParsedStatement {
@@ -38,12 +39,13 @@ export async function parseScript(sql: string, path: string): Promise<ParsedStat
       return placed(sql, parse(blankGaps(sql)));
     } catch (error) {
       const at = (error as { sqlDetails?: { cursorPosition?: number } }).sqlDetails?.cursorPosition ?? 0;
-      const line = lineAt(sql, utf16Offset(sql, at));
+      const offset = utf16Offset(sql, at);
+      const line = lineAt(sql, offset);
       throw new KasmDbError('failed', `${path}:${line}: ${excerpt(messageOf(error))}`, {
         file: path,
         line,
         sqlstate: '42601',
-        hint: invisibleHint(sql, path) ?? 'correct the SQL; it cannot be looked at as it is',
+        hint: syntaxHint(sql, path, { at: offset }) ?? 'correct the SQL; it cannot be looked at as it is',
         cause: error,
       });
     }

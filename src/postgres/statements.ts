@@ -24,7 +24,7 @@ interface Token {
 }
 
 /** Everything but blank space and comments, in order. @param gaps told where blank space and comments stand between the parts of one literal */
-function* tokensOf(sql: string, gaps?: [start: number, end: number][]): Generator<Token> {
+export function* tokensOf(sql: string, gaps?: [start: number, end: number][]): Generator<Token> {
   let at = 0;
   while (at < sql.length) {
     TOKEN.lastIndex = at;
@@ -98,7 +98,7 @@ export function blankGaps(sql: string): string {
 export function* psqlCommands(sql: string): Generator<{ start: number; end: number; name: string }> {
   if (!sql.includes('\\')) return;
   for (const { text, start, end } of tokensOf(sql)) {
-    if (text.startsWith('\\')) yield { start, end, name: /^\\[a-z_]*|^\\./i.exec(text)?.[0] ?? text };
+    if (text.startsWith('\\')) yield { start, end, name: /^\\(?:[a-z_]+|.)/i.exec(text)?.[0] ?? text };
   }
 }
 
@@ -110,28 +110,6 @@ export function utf16Offset(text: string, characters: number): number {
     offset += code >= 0xd800 && code < 0xdc00 ? 2 : 1;
   }
   return offset;
-}
-
-/** Characters that look like blank space, or like nothing, and that SQL takes for letters of a name. */
-const INVISIBLE = /[\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]/;
-
-/**
- * What to do about the first of them outside of quotes and comments.
- * @param path for the text
- * @param part where to look, as offsets; default: everywhere
- */
-export function invisibleHint(sql: string, path: string, [from, to] = [0, sql.length]): string | undefined {
-  if (!INVISIBLE.test(sql.slice(from, to))) return undefined;
-  for (const { text, start } of tokensOf(sql)) {
-    if (start >= to) return undefined;
-    const at = start < from ? -1 : /^["$]|'$/.test(text) ? -1 : text.search(INVISIBLE);
-    if (at >= 0) {
-      const code = text.charCodeAt(at).toString(16).toUpperCase().padStart(4, '0');
-      const place = `${path}:${lineAt(sql, start + at)}:${start + at - sql.lastIndexOf('\n', start + at - 1)}`;
-      return `there is a character U+${code} at ${place} (line and column), which looks like blank space or nothing and is a letter to SQL: take it out, or write a plain space`;
-    }
-  }
-  return undefined;
 }
 
 /** Where the next token begins: behind blank space and comments, or at the end. */

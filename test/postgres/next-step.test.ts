@@ -42,7 +42,16 @@ describe('a migration that fails › every failure has a next step', () => {
       /drop what depends on it first.*PostgreSQL says.*CASCADE/,
     ],
     ['a variable of psql', 'SELECT 1;\nSELECT *\nFROM :table_name;', '42601', 3, /^:table_name is a variable of psql/],
-    ['a variable of psql in quotes', "SELECT :'who';", '42601', 1, /^:'who is a variable of psql/],
+    ['a variable of psql in quotes', "SELECT :'who';", '42601', 1, /^:'who' is a variable of psql/],
+    ['an open quote', "SELECT 1;\nSELECT 'open;", '42601', 2, /has no end: close it/],
+    [
+      'a typographic quote',
+      'CREATE TABLE a (t text DEFAULT \u2018x\u2019);',
+      '0A000',
+      1,
+      /U\+2018 at .*a quote or a dash/,
+    ],
+    ['a command of another client', 'SELECT 1;\nGO\nSELECT 2;', '42601', 2, /^GO is a command of SQL Server/],
     ['a no-break space', 'SELECT 1;\nCREATE TABLE\u00a0a (id int);', '42601', 2, /U\+00A0 at .*0002_it\.sql:2:13/],
     [
       'a byte order mark in mid-file',

@@ -7,7 +7,8 @@ import { parseMigration } from '../../src/migrations/directives.js';
 import { readDown } from '../../src/migrations/down.js';
 import { type Migration, readMigrations } from '../../src/migrations/files.js';
 import { parseScript } from '../../src/postgres/parser.js';
-import { blankGaps, invisibleHint, psqlCommands } from '../../src/postgres/statements.js';
+import { blankGaps, psqlCommands } from '../../src/postgres/statements.js';
+import { syntaxHint } from '../../src/postgres/syntax-hint.js';
 import { folder } from '../support/folder.js';
 
 function migrationOf(sql: string, downSql?: string): Migration {
@@ -65,6 +66,10 @@ describe('what no server could run, or would read otherwise, is refused before a
     ['\\set n 5\nSELECT :n;', 1, /\\set is/, /write the values themselves/],
     ["SELECT 'a;b' AS x \\gset", 1, /\\gset is/, /write the values themselves/],
     ['\\pset border 2', 1, /\\pset/, /take it out/],
+    ['\\set ON_ERROR_STOP on', 1, /\\set is/, /stops at the first error by itself/],
+    ['SELECT 1 \\g\nSELECT 2', 1, /\\g is/, /end the statement with a semicolon/],
+    ['\\! rm -f x', 1, /\\! is a command/, /take it out/],
+    ['COPY a /* b */ FROM -- c\n stdin;\n1\n\\.\n', 1, /COPY … FROM stdin/, /--inserts/],
     ['COPY a (id) FROM stdin;\n1\n2\n\\.\n', 1, /COPY … FROM stdin/, /--inserts/],
     ["COPY a FROM STDIN WITH (FORMAT csv);\nit's\n\\.\n", 1, /COPY … FROM stdin/, /--inserts/],
     ["CREATE TABLE a (id int);\nSET client_encoding = 'LATIN1';", 2, /client_encoding changes how/, /iconv/],
@@ -92,6 +97,7 @@ describe('what no server could run, or would read otherwise, is refused before a
     const sql = `SET client_encoding = 'UTF8';\nSET client_encoding TO DEFAULT;\nSET standard_conforming_strings = on;
       SELECT '\\connect', E'\\\\i', 'COPY a FROM stdin', $$ \\set $$ -- \\i\n;
       CREATE FUNCTION f() RETURNS int LANGUAGE sql SET client_encoding = 'LATIN1' AS 'SELECT 1';
+      COPY "from stdin" TO '/tmp/x'; COPY (SELECT 1 AS "from", 2 AS stdin) TO '/tmp/x'; COPY a FROM '/from stdin';
       CREATE TABLE names (names text);`;
     await expect(linted(sql)).resolves.toEqual([]);
     expect([...psqlCommands(sql)]).toEqual([]);
@@ -143,7 +149,7 @@ describe('what looks like blank space and is a letter is named by code point, li
     ['\ufeffSELECT 1;', 'U+FEFF', 'a.sql:1:1'],
     ['SELECT 1;\n\n  \u200bSELECT 2;', 'U+200B', 'a.sql:3:3'],
   ])('%j', async (sql, codePoint, place) => {
-    expect(invisibleHint(sql, 'a.sql')).toContain(`${codePoint} at ${place} `);
+    expect(syntaxHint(sql, 'a.sql')).toContain(`${codePoint} at ${place} `);
   });
 
   it('the parser says so, too', async () => {
@@ -153,7 +159,35 @@ describe('what looks like blank space and is a letter is named by code point, li
   });
 
   it('in texts, quoted names and comments it is as it should be', () => {
-    expect(invisibleHint('SELECT \'\u00a0\', "\u00a0", $$\u00a0$$ -- \u00a0\n/* \u00a0 */', 'a.sql')).toBeUndefined();
+    expect(syntaxHint('SELECT \'\u00a0\', "\u00a0", $$\u00a0$$ -- \u00a0\n/* \u00a0 */', 'a.sql')).toBeUndefined();
+  });
+});
+
+describe('what people write for another program is told as that, by lint as by migrate', () => {
+  it.each([
+    ["SELECT 1;\nSELECT :'who';", /^:'who' is a variable of psql/],
+    ['SELECT * FROM :"tab";', /^:"tab" is a variable of psql/],
+    ['INSERT INTO a VALUES (:id);', /^:id is a variable of psql/],
+    ['DELIMITER //\nSELECT 1//', /^DELIMITER is a command of MySQL/],
+    ['SELECT 1;\nGO\nSELECT 2;', /^GO is a command of SQL Server/],
+    ['SELECT 1;\n/\n', /is for SQL\*Plus/],
+    ['# comment\nSELECT 1;', /^a comment begins with --/],
+    ['CREATE TABLE `a` (id int);', /^names stand in double quotes/],
+    ['CREATE TABLE {{ name }} (id int);', /^\{\{ begins a placeholder/],
+    ['CREATE TABLE ${name} (id int);', /^\$\{ begins a placeholder/],
+    ['SELECT 1;\n\u001a', /a character U\+001A at a\.sql:2:1/],
+    ['\u2013\u2013 comment\nSELECT 1;', /U\+2013 at a\.sql:1:1 .*a quote or a dash/],
+    ["SELECT 'a;\nSELECT 1;", /^the quote that begins there has no end/],
+    ['SELECT "a;\nSELECT 1;', /^the quote that begins there has no end/],
+    ['SELECT $a$ b;\nSELECT 1;', /^the quote that begins there has no end/],
+    ['SELECT 1; /* a /* b */', /^the comment has no end/],
+  ])('%j', async (sql, hint) => {
+    await expect(parseScript(sql, 'a.sql')).rejects.toMatchObject({ details: { hint: expect.stringMatching(hint) } });
+  });
+
+  it('a quote that is closed is not taken for an open one', () => {
+    expect(syntaxHint("SELECT 1 'a'", 'a.sql', { at: 9 })).toBeUndefined();
+    expect(syntaxHint("SELECT 1 'a", 'a.sql', { at: 9 })).toMatch(/has no end/);
   });
 });
 
