@@ -26,6 +26,7 @@ export function columnsOf(
         storage: kind === 'v' ? undefined : row.storage,
         compression: row.compression,
         statistics: row.statistics,
+        options: row.options?.sort(),
         inherited: row.inherited ? (row.local ? 'merged' : 'inherited') : undefined,
         notNullUnchecked: (row.notNull && row.notNullUnchecked) || undefined,
         comment: row.comment,

@@ -54,11 +54,11 @@ export function assemble(rows: Rows): Schema {
     columns: columnsOf(columns.get(relation.oid) ?? [], relation, identities, grantsOf),
     indexes: (indexes.get(relation.oid) ?? []).map((row) => indexOf(row, names)).sort(byName),
     triggers: (triggers.get(relation.oid) ?? [])
-      .map(({ name, definition, enabled, comment }) => compact<Trigger>({ name, definition, enabled, comment }))
+      .map(({ oid: _, ...trigger }) => compact<Trigger>({ ...trigger, inherited: trigger.inherited || undefined }))
       .sort(byName),
     attachments: (attachments.get(relation.oid) ?? [])
-      .map(({ kind, name, definition, comment }) =>
-        compact<Attachment>({ kind, name, definition: definition.replace(/;$/, ''), comment }),
+      .map(({ kind, name, definition, enabled, comment }) =>
+        compact<Attachment>({ kind, name, definition: definition.replace(/;$/, ''), enabled, comment }),
       )
       .sort(byName),
   });
@@ -87,8 +87,10 @@ export function assemble(rows: Rows): Schema {
         compact<DataType>({
           ...row,
           notNull: row.notNull || undefined,
-          attributes: attributes?.map((a) => compact<{ name: string; type: string; collation?: string }>(a)),
-          constraints: checks?.sort(byName),
+          attributes: attributes?.map((a) => compact<NonNullable<DataType['attributes']>[number]>(a)),
+          constraints: checks
+            ?.map((check) => compact<NonNullable<DataType['constraints']>[number]>(check))
+            .sort(byName),
           grants: grantsOf('type', acl),
           ...dependsOn(`type ${row.schema}.${row.name}`),
         }),
@@ -130,7 +132,9 @@ export function assemble(rows: Rows): Schema {
           partitionKey: row.partitionKey,
           partitionBound: row.partitionBound,
           inherits: row.inherits,
+          ofType: row.ofType,
           options: row.options?.sort(byText),
+          clusterOn: row.clusterOn,
           rowSecurity: row.forceRowSecurity ? 'forced' : row.rowSecurity ? 'enabled' : undefined,
           replicaIdentity: row.replicaIdentity,
           comment: row.comment,
@@ -155,6 +159,7 @@ export function assemble(rows: Rows): Schema {
           name: row.name,
           kind: row.kind === 'v' ? 'view' : 'materialized view',
           options: row.options?.sort(byText),
+          clusterOn: row.clusterOn,
           empty: !row.populated || undefined,
           definition: (row.definition as string).trim().replace(/;$/, ''),
           comment: row.comment,

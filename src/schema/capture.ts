@@ -21,7 +21,13 @@ export function capture(whole: Schema, from: string): Captured {
     relation.indexes.filter(({ valid }) => !valid).map(({ name }) => `${relation.schema}.${name}`),
   );
   const head = [
-    comment(`The catalog of ${from}, captured by kasm-db. Rows, owners, roles and settings are not part of it.`),
+    comment(
+      `The catalog of ${from}, captured by kasm-db. Not part of it are rows and large objects, owners, roles and`,
+    ),
+    comment('default privileges, settings of roles and the database, tablespaces and table access methods,'),
+    comment(
+      'statistics targets of index expressions and extended statistics, subscriptions and user mappings, security labels, and the comments on the database, its extensions and schema public.',
+    ),
     ...(roles.length > 0 ? [comment(`These roles must be there: ${roles.join(', ')}.`)] : []),
     ...schema.others.map(({ kind, name }) => comment(`Left out, make it by hand: ${kind} ${name}`)),
     ...leftOut.map(({ object, needs }) => comment(`Left out, as it needs ${needs}: ${object}`)),

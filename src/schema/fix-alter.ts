@@ -1,7 +1,7 @@
 import { columnSettings, identitySequence, identitySql, sequenceOptions } from './ddl/columns.js';
-import { comment, ident, literal, qualified } from './ddl/names.js';
+import { comment, ident, literal, option, qualified } from './ddl/names.js';
 import { grantSql } from './ddl/others.js';
-import { enableTrigger, option } from './ddl/tables.js';
+import { enableTrigger } from './ddl/tables.js';
 import type { Difference } from './diff.js';
 import type { Column, Grant, Identity, Schema, Table } from './model.js';
 import type { SchemaObject } from './objects.js';
@@ -112,6 +112,7 @@ function alterTable(table: Table, found: Table, has: (property: string) => boole
   return [
     ...(has('options') && reset.length > 0 ? [`${alter} RESET (${reset.join(', ')})`] : []),
     ...(has('options') && table.options ? [`${alter} SET (${table.options.map(option).join(', ')})`] : []),
+    ...(has('ofType') ? [`${alter} ${table.ofType ? `OF ${table.ofType}` : 'NOT OF'}`] : []),
     ...(has('unlogged') ? [`${alter} SET ${table.unlogged ? 'UNLOGGED' : 'LOGGED'}`] : []),
     ...(has('replicaIdentity') ? [`${alter} REPLICA IDENTITY ${table.replicaIdentity ?? 'DEFAULT'}`] : []),
     ...(has('rowSecurity')
@@ -134,7 +135,8 @@ function alterColumn(
   const name = ident(column.name);
   const alter = `ALTER TABLE ${table} ALTER COLUMN ${name}`;
   const retype = has('type') || has('collation');
-  const settings = ['storage', 'compression', 'statistics'].some(has);
+  const settings = ['storage', 'compression', 'statistics', 'options'].some(has);
+  const reset = (found.options ?? []).map((text) => text.slice(0, text.indexOf('=')));
   // The old default may not fit the new type.
   const redefault = (has('default') || (retype && found.default !== undefined)) && !column.generated;
   return [
@@ -152,6 +154,7 @@ function alterColumn(
     ...(settings && column.statistics === undefined && found.statistics !== undefined
       ? [`${alter} SET STATISTICS -1`]
       : []),
+    ...(has('options') && reset.length > 0 ? [`${alter} RESET (${reset.join(', ')})`] : []),
     ...(settings ? columnSettings(table, column) : []),
     ...(has('grants') ? grantSql(`TABLE ${table}`, column.grants, found.grants, name) : []),
   ];

@@ -38,8 +38,11 @@ export function dropStatement(id: string, actual: Schema): string[] {
     for (const { name } of relation.columns)
       if (part('column', name)) return [`ALTER TABLE ${table} DROP COLUMN ${ident(name)}`];
     for (const { name } of relation.indexes) if (part('index', name)) return [`DROP INDEX ${within}${ident(name)}`];
-    for (const { name } of relation.triggers)
-      if (part('trigger', name)) return [`DROP TRIGGER ${ident(name)} ON ${table}`];
+    for (const { name, inherited } of relation.triggers)
+      if (part('trigger', name))
+        return inherited
+          ? [comment(`By hand: enable or disable ${id} as on the table that it comes from`)]
+          : [`DROP TRIGGER ${ident(name)} ON ${table}`];
     for (const { kind, name } of relation.attachments)
       if (part(kind, name))
         return [kind === 'rule' ? `DROP RULE ${ident(name)} ON ${table}` : `DROP STATISTICS ${within}${ident(name)}`];

@@ -63,13 +63,13 @@ export interface DataType extends Dependent {
   /** Of an enum, in their order. */
   labels?: string[];
   /** Of a composite type. */
-  attributes?: { name: string; type: string; collation?: string }[];
+  attributes?: { name: string; type: string; collation?: string; comment?: string }[];
   /** Of a domain. */
   base?: string;
   collation?: string;
   default?: string;
   notNull?: true;
-  constraints?: { name: string; definition: string }[];
+  constraints?: { name: string; definition: string; comment?: string }[];
   /** Of a range, as SQL, where they are not what PostgreSQL takes by itself; its collation is above. */
   subtype?: string;
   subtypeOpclass?: string;
@@ -116,6 +116,8 @@ export interface Column extends Common {
   storage?: string;
   compression?: string;
   statistics?: number;
+  /** Such as n_distinct. */
+  options?: string[];
   /** Comes from a parent table; `merged`: and stands in this one too. */
   inherited?: 'inherited' | 'merged';
   /** PostgreSQL 18: NOT NULL holds for new rows only. */
@@ -161,6 +163,8 @@ export interface Trigger {
   /** CREATE TRIGGER … */
   definition: string;
   enabled: 'origin' | 'disabled' | 'replica' | 'always';
+  /** It comes from the partitioned table, and is not enabled as there. */
+  inherited?: true;
   comment?: string;
 }
 
@@ -179,6 +183,8 @@ export interface Attachment {
   kind: 'rule' | 'statistics';
   name: string;
   definition: string;
+  /** Of a rule, where it is not enabled as usual. */
+  enabled?: Exclude<Trigger['enabled'], 'origin'>;
   comment?: string;
 }
 
@@ -190,8 +196,12 @@ export interface Table extends Dependent {
   partitionBound?: string;
   /** Parents, or the partitioned table, as SQL. */
   inherits?: string[];
-  /** Storage parameters. */
+  /** The composite type that it is a table of, as SQL. */
+  ofType?: string;
+  /** Storage parameters, those of its TOAST table too. */
   options?: string[];
+  /** Index by which CLUSTER orders it. */
+  clusterOn?: string;
   rowSecurity?: 'enabled' | 'forced';
   replicaIdentity?: string;
   columns: Column[];
@@ -205,6 +215,7 @@ export interface Table extends Dependent {
 export interface View extends Dependent {
   kind: 'view' | 'materialized view';
   options?: string[];
+  clusterOn?: string;
   /** Of a materialized view that was never filled. */
   empty?: true;
   /** The query. */

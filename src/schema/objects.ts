@@ -14,7 +14,7 @@ export interface SchemaObject {
 }
 
 /** Says nothing of how a database works, or differs between servers that are alike. */
-const NOT_COMPARED = new Set(['name', 'schema', 'comment', 'dependsOn', 'references', 'arguments']);
+const NOT_COMPARED = new Set(['name', 'schema', 'comment', 'dependsOn', 'references', 'arguments', 'clusterOn']);
 
 /** Takes a catalog apart. Comments, the order of columns, owners and the versions of extensions are left out: no drift. */
 export function objectsOf(schema: Schema): Map<string, SchemaObject> {
@@ -31,8 +31,10 @@ export function objectsOf(schema: Schema): Map<string, SchemaObject> {
   for (const item of schema.collations) add('collation', named(item), named(item), item);
   for (const item of schema.types) {
     const { constraints = [], ...type } = item;
+    const attributes = item.attributes?.map(({ comment: _, ...attribute }) => attribute);
     const id = add(item.kind === 'composite' ? 'type' : item.kind, named(item), named(item), {
       ...type,
+      attributes,
       kind: undefined,
     });
     for (const check of constraints) add('constraint', `${named(item)}.${check.name}`, named(item), check, id);

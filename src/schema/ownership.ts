@@ -51,7 +51,17 @@ export async function readOwnership(session: Session): Promise<Ownership> {
 }
 
 /** Made by nobody's migration and in nobody's schema: the server's or the database's as a whole. */
-const OF_THE_DATABASE = new Set(['extension', 'event trigger', 'publication', 'foreign server', 'cast']);
+const OF_THE_DATABASE = new Set([
+  'extension',
+  'event trigger',
+  'publication',
+  'foreign server',
+  'foreign-data wrapper',
+  'access method',
+  'language',
+  'transform',
+  'cast',
+]);
 
 /**
  * Parts differences from what is not ours: extensions, publications and the like that no migration made, what stands in other schemas than public

@@ -40,7 +40,7 @@ export interface Rows {
     columns: string;
     expressions: string[] | null;
   })[];
-  triggers: (OfTable & { definition: string; enabled: Trigger['enabled'] })[];
+  triggers: (OfTable & { definition: string; enabled: Trigger['enabled']; inherited: boolean })[];
   policies: (OfTable & {
     permissive: boolean;
     command: Policy['command'];
@@ -48,19 +48,19 @@ export interface Rows {
     using: string | null;
     check: string | null;
   })[];
-  attachments: (OfTable & { kind: Attachment['kind']; definition: string })[];
+  attachments: (OfTable & { kind: Attachment['kind']; definition: string; enabled: Attachment['enabled'] | null })[];
   routines: (Common & { schema: string; name: string; kind: Routine['kind']; arguments: string; definition: string })[];
   types: (Common & {
     schema: string;
     name: string;
     kind: DataType['kind'];
     labels: string[] | null;
-    attributes: { name: string; type: string; collation: string | null }[] | null;
+    attributes: { name: string; type: string; collation: string | null; comment: string | null }[] | null;
     base: string | null;
     collation: string | null;
     default: string | null;
     notNull: boolean;
-    constraints: { name: string; definition: string }[] | null;
+    constraints: { name: string; definition: string; comment: string | null }[] | null;
     subtype: string | null;
     subtypeOpclass: string | null;
     canonical: string | null;
@@ -89,7 +89,9 @@ export interface RelationRow extends Common {
   kind: 'r' | 'p' | 'v' | 'm';
   persistence: string;
   populated: boolean;
+  ofType: string | null;
   options: string[] | null;
+  clusterOn: string | null;
   rowSecurity: boolean;
   forceRowSecurity: boolean;
   partitionKey: string | null;
@@ -112,6 +114,7 @@ export interface ColumnRow extends Common {
   storage: string | null;
   compression: string | null;
   statistics: number | null;
+  options: string[] | null;
   local: boolean;
   inherited: boolean;
   notNullUnchecked: boolean | null;

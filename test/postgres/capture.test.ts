@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Client } from '../../src/postgres/client.js';
 import { capture } from '../../src/schema/capture.js';
+import { diff } from '../../src/schema/diff.js';
+import { fixStatements } from '../../src/schema/fix.js';
 import { introspectHere } from '../../src/schema/introspect.js';
 import { migrate } from '../fixtures/kasm/observe.js';
 import { introspected } from '../fixtures/schema/introspected.js';
@@ -114,6 +116,85 @@ describe.each(OLDEST_AND_NEWEST)('PostgreSQL %i › capture, apply, introspect: 
   });
 });
 
+describe.each([
+  13, 15, 18,
+] as const)('PostgreSQL %i › capture keeps what is set on objects beside their definition', (version) => {
+  it('and names what it leaves out', async () => {
+    const db = await createDatabase(version);
+    await db.superQuery(`
+      CREATE TABLE base (id int PRIMARY KEY, t text, n numeric);
+      CREATE INDEX base_t ON base (t);
+      ALTER TABLE base ALTER n SET (n_distinct = -0.5, n_distinct_inherited = 100), ALTER t SET STORAGE EXTERNAL;
+      ALTER TABLE base SET (fillfactor = 70, toast.autovacuum_enabled = false);
+      ALTER TABLE base CLUSTER ON base_t;
+      CREATE TYPE comp AS (a int, b text);
+      COMMENT ON COLUMN comp.a IS 'attribute';
+      CREATE DOMAIN dom AS int CONSTRAINT pos CHECK (VALUE > 0);
+      COMMENT ON CONSTRAINT pos ON DOMAIN dom IS 'of a domain';
+      CREATE TABLE typed OF comp (PRIMARY KEY (a), b WITH OPTIONS DEFAULT 'x');
+      CREATE VIEW v AS SELECT id, t FROM base;
+      ALTER VIEW v ALTER t SET DEFAULT 'y';
+      CREATE MATERIALIZED VIEW mv AS SELECT id, t FROM base;
+      CREATE UNIQUE INDEX mv_i ON mv (id);
+      ALTER MATERIALIZED VIEW mv CLUSTER ON mv_i;
+      ALTER MATERIALIZED VIEW mv ALTER t SET STATISTICS 44;
+      CREATE RULE r AS ON DELETE TO base DO INSTEAD NOTHING;
+      ALTER TABLE base DISABLE RULE r;
+      CREATE TABLE part (a int) PARTITION BY RANGE (a);
+      CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (1) TO (5);
+      CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+      CREATE TRIGGER t AFTER INSERT ON part FOR EACH ROW EXECUTE FUNCTION f();
+      ALTER TABLE part1 DISABLE TRIGGER t;
+      CREATE ACCESS METHOD "Am" TYPE INDEX HANDLER bthandler;
+      CREATE CONVERSION conv FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;
+      CREATE TEXT SEARCH TEMPLATE tst (LEXIZE = dsimple_lexize);
+      CREATE OPERATOR FAMILY opf USING btree;
+      CREATE FOREIGN DATA WRAPPER fdw`);
+    const before = await introspected(db);
+    expect(before.tables.find(({ name }) => name === 'base')).toMatchObject({
+      options: ['fillfactor=70', 'toast.autovacuum_enabled=false'],
+      clusterOn: 'base_t',
+      attachments: [{ name: 'r', enabled: 'disabled' }],
+    });
+    expect(before.tables.find(({ name }) => name === 'base')?.columns[2]?.options).toEqual([
+      'n_distinct=-0.5',
+      'n_distinct_inherited=100',
+    ]);
+    expect(before.tables.find(({ name }) => name === 'part1')?.triggers).toMatchObject([
+      { enabled: 'disabled', inherited: true },
+    ]);
+    const { sql } = capture(before, 'db');
+    for (const name of [
+      'access method "Am"',
+      'conversion public.conv',
+      'text search template public.tst',
+      'operator family public.opf USING btree',
+      'foreign-data wrapper fdw',
+    ])
+      expect(sql).toContain(`-- Left out, make it by hand: ${name}\n`);
+    const copy = await createDatabase(version);
+    await copy.superQuery(`BEGIN; ${sql} COMMIT`);
+    const after = await introspected(copy);
+    expect(after).toEqual({ ...before, others: [] });
+    expect(await copy.superQuery('INSERT INTO v (id) VALUES (1) RETURNING t')).toEqual([{ t: 'y' }]);
+
+    // What was set otherwise since is drift, and --fix-sql brings it back.
+    await copy.superQuery(`ALTER TABLE base ALTER n RESET (n_distinct), RESET (toast.autovacuum_enabled), ENABLE RULE r;
+      ALTER TABLE base SET WITHOUT CLUSTER; ALTER TABLE typed NOT OF; ALTER TABLE part1 ENABLE TRIGGER t; COMMENT ON COLUMN comp.a IS NULL`);
+    const changed = await introspected(copy);
+    const differences = diff(after, changed);
+    expect(differences.map(({ object, property }) => [object, property])).toEqual([
+      ['column public.base.n', 'options'],
+      ['rule public.base.r', 'enabled'],
+      ['table public.base', 'options'],
+      ['trigger public.part1.t', undefined],
+      ['table public.typed', 'ofType'],
+    ]);
+    await copy.superQuery(fixStatements(differences, after, changed));
+    expect(diff(after, await introspected(copy))).toEqual([]);
+  });
+});
+
 describe.each(
   OLDEST_AND_NEWEST,
 )('PostgreSQL %i › capture › what CREATE TABLE would merge or name by itself', (version) => {
@@ -207,7 +288,10 @@ describe('capture › what it says', () => {
     await expect(db.query('CREATE UNIQUE INDEX CONCURRENTLY broken ON t (a)')).rejects.toThrow();
     const out = join(folder({}), 'a.sql');
     const run = await cli(['capture', '--json', '--out', out], db.env);
-    expect(run.json().warnings).toEqual(['foreign server mine is not captured']);
+    expect(run.json().warnings).toEqual([
+      'foreign server mine is not captured',
+      'foreign-data wrapper w is not captured',
+    ]);
     const text = readFileSync(out, 'utf8');
     expect(text).toContain('-- Left out, make it by hand: foreign server mine');
     expect(text).toContain(

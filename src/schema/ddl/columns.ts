@@ -1,5 +1,5 @@
 import type { Column, Identity, SequenceOptions } from '../model.js';
-import { ident, qualified } from './names.js';
+import { ident, option, qualified } from './names.js';
 
 const LARGEST: Record<string, string> = {
   smallint: '32767',
@@ -59,6 +59,7 @@ export function columnSettings(table: string, column: Column): string[] {
     ...(column.storage ? [`${alter} SET STORAGE ${column.storage}`] : []),
     ...(column.compression ? [`${alter} SET COMPRESSION ${column.compression}`] : []),
     ...(column.statistics === undefined ? [] : [`${alter} SET STATISTICS ${column.statistics}`]),
+    ...(column.options ? [`${alter} SET (${column.options.map(option).join(', ')})`] : []),
   ];
 }
 

@@ -32,6 +32,10 @@ export function commentsAndGrants(schema: Schema, wanted: Wanted): string[] {
     const id = `${item.kind === 'composite' ? 'type' : item.kind} ${plain(item)}`;
     const target = `${item.kind === 'domain' ? 'DOMAIN' : 'TYPE'} ${qualified(item)}`;
     say([id], target, item.comment, item.grants, `TYPE ${qualified(item)}`);
+    for (const { name, comment } of item.attributes ?? [])
+      say([id], `COLUMN ${qualified(item)}.${ident(name)}`, comment);
+    for (const { name, comment } of item.constraints ?? [])
+      say([id, `constraint ${plain(item)}.${name}`], `CONSTRAINT ${ident(name)} ON DOMAIN ${qualified(item)}`, comment);
   }
   for (const item of schema.sequences)
     say([`sequence ${plain(item)}`], `SEQUENCE ${qualified(item)}`, item.comment, item.grants);

@@ -5,6 +5,7 @@ import { ident, qualified } from './names.js';
 import { createSequence, createType } from './others.js';
 import {
   addConstraint,
+  createAttachment,
   createIndex,
   createPolicy,
   createTable,
@@ -78,7 +79,7 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
             ]),
     );
   for (const item of schema.views)
-    unit(`view ${name(item)}`, item.dependsOn, () => (wanted(`${item.kind} ${name(item)}`) ? [createView(item)] : []));
+    unit(`view ${name(item)}`, item.dependsOn, () => (wanted(`${item.kind} ${name(item)}`) ? createView(item) : []));
   const order = inOrder(needs);
   const place = new Map(order.map((id, i) => [id, i]));
   // What is made on a partitioned table is made on its partitions too, and takes what is like it there for its own: it comes first.
@@ -131,7 +132,7 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
       .filter((item) => wanted(`range ${name(item)}`))
       .map((item) => `CREATE TYPE ${qualified(item)}`),
     ...order.flatMap((id) => units.get(id)?.() ?? []),
-    ...tables.flatMap((item) => {
+    ...[...tables, ...schema.views.filter(({ kind }) => kind === 'materialized view')].flatMap((item) => {
       const all = isNew(item);
       return item.columns
         .filter((column) => all || wanted(`column ${name(item)}.${column.name}`))
@@ -151,10 +152,15 @@ export function createAll(schema: Schema, wanted: Wanted = () => true): string[]
     ...schema.tables
       .filter((table) => table.replicaIdentity && isNew(table))
       .map((table) => `ALTER TABLE ${qualified(table)} REPLICA IDENTITY ${table.replicaIdentity}`),
+    ...relations.flatMap((relation) =>
+      relation.clusterOn && isNew(relation)
+        ? [`ALTER TABLE ${qualified(relation)} CLUSTER ON ${ident(relation.clusterOn)}`]
+        : [],
+    ),
     ...parts(
       (relation) => relation.attachments,
       ({ kind }) => kind,
-      ({ definition }) => [definition],
+      (attachment, relation) => createAttachment(relation, attachment),
     ),
     ...parts(
       (relation) => relation.triggers,

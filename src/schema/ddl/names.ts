@@ -31,6 +31,12 @@ export function literal(text: string): string {
   return quoted.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }
 
+/** `name=value` as it is stored, as SQL. */
+export function option(text: string): string {
+  const at = text.indexOf('=');
+  return `${text.slice(0, at)} = '${text.slice(at + 1).replaceAll("'", "''")}'`;
+}
+
 /** A comment of one line, whatever names are in it: what stands behind a line break would be a statement. */
 export const comment = (text: string) => `-- ${text.replace(/[\s\u0085]+/g, ' ')}`;
 

@@ -1,6 +1,6 @@
-import type { Column, Constraint, Index, Policy, Table, Trigger, View } from '../model.js';
+import type { Attachment, Column, Constraint, Index, Policy, Table, Trigger, View } from '../model.js';
 import { columnSql, notNullUnchecked } from './columns.js';
-import { ident, qualified } from './names.js';
+import { ident, option, qualified } from './names.js';
 
 /**
  * CREATE TABLE and what belongs to it at once; foreign keys, checks, indexes and the rest come when all tables are there.
@@ -25,6 +25,7 @@ export function createTable(table: Table, tables: ReadonlyMap<string, Table>): s
   ];
   return [
     create.filter(Boolean).join(' '),
+    ...(table.ofType ? [`ALTER TABLE ${name} OF ${table.ofType}`] : []),
     ...inheritedChanges(table, tables),
     ...(partition ? [`ALTER TABLE ${table.inherits?.[0]} ATTACH PARTITION ${name} ${table.partitionBound}`] : []),
     ...keys.later.map((key) => addConstraint(table, key)),
@@ -47,12 +48,6 @@ function keysOf(table: Table): { inline: Constraint[]; later: Constraint[] } {
   };
   const inline = table.partitionBound === undefined ? keys.filter(isFirst) : [];
   return { inline, later: keys.filter((key) => !inline.includes(key)) };
-}
-
-/** `name=value` as it is stored, as SQL. */
-export function option(text: string): string {
-  const at = text.indexOf('=');
-  return `${text.slice(0, at)} = '${text.slice(at + 1).replaceAll("'", "''")}'`;
 }
 
 /** What a query may rely on, so that views need it (GROUP BY a primary key). */
@@ -84,8 +79,18 @@ export function addConstraint(table: { schema: string; name: string }, { name, d
   return `ALTER TABLE ${qualified(table)} ADD CONSTRAINT ${ident(name)} ${definition}`;
 }
 
-/** CREATE VIEW or CREATE MATERIALIZED VIEW. */
-export function createView(view: View): string {
+/** CREATE VIEW or CREATE MATERIALIZED VIEW, and the defaults of its columns. */
+export function createView(view: View): string[] {
+  const defaults = view.columns.filter((column) => column.default !== undefined);
+  return [
+    createQuery(view),
+    ...defaults.map(
+      (column) => `ALTER VIEW ${qualified(view)} ALTER COLUMN ${ident(column.name)} SET DEFAULT ${column.default}`,
+    ),
+  ];
+}
+
+function createQuery(view: View): string {
   const materialized = view.kind === 'materialized view';
   const options = (view.options ?? []).filter((text) => !text.startsWith('check_option='));
   const check = view.options?.find((text) => text.startsWith('check_option='))?.slice('check_option='.length);
@@ -106,13 +111,22 @@ export function createIndex({ definition, valid }: Index): string[] {
 const ENABLE = { origin: 'ENABLE', disabled: 'DISABLE', replica: 'ENABLE REPLICA', always: 'ENABLE ALWAYS' };
 
 /** ALTER TABLE … ENABLE or DISABLE TRIGGER. */
-export function enableTrigger(table: { schema: string; name: string }, { name, enabled }: Trigger): string {
-  return `ALTER TABLE ${qualified(table)} ${ENABLE[enabled]} TRIGGER ${ident(name)}`;
+export function enableTrigger(table: { schema: string; name: string }, { name, enabled, inherited }: Trigger): string {
+  return `ALTER TABLE ${inherited ? 'ONLY ' : ''}${qualified(table)} ${ENABLE[enabled]} TRIGGER ${ident(name)}`;
 }
 
 /** CREATE TRIGGER, and what switches it where it is not enabled as usual. */
 export function createTrigger(table: { schema: string; name: string }, trigger: Trigger): string[] {
+  if (trigger.inherited) return [enableTrigger(table, trigger)];
   return [trigger.definition, ...(trigger.enabled === 'origin' ? [] : [enableTrigger(table, trigger)])];
+}
+
+/** A rule or statistics, and what switches a rule that is not enabled as usual. */
+export function createAttachment(
+  table: { schema: string; name: string },
+  { name, definition, enabled }: Attachment,
+): string[] {
+  return [definition, ...(enabled ? [`ALTER TABLE ${qualified(table)} ${ENABLE[enabled]} RULE ${ident(name)}`] : [])];
 }
 
 /** CREATE POLICY. */

@@ -1,12 +1,12 @@
 import { OURS } from './common.js';
 
-/** Without those that PostgreSQL makes for constraints and partitions. */
+/** Without those that PostgreSQL makes for constraints, and for partitions where they are enabled as on the whole table. */
 export const triggersSql = () => `WITH ${OURS}
 SELECT t.tgrelid::text AS oid, t.tgname AS name, pg_get_triggerdef(t.oid) AS definition,
   CASE t.tgenabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' ELSE 'origin' END AS enabled,
-  obj_description(t.oid, 'pg_trigger') AS comment
-FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN ours o ON o.oid = c.relnamespace
-WHERE NOT t.tgisinternal AND t.tgparentid = 0`;
+  u.oid IS NOT NULL AS inherited, obj_description(t.oid, 'pg_trigger') AS comment
+FROM pg_trigger t LEFT JOIN pg_trigger u ON u.oid = t.tgparentid JOIN pg_class c ON c.oid = t.tgrelid JOIN ours o ON o.oid = c.relnamespace
+WHERE CASE t.tgparentid WHEN 0 THEN NOT t.tgisinternal ELSE u.tgconstrrelid = 0 AND t.tgenabled <> u.tgenabled END`;
 
 export const policiesSql = () => `WITH ${OURS}
 SELECT p.polrelid::text AS oid, p.polname AS name, p.polpermissive AS permissive,
@@ -17,8 +17,9 @@ FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN ours o ON o.oid = c.
 
 /** Rules but those that make a view, and extended statistics. */
 export const attachmentsSql = () => `WITH ${OURS}
-SELECT r.ev_class::text AS oid, 'rule' AS kind, r.rulename AS name, pg_get_ruledef(r.oid) AS definition, obj_description(r.oid, 'pg_rewrite') AS comment
+SELECT r.ev_class::text AS oid, 'rule' AS kind, r.rulename AS name, pg_get_ruledef(r.oid) AS definition,
+  CASE r.ev_enabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END AS enabled, obj_description(r.oid, 'pg_rewrite') AS comment
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN ours o ON o.oid = c.relnamespace WHERE r.rulename <> '_RETURN'
 UNION ALL
-SELECT s.stxrelid::text, 'statistics', s.stxname, pg_get_statisticsobjdef(s.oid), obj_description(s.oid, 'pg_statistic_ext')
+SELECT s.stxrelid::text, 'statistics', s.stxname, pg_get_statisticsobjdef(s.oid), NULL, obj_description(s.oid, 'pg_statistic_ext')
 FROM pg_statistic_ext s JOIN pg_class c ON c.oid = s.stxrelid JOIN ours o ON o.oid = c.relnamespace`;

@@ -14,6 +14,22 @@ UNION ALL SELECT 'pg_ts_config'::regclass, c.oid, 'text search configuration', c
   JOIN ours o ON o.oid = c.cfgnamespace WHERE ${notMember('pg_ts_config', 'c.oid')}
 UNION ALL SELECT 'pg_ts_dict'::regclass, c.oid, 'text search dictionary', c.oid::regdictionary::text FROM pg_ts_dict c
   JOIN ours o ON o.oid = c.dictnamespace WHERE ${notMember('pg_ts_dict', 'c.oid')}
+UNION ALL SELECT 'pg_opfamily'::regclass, f.oid, 'operator family', quote_ident(o.nspname) || '.' || quote_ident(f.opfname) || ' USING ' || m.amname
+  FROM pg_opfamily f JOIN ours o ON o.oid = f.opfnamespace JOIN pg_am m ON m.oid = f.opfmethod
+  WHERE ${notMember('pg_opfamily', 'f.oid')} AND NOT EXISTS (SELECT FROM pg_opclass c WHERE c.opcfamily = f.oid)
+UNION ALL SELECT 'pg_ts_parser'::regclass, c.oid, 'text search parser', quote_ident(o.nspname) || '.' || quote_ident(c.prsname) FROM pg_ts_parser c
+  JOIN ours o ON o.oid = c.prsnamespace WHERE ${notMember('pg_ts_parser', 'c.oid')}
+UNION ALL SELECT 'pg_ts_template'::regclass, c.oid, 'text search template', quote_ident(o.nspname) || '.' || quote_ident(c.tmplname) FROM pg_ts_template c
+  JOIN ours o ON o.oid = c.tmplnamespace WHERE ${notMember('pg_ts_template', 'c.oid')}
+UNION ALL SELECT 'pg_conversion'::regclass, c.oid, 'conversion', quote_ident(o.nspname) || '.' || quote_ident(c.conname) FROM pg_conversion c
+  JOIN ours o ON o.oid = c.connamespace WHERE ${notMember('pg_conversion', 'c.oid')}
+UNION ALL SELECT 'pg_am'::regclass, a.oid, 'access method', quote_ident(a.amname) FROM pg_am a WHERE a.oid >= 16384 AND ${notMember('pg_am', 'a.oid')}
+UNION ALL SELECT 'pg_language'::regclass, l.oid, 'language', quote_ident(l.lanname) FROM pg_language l
+  WHERE l.oid >= 16384 AND ${notMember('pg_language', 'l.oid')}
+UNION ALL SELECT 'pg_transform'::regclass, t.oid, 'transform', format('FOR %s LANGUAGE %I', format_type(t.trftype, NULL), l.lanname)
+  FROM pg_transform t JOIN pg_language l ON l.oid = t.trflang WHERE t.oid >= 16384 AND ${notMember('pg_transform', 't.oid')}
+UNION ALL SELECT 'pg_foreign_data_wrapper'::regclass, w.oid, 'foreign-data wrapper', quote_ident(w.fdwname) FROM pg_foreign_data_wrapper w
+  WHERE ${notMember('pg_foreign_data_wrapper', 'w.oid')}
 UNION ALL SELECT 'pg_cast'::regclass, c.oid, 'cast', format('%s AS %s', format_type(c.castsource, NULL), format_type(c.casttarget, NULL))
   FROM pg_cast c WHERE c.oid >= 16384 AND ${notMember('pg_cast', 'c.oid')} AND NOT ${isBroughtAlong('pg_cast', 'c.oid')}
 UNION ALL SELECT 'pg_event_trigger'::regclass, e.oid, 'event trigger', e.evtname::text FROM pg_event_trigger e

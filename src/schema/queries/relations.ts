@@ -5,7 +5,8 @@ export const relationsSql = () => `WITH ${OURS}, granted AS MATERIALIZED (
   SELECT relowner, relacl, ${grants('c.relacl', 'r', 'c.relowner')} AS acl
   FROM (SELECT DISTINCT relowner, coalesce(relacl, acldefault('r', relowner)) AS relacl FROM pg_class WHERE relkind IN ('r', 'p', 'v', 'm')) c)
 SELECT c.oid::text AS oid, o.nspname AS schema, c.relname AS name, c.relkind AS kind, c.relpersistence AS persistence, c.relispopulated AS populated,
-  c.reloptions AS options, c.relrowsecurity AS "rowSecurity", c.relforcerowsecurity AS "forceRowSecurity",
+  CASE WHEN toast.reloptions IS NULL THEN c.reloptions ELSE c.reloptions || (SELECT array_agg('toast.' || o) FROM unnest(toast.reloptions) o) END AS options,
+  CASE WHEN c.reloftype <> 0 THEN format_type(c.reloftype, NULL) END AS "ofType", clustered.relname AS "clusterOn", c.relrowsecurity AS "rowSecurity", c.relforcerowsecurity AS "forceRowSecurity",
   CASE WHEN c.relkind = 'p' THEN pg_get_partkeydef(c.oid) END AS "partitionKey", pg_get_expr(c.relpartbound, c.oid) AS "partitionBound",
   (SELECT array_agg(h.inhparent::regclass::text ORDER BY h.inhseqno) FROM pg_inherits h WHERE h.inhrelid = c.oid) AS inherits,
   CASE c.relreplident WHEN 'f' THEN 'FULL' WHEN 'n' THEN 'NOTHING'
@@ -16,6 +17,8 @@ SELECT c.oid::text AS oid, o.nspname AS schema, c.relname AS name, c.relkind AS 
 FROM pg_class c JOIN ours o ON o.oid = c.relnamespace
 JOIN granted ON granted.relowner = c.relowner AND granted.relacl = coalesce(c.relacl, acldefault('r', c.relowner))
 ${describedBy('pg_class', 'c.oid')}
+LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
+LEFT JOIN (SELECT i.indrelid, x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indisclustered) clustered ON clustered.indrelid = c.oid
 WHERE c.relkind IN ('r', 'p', 'v', 'm') AND ${notMember('pg_class', 'c.oid')}`;
 
 /** Of an expression without columns PostgreSQL need not look its table up, which takes ten times as long. */
@@ -25,7 +28,7 @@ SELECT a.attrelid::text AS oid, a.attnum AS number, a.attname AS name, format_ty
   CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN a.attcollation::regcollation::text END AS collation,
   CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END AS storage,
   ${version >= 140_000 ? "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END" : 'NULL'} AS compression,
-  nullif(a.attstattarget, -1)::integer AS statistics, a.attislocal AS local, a.attinhcount > 0 AS inherited, e.description AS comment,
+  nullif(a.attstattarget, -1)::integer AS statistics, a.attoptions AS options, a.attislocal AS local, a.attinhcount > 0 AS inherited, e.description AS comment,
   CASE WHEN a.attacl IS NOT NULL THEN ${grants('a.attacl', 'c', 'c.relowner')} END AS acl,
   ${
     version >= 180_000

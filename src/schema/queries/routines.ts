@@ -41,13 +41,14 @@ export const typesSql = (version: number) => `WITH ${OURS}
 SELECT o.nspname AS schema, t.typname AS name, CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range' ELSE 'composite' END AS kind,
   (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels,
   (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'collation',
-       CASE WHEN a.attcollation NOT IN (0, (SELECT typcollation FROM pg_type WHERE oid = a.atttypid)) THEN a.attcollation::regcollation::text END) ORDER BY a.attnum)
+       CASE WHEN a.attcollation NOT IN (0, (SELECT typcollation FROM pg_type WHERE oid = a.atttypid)) THEN a.attcollation::regcollation::text END,
+       'comment', col_description(t.typrelid, a.attnum)) ORDER BY a.attnum)
      FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
   CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END AS base,
   CASE WHEN t.typtype = 'd' AND t.typcollation NOT IN (0, (SELECT typcollation FROM pg_type WHERE oid = t.typbasetype)) THEN t.typcollation::regcollation::text
     WHEN r.rngcollation NOT IN (0, (SELECT typcollation FROM pg_type WHERE oid = r.rngsubtype)) THEN r.rngcollation::regcollation::text END AS collation,
   CASE WHEN t.typtype = 'd' THEN coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) END AS default, t.typtype = 'd' AND t.typnotnull AS "notNull",
-  (SELECT json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid)))
+  (SELECT json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'comment', obj_description(k.oid, 'pg_constraint')))
      FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c') AS constraints,
   format_type(r.rngsubtype, NULL) AS subtype,
   (SELECT format('%I.%I', n.nspname, c.opcname) FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace
