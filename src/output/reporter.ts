@@ -1,5 +1,5 @@
 import { describeBlockers } from '../app/blocker.js';
-import { EXIT_CODES, messageOf } from '../app/errors.js';
+import { EXIT_CODES, type KasmDbError, messageOf } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
 import { describeHolder } from '../app/lock-holder.js';
 import { plural } from '../app/plural.js';
@@ -43,6 +43,18 @@ const WAIT_LOG_MS = 10_000;
 /** Home, and clear all (ECMA-48). */
 const CLEAR_SCREEN = '\u001b[H\u001b[2J';
 
+/** Why a migration is tried again; its message says that it failed, which it may not have in the end. */
+const AGAIN: Readonly<Record<string, string>> = {
+  '55P03': 'another session has a table that it needs',
+  '40P01': 'it and another session waited for each other',
+  '40001': 'another session changed what it had read',
+};
+
+function whyAgain({ message, details: { sqlstate = '' } }: KasmDbError): string {
+  const why = AGAIN[sqlstate];
+  return why ? `${why} (SQLSTATE ${sqlstate})` : printable(message);
+}
+
 function print(text: string): void {
   if (text !== '') stdout.write(`${text}\n`);
 }
@@ -73,8 +85,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
     retryConnect: (reason) => progress.log(`waiting for the database: ${printable(reason.message)}`),
     waitForLock: (holder) =>
       seldom('lock', () => `waiting for the migration lock: ${printable(describeHolder(holder))}`),
-    waitForTable: (name, reason) =>
-      seldom('table', () => `${name} gives way and tries again: ${printable(reason.message)}`),
+    waitForTable: (name, reason) => seldom('table', () => `${name} gives way and tries again: ${whyAgain(reason)}`),
     blocked: (name, blockers) =>
       seldom('blocked', () => `${name} waits for a lock: ${printable(describeBlockers(blockers))}`),
     migrationStarted: (name, i, total) => progress.busy(`${name} (${i + 1} of ${total})`),
