@@ -112,3 +112,23 @@ describe('colours in a pipe', () => {
     expect((await cli(['--help'], env)).stdout.includes(ESC)).toBe(colored);
   });
 });
+
+describe.skipIf(!hasTerminal)('text on a terminal is wrapped at words at its width', () => {
+  /** Longer lines, and those that end in a blank. */
+  const untidy = (text: string, columns: number) =>
+    text.split('\n').filter((line) => line.length > columns || line !== line.trimEnd());
+
+  it.each([60, 80, 120])('help, an exit code and a failure on %i columns', async (columns) => {
+    for (const args of [['--help'], ['help', '6'], ['migrate']]) {
+      const text = await onTerminal([...args, '--no-color'], {}, { columns });
+      expect(untidy(text, columns), args.join(' ')).toEqual([]);
+      // It is used, too.
+      expect(Math.max(...text.split('\n').map((line) => line.length))).toBeGreaterThan(columns - 20);
+    }
+  });
+
+  it('in a pipe a message is one line', async () => {
+    const run = await cli(['migrate']);
+    expect(run.stderr).toMatch(/^usage: [^\n]+\nnext: [^\n]{100,}\nexit code 2 \(usage\)\n$/);
+  });
+});
