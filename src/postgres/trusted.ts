@@ -1,7 +1,7 @@
 /**
  * SQL: whose objects are used. Another role's view, trigger or function runs with the rights of whoever uses it, so it is used only where that role could
  * do as the login anyway: the login itself, the role that it works as, the database's owner, who could take the login over, or a role that one of these
- * has made the login a member of. Before 16 any role may make others a member of itself, so membership alone says nothing.
+ * has made the login a member of. Before 15 any role may make others a member of itself, so membership alone says nothing.
  */
 
 /** A superuser, or who may change the login's password: before 16 with CREATEROLE. @param role a row of pg_roles @param login OID, as SQL */

@@ -249,13 +249,17 @@ describe('the answer to COMMIT is notices without end', () => {
     const db = await createDatabase();
     const files = folder({ '0001_a.sql': 'CREATE TABLE a (x integer)' });
     let flooding = () => {};
+    let silent: number | undefined;
     const reached = new Promise<void>((resolve) => {
       flooding = resolve;
     });
     const proxy = await startProxy(db.port, {
-      onMessage: async ({ direction, type, text }, { client, forward }) => {
+      onMessage: async ({ direction, type, text, connection }, { client, forward }) => {
+        if (connection === silent) return 'drop';
         if (direction === 'to client' || type !== 'Q' || !/INSERT INTO kasm_db\.migrations[\s\S]*COMMIT/.test(text()))
           return 'pass';
+        // Nothing of the server itself comes through any more.
+        silent = connection;
         forward();
         const piece = Buffer.concat(Array(60).fill(notice(LONG)));
         const more = () => {
@@ -264,8 +268,6 @@ describe('the answer to COMMIT is notices without end', () => {
         };
         more();
         flooding();
-        // Nothing of the server itself comes through any more.
-        await new Promise(() => {});
         return 'drop';
       },
     });

@@ -53,28 +53,32 @@ async function migrated(version: (typeof OLDEST_AND_NEWEST)[number]): Promise<Te
 const ROTATE = ['seed', '--secrets', secrets, '--rotate', 'admin-password', '--json'];
 
 describe.each(OLDEST_AND_NEWEST)('PostgreSQL %i › trust is nothing that a stranger can give himself', (version) => {
-  it('a login that he has made a member of his role, which before 16 everybody may, trusts him no more than before', async () => {
-    const db = await migrated(version);
-    // From 16 on only who has been given the right to: by CREATEROLE, for roles of his own.
-    const stranger = await strangerIn(db, version < 16 ? '' : 'CREATEROLE');
-    const owner = version < 16 ? stranger.name : `${stranger.name}_2`;
-    if (version >= 16) {
-      await stranger.query(`CREATE ROLE ${owner}; GRANT ${owner} TO ${stranger.name} WITH SET TRUE`);
-      await db.superQuery(`GRANT CREATE ON SCHEMA public TO ${owner}`);
-    }
-    await stranger.query(`GRANT ${owner} TO ${db.user}`);
-    await db.superQuery(`GRANT TRIGGER ON public.users TO ${owner}`);
-    await stranger.query(`SET ROLE ${owner}; ${EVIL};
+  // In 15 nobody may but CREATEROLE, which before 16 could take the login over.
+  it.skipIf(version === 15)(
+    'a login that he has made a member of his role trusts him no more than before',
+    async () => {
+      const db = await migrated(version);
+      // Before 15 everybody may; from 16 on who has been given the right to, by CREATEROLE for roles of his own.
+      const stranger = await strangerIn(db, version < 16 ? '' : 'CREATEROLE');
+      const owner = version < 16 ? stranger.name : `${stranger.name}_2`;
+      if (version >= 16) {
+        await stranger.query(`CREATE ROLE ${owner}; GRANT ${owner} TO ${stranger.name} WITH SET TRUE`);
+        await db.superQuery(`GRANT CREATE ON SCHEMA public TO ${owner}`);
+      }
+      await stranger.query(`GRANT ${owner} TO ${db.user}`);
+      await db.superQuery(`GRANT TRIGGER ON public.users TO ${owner}`);
+      await stranger.query(`SET ROLE ${owner}; ${EVIL};
       CREATE TRIGGER evil BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.evil_trigger()`);
-    const called = await countCalls(db);
-    const run = await cli(ROTATE, db.env);
-    expect(run.json()).toMatchObject({
-      exitCode: 6,
-      error: { message: expect.stringContaining(`belongs to "${owner}"`) },
-    });
-    expect(await called()).toEqual([]);
-    await stranger.end();
-  });
+      const called = await countCalls(db);
+      const run = await cli(ROTATE, db.env);
+      expect(run.json()).toMatchObject({
+        exitCode: 6,
+        error: { message: expect.stringContaining(`belongs to "${owner}"`) },
+      });
+      expect(await called()).toEqual([]);
+      await stranger.end();
+    },
+  );
 
   it('what belongs to a role that an administrator has made the login a member of is used', async () => {
     const db = await migrated(version);
