@@ -6,7 +6,9 @@ import { createDatabase } from '../support/database.js';
 import { nodeOf, npm, type Packed, pack, scratchFolder } from '../support/package.js';
 
 const ROOT = join(import.meta.dirname, '../..');
-const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+const { version, engines } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+/** Such as 20.19. */
+const OLDEST = engines.node.replace('>=', '');
 
 let packed: Packed;
 beforeAll(() => {
@@ -56,7 +58,7 @@ describe('package › installed with npm i -g', () => {
     main = join(prefix, 'lib/node_modules/kasm-db');
   });
 
-  describe.each([22, 24, 26])('Node %i', (release) => {
+  describe.each([OLDEST, '22', '24', '26'])('Node %s', (release) => {
     const node = nodeOf(release);
     /** As a shell finds it: by its name, run with the Node that comes first in PATH. */
     const run = (args: string[], env: Record<string, string> = {}) => {
@@ -95,7 +97,7 @@ describe('package › installed with npm i -g', () => {
     });
   });
 
-  const node = nodeOf(24);
+  const node = nodeOf('24');
   it.skipIf(!node)('migrate --embedded finds its server in the package', () => {
     const folder = scratchFolder();
     const env = { PATH: `${dirname(node as string)}:${process.env.PATH}`, HOME: folder };

@@ -42,7 +42,7 @@ export function npm(args: string[], cwd: string): string {
  * Node of another release, from npm: fetched once.
  * @returns the program; undefined, said aloud, where it cannot be had
  */
-export function nodeOf(release: number): string | undefined {
+export function nodeOf(release: string): string | undefined {
   const folder = join(ROOT, 'test/.nodes');
   const program = join(folder, `node_modules/node-${release}/bin/node`);
   try {
