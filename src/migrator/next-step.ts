@@ -75,6 +75,10 @@ function ofText(code: string, { path, text, part, at }: Place): string | undefin
   const statement = part ? text.slice(...part) : '';
   if (code === '25001' && /^\s*(create|drop)\s+database\b/i.test(statement))
     return 'a migration works inside of one database: make others by hand, or with kasm-db bootstrap';
+  if (code === '25001' && /^\s*set\s+transaction\b/i.test(statement))
+    return "take it out: kasm-db has begun the file's transaction, which is READ COMMITTED";
+  if (code === '25001' && /^\s*discard\b/i.test(statement))
+    return 'take it out: what a file leaves in the session is put away after it';
   if (code === '25001' && /^\s*alter\s+system\b/i.test(statement))
     return "take it out: settings of the server are its administrator's";
   // A typographic quote makes a name of a text, which a DEFAULT refuses as a feature that is not there.

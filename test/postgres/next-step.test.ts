@@ -26,6 +26,14 @@ describe('a migration that fails › every failure has a next step', () => {
     ['VACUUM', 'SELECT 1;\nVACUUM;', '25001', 2, /begins with "-- kasm-db: no-transaction"/],
     ['CREATE INDEX CONCURRENTLY', 'CREATE INDEX CONCURRENTLY i ON users (name);', '25001', 1, /no-transaction/],
     ['CREATE DATABASE', 'SELECT 1;\nCREATE DATABASE other;', '25001', 2, /inside of one database/],
+    [
+      'an isolation level',
+      'SELECT 1;\nSET TRANSACTION ISOLATION LEVEL SERIALIZABLE;',
+      '25001',
+      2,
+      /^take it out.*READ COMMITTED/,
+    ],
+    ['DISCARD ALL', 'DISCARD ALL;', '25001', 1, /put away after it/],
     ['ALTER SYSTEM', "ALTER SYSTEM SET work_mem = '1MB';", '25001', 1, /settings of the server/],
     [
       'COMMIT in a DO block',

@@ -265,10 +265,13 @@ describe('verify › which snapshot', () => {
     expect(run).toMatchObject({ exitCode: 6, error: { message: expect.stringContaining('0020_more') } });
   });
 
-  it('a database of someone else: exit 6, and the way on is adopt', async () => {
+  it('a database that somebody else has begun: exit 6, and the way on', async () => {
     const db = await createDatabase();
     await db.query('CREATE TABLE users (id integer)');
     const run = (await verify(db)).json();
-    expect(run).toMatchObject({ exitCode: 6, error: { hint: expect.stringContaining('kasm-db adopt') } });
+    expect(run).toMatchObject({
+      exitCode: 6,
+      error: { hint: expect.stringContaining('kasm-db repair --restart-empty') },
+    });
   });
 });
