@@ -4,6 +4,7 @@ import { plural } from '../app/plural.js';
 import { sleep } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import { ago, localTime } from '../app/when.js';
+import { type LockInfo, readLocks } from '../history/locks.js';
 import { readState } from '../history/read-state.js';
 import { type HistoryEntry, isAtWork, isOnce, type MigrationState, type RunRow } from '../history/state.js';
 import { writesVendorVersion } from '../migrations/files.js';
@@ -56,13 +57,13 @@ export async function statusCommand(ctx: CommandContext, options: StatusOptions 
 
 async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
-  const { state, holder } = await withSession(
+  const { state, holder, locks } = await withSession(
     ctx.resolve,
     { ...sessionOptions(ctx), doing: 'asking' },
     async (session) => {
       const state = await readState(session, { vendor: writesVendorVersion(migrations) });
       const [holder] = state.seesLocks ? await session.reading(() => lockHolders(session)) : [];
-      return { state, holder };
+      return { state, holder, locks: await readLocks(session) };
     },
   );
   const planned = plan(migrations, state, { appVersion: VERSION });
@@ -78,7 +79,11 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
       ...(planned.current ? { current: planned.current } : {}),
       applied: (state.history ?? [])
         .filter((row) => planned.applied.includes(row.name))
-        .map((row) => ({ name: row.name, ms: row.durationMs ?? 0 })),
+        .map(({ name, durationMs }) => ({
+          name,
+          ms: durationMs ?? 0,
+          ...(locks.has(name) ? { locks: locks.get(name) } : {}),
+        })),
       pending: planned.pending.map((m) => m.name),
       unknown: planned.unknown,
       changed,
@@ -95,6 +100,7 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
           history: state.history ?? [],
           changed,
           run,
+          locks,
           lock: lockText(state, holder),
           warnings,
           again: ctx.again,
@@ -172,12 +178,14 @@ interface Found extends Pick<CommandContext, 'again'> {
   history: readonly HistoryEntry[];
   changed: string[];
   run: RunInfo | undefined;
+  /** What the last run has locked, by migration. */
+  locks: ReadonlyMap<string, readonly LockInfo[]>;
   lock: string;
   warnings: string[];
 }
 
 function report(found: Found, { pending = false }: StatusOptions, s: Style): string {
-  const { planned, changed, run, lock, warnings, again } = found;
+  const { planned, changed, run, locks, lock, warnings, again } = found;
   const rows = migrationRows(found).filter(([, state]) => !pending || state !== 'applied');
   const none = pending ? 'Nothing is pending.' : 'There are no migrations.';
   const parts = [
@@ -185,6 +193,7 @@ function report(found: Found, { pending = false }: StatusOptions, s: Style): str
     `${planned.applied.length} applied, ${planned.pending.length} pending, ${planned.unknown.length} unknown, ${changed.length} changed.`,
   ];
   if (run) parts.push(printable(describeRun(run)));
+  parts.push(...[...locks].map(describeLocks).map(printable));
   if (run?.error) parts.push(s.red(printable(run.error)));
   parts.push(printable(`Migration lock: ${lock}.`));
   for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${printable(warning)}`);
@@ -210,6 +219,15 @@ function migrationRows({ planned, history, changed }: Found): [name: string, sta
           : `statement ${row.statementsDone} of ${row.statementsTotal}`;
     return [name, state, row.appliedAt ? localTime(row.appliedAt) : ''];
   });
+}
+
+/** No more tables of a migration than a person would read. */
+const SHOWN_LOCKS = 5;
+
+function describeLocks([migration, locks]: [string, readonly LockInfo[]]): string {
+  const shown = locks.slice(0, SHOWN_LOCKS).map(({ relation, mode }) => `${relation} (${mode})`);
+  const more = locks.length - shown.length;
+  return `  ${migration} locked ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
 }
 
 /** What goes on, or how the last run has ended. */

@@ -1,7 +1,14 @@
 import { KasmDbError } from '../app/errors.js';
 import type { Session } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
-import { type FoundTable, findTables, objectionsTo, requireAllRows } from '../postgres/tables.js';
+import {
+  type FoundTable,
+  findTables,
+  findTablesSql,
+  foundTables,
+  objectionsTo,
+  requireAllRows,
+} from '../postgres/tables.js';
 import { isTrusted, ME } from '../postgres/trusted.js';
 
 const CREATE_SCHEMA = 'CREATE SCHEMA kasm_db';
@@ -49,6 +56,14 @@ const CREATE_SEEDS = `CREATE TABLE IF NOT EXISTS kasm_db.seeds (
   PRIMARY KEY (table_name, doc_key)
 );
 COMMENT ON TABLE kasm_db.seeds IS 'kasm-db: the rows that were seeded, with a salted fingerprint of each value as it was written'`;
+
+const CREATE_LOCKS = `CREATE TABLE IF NOT EXISTS kasm_db.locks (
+  migration text NOT NULL,
+  relation  text NOT NULL,
+  mode      text NOT NULL,
+  PRIMARY KEY (migration, relation)
+);
+COMMENT ON TABLE kasm_db.locks IS 'kasm-db: what the last run has locked of what was there before, until each migration was committed'`;
 
 const CREATE_DIFFERENCES = `CREATE TABLE IF NOT EXISTS kasm_db.differences (
   object      text NOT NULL,
@@ -103,6 +118,10 @@ const TABLES = {
       ...{ app_version: 'text', seeded_at: TIME },
     },
   },
+  'kasm_db.locks': {
+    create: CREATE_LOCKS,
+    columns: { migration: 'text', relation: 'text', mode: 'text' },
+  },
   'kasm_db.differences': {
     create: CREATE_DIFFERENCES,
     columns: {
@@ -146,6 +165,24 @@ export function requireOurs(found: FoundTable): void {
     });
   }
   requireAllRows(found);
+}
+
+const MAY_WRITE_LOCKS_SQL = `SELECT coalesce(has_table_privilege(t.oid, 'INSERT') AND has_table_privilege(t.oid, 'DELETE'),
+  has_schema_privilege('kasm_db', 'CREATE')) AS may FROM (SELECT to_regclass('kasm_db.locks') AS oid) t`;
+
+/**
+ * Makes kasm_db.locks where it is missing, within the caller's transaction. A run does without it where the role may not make it, as in a schema that
+ * somebody else has made before there was this table.
+ * @returns it can be written
+ * @throws KasmDbError integrity when it is not kasm-db's own
+ */
+export async function ensureLocksTable(session: Session): Promise<boolean> {
+  const name = 'kasm_db.locks';
+  const { may = [], tables = [] } = await session.ask({ may: MAY_WRITE_LOCKS_SQL, tables: findTablesSql([name]) });
+  const found = foundTables(tables).get(name);
+  if (found) requireOurs(found);
+  else if (may[0].may) await session.script(TABLES[name].create);
+  return may[0].may;
 }
 
 /** Looks one of the tables up, within a transaction of our own. @throws KasmDbError integrity when it is not kasm-db's own */

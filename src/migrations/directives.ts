@@ -133,6 +133,9 @@ function applyDirective(
       } catch {
         fail(`lock-timeout "${value}" is not a duration`, 'write "-- kasm-db: lock-timeout 2s"');
       }
+      // PostgreSQL takes 0 for no limit.
+      if (header.lockTimeoutMs === 0)
+        fail(`lock-timeout "${value}" would wait for ever`, 'write "-- kasm-db: lock-timeout 2s"');
       return;
     default:
       fail(

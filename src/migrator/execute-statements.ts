@@ -13,8 +13,9 @@ import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
 import { inDoubtHint } from './in-doubt.js';
 import { indexState, isSameIndex } from './index-leftover.js';
+import { type Before, lookBefore, strongest, takenByStatement } from './locks-taken.js';
 import { progressSql, type Run } from './run.js';
-import { recordOf } from './storage.js';
+import { locksSql, recordOf } from './storage.js';
 
 /** How a file's progress is recorded; SQL throughout. */
 export interface Recording {
@@ -38,6 +39,8 @@ interface Step {
   migration: Migration;
   text: string;
   recording: Recording;
+  /** The file. */
+  before: Before;
   statement: ParsedStatement;
   /** From 0. */
   index: number;
@@ -69,11 +72,12 @@ export async function executeStatements(run: Run, migration: Migration, down?: R
   const text = await migration.sql();
   const statements = await parseScript(text, migration.path);
   const total = statements.length;
+  const before = await session.reading(() => lookBefore(session, text));
   // Waiting for old transactions is part of building an index concurrently, so only the patience bounds it.
   await session.settle('file', { lockTimeoutMs: migration.lockTimeoutMs ?? run.waits.patienceMs });
   try {
     for (const [index, statement] of statements.entries()) {
-      const step = { run, migration, text, recording, statement, index, total };
+      const step = { run, migration, text, recording, before, statement, index, total };
       if (index >= recording.done) {
         await executeStep(step);
         await requireLock(step);
@@ -97,8 +101,10 @@ function recordingOf(run: Run, migration: Migration): Recording {
     begun: begun ? (row.statementsDone ?? 0) + 1 : undefined,
     mark: (done, total) => recorded(null, done, total),
     unmark: () => unmarkSql(migration.name),
-    record: async (done, total, ms) =>
-      done < total ? recorded(ms, done, total) : `${recorded(ms, done, total)}; ${progressSql(run, migration.name)}`,
+    record: async (done, total, ms) => {
+      const ended = done < total ? [] : [...locksSql(run, migration.name), progressSql(run, migration.name)];
+      return [recorded(ms, done, total), ...ended].join('; ');
+    },
   };
 }
 
@@ -123,12 +129,15 @@ async function executeStep(step: Step): Promise<void> {
 }
 
 async function executeInTransaction(step: Step, recorded: () => Promise<string>): Promise<void> {
-  const { run, migration, recording, statement, index, total } = step;
+  const { run, migration, recording, before, statement, index, total } = step;
   const { session } = run.lock;
+  // Who keeps the history's tables keeps what the statement has locked, too: the record gives way with it.
+  let lockTimeoutMs = 0;
   await run.waits.giveWay({
     what: migration.name,
     longestMs: migration.lockTimeoutMs ?? LONGEST_ATTEMPT_MS,
-    begin: async (lockTimeoutMs) => {
+    begin: async (attemptMs) => {
+      lockTimeoutMs = attemptMs;
       await session.beginStatement(lockTimeoutMs);
       return session.client.processID as number;
     },
@@ -142,7 +151,9 @@ async function executeInTransaction(step: Step, recorded: () => Promise<string>)
           await session.beginStatement(0);
         } else throw failure(error, step);
       }
-      await session.commitStatement(migration.name, await recorded());
+      const locks = [...(run.locks.get(migration.name) ?? []), ...(await takenByStatement(session, before))];
+      run.locks.set(migration.name, strongest(locks));
+      await session.commitStatement(migration.name, await recorded(), lockTimeoutMs);
     },
     rollback: () => session.rollbackStatement(),
   });
@@ -192,10 +203,10 @@ async function requireLock({ run, migration }: Step): Promise<void> {
 }
 
 /** A statement of our own between those of the file. */
-async function write({ lock }: Run, sql: string): Promise<void> {
+async function write({ lock, waits }: Run, sql: string): Promise<void> {
   const { session } = lock;
   await session.beginStatement(0);
-  await session.commitStatement('recording', sql).catch(async (error) => {
+  await session.commitStatement('recording', sql, waits.patienceMs).catch(async (error) => {
     await session.rollbackStatement();
     throw error;
   });

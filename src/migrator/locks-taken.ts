@@ -1,13 +1,6 @@
+import type { LockInfo } from '../history/locks.js';
 import { HOLDS_LOCK_SQL } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
-
-/** A lock that a migration had at its end, on what was there before it and others use too. */
-export interface LockInfo {
-  /** schema.name */
-  relation: string;
-  /** As LOCK TABLE writes it: ACCESS EXCLUSIVE. */
-  mode: string;
-}
 
 /** What there was before a migration's file. */
 export interface Before {
@@ -33,26 +26,50 @@ WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND l.m
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND l.relation::bigint <= ${newestOid} AND (c.oid IS NULL OR ${TABLES})`;
 
-/** Looks, and gives the transaction to the file. */
-export async function giveToFile(session: Session, sql: string): Promise<Before> {
+/** What there is, within a transaction of ours. @param sql of the file @param last one more statement for the same message */
+export async function lookBefore(session: Session, sql: string, last = ''): Promise<Before> {
   const names = /\bdrop\b/i.test(sql) ? await session.query(NAMES_SQL) : [];
-  const [newest] = await session.query(`${NEWEST_SQL}; ${session.forFile()}`);
+  const [newest] = await session.query(`${NEWEST_SQL}; ${last}`);
   return { newestOid: newest.oid, names: new Map(names.map(({ oid, name }) => [oid, name])) };
+}
+
+/** Looks, and gives the transaction to the file. */
+export function giveToFile(session: Session, sql: string): Promise<Before> {
+  return lookBefore(session, sql, session.forFile());
 }
 
 /** Takes the transaction back, and looks. @returns is the migration lock still held by this session, and what else is locked */
 export async function takeFromFile(session: Session, before: Before): Promise<{ held: boolean; locks: LockInfo[] }> {
   const holds = `SELECT ${HOLDS_LOCK_SQL} AS held`;
   const [first, ...taken] = await session.query(`${session.forUs()}; ${holds}; ${takenSql(before.newestOid)}`);
-  const strongest = new Map<string, string>();
-  for (const mode of STRONG) {
-    for (const row of taken.filter((lock) => lock.mode === mode)) {
-      const name = row.name ?? before.names.get(row.oid);
-      if (name !== undefined && !strongest.has(name)) strongest.set(name, mode);
-    }
-  }
-  const locks = [...strongest].sort(([a], [b]) => (a < b ? -1 : 1));
-  return { held: first.held, locks: locks.map(([relation, mode]) => ({ relation, mode: modeName(mode) })) };
+  return { held: first.held, locks: strongest(namedOf(taken, before)) };
+}
+
+/** Looks at the end of a statement's transaction, of a file that runs statement by statement; what the file has set stays. */
+export async function takenByStatement(session: Session, before: Before): Promise<LockInfo[]> {
+  const taken = await session.query(`${session.forUsInStatement()}; ${takenSql(before.newestOid)}`);
+  return namedOf(taken, before);
+}
+
+interface Taken {
+  oid: number;
+  /** null: dropped meanwhile. */
+  name: string | null;
+  mode: string;
+}
+
+function namedOf(taken: readonly Taken[], before: Before): LockInfo[] {
+  return taken.flatMap(({ oid, name, mode }) => {
+    const relation = name ?? before.names.get(oid);
+    return relation === undefined ? [] : [{ relation, mode: modeName(mode) }];
+  });
+}
+
+/** Of each relation the strongest, by name. Pure. */
+export function strongest(locks: readonly LockInfo[]): LockInfo[] {
+  const byStrength = STRONG.map(modeName).flatMap((mode) => locks.filter((lock) => lock.mode === mode));
+  const found = new Map(byStrength.toReversed().map((lock) => [lock.relation, lock]));
+  return [...found.values()].sort((a, b) => (a.relation < b.relation ? -1 : 1));
 }
 
 /** AccessExclusiveLock is ACCESS EXCLUSIVE. */

@@ -1,11 +1,11 @@
 import { type KasmDbError, messageOf } from '../app/errors.js';
 import type { Context } from '../config/context.js';
+import { FORGET_LOCKS_SQL, type LockInfo } from '../history/locks.js';
 import { newRun, type RunLog } from '../history/run-row.js';
-import { ensureHistory } from '../history/tables.js';
+import { ensureHistory, ensureLocksTable } from '../history/tables.js';
 import { namingEventTrigger } from '../postgres/event-triggers.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { LONGEST_ATTEMPT_MS, TableWaits } from './give-way.js';
-import type { LockInfo } from './locks-taken.js';
 import { LockTaken, type MigrationLock } from './with-lock.js';
 
 /** One run under the migration lock: what everybody in it needs. */
@@ -18,6 +18,8 @@ export interface Run {
   names: readonly string[];
   /** What each migration has locked until its end, by its name. */
   locks: Map<string, LockInfo[]>;
+  /** They are recorded too, for `status`. */
+  recordsLocks: boolean;
 }
 
 export interface RunOptions {
@@ -42,7 +44,7 @@ export async function inRun(
   work: (run: Run) => Promise<void>,
 ): Promise<void> {
   const waits = new TableWaits(ctx, lock, lockTimeoutMs, cancelBlockersMs);
-  const run: Run = { ctx, lock, waits, log: newRun({ rollback }), names, locks: new Map() };
+  const run: Run = { ctx, lock, waits, log: newRun({ rollback }), names, locks: new Map(), recordsLocks: false };
   try {
     await start(run);
     await work(run);
@@ -63,7 +65,8 @@ function failureOf(caught: unknown, signal: AbortSignal, doing: string): KasmDbE
   return signal.aborted && error.outcome !== 'interrupted' ? toKasmDbError(signal.reason, doing) : error;
 }
 
-async function start({ lock, log, names, waits }: Run): Promise<void> {
+async function start(run: Run): Promise<void> {
+  const { lock, log, names, waits } = run;
   const { session } = lock;
   const what = 'writing the run row (kasm_db.run)';
   await waits.giveWay({
@@ -72,7 +75,9 @@ async function start({ lock, log, names, waits }: Run): Promise<void> {
     begin: (lockTimeoutMs) => lock.begin('write', { lockTimeoutMs }),
     work: async () => {
       await ensureHistory(session);
-      await session.commit(what, log.start(names.length, 'migrate', names[0]));
+      run.recordsLocks = await ensureLocksTable(session);
+      const forget = run.recordsLocks ? [FORGET_LOCKS_SQL] : [];
+      await session.commit(what, [...forget, log.start(names.length, 'migrate', names[0])].join('; '));
     },
     rollback: () => session.rollback(),
   });

@@ -1,5 +1,6 @@
 import type { UmzugStorage } from 'umzug';
 import { VERSION } from '../app/version.js';
+import { recordLocksSql } from '../history/locks.js';
 import { PRUNE_PROGRAM_SEED_SQL, PRUNE_SEEDS_SQL } from '../history/prune-seeds.js';
 import { recordSql, unrecordSql } from '../history/record.js';
 import { findHistoryTable } from '../history/tables.js';
@@ -29,7 +30,7 @@ export function historyStorage(run: Run, migrations: readonly Migration[], execu
     executed: async () => [...executed],
     logMigration: async ({ name }) => {
       const migration = inTransaction.get(name);
-      if (migration) await commit(name, recordSql(recordOf(migration)));
+      if (migration) await commit(name, recordSql(recordOf(migration)), ...locksSql(run, name));
     },
     unlogMigration: async ({ name }) => {
       if (inTransaction.has(name)) await commit(name, await undoneSql(run, name));
@@ -40,6 +41,11 @@ export function historyStorage(run: Run, migrations: readonly Migration[], execu
 /** What the history says of a migration that this build runs. */
 export function recordOf({ name, checksum, minCompatible }: Migration) {
   return { name, checksum, minCompatible, appVersion: VERSION };
+}
+
+/** SQL that records what a migration has locked, for `status`. */
+export function locksSql({ recordsLocks, locks }: Run, name: string): string[] {
+  return recordsLocks ? recordLocksSql(name, locks.get(name) ?? []) : [];
 }
 
 /** SQL that records that a migration is undone; within its transaction. */

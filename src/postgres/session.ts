@@ -190,9 +190,15 @@ export class Session {
     await this.script(`${BEGIN.migration}; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
   }
 
-  /** Ends it with a statement of our own, whatever role the file has set. */
-  async commitStatement(what: string, sql: string): Promise<void> {
-    await this.#commit(what, `SET LOCAL role TO DEFAULT; ${this.#settings(OWN_SETTINGS)}; ${sql}; COMMIT`);
+  /** SQL that gives the rest of it to our own statements, whatever role the file has set. */
+  forUsInStatement(): string {
+    return `SET LOCAL role TO DEFAULT; ${this.#settings(OWN_SETTINGS)}`;
+  }
+
+  /** Ends it with a statement of our own. @param lockTimeoutMs how long that may wait for who has its table */
+  async commitStatement(what: string, sql: string, lockTimeoutMs: number): Promise<void> {
+    const patience = `SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`;
+    await this.#commit(what, `${this.forUsInStatement()}; ${patience}; ${sql}; COMMIT`);
   }
 
   /** Undoes it; what the file has set stays. */

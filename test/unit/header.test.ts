@@ -80,6 +80,7 @@ describe('header › a wrong directive is a usage error with file, line and what
     ['a short number', '-- kasm-db: min-compatible 3', 1, /"3" is not a number NNNN/, /0003/],
     ['newer than itself', '-- kasm-db: min-compatible 0004', 1, /0004 is newer than this migration/, /older/],
     ['no duration', '-- kasm-db: lock-timeout', 1, /lock-timeout "" is not a duration/, /lock-timeout 2s/],
+    ['no end', '-- kasm-db: lock-timeout 0s', 1, /lock-timeout "0s" would wait for ever/, /lock-timeout 2s/],
     ['no unit', '-- kasm-db: lock-timeout 2', 1, /lock-timeout "2" is not a duration/, /lock-timeout 2s/],
     ['below SQL', 'SELECT 1;\n\n-- kasm-db: no-transaction', 3, /above the first statement/, /top of the file/],
   ])('%s: %j', (_, text, line, message, hint) => {
