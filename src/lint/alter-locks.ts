@@ -46,7 +46,7 @@ export function alterLocks({ node }: ParsedStatement, relations: Relations): Tab
   const table = nameOf(node.relation);
   if (node.objtype === 'OBJECT_VIEW' || node.objtype === 'OBJECT_SEQUENCE') return locked([table], 'ACCESS EXCLUSIVE');
   return (node.cmds as Node[]).flatMap(({ AlterTableCmd: cmd }) => {
-    const { mode, rewrite } = effectOf(cmd);
+    const { mode, rewrite } = effectOf(cmd, relations);
     return [
       { table, mode, rewrite: relations.isPartitioned(table) ? 'no' : rewrite },
       ...(node.relation.inh && RECURSES.has(cmd.subtype) ? locked(familyOf(table, cmd, relations), mode, rewrite) : []),
@@ -68,11 +68,11 @@ export function referenced(tree: Node, relations: Relations): TableLock[] {
   );
 }
 
-function effectOf(cmd: Node): { mode: LockMode; rewrite: TableLock['rewrite'] } {
+function effectOf(cmd: Node, relations: Relations): { mode: LockMode; rewrite: TableLock['rewrite'] } {
   const [mode, rewrite = 'no'] = ALTER[cmd.subtype] ?? ['ACCESS EXCLUSIVE'];
   switch (cmd.subtype) {
     case 'AT_AddColumn':
-      return { mode, rewrite: rewriteOfColumn(cmd.def.ColumnDef) };
+      return { mode, rewrite: rewriteOfColumn(cmd.def.ColumnDef, relations) };
     case 'AT_AddConstraint':
       return { mode: cmd.def.Constraint.contype === 'CONSTR_FOREIGN' ? 'SHARE ROW EXCLUSIVE' : mode, rewrite };
     case 'AT_DetachPartition':
@@ -134,8 +134,9 @@ function others(table: string, cmd: Node, relations: Relations): TableLock[] {
   }
 }
 
-function rewriteOfColumn(column: Node): TableLock['rewrite'] {
+function rewriteOfColumn(column: Node, relations: Relations): TableLock['rewrite'] {
   const constraints = constraintsOf(column);
+  if (relations.isConstrainedDomain(typeOf(column.typeName))) return 'yes';
   if (NUMBERED.has(typeOf(column.typeName)) || constraints.has('CONSTR_IDENTITY')) return 'yes';
   if (constraints.get('CONSTR_GENERATED')?.generated_kind === 's') return 'yes';
   const found = constraints.get('CONSTR_DEFAULT');

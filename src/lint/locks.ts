@@ -37,11 +37,15 @@ export function locksOf(statement: ParsedStatement, known: Known = new Known()):
       return locked([table, ...relations.sequencesOf(table)], 'ACCESS EXCLUSIVE');
     }
     case 'AlterDomainStmt':
-      // ADD CONSTRAINT and SET NOT NULL look at the rows.
+      // ADD CONSTRAINT, VALIDATE and SET NOT NULL look at the rows.
       return locked(
-        ['C', 'O'].includes(node.subtype) ? known.tablesWith(stringsIn({ List: { items: node.typeName } }).at(-1)) : [],
+        ['C', 'V', 'O'].includes(node.subtype) && !node.def?.Constraint?.skip_validation
+          ? known.tablesWith(stringsIn({ List: { items: node.typeName } }).at(-1))
+          : [],
         'SHARE',
       );
+    case 'CreateSchemaStmt':
+      return withSchema(node, known);
     case 'DropStmt':
       return drop(node, known);
     case 'AlterSeqStmt':
@@ -168,6 +172,16 @@ function create(node: Node, relations: Relations): TableLock[] {
   ];
 }
 
+/** Of what is made with a schema, the tables elsewhere. */
+function withSchema(node: Node, known: Known): TableLock[] {
+  const locks = ((node.schemaElts ?? []) as Node[]).flatMap((element) => {
+    const [[type, made]] = Object.entries(element) as [[string, Node]];
+    return locksOf({ type, node: made, sql: '', start: 0 }, known);
+  });
+  const own = new Set(locks.flatMap(({ table, creates }) => (creates ? [table] : [])));
+  return locks.filter(({ table }) => !own.has(table));
+}
+
 function truncate(node: Node, relations: Relations): TableLock[] {
   const named = (node.relations as Node[]).flatMap(({ RangeVar }) => {
     const table = nameOf(RangeVar);
@@ -207,7 +221,10 @@ function drop(node: Node, known: Known): TableLock[] {
     case 'OBJECT_MATVIEW':
     case 'OBJECT_SEQUENCE':
       return locked(
-        tables.flatMap((view) => [view, ...(cascades ? relations.viewsOver(view) : [])]),
+        tables.flatMap((name) => [
+          name,
+          ...(cascades ? [...relations.viewsOver(name), ...relations.tablesOfSequence(name)] : []),
+        ]),
         'ACCESS EXCLUSIVE',
       );
     case 'OBJECT_INDEX': {
@@ -267,11 +284,15 @@ function comment(node: Node): TableLock[] {
   return node.objtype === 'OBJECT_COLUMN' ? lock(nameOfParts(parts.slice(0, -1))) : [];
 }
 
-/** Tables that a query reads. Names of WITH queries are none. */
+/** Tables that a query reads. Names of WITH queries are none, nor are those that FOR UPDATE OF repeats. */
 function reads(tree: Node): TableLock[] {
   const own = new Set(find(tree, 'CommonTableExpr').map(({ ctename }) => ctename));
-  const mode = find(tree, 'lockingClause').length > 0 ? 'ROW SHARE' : 'ACCESS SHARE';
+  const clauses = find(tree, 'LockingClause');
+  const repeated = clauses.flatMap(({ lockedRels = [] }) => lockedRels.map(({ RangeVar }: Node) => RangeVar));
+  const isLocked = (range: Node) =>
+    clauses.some(({ lockedRels }) => !lockedRels) ||
+    repeated.some(({ relname }) => relname === (range.alias?.aliasname ?? range.relname));
   return find(tree, 'RangeVar')
-    .filter((range) => range.schemaname || !own.has(range.relname))
-    .map((range) => ({ table: nameOf(range), mode, rewrite: 'no' }));
+    .filter((range) => !repeated.includes(range) && (range.schemaname || !own.has(range.relname)))
+    .map((range) => ({ table: nameOf(range), mode: isLocked(range) ? 'ROW SHARE' : 'ACCESS SHARE', rewrite: 'no' }));
 }

@@ -34,6 +34,8 @@ export class Relations {
   /** Sequences that belong to a table's columns. */
   private readonly sequences = new Map<string, Map<string, string>>();
   private readonly statistics = new Map<string, string>();
+  /** Domains with a constraint: a new column of one makes the server rewrite the table. */
+  private readonly constrained = new Set<string>();
 
   isPartitioned(table: string): boolean {
     return this.partitioned.has(table);
@@ -86,6 +88,16 @@ export class Relations {
       .map(([, s]) => s);
   }
 
+  /** Tables whose columns it numbers. */
+  tablesOfSequence(sequence: string): string[] {
+    return [...this.sequences].filter(([, own]) => [...own.values()].includes(sequence)).map(([table]) => table);
+  }
+
+  /** @param type its name, as of a column */
+  isConstrainedDomain(type: string): boolean {
+    return this.constrained.has(type);
+  }
+
   tableOfStatistics(name: string): string | undefined {
     return this.statistics.get(name);
   }
@@ -98,6 +110,18 @@ export class Relations {
         return;
       case 'AlterTableStmt':
         for (const cmd of commandsOf(statement)) this.alter(nameOf(node.relation), cmd);
+        return;
+      case 'CreateDomainStmt':
+        if (this.isConstrainedDomain(typeOf(node.typeName)) || constrains(node.constraints))
+          this.constrained.add(stringsIn({ List: { items: node.domainname } }).at(-1) as string);
+        return;
+      case 'AlterDomainStmt':
+        if (['C', 'O'].includes(node.subtype))
+          this.constrained.add(stringsIn({ List: { items: node.typeName } }).at(-1) as string);
+        return;
+      case 'CreateTableAsStmt':
+        if (node.objtype === 'OBJECT_MATVIEW')
+          this.views.set(nameOf(node.into.rel), find(node.query, 'RangeVar').map(nameOf));
         return;
       case 'ViewStmt':
         this.views.set(nameOf(node.view), find(node.query, 'RangeVar').map(nameOf));
@@ -199,4 +223,9 @@ export class Relations {
     for (const children of this.children.values()) if (children.delete(from)) children.add(to);
     if (this.partitioned.delete(from)) this.partitioned.add(to);
   }
+}
+
+/** Of a domain: CHECK and NOT NULL. */
+function constrains(constraints: Node[] = []): boolean {
+  return constraints.some(({ Constraint }) => ['CONSTR_CHECK', 'CONSTR_NOTNULL'].includes(Constraint?.contype));
 }
