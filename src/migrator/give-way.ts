@@ -88,7 +88,8 @@ export class TableWaits {
     for (let attempts = 0; ; attempts++) {
       const started = now();
       const givesWay = met.some(({ kind }) => kind === 'autovacuum');
-      const lockTimeoutMs = givesWay ? (await this.#watch.deadlockTimeoutMs()) + AUTOVACUUM_MARGIN_MS : patientMs;
+      const wantedMs = givesWay ? (await this.#watch.deadlockTimeoutMs()) + AUTOVACUUM_MARGIN_MS : patientMs;
+      const lockTimeoutMs = Math.max(1, Math.min(wantedMs, (deadline ?? Number.POSITIVE_INFINITY) - started));
       try {
         this.#pid = await begin(lockTimeoutMs);
         this.#met = [];
@@ -102,8 +103,7 @@ export class TableWaits {
         if (now() >= deadline) throw withBlockers(error, what, this.blockers);
         this.ctx.events.waitForTable?.(what, toKasmDbError(error, `after ${Math.round(now() - started)} ms`));
         await this.#rest(what, patientMs, deadline);
-        if (attempts > 0 && !givesWay && !sameTransactions(met, this.#met))
-          patientMs = Math.min(patientMs * 2, longestMs);
+        if (attempts > 0 && !givesWay && !sameBlockers(met, this.#met)) patientMs = Math.min(patientMs * 2, longestMs);
         met = this.#met;
         this.ms += now() - started;
       }
@@ -170,7 +170,9 @@ export class TableWaits {
     if (!state.pooled && session.serverVersion >= 140_000) await session.script('SET idle_session_timeout = 0');
     const known = this.#met.filter(({ virtualTransaction }) => virtualTransaction !== null);
     if (known.length > 0) {
-      if (!known.every(({ kind }) => kind === 'autovacuum')) await this.#untilGone(what, known, deadline);
+      // A worker is not waited for: the next attempt is long enough to make it give way.
+      const others = known.filter(({ kind }) => kind !== 'autovacuum');
+      if (others.length > 0) await this.#untilGone(what, others, deadline);
       return;
     }
     const factor = this.#closely ? REST_FACTOR : SOON_FACTOR;
@@ -199,7 +201,7 @@ export class TableWaits {
     if (ended === undefined) {
       this.#mayEnd = false;
       this.ctx.events.warning?.(
-        'this role may not end the sessions that are in the way (--cancel-blockers needs their role, or pg_signal_backend); kasm-db goes on waiting',
+        'this role may not end the sessions that are in the way (--cancel-blockers needs their role, or pg_signal_backend and pg_read_all_stats); kasm-db goes on waiting',
       );
       return;
     }
@@ -210,9 +212,12 @@ export class TableWaits {
   }
 }
 
-function sameTransactions(a: readonly ObservedBlocker[], b: readonly ObservedBlocker[]): boolean {
-  const ids = new Set(a.map(({ virtualTransaction }) => virtualTransaction));
-  return b.some(({ virtualTransaction }) => ids.has(virtualTransaction));
+/** Is one of them still in the way? An index that is built and a VACUUM keep their table over several transactions. */
+function sameBlockers(a: readonly ObservedBlocker[], b: readonly ObservedBlocker[]): boolean {
+  const idOf = ({ kind, pid, virtualTransaction }: ObservedBlocker) =>
+    kind === 'index build' || kind === 'vacuum' ? pid : virtualTransaction;
+  const ids = new Set(a.map(idOf));
+  return b.some((blocker) => ids.has(idOf(blocker)));
 }
 
 /** Without what only decides when to try again. */

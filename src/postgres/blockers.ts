@@ -11,7 +11,7 @@ const since = (time: string) => `CASE WHEN ${time} IS NOT NULL THEN greatest(clo
  * Who keeps session $1 from the lock that it waits for, the oldest transaction first; of a crowd the first are enough for the result.
  * The relation of a row's lock is that of the tuple lock which its waiter holds. What the role may not see of other sessions (state,
  * ages, address, how far a worker is) is null; PID, application, locks and virtual transaction are shown to everyone. An autovacuum worker
- * belongs to no user; that it prevents wraparound is seen by the age of its table, which everyone may see too.
+ * belongs to no user, which tells it also before and after what it says of its progress; that it prevents wraparound is seen by the age of its table, which everyone may see too.
  */
 const BLOCKERS_SQL = `SELECT b.pid, coalesce(a.application_name, '') AS "applicationName", host(a.client_addr) AS "clientAddr", a.state,
   extract(epoch FROM ${since('a.query_start')})::float8 AS "querySeconds",
@@ -47,6 +47,7 @@ LEFT JOIN LATERAL (
   UNION ALL SELECT 'logical decoding', 'slot ' || x.slot_name FROM pg_replication_slots x WHERE x.active_pid = b.pid
   UNION ALL SELECT 'subscription', x.subname FROM pg_stat_subscription x WHERE x.pid = b.pid
   UNION ALL SELECT 'dump', NULL WHERE a.application_name IN ('pg_dump', 'pg_dumpall')
+  UNION ALL SELECT 'autovacuum', NULL WHERE a.usesysid IS NULL AND a.datid IS NOT NULL
   LIMIT 1) k ON true
 WHERE w.pid = $1 AND NOT w.granted ORDER BY coalesce(a.xact_start, p.prepared), b.pid LIMIT 20`;
 

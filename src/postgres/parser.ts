@@ -81,7 +81,7 @@ function placed(sql: string, stmts: RawStatement[]): ParsedStatement[] {
 }
 
 /** True for a statement that PostgreSQL refuses inside a transaction block, or that may commit by itself. */
-export function needsNoTransaction({ type, node }: ParsedStatement): boolean {
+export function needsNoTransaction({ type, node, sql }: ParsedStatement): boolean {
   switch (type) {
     case 'IndexStmt':
     case 'DropStmt':
@@ -112,8 +112,10 @@ export function needsNoTransaction({ type, node }: ParsedStatement): boolean {
     case 'AlterSubscriptionStmt':
     case 'DropSubscriptionStmt':
     case 'CallStmt':
-    case 'DoStmt':
       return true;
+    case 'DoStmt':
+      // It may end transactions of its own, or call a procedure that does.
+      return /commit|rollback|call/i.test(sql);
     default:
       return false;
   }

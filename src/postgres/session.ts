@@ -60,6 +60,15 @@ function isWarning({ code = '', severity }: { code?: string | undefined; severit
 const REFUSES_SETTING = new Set(['22023', '42704', '55P02', '42501', '0A000']);
 
 /**
+ * An autovacuum worker gives way to who waits longer than his own deadlock_timeout: who may set that makes it short, in milliseconds, others wait as
+ * long as the server says. Looked up anew by each transaction, since a file may take another role; all of it qualified, since it may be the file's
+ * search_path that holds.
+ */
+const SHORT_DEADLOCK_TIMEOUT = "SELECT pg_catalog.set_config('deadlock_timeout', '50', true)";
+const IF_SUPERUSER = 'FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) CURRENT_USER AND rolsuper';
+const IF_PRIVILEGED = "WHERE pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')";
+
+/**
  * Puts away what a migration has left in the session, as DISCARD ALL would, but for advisory locks: the migration lock is one (PostgreSQL manual,
  * DISCARD). The first part belongs before the record, which must not be written with a migration's settings or role; the second needs no
  * transaction.
@@ -147,8 +156,10 @@ export class Session {
     try {
       const settings = this.#settings(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, bounds);
       // Behind a pooler others' temporary tables may be there, which a file would take for those of public.
-      const before = kind === 'migration' ? `${DISCARD_REST}; ` : '';
-      await withDeadline(this.client, BEGIN_MS, () => this.script(`${BEGIN[kind]}; ${before}${settings}`));
+      const before = kind === 'migration' ? [DISCARD_REST] : [];
+      const giveWay = kind === 'read' ? [] : [this.#shortDeadlockTimeout()];
+      const begin = [BEGIN[kind], ...before, ...giveWay, settings].join('; ');
+      await withDeadline(this.client, BEGIN_MS, () => this.script(begin));
     } catch (error) {
       await this.rollback();
       if (REFUSES_SETTING.has(sqlstateOf(error) ?? '') && (await this.#findRefused())) return this.begin(kind, bounds);
@@ -187,7 +198,8 @@ export class Session {
 
   /** A transaction within such a file: what the file has set holds in it. */
   async beginStatement(lockTimeoutMs: number): Promise<void> {
-    await this.script(`${BEGIN.migration}; SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`);
+    const patience = `SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`;
+    await this.script([BEGIN.migration, this.#shortDeadlockTimeout(), patience].join('; '));
   }
 
   /** SQL that gives the rest of it to our own statements, whatever role the file has set. */
@@ -289,6 +301,10 @@ export class Session {
   /** What only protects and the server does not take, such as client_connection_check_interval on Windows; known once a transaction was begun. */
   get refusedSettings(): readonly string[] {
     return [...this.#refused];
+  }
+
+  #shortDeadlockTimeout(): string {
+    return `${SHORT_DEADLOCK_TIMEOUT} ${this.serverVersion >= 150_000 ? IF_PRIVILEGED : IF_SUPERUSER}`;
   }
 
   #protective(): Setting[] {

@@ -93,6 +93,39 @@ describe.each([13, 18] as const)('PostgreSQL %i › who has the table is told fo
     expect(server.log()).toContain('canceling autovacuum task');
   });
 
+  it('trap 43: a worker and a forgotten transaction › that one is waited for, not the worker', async () => {
+    const admin = await database('both');
+    await admin.query(`ALTER TABLE busy SET (${SLOW}); INSERT INTO busy SELECT i FROM generate_series(2, 100000) i`);
+    await admin.query('DELETE FROM busy WHERE x % 2 = 0');
+    const vacuuming = "SELECT FROM pg_stat_progress_vacuum WHERE relid = 'busy'::regclass";
+    await waitFor(async () => (await admin.query(vacuuming)).rows, 'autovacuum to take the table');
+    const forgotten = await connect('both');
+    await forgotten.query('BEGIN; SELECT FROM busy LIMIT 1');
+    const run = startCli(ALTER, env('both'));
+    await waitFor(async () => (run.stderr().includes('gives way') ? [1] : []), 'the attempt to give way');
+    await forgotten.query('COMMIT');
+    const result = await run.ended;
+    expect(result.code, result.stderr).toBe(0);
+  });
+
+  it('who may set deadlock_timeout makes it short for himself, so that a worker gives way at once; others do without', async () => {
+    const setting = "SELECT current_setting('deadlock_timeout') AS value";
+    const files = folder({
+      '0001_whole.sql': `CREATE TABLE seen AS ${setting};\n`,
+      '0002_each.sql': `-- kasm-db: no-transaction\nCREATE TABLE seen_too AS ${setting};\n`,
+    });
+    for (const [name, login, expected] of [
+      ['ordinary', PLAIN, '1s'],
+      ['privileged', asSuperuser(), '50ms'],
+    ] as const) {
+      const admin = await database(name);
+      const run = await cli(['migrate', '--migrations', files], env(name, login));
+      expect(run.code, run.stderr).toBe(0);
+      const { rows } = await admin.query('SELECT value FROM seen UNION ALL SELECT value FROM seen_too');
+      expect(rows).toEqual([{ value: expected }, { value: expected }]);
+    }
+  });
+
   it('trap 43: a worker that prevents wraparound never gives way › told so, with how far it is, and nobody waits behind it', async () => {
     const admin = await database('wraparound');
     await admin.query(`ALTER TABLE busy SET (${SLOW}, autovacuum_freeze_max_age = 100000)`);

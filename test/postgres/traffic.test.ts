@@ -25,6 +25,13 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › traffic', (version) => {
       'migrate',
       folder({ ...BASE, '0002_alter.sql': `-- kasm-db: no-transaction\n${ALTER['0002_alter.sql']}` }),
     ],
+    'a DO block of one': async () => [
+      'migrate',
+      folder({
+        ...BASE,
+        '0002_alter.sql': '-- kasm-db: no-transaction\nDO $$ BEGIN ALTER TABLE busy ADD COLUMN y int; END $$;\n',
+      }),
+    ],
     'a rollback': async (db) => {
       const files = folder({ ...ALTER, '0002_alter.down.sql': 'ALTER TABLE busy DROP COLUMN y;\n' });
       expect((await migrate(db, files)).code).toBe(0);
