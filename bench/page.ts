@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { SERVERS } from '../test/support/server.js';
 import type { Bench, Findings, Show, Timing } from './bench.js';
+import { keptOf } from './kept.js';
 import { PEERS } from './peers/index.js';
 import { comparison, writeReadme } from './readme.js';
 import { ratio } from './shows.js';
@@ -29,46 +30,36 @@ export function limits(benches: Bench[]): string {
 const count = (shows: Show[], as: boolean | undefined) => shows.filter(({ met }) => met === as).length;
 
 /**
- * Writes the page from everything that is stored.
+ * Writes the page from everything that is stored. One that is published keeps what it says of benches that were not measured today, with their day.
  * @param publish docs/BENCHMARKS.md and README's line; else bench/results/BENCHMARKS.md
  * @returns the page's path
  */
 export function writePage(benches: Bench[], publish: boolean): string {
-  const found = benches.flatMap((bench) => {
-    const of = stored(bench.name);
-    return of ? [{ bench, ...of }] : [];
-  });
-  const missing = benches.filter(({ name }) => !found.some(({ bench }) => bench.name === name)).map(({ name }) => name);
-  const shows = found.flatMap(({ bench, findings }) => bench.shows?.(findings) ?? []);
+  const path = publish ? join(ROOT, 'docs/BENCHMARKS.md') : join(RESULTS, 'BENCHMARKS.md');
+  const kept = keptOf(publish && existsSync(path) ? readFileSync(path, 'utf8') : '');
+  const sections = benches.flatMap((bench) => section(bench) ?? kept.section(bench.title) ?? []);
+  const missing = benches.filter((bench) => !stored(bench.name) && !kept.section(bench.title)).map(({ name }) => name);
+  const shows = benches.flatMap((bench) => bench.shows?.(stored(bench.name)?.findings ?? {}) ?? []);
+  const measured = shows.filter(({ met }) => met !== undefined);
+  const limits = [...kept.limits(measured.map(({ text }) => text)), ...measured.map(showLine)];
   const lines = [
     '# Benchmarks',
     '',
     'Made by `npm run bench -- --publish`; do not edit by hand.',
     '',
-    `Measured on ${found.at(-1)?.date.slice(0, 10) ?? 'no day yet'} on one machine of ${cpus().length} cores (${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux), which is noisy: read the ratios, not the milliseconds.`,
+    `Measured on ${new Date().toISOString().slice(0, 10)}, or the day that a section names, on one machine of ${cpus().length} cores (${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux), which is noisy: read the ratios, not the milliseconds.`,
     'All take turns (A B C A B C …), so that a machine whose speed drifts is the same to all. Each time is that of a whole cold process, from its start to its end, beside a PostgreSQL 16 on the same machine (loopback, SCRAM login, no TLS, data in memory, fsync off). "× floor" is the median of the ratios round by round; the spread is the smallest and the largest time.',
     '',
-    `Versions: ${versions().join(', ')}.`,
+    `Versions: ${[...versions(), ...kept.versions(versions().map((version) => version.split(' ')[0] as string))].join(', ')}.`,
     '',
     '## What was to be shown',
     '',
-    `${count(shows, true)} of ${shows.length} limits are met.`,
+    `${limits.filter((line) => line.endsWith('| met |')).length} of ${limits.length} limits are met.`,
     '',
-    ...showLines(shows),
+    ...(limits.length > 0 ? ['| | figure | limit | |', '|---|---|---|---|', ...limits] : []),
     '',
-    ...(missing.length > 0 ? [`Not measured on that day: ${missing.join(', ')}.`, ''] : []),
-    ...found.flatMap(({ bench, findings, commits, note }) => [
-      `## ${bench.title}`,
-      '',
-      bench.about,
-      '',
-      ...tables(findings),
-      '',
-      ...(note ? [note, ''] : []),
-      ...(findings.absent?.length ? [`Not measured: ${findings.absent.join('; ')}.`, ''] : []),
-      `Repeat it: \`npm run bench -- --only ${bench.name}\` (measured at ${commits.join(', ')}).`,
-      '',
-    ]),
+    ...(missing.length > 0 ? [`Not measured: ${missing.join(', ')}.`, ''] : []),
+    ...sections.flatMap((text) => [text, '']),
     '## Repeat all of it',
     '',
     '```sh',
@@ -77,10 +68,9 @@ export function writePage(benches: Bench[], publish: boolean): string {
     'npm run bench                       # all; --list names the benches, --peers NAME,... and --runs N shorten it',
     '```',
     '',
-    'What a run finds is kept in `bench/results/`, which is in no repository, with a page like this one; `npm run bench -- --publish` writes this page and a line of README.',
+    'What a run finds is kept in `bench/results/`, which is in no repository, with a page like this one; `npm run bench -- --publish` writes this page and a line of README. Benches that were not run that day stay as they are.',
     '',
   ];
-  const path = publish ? join(ROOT, 'docs/BENCHMARKS.md') : join(RESULTS, 'BENCHMARKS.md');
   mkdirSync(RESULTS, { recursive: true });
   const text = lines.join('\n');
   writeFileSync(
@@ -91,16 +81,31 @@ export function writePage(benches: Bench[], publish: boolean): string {
   return path;
 }
 
+/** @returns undefined where it was not measured today */
+function section(bench: Bench): string | undefined {
+  const of = stored(bench.name);
+  if (!of) return undefined;
+  const { findings, commits, note, date } = of;
+  return [
+    `## ${bench.title}`,
+    '',
+    bench.about,
+    '',
+    ...tables(findings),
+    '',
+    ...(note ? [note, ''] : []),
+    ...(findings.absent?.length ? [`Not measured: ${findings.absent.join('; ')}.`, ''] : []),
+    `Repeat it: \`npm run bench -- --only ${bench.name}\` (measured at ${commits.join(', ')} on ${date.slice(0, 10)}).`,
+  ].join('\n');
+}
+
 function showLines(shows: Show[]): string[] {
   if (shows.length === 0) return [];
-  return [
-    '| | figure | limit | |',
-    '|---|---|---|---|',
-    ...shows.map(
-      ({ text, figure, limit, met }) =>
-        `| ${text} | ${figure} | ${limit} | ${met === undefined ? 'not measured' : met ? 'met' : '**missed**'} |`,
-    ),
-  ];
+  return ['| | figure | limit | |', '|---|---|---|---|', ...shows.map(showLine)];
+}
+
+function showLine({ text, figure, limit, met }: Show): string {
+  return `| ${text} | ${figure} | ${limit} | ${met === undefined ? 'not measured' : met ? 'met' : '**missed**'} |`;
 }
 
 function tables({ timings = [], outcome }: Findings): string[] {

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { keptOf } from '../../bench/kept.js';
 import { comparison, withComparison } from '../../bench/readme.js';
 import { ROOT, textOf } from '../support/markdown.js';
 
@@ -71,5 +72,38 @@ describe("README's comparison", () => {
       '| goose |  | 16 of 16, **10 applied more than once** |',
     ]);
     expect(comparison('')).toBe('');
+  });
+});
+
+describe('docs/BENCHMARKS.md', () => {
+  const page = `# Benchmarks
+
+Measured on 2026-01-02 on one machine.
+
+Versions: psql 15.1, goose 3.1.0, tern 2.0.
+
+## What was to be shown
+
+| | figure | limit | |
+|---|---|---|---|
+| check: executable to psql | 1.21 x | at most 1.3 x | met |
+| schema | 2 x | at most 1 x | **missed** |
+
+## Seed
+
+A table.
+
+Repeat it: (measured at abc).
+
+## Repeat all of it
+`;
+
+  it('keeps what was measured on another day, and says on which', () => {
+    const kept = keptOf(page);
+    expect(kept.section('Seed')).toBe('## Seed\n\nA table.\n\nRepeat it: (measured at abc on 2026-01-02).');
+    expect(keptOf(`${kept.section('Seed')}\n`).section('Seed')).toBe(kept.section('Seed'));
+    expect(kept.section('Memory')).toBeUndefined();
+    expect(kept.limits(['schema'])).toEqual(['| check: executable to psql | 1.21 x | at most 1.3 x | met |']);
+    expect(kept.versions(['psql', 'goose'])).toEqual(['tern 2.0']);
   });
 });
