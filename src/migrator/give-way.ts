@@ -59,6 +59,8 @@ export class TableWaits {
   #met: readonly ObservedBlocker[] = [];
   /** The look that is going on; ends soon after its attempt. */
   #looking: Promise<void> = Promise.resolve();
+  /** What is observed now, or was last: a late answer is of no use once the session does something else. */
+  #what: string | undefined;
   /** An attempt was over before anybody had seen who was in the way, so the next ones are watched closely. */
   #closely = false;
   #mayEnd = true;
@@ -113,6 +115,7 @@ export class TableWaits {
   /** Runs `work` in the run's session, and while it takes long, looks what keeps it. @param firstMs when to look first, in milliseconds */
   async observed<T>(what: string, firstMs: number, work: () => Promise<T>): Promise<T> {
     const ended = new AbortController();
+    this.#what = what;
     this.#looking = this.#observe(what, this.#pid, firstMs, ended.signal).catch(() => {});
     try {
       return await work();
@@ -138,6 +141,7 @@ export class TableWaits {
     for (let looks = 0; ; looks++) {
       await sleep(looks < 3 || this.#closely ? firstMs : OBSERVE_MS, ended);
       const blockers = await this.#watch.blockersOf(pid);
+      if (this.#what !== what) return;
       if (blockers.length > 0) {
         // Also where the attempt has ended meanwhile: only who waits has blockers.
         this.blockers = blockers;

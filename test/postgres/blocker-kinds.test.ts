@@ -94,14 +94,14 @@ describe.each([13, 18] as const)('PostgreSQL %i › who has the table is told fo
   });
 
   it('trap 43: a worker and a forgotten transaction › that one is waited for, not the worker', async () => {
-    const admin = await database('both');
+    const admin = await database('shared');
     await admin.query(`ALTER TABLE busy SET (${SLOW}); INSERT INTO busy SELECT i FROM generate_series(2, 100000) i`);
     await admin.query('DELETE FROM busy WHERE x % 2 = 0');
     const vacuuming = "SELECT FROM pg_stat_progress_vacuum WHERE relid = 'busy'::regclass";
     await waitFor(async () => (await admin.query(vacuuming)).rows, 'autovacuum to take the table');
-    const forgotten = await connect('both');
+    const forgotten = await connect('shared');
     await forgotten.query('BEGIN; SELECT FROM busy LIMIT 1');
-    const run = startCli(ALTER, env('both'));
+    const run = startCli(ALTER, env('shared'));
     await waitFor(async () => (run.stderr().includes('gives way') ? [1] : []), 'the attempt to give way');
     await forgotten.query('COMMIT');
     const result = await run.ended;
