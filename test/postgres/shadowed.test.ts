@@ -124,17 +124,21 @@ describe.each(WHOLE ? WAYS : REDUCED)('PostgreSQL %i, %s › all of pg_catalog s
   it.each([
     ['every command', LIFE, EXTENSION],
     ['what takes over a database of Kasm', ADOPTED, `${EXTENSION};\n${vendorMade()}`],
-  ])('trap 47: nothing of it was called, and the results are the same as without (%s)', async (_, calls, made) => {
-    const among = await live(calls, made, true);
-    console.log(`${among.objects} objects of a stranger, ${calls.length} commands, ${among.called.length} called`);
-    expect(among.objects).toBeGreaterThan(WHOLE ? 20_000 : 5000);
-    expect(among.called).toEqual([]);
-    expect(among.stderr).toBe('');
-    if (!WHOLE && version !== 18) return;
-    const without = await live(calls, made, false);
-    expect(without.stderr).toBe('');
-    expect(among.runs).toEqual(without.runs);
-  });
+  ])(
+    'trap 47: nothing of it was called, and the results are the same as without (%s)',
+    { timeout: 900_000 },
+    async (_, calls, made) => {
+      const among = await live(calls, made, true);
+      console.log(`${among.objects} objects of a stranger, ${calls.length} commands, ${among.called.length} called`);
+      expect(among.objects).toBeGreaterThan(WHOLE ? 20_000 : 5000);
+      expect(among.called).toEqual([]);
+      expect(among.stderr).toBe('');
+      if (!WHOLE && version !== 18) return;
+      const without = await live(calls, made, false);
+      expect(without.stderr).toBe('');
+      expect(among.runs).toEqual(without.runs);
+    },
+  );
 
   it('they do work: a statement that is not careful is caught', async () => {
     const db = await createDatabase(version);
