@@ -184,22 +184,14 @@ export function seedFields(result: SeedResult) {
   const warnings = result.skipped ? ['the database is newer than this build, so seeding was skipped'] : result.warnings;
   return {
     ...(warnings.length > 0 ? { warnings } : {}),
+    ...(result.plainText.length > 0 ? { plainText: result.plainText } : {}),
+    ...(result.encrypted.length > 0 ? { encrypted: result.encrypted } : {}),
     // The role's password is changed even then.
     ...(result.skipped && result.credentials.length === 0 ? {} : { seed: seedOf(result) }),
   };
 }
 
-const seedOf = ({
-  counts,
-  credentials,
-  plainText = [],
-  encrypted = [],
-}: Pick<SeedResult, 'counts' | 'credentials'> & Partial<SeedResult>) => ({
-  ...counts,
-  credentials,
-  ...(plainText.length > 0 ? { plainText } : {}),
-  ...(encrypted.length > 0 ? { encrypted } : {}),
-});
+const seedOf = ({ counts, credentials }: Pick<SeedResult, 'counts' | 'credentials'>) => ({ ...counts, credentials });
 
 /** The same for people. */
 export function seedText(result: SeedResult, dryRun: boolean, s: Style): string {

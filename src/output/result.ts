@@ -31,7 +31,9 @@ export interface Result {
   seed?: SeedInfo;
   /** Of `once`; `ran`: now, by this call. Its exit code, or the signal that ended it. */
   once?: { name: string; ran: boolean; exitCode?: number; signal?: string; ms?: number };
-  /** Of `doctor`: columns in which values look encrypted by Kasm. */
+  /** Of a seed: columns into which it wrote plain text for the first time, where a genuine Kasm API may expect what only its code can encrypt. */
+  plainText?: string[];
+  /** Of a seed and of `doctor`: columns, such as `settings.value`, in which values look encrypted by Kasm. */
   encrypted?: string[];
   /** Of `doctor`. */
   checks?: CheckLine[];
@@ -101,10 +103,6 @@ export interface SeedInfo {
   unchanged: number;
   /** Rows that someone has changed or deleted, and that stay so. */
   kept: number;
-  /** Columns into which it wrote plain text for the first time, where a genuine Kasm API may expect what only its code can encrypt. */
-  plainText?: string[];
-  /** Columns, such as `settings.value`, in which values look encrypted by Kasm; they are left as they are. */
-  encrypted?: string[];
   credentials: { key: string; action: 'set' | 'unchanged' | 'changed' | 'kept' | 'rotated' | 'absent' }[];
 }
 

@@ -108,8 +108,6 @@ export const resultSchema = z.strictObject({
       updated: z.number().int(),
       unchanged: z.number().int(),
       kept: z.number().int(),
-      plainText: z.array(z.string()).optional(),
-      encrypted: z.array(z.string()).optional(),
       credentials: z.array(
         z.strictObject({
           key: z.string(),
@@ -127,6 +125,7 @@ export const resultSchema = z.strictObject({
       ms: z.number().int().optional(),
     })
     .optional(),
+  plainText: z.array(z.string()).optional(),
   encrypted: z.array(z.string()).optional(),
   checks: z
     .array(

@@ -5,7 +5,7 @@ import type { SeedRow } from './document.js';
 /** Its form was never published, so that an adopted database may have another one. */
 const UNPUBLISHED = 'installation';
 
-/** Leaves out rows that an adopted database has no place for. Pure. */
+/** Leaves out rows that a database has no place for: an adopted one, or one of somebody's own migrations. Pure. */
 export function withPlace(rows: readonly SeedRow[], catalog: ReadonlyMap<string, Table>): SeedRow[] {
   return rows.filter((row) => row.table !== UNPUBLISHED || fits(row, catalog.get(row.table)));
 }

@@ -48,7 +48,24 @@ export async function readDocuments(path: string | undefined, signal?: AbortSign
     if (bytes > MOST_BYTES || rows > MOST_ROWS) throw tooMuch(path);
     documents.push(document);
   }
-  return documents.every((document) => document.overlay) ? [...(await shippedDocuments()), ...documents] : documents;
+  if (documents.every((document) => document.overlay)) return [...(await shippedDocuments()), ...documents];
+  return isWhole(documents) ? [...documents, ...(await initialRows(documents))] : documents;
+}
+
+/** Kasm's own seed file and a complete Export Configuration have these; what stands in their place is a whole deployment. */
+function isWhole(documents: readonly SeedDocument[]): boolean {
+  const tables = new Set(documents.flatMap(({ rows }) => rows.map(({ table }) => table)));
+  return tables.has('settings') && tables.has('users');
+}
+
+/** Kasm makes this row when it initialises a database; its seed files and exports leave the table out. */
+const INITIAL = 'installation';
+
+async function initialRows(documents: readonly SeedDocument[]): Promise<SeedDocument[]> {
+  if (documents.some(({ rows }) => rows.some(({ table }) => table === INITIAL))) return [];
+  return (await shippedDocuments()).filter(
+    ({ rows }) => rows.length > 0 && rows.every(({ table }) => table === INITIAL),
+  );
 }
 
 /** Under another name an overlay is told by what it is: rows without an alembic_version, which every document of Kasm's has. */
@@ -84,6 +101,11 @@ function readText(file: string): string {
       hint: 'correct --seeds',
     });
   }
+  if (isZip(bytes))
+    throw new KasmDbError('seed', `${file} is a ZIP archive, such as Kasm's Export Configuration makes`, {
+      file,
+      hint: 'unpack it with its password (its encryption is AES-256: 7z x FILE), and name the export_data.yaml that is in it with --seeds',
+    });
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
@@ -97,6 +119,8 @@ function readText(file: string): string {
     });
   return text;
 }
+
+const isZip = (bytes: Buffer) => bytes.subarray(0, 4).equals(Buffer.from('PK\u0003\u0004', 'latin1'));
 
 /**
  * Reads one document of Kasm's seed format: `alembic_version`, and a list of rows for each table.

@@ -105,7 +105,7 @@ export function checkDocuments(documents: readonly SeedDocument[], migrations: M
         {
           file,
           line: alembicVersion?.line ?? 1,
-          hint: 'use documents of the same Kasm release',
+          hint: `use documents of the same Kasm release; one of another build of it (an image with a rolling tag) is taken with ${expected} as its alembic_version`,
         },
       );
     }
@@ -204,7 +204,7 @@ async function write(
   const { remembered, changes } = renameTokens(stored, everyRow, catalog);
   const byProgram = wasSeededByProgram(state);
   const adopted = byProgram || wasAdopted(state);
-  const rows = adopted ? withPlace(documentRows, catalog) : documentRows;
+  const rows = withPlace(documentRows, catalog);
   const current = await readCurrent(session, rows, catalog);
   // A program that has come to its end meant to leave out what it left out.
   const lacking = byProgram ? [] : unpopulated(documentRows, current);

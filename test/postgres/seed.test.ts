@@ -441,6 +441,7 @@ zones:
     const db = await fresh();
     await db.query(`UPDATE kasm_db.migrations SET kind = 'adopted';
       INSERT INTO zones (zone_name) VALUES ('default');
+      INSERT INTO settings (category, name, value) VALUES ('theirs', 'theirs', '1');
       INSERT INTO users (username, realm, pw_hash, salt, created, crypt_password, crypt_salt) VALUES ('admin@kasm.local', 'local', 'theirs', 'salt', now(), '', '')`);
     const rows = async () => {
       const { 'kasm_db.seeds': _, ...others } = await dump(db, { physical: true });
