@@ -106,6 +106,9 @@ async function fromExport(
       ...written.likely.map(
         (rename) => `${rename.replace('=', ' looks renamed to ')}: --rename ${rename} keeps its values`,
       ),
+      ...written.likelyTables.map(
+        ({ from, to }) => `table ${from} looks renamed to ${to}: the file says how its rows are kept`,
+      ),
       ...(count > 0
         ? [
             `${plural(count, 'statement')} may stop pods that run, or fail because of some rows (lint-ignore says why): read the file before you apply it`,

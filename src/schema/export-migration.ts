@@ -4,7 +4,7 @@ import { comment } from './ddl/names.js';
 import { readExport } from './export.js';
 import { stepsTo } from './from-export.js';
 import { EMPTY_SCHEMA } from './model.js';
-import { checkRenames, parseRenames, renameText } from './renames.js';
+import { checkRenames, parseRenames, renameText, type TableRename } from './renames.js';
 import { requireSnapshot } from './snapshot.js';
 
 export interface ExportMigrationOptions {
@@ -23,7 +23,7 @@ export interface ExportMigrationOptions {
 /**
  * The two files of a migration that leads from the newest snapshot of a folder to what Kasm's export lists; from nothing where the folder has no
  * migration yet.
- * @returns `likely`: what looks like a rename and was not named, as --rename takes it
+ * @returns `likely`: what looks like a rename of a column and was not named, as --rename takes it; `likelyTables`: of a table
  * @throws KasmDbError usage
  */
 export async function exportMigration({
@@ -32,14 +32,14 @@ export async function exportMigration({
   folder,
   before,
   renames: texts,
-}: ExportMigrationOptions): Promise<{ up: string; down: string; likely: string[] }> {
+}: ExportMigrationOptions): Promise<{ up: string; down: string; likely: string[]; likelyTables: TableRename[] }> {
   const renames = parseRenames(texts);
   const exported = await readExport(file);
   const newest = before.at(-1);
   const base = newest ? (await requireSnapshot(folder, newest.name)).schema : EMPTY_SCHEMA;
   checkRenames(renames, base, exported);
   const previous = vendorVersionOf(before);
-  const { up, down, likely } = stepsTo(exported, base, previous, renames);
+  const { up, down, likely, likelyTables } = stepsTo(exported, base, previous, renames);
   if (up.length === 0) {
     throw new KasmDbError('usage', `${file} lists nothing that the newest snapshot (${newest?.name}) has not got`, {
       hint: 'there is nothing to migrate',
@@ -65,5 +65,6 @@ export async function exportMigration({
     up: `${[...head, ...up].join('\n')}\n`,
     down: `${[`-- Undoes ${name}.sql. What was commented out there is not undone here.`, '', ...note, ...down].join('\n')}\n`,
     likely: likely.map(renameText),
+    likelyTables,
   };
 }

@@ -4,7 +4,16 @@ import { comment, ident, literal } from './ddl/names.js';
 import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType } from './export.js';
 import { changeColumn, placeholder, type Steps } from './from-export-columns.js';
 import type { Schema, Table } from './model.js';
-import { likelyRenames, type Rename, renamed, renameSteps, renameText } from './renames.js';
+import {
+  likelyRenames,
+  likelyTableRenames,
+  type Rename,
+  renamed,
+  renameSteps,
+  renameTable,
+  renameText,
+  type TableRename,
+} from './renames.js';
 
 type Columns = Map<string, ExportedColumn>;
 
@@ -13,15 +22,16 @@ type Columns = Map<string, ExportedColumn>;
  * a commented line, for a person to decide, and made optional, so that the new release can write.
  * @param previous alembic_version that the migrations so far write
  * @param renames columns that are the same ones under another name
- * @returns `likely`: renames that nobody has named, and that stand in comments
+ * @returns `likely`, `likelyTables`: renames that nobody has named, and that stand in comments
  */
 export function stepsTo(
   exported: ExportedSchema,
   before: Schema,
   previous: string | undefined,
   renames: readonly Rename[] = [],
-): Steps & { likely: Rename[] } {
+): Steps & { likely: Rename[]; likelyTables: TableRename[] } {
   const base = renamed(before, renames);
+  const likelyTables = likelyTableRenames(base, exported, (name) => NOT_EXPORTED.has(name));
   const likely = likelyRenames(base, exported);
   const known = new Map(base.tables.filter(({ schema }) => schema === 'public').map((table) => [table.name, table]));
   const added = [...exported.tables].filter(([name]) => !known.has(name));
@@ -37,14 +47,22 @@ export function stepsTo(
   }
   for (const [name, columns] of exported.tables) keys(name, columns, known.get(name), exported, known, up, down);
   for (const { name } of known.values()) {
-    if (!exported.tables.has(name) && !NOT_EXPORTED.has(name))
+    if (exported.tables.has(name) || NOT_EXPORTED.has(name)) continue;
+    const rename = likelyTables.find(({ from }) => from === name);
+    if (rename)
       up.push(
-        comment(`${ident(name)} is not in the export any more. To drop it with its rows:`),
-        comment(`DROP TABLE ${ident(name)};`),
+        comment(
+          `${ident(name)} is gone and ${ident(rename.to)} is new, with much the same columns. If that is a rename, this keeps the rows, in place of CREATE TABLE ${ident(rename.to)}, its indexes and keys:`,
+        ),
+        comment(renameTable(rename)),
       );
+    up.push(
+      comment(`${ident(name)} is not in the export any more. To drop it with its rows:`),
+      comment(`DROP TABLE ${ident(name)};`),
+    );
   }
   version(exported, known, previous, up, down);
-  return { up, down, likely };
+  return { up, down, likely, likelyTables };
 }
 
 function createTable(name: string, columns: Columns, exported: ExportedSchema): string {

@@ -21,8 +21,12 @@ export function parseRenames(texts: readonly string[]): Rename[] {
     .map((text) => {
       const [, table, from, to] = /^\s*([^.=\s]+)\.([^.=\s]+)=([^.=\s]+)\s*$/.exec(text) ?? [];
       if (table && from && to) return { table, from, to };
+      const [, oldTable, newTable] = /^\s*([^.=\s]+)=([^.=\s]+)\s*$/.exec(text) ?? [];
       throw new KasmDbError('usage', `--rename "${text}" is not of the form TABLE.OLD=NEW`, {
-        hint: 'such as --rename images.memory=memory_bytes; several with commas',
+        hint:
+          oldTable && newTable
+            ? `it renames columns, as in --rename images.memory=memory_bytes; a table is renamed in the file that new has written: ${renameTable({ from: oldTable, to: newTable })} in place of CREATE TABLE ${ident(newTable)}`
+            : 'such as --rename images.memory=memory_bytes; several with commas',
       });
     });
 }
@@ -47,6 +51,12 @@ export function checkRenames(renames: readonly Rename[], base: Schema, exported:
       fail(rename, `table ${name} has no column ${from}`, `its columns: ${names(table.columns)}`);
     if (!columns.has(to))
       fail(rename, `${exported.file} lists no column ${to} of ${name}`, `it lists: ${[...columns.keys()].join(', ')}`);
+    if (renames.some((other) => other !== rename && other.table === name && (other.from === to || other.to === from)))
+      fail(
+        rename,
+        `the name of ${name}.${from} or of ${name}.${to} goes from one column to another`,
+        'leave these renames out, and write them into the file by hand, in an order in which no name is taken, by a third name where two are exchanged',
+      );
     if (table.columns.some((column) => column.name === to))
       fail(rename, `table ${name} has a column ${to} already`, 'leave this --rename out');
     if (columns.has(from))
@@ -152,6 +162,39 @@ export function likelyRenames(base: Schema, exported: ExportedSchema): Rename[] 
       taken.add(best.to);
       return [{ table: name, from: column.name, to: best.to }];
     });
+  });
+}
+
+/** A table that the new release calls otherwise. */
+export interface TableRename {
+  from: string;
+  to: string;
+}
+
+export const renameTable = ({ from, to }: TableRename) => `ALTER TABLE ${ident(from)} RENAME TO ${ident(to)};`;
+
+/** Tables that are gone and tables that are new, of which most columns have the same names. */
+export function likelyTableRenames(
+  base: Schema,
+  exported: ExportedSchema,
+  isKnownGone: (table: string) => boolean,
+): TableRename[] {
+  const gone = base.tables.filter(
+    ({ schema, name }) => schema === 'public' && !exported.tables.has(name) && !isKnownGone(name),
+  );
+  const taken = new Set<string>();
+  return gone.flatMap(({ name: from, columns }) => {
+    const best = [...exported.tables]
+      .filter(([to]) => !publicTable(base, to) && !taken.has(to))
+      .map(([to, listed]) => {
+        const shared = columns.filter(({ name }) => listed.has(name)).length;
+        return { to, score: shared / (columns.length + listed.size - shared) };
+      })
+      .filter(({ score }) => score >= 0.5)
+      .sort((a, b) => b.score - a.score)[0];
+    if (!best) return [];
+    taken.add(best.to);
+    return [{ from, to: best.to }];
   });
 }
 

@@ -142,6 +142,22 @@ describe('new --from-export --rename › columns with a new name', () => {
     expect(up).toMatch(/^-- ALTER TABLE images RENAME COLUMN friendly TO friendly_name;$/m);
   });
 
+  it('a table with a new name is said, and the statement that keeps its rows stands in comments', async () => {
+    const dir = folder({ '0001_old.sql': 'SELECT 1;', 'schema.snapshot.json': SCHEMA_OF_OLD });
+    const file = join(
+      folder({ 'new.txt': 'T pictures\nimage_id UUID\nmemory BIGINT\nfriendly TEXT\nowner UUID\n' }),
+      'new.txt',
+    );
+    const call = ['new', 'next', '--json', '--from-export', file, '--migrations', dir];
+    expect((await cli([...call, '--rename', 'images=pictures'])).json().error?.hint).toContain(
+      'ALTER TABLE images RENAME TO pictures;',
+    );
+    expect((await cli(call)).json().warnings).toContainEqual(
+      'table images looks renamed to pictures: the file says how its rows are kept',
+    );
+    expect(readFileSync(join(dir, '0002_next.sql'), 'utf8')).toMatch(/^-- ALTER TABLE images RENAME TO pictures;$/m);
+  });
+
   it.each([
     ['no table', 'picture.a=b', 'the newest snapshot has no table picture'],
     ['no such column', 'images.cpu=memory_bytes', 'table images has no column cpu'],
@@ -155,6 +171,12 @@ describe('new --from-export --rename › columns with a new name', () => {
     ],
     ['one to two', 'images.memory=memory_bytes,images.memory=friendly_name', 'images.memory would get two names'],
     ['another form', 'images.memory', 'is not of the form TABLE.OLD=NEW'],
+    ['a table', 'images=pictures', 'is not of the form TABLE.OLD=NEW'],
+    [
+      'a name that is passed on',
+      'images.memory=hash,images.hash=memory_bytes',
+      'the name of images.memory or of images.hash goes from one column to another',
+    ],
   ])('%s: exit 2, and nothing is written', async (_, rename, message) => {
     const dir = folder({ '0001_old.sql': 'SELECT 1;', 'schema.snapshot.json': SCHEMA_OF_OLD });
     const file = join(folder({ 'new.txt': NEW }), 'new.txt');
