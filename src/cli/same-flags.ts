@@ -12,9 +12,9 @@ const REPEATED = GLOBAL_OPTIONS.filter(({ title }) => title !== 'Output options'
 
 /**
  * The calls that a text names (`kasm-db migrate --to 0003`), with the flags that this call had: whoever copies one works on the same database and the
- * same files. A flag that stands there already is left alone, and a value that may hold a password is not repeated.
+ * same files. A flag that stands there already is left alone, and a value that may hold a password is not repeated. `without` names a flag that was for this call alone.
  */
-export function sameFlags(options: GlobalOptions): (text: string) => string {
+export function sameFlags(options: GlobalOptions): (text: string, without?: string) => string {
   const given = REPEATED.flatMap(([flags]) => {
     const [flag = ''] = flags.split(' ');
     const value = (options as Record<string, unknown>)[attribute(flag)];
@@ -22,17 +22,18 @@ export function sameFlags(options: GlobalOptions): (text: string) => string {
     return [{ flag, word: value === true ? flag : `${flag} ${shellWord(String(value))}` }];
   });
   if (given.length === 0) return (text) => text;
-  const added = (call: string, { name, offline }: CommandSpec) =>
+  const added = (call: string, { name, offline }: CommandSpec, without: string | undefined) =>
     given.filter(
       ({ flag }) =>
+        flag !== without &&
         !call.split(' ').includes(flag) &&
         (!offline || flag === '--migrations') &&
         (!SECRETS.includes(flag) || WITH_SECRETS.includes(name)),
     );
-  return (text) =>
+  return (text, without) =>
     WORK.filter(({ name }) => name !== 'wait-for').reduce(
       (whole, spec) =>
-        whole.replace(callOf(spec), (call) => [call, ...added(call, spec).map(({ word }) => word)].join(' ')),
+        whole.replace(callOf(spec), (call) => [call, ...added(call, spec, without).map(({ word }) => word)].join(' ')),
       text,
     );
 }

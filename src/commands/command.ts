@@ -33,7 +33,7 @@ export interface CommandContext extends Context {
   folder: string | undefined;
   env: Environment;
   /** A text that names calls of kasm-db, which get the flags that this call had. */
-  again: (text: string) => string;
+  again: (text: string, without?: string) => string;
   /** Asks a person; undefined: nobody is there. */
   confirm?: ((question: string) => Promise<boolean | undefined>) | undefined;
   /** Has this process's signals sent to a program that runs under it; undefined: they are not ours to take. @returns ends that */

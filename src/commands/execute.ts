@@ -40,7 +40,8 @@ export async function execute(
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result } & Partial<Pick<Answer, 'text' | 'verbatim'>>> {
   const { command, options, signal, events, writes, offline = false, confirm, passSignals, show } = invocation;
-  const again = (text: string) => hintFor(invocation.again?.(text) ?? text, settingsIfValid(resolve), env);
+  const again = (text: string, without?: string) =>
+    hintFor(invocation.again?.(text, without) ?? text, settingsIfValid(resolve), env);
   const started = now();
   const common = { command, version: VERSION };
   let { env } = invocation;

@@ -54,7 +54,11 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
       if (pending.length === 0)
         return `${s.green('Nothing to do.')} The database is at ${planned.current ?? 'no migration'}.`;
       if (options.sql) return sql.map((m) => `-- ${m.file}\n${m.sql}\n`).join('\n');
-      const next = ctx.again(`kasm-db migrate${options.to ? ` --to ${options.to}` : ''}`);
+      const next = ctx.again(
+        `kasm-db migrate${options.to ? ` --to ${options.to}` : ''}`,
+        // There it was only rehearsed.
+        ctx.aside ? '--embedded' : undefined,
+      );
       const planText = report(pending, locks, warnings, next, s);
       return rehearsed ? `${rehearsalReport(rehearsed, s)}\n\n${planText}` : planText;
     },

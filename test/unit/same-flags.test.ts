@@ -5,6 +5,10 @@ const again = sameFlags({ migrations: './m', host: 'db', embedded: true });
 const ALL = '--host db --embedded --migrations ./m';
 
 describe('the flags of a call, in the calls that its texts name', () => {
+  it('but for one that was for this call alone', () => {
+    expect(again('kasm-db migrate', '--embedded')).toBe('kasm-db migrate --host db --migrations ./m');
+  });
+
   it.each([
     ['Next: kasm-db migrate', `Next: kasm-db migrate ${ALL}`],
     ['run: kasm-db migrate, then verify again', `run: kasm-db migrate ${ALL}, then verify again`],
