@@ -267,7 +267,7 @@ describe('verify › which snapshot', () => {
 
   it('a database that somebody else has begun: exit 6, and the way on', async () => {
     const db = await createDatabase();
-    await db.query('CREATE TABLE users (id integer)');
+    await db.query('CREATE TABLE users (id integer); INSERT INTO users VALUES (1)');
     const run = (await verify(db)).json();
     expect(run).toMatchObject({
       exitCode: 6,
