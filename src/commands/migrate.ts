@@ -10,6 +10,7 @@ import type { Answer, CommandContext } from './command.js';
 import { dryRunText, migrateFields, migrateText } from './migrate-answer.js';
 import { dryRun, dryRunOfNothing } from './migrate-dry-run.js';
 import type { SeedCommandOptions } from './seed.js';
+import { seedFields, seedText } from './seed-answer.js';
 import { SeedFailed } from './seed-failed.js';
 
 export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secrets'> {
@@ -104,18 +105,18 @@ async function migrateAndSeed(
   ];
   for (const warning of found) ctx.events.warning?.(warning);
   for (const warning of seeded?.warnings ?? []) ctx.events.warning?.(warning);
-  const { warnings: ofSeed = [], ...seedFields } = seeding && seeded ? seeding.seedFields(seeded) : {};
+  const { warnings: ofSeed = [], ...ofSeeding } = seeded ? seedFields(seeded) : {};
   const warnings = [...beforehand(result), ...found, ...ofSeed];
   const done = applied.length > 0 || !options.dryRun;
   return {
     fields: {
       ...migrateFields(result, database, options),
-      ...seedFields,
+      ...ofSeeding,
       ...(warnings.length > 0 ? { warnings } : {}),
     },
     text: (s) => {
       const main = done ? migrateText(result, database.dbname, migrations.length, s) : dryRunText(result, s);
-      if (seeding && seeded) return `${main}\n${ctx.again(seeding.seedText(seeded, options.dryRun === true, s))}`;
+      if (seeded) return `${main}\n${ctx.again(seedText(seeded, options.dryRun === true, s))}`;
       if (!options.seed) return main;
       return plan.vendorUpgraded
         ? `${main}\n${s.yellow('Seeding was skipped:')} the database is of another release of Kasm.`

@@ -1,22 +1,20 @@
 import { KasmDbError } from '../app/errors.js';
-import { describeHolder, type LockHolder } from '../app/lock-holder.js';
-import { plural } from '../app/plural.js';
+import type { LockHolder } from '../app/lock-holder.js';
 import { sleep } from '../app/time.js';
 import { VERSION } from '../app/version.js';
-import { ago, localTime } from '../app/when.js';
-import { type LockInfo, readLocks } from '../history/locks.js';
+import { readLocks } from '../history/locks.js';
 import { readState } from '../history/read-state.js';
-import { type HistoryEntry, isAtWork, isOnce, type MigrationState, type RunRow } from '../history/state.js';
+import { isAtWork, type RunRow } from '../history/state.js';
 import { writesVendorVersion } from '../migrations/files.js';
-import { type Plan, plan } from '../migrator/plan.js';
+import { plan } from '../migrator/plan.js';
 import { sessionOptions } from '../migrator/with-lock.js';
-import { prometheusText } from '../output/prometheus.js';
 import type { RunInfo } from '../output/result.js';
-import { printable, type Style, table } from '../output/terminal.js';
 import { lockHolders } from '../postgres/lock.js';
 import { withSession } from '../postgres/session.js';
 import type { Answer, CommandContext } from './command.js';
 import { describeDatabase } from './database-info.js';
+import { metricsOf } from './status-metrics.js';
+import { lockText, statusText } from './status-text.js';
 
 export interface StatusOptions {
   /** For people: only what is pending. */
@@ -71,7 +69,9 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
   const changed = planned.problems.flatMap((p) => (p.kind === 'changed' && p.migration ? [p.migration] : []));
   const warnings = [...planned.problems.map((p) => p.message), ...planned.warnings];
   const metrics =
-    options.format === 'prometheus' ? await metricsOf(ctx, { planned, changed, run }, options) : undefined;
+    options.format === 'prometheus'
+      ? await metricsOf(ctx, { planned, changed, run }, options.drift === true)
+      : undefined;
   return {
     fields: {
       database: describeDatabase(ctx.resolve(), state),
@@ -94,7 +94,7 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
     verbatim: metrics !== undefined,
     text: (s) =>
       metrics ??
-      report(
+      statusText(
         {
           planned,
           history: state.history ?? [],
@@ -105,49 +105,10 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
           warnings,
           again: ctx.again,
         },
-        options,
+        options.pending === true,
         s,
       ),
   };
-}
-
-async function metricsOf(
-  ctx: CommandContext,
-  { planned, changed, run }: Pick<Found, 'planned' | 'changed' | 'run'>,
-  { drift = false }: StatusOptions,
-): Promise<string> {
-  const { dbname, hosts } = ctx.resolve();
-  const verified = drift
-    ? await (await import('../schema/verify.js')).verify(ctx, await ctx.migrations(), ctx.folder)
-    : undefined;
-  const began = run && Date.parse(run.startedAt) / 1000;
-  const metric = (name: string, help: string, value: number | boolean | undefined) => ({
-    name: `kasm_db_${name}`,
-    help,
-    value: value === undefined ? undefined : Number(value),
-  });
-  return prometheusText(
-    [
-      metric('migrations_applied', 'Migrations of this build that are applied.', planned.applied.length),
-      metric('migrations_pending', 'Migrations that are not applied yet.', planned.pending.length),
-      metric('migrations_unknown', 'Applied migrations that this build does not know.', planned.unknown.length),
-      metric('migrations_changed', 'Applied migrations whose file has changed since.', changed.length),
-      metric('ahead', 'The database is newer than this build (1) or not (0).', planned.ahead),
-      metric('last_run_failed', 'The last run failed or died (1) or not (0).', run && /failed|died/.test(run.phase)),
-      metric('last_run_timestamp_seconds', 'When the last run began, in seconds since 1970.', began),
-      metric(
-        'seconds_since_last_run',
-        'Seconds since the last run began.',
-        began === undefined ? undefined : Math.max(0, Math.round(Date.now() / 1000 - began)),
-      ),
-      metric(
-        'drift',
-        'Differences between the live catalog and what the migrations make.',
-        verified?.differences.length,
-      ),
-    ],
-    { database: dbname, host: hosts[0]?.host ?? '' },
-  );
 }
 
 /**
@@ -165,80 +126,4 @@ function runInfo(run: RunRow, holder: LockHolder | undefined, seesLocks: boolean
     total: run.total,
     ...(run.error ? { error: run.error } : {}),
   };
-}
-
-function lockText({ seesLocks, standby }: MigrationState, holder: LockHolder | undefined): string {
-  if (holder) return `held by ${describeHolder(holder)}`;
-  if (seesLocks) return 'free';
-  return standby ? "not known, a standby doesn't show it" : 'not known, this role may not read pg_locks';
-}
-
-interface Found extends Pick<CommandContext, 'again'> {
-  planned: Plan;
-  history: readonly HistoryEntry[];
-  changed: string[];
-  run: RunInfo | undefined;
-  /** What the last run has locked, by migration. */
-  locks: ReadonlyMap<string, readonly LockInfo[]>;
-  lock: string;
-  warnings: string[];
-}
-
-function report(found: Found, { pending = false }: StatusOptions, s: Style): string {
-  const { planned, changed, run, locks, lock, warnings, again } = found;
-  const rows = migrationRows(found).filter(([, state]) => !pending || state !== 'applied');
-  const none = pending ? 'Nothing is pending.' : 'There are no migrations.';
-  const parts = [
-    rows.length > 0 ? table(['MIGRATION', 'STATE', 'APPLIED AT'], rows, s) : none,
-    `${planned.applied.length} applied, ${planned.pending.length} pending, ${planned.unknown.length} unknown, ${changed.length} changed.`,
-  ];
-  if (run) parts.push(printable(describeRun(run)));
-  parts.push(...[...locks].map(describeLocks).map(printable));
-  if (run?.error) parts.push(s.red(printable(run.error)));
-  parts.push(printable(`Migration lock: ${lock}.`));
-  for (const warning of warnings) parts.push(`${s.yellow('warning:')} ${printable(warning)}`);
-  // Where migrate would stop, what it would say.
-  const [problem] = planned.problems;
-  if (problem) parts.push(`Next: ${printable(again(problem.hint))}`);
-  else if (planned.pending.length > 0) parts.push(again('Next: kasm-db migrate'));
-  return parts.join('\n');
-}
-
-function migrationRows({ planned, history, changed }: Found): [name: string, state: string, appliedAt: string][] {
-  const rows = new Map(history.map((row) => [row.name, row]));
-  const names = [...planned.applied, ...planned.pending.map((m) => m.name), ...planned.unknown];
-  return [...new Set(names)].sort().map((name) => {
-    const row = rows.get(name);
-    if (!row) return [name, 'pending', ''];
-    const state = changed.includes(name)
-      ? 'changed'
-      : planned.unknown.includes(name)
-        ? 'unknown (of a newer build)'
-        : planned.applied.includes(name)
-          ? 'applied'
-          : `statement ${row.statementsDone} of ${row.statementsTotal}`;
-    return [name, state, row.appliedAt ? localTime(row.appliedAt) : ''];
-  });
-}
-
-/** No more tables of a migration than a person would read. */
-const SHOWN_LOCKS = 5;
-
-function describeLocks([migration, locks]: [string, readonly LockInfo[]]): string {
-  const shown = locks.slice(0, SHOWN_LOCKS).map(({ relation, mode }) => `${relation} (${mode})`);
-  const more = locks.length - shown.length;
-  return `  ${migration} locked ${shown.join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
-}
-
-/** What goes on, or how the last run has ended. */
-function describeRun({ phase, rollback, current, done, total, by, startedAt }: RunInfo): string {
-  const once = isOnce({ current: current ?? null });
-  const what = once ? current : rollback ? 'rollback' : phase === 'seed' ? 'seed' : 'migrate';
-  const running = phase === 'migrate' || phase === 'seed';
-  const progress =
-    once || phase === 'seed' ? '' : `, ${done} of ${plural(total, 'migration')}${current ? `, at ${current}` : ''}`;
-  const when = `${running ? 'since' : 'began at'} ${localTime(startedAt)} (${ago(startedAt, Date.now())})`;
-  return running
-    ? `Run in progress: ${what}${progress}; ${when}, by ${by}.`
-    : `Last run: ${what} ${phase}${progress}; ${when}, by ${by}.`;
 }
