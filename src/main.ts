@@ -21,7 +21,7 @@ process.noDeprecation = true;
 const started = now();
 /** This process keeps a program for `once`; it takes orders, and no signals. */
 const isKeeper = argv[0] === KEEPER;
-const signal = isKeeper ? new AbortController().signal : abortOnSignals();
+const signal = isKeeper ? new AbortController().signal : abortOnSignals((reason) => process.exit(failed(reason)));
 
 async function main(): Promise<number> {
   const call = parse(argv);

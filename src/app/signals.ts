@@ -13,19 +13,19 @@ const listeners = new Map<NodeJS.Signals, () => void>();
 /**
  * Turns SIGTERM, SIGINT and SIGHUP (a terminal that is closed) into an abort whose reason says so. Listening for them also makes them work as PID 1, where the kernel
  * ignores signals without a listener.
+ * @param cut ends the process where the work has not ended soon after the signal
  */
-export function abortOnSignals(): AbortSignal {
+export function abortOnSignals(cut: (reason: KasmDbError) => void): AbortSignal {
   const controller = new AbortController();
   const listen = (name: 'SIGTERM' | 'SIGINT' | 'SIGHUP', exitCode: number) => {
     const onSignal = () => {
       if (controller.signal.aborted) return;
-      setTimeout(() => process.exit(exitCode), lastMs).unref();
-      controller.abort(
-        new KasmDbError('interrupted', `interrupted by ${name}; what was not committed is rolled back`, {
-          exitCode,
-          hint: 'run the same command again',
-        }),
-      );
+      const reason = new KasmDbError('interrupted', `interrupted by ${name}; what was not committed is rolled back`, {
+        exitCode,
+        hint: 'run the same command again',
+      });
+      setTimeout(() => cut(reason), lastMs).unref();
+      controller.abort(reason);
     };
     listeners.set(name, onSignal);
     process.on(name, onSignal);
