@@ -33,7 +33,8 @@ describe.each(HELMS)('%s', (program) => {
     const proxy = {
       name: 'proxy',
       image: 'kasm-test/standin:1',
-      command: ['sleep', 'infinity'],
+      // Ends when it is told to, as a proxy does; the first process of a container has to ask for that.
+      command: ['sh', '-c', 'trap "exit 0" TERM; sleep infinity & wait'],
       restartPolicy: 'Always',
       securityContext: {
         runAsNonRoot: true,

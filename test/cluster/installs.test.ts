@@ -131,7 +131,12 @@ describe.each(HELMS)('%s', (program) => {
     });
     const before = (await pods(release.ns, 'app.kubernetes.io/name=kasm-api')).map(({ metadata }) => metadata.name);
     await release.step('helm upgrade after it', () => release.upgrade('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
-    expect((await migratorResults(release.ns)).at(-1)).toMatchObject({ outcome: 'ok', applied: [] });
+    // `--wait` is for what serves: the pods are ready as they were, and the Job may go on.
+    const last = await until("the result of the upgrade's Job", 60, async () => {
+      const result = (await migratorResults(release.ns)).at(-1);
+      return result?.outcome === 'ok' && result;
+    });
+    expect(last).toMatchObject({ outcome: 'ok', applied: [] });
     expect((await pods(release.ns, 'app.kubernetes.io/name=kasm-api')).map(({ metadata }) => metadata.name)).toEqual(
       before,
     );
