@@ -298,7 +298,7 @@ SET ROLE ${role};`,
 
   it("tables of Kasm without a history are refused and point to adopt; other people's are a warning", async () => {
     const kasm = await database();
-    await kasm.query('CREATE TABLE users (user_id uuid)');
+    await kasm.query('CREATE TABLE users (user_id uuid); INSERT INTO users VALUES (NULL)');
     for (const run of [await migrate(kasm), await check(kasm)]) {
       expect(run.code).toBe(6);
       expect(run.json().error).toMatchObject({ code: 'integrity' });

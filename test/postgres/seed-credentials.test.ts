@@ -474,6 +474,6 @@ api_configs:
     const seeds = { 'c.yaml': DOCUMENT.replace('jane.doe@corp.example', 'db@corp.example') };
     const run = await seed(db, { seeds, secrets: { ...corp, 'db-password': newSecret() } });
     expect(run.code).toBe(8);
-    expect(run.json().error?.message).toMatch(/1 credential is missing.*\n {2}user-db-corp-example-password/);
+    expect(run.json().error?.message).toMatch(/1 credential is missing.*: user-db-corp-example-password/);
   });
 });
