@@ -229,7 +229,10 @@ describe('a document that this database cannot take', () => {
     expect(run.code).toBe(8);
     expect(run.json().error?.message).toMatch(/registries\.yaml:\d+: the database has no table "registries"/);
     const { 'kasm_db.seeds': seeds, ...rows } = await dump(own, { physical: false });
-    expect([seeds, Object.keys(rows).sort()]).toEqual([undefined, ['kasm_db.migrations', 'public.alembic_version']]);
+    expect([seeds, Object.keys(rows).sort()]).toEqual([
+      undefined,
+      ['kasm_db.locks', 'kasm_db.migrations', 'public.alembic_version'],
+    ]);
   });
 
   it('a constraint that a customer added: the table and the constraint are named', async () => {
