@@ -1,4 +1,4 @@
-import { readDown } from '../migrations/down.js';
+import { type Down, readDown } from '../migrations/down.js';
 import type { Migration } from '../migrations/files.js';
 import { refuseUnreadable } from '../migrations/refused.js';
 import { parseFile } from '../postgres/parser.js';
@@ -60,9 +60,23 @@ export async function lint(files: readonly Migration[], isPending: (file: Migrat
     const statements = await parseFile(text, migration.path);
     findings.push(...lintFile({ migration, statements }, text, known, upgraded));
     for (const statement of statements) upgraded.take(statement, false);
-    await readDown(migration);
+    const down = await readDown(migration);
+    if (down) findings.push(...lintDown(down, await down.down.sql()));
   }
   return findings;
+}
+
+/** Of a down migration only what PostgreSQL would refuse on the day on which it is needed: what it drops is its purpose. */
+function lintDown({ down, statements }: Down, text: string): Finding[] {
+  const ctx: RuleContext = { known: new Known(), file: { migration: down, statements }, soFar: new SoFar() };
+  const rules = RULES.filter((rule) => rule.ofDown);
+  const lineOf = lineCounter(text);
+  return statements.flatMap((statement) => {
+    const line = lineOf(statement.start);
+    return rules.flatMap((rule) =>
+      (rule.check?.(statement, ctx) ?? []).map((message) => finding(rule, down.path, line, message)),
+    );
+  });
 }
 
 function lintFile(file: LintFile, text: string, known: Known, upgraded: Known): Finding[] {
@@ -92,7 +106,7 @@ function lintFile(file: LintFile, text: string, known: Known, upgraded: Known): 
       const rule = RULES.find(({ id }) => id === suppression.rule);
       if (rule?.check?.(statement, upgrade).length) used.add(suppression);
     }
-    for (const { soFar, known } of [ctx, upgrade]) {
+    for (const { soFar, known } of suppressions.length > 0 ? [ctx, upgrade] : [ctx]) {
       soFar.take(statement, known);
       known.take(statement, true);
     }

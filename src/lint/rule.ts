@@ -10,6 +10,8 @@ export interface Rule {
   why: string;
   /** The safe way to write it. */
   safe: string;
+  /** Set where it holds for down migrations, too. */
+  ofDown?: true;
   /** What is wrong with a statement; one text for each place. */
   check?(statement: ParsedStatement, ctx: RuleContext): string[];
   /** What is wrong with the file as a whole. */

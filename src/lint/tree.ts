@@ -59,9 +59,17 @@ export function notNullCheck(constraint: Node): string | undefined {
 
 /** Every node of a kind anywhere in a tree. */
 export function find(tree: Node, kind: string): Node[] {
-  if (tree === null || typeof tree !== 'object') return [];
-  if (Array.isArray(tree)) return tree.flatMap((item) => find(item, kind));
-  return Object.entries(tree).flatMap(([key, value]) => [...(key === kind ? [value] : []), ...find(value, kind)]);
+  const found: Node[] = [];
+  // A file may have tens of thousands of statements: one list for all of a tree.
+  const search = (node: Node): void => {
+    if (node === null || typeof node !== 'object') return;
+    for (const key in node) {
+      if (key === kind) found.push(node[key]);
+      search(node[key]);
+    }
+  };
+  search(tree);
+  return found;
 }
 
 /** Has the statement one of these options, and not switched off? @param names as the parser writes them */

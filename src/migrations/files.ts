@@ -193,7 +193,7 @@ function listFolder(folder: string): string[] {
     entries = readdirSync(folder);
   } catch (error) {
     throw new KasmDbError('usage', `cannot read the migrations folder ${folder} (${messageOf(error)})`, {
-      hint: 'correct --migrations',
+      hint: 'correct --migrations or KASM_DB_MIGRATIONS',
     });
   }
   const others: string[] = [];

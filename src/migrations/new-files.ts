@@ -28,7 +28,9 @@ export function writeNewFiles(folder: string, files: readonly NewFile[]): void {
 export function migrationsIn(folder: string): Migration[] {
   if (!existsSync(folder)) return [];
   if (!statSync(folder).isDirectory()) {
-    throw new KasmDbError('usage', `${folder} is a file, not a folder of migrations`, { hint: 'correct --migrations' });
+    throw new KasmDbError('usage', `${folder} is a file, not a folder of migrations`, {
+      hint: 'correct --migrations or KASM_DB_MIGRATIONS',
+    });
   }
   return readdirSync(folder).some((file) => file.endsWith('.sql')) ? readMigrations(folder) : [];
 }

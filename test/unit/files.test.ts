@@ -171,7 +171,7 @@ describe('files › a folder that is refused, as a usage error that names the fi
     ['a file instead of a folder', join(folder({ f: '' }), 'f'), /cannot read the migrations folder .*ENOTDIR/],
   ])('%s', (_, dir, message) => {
     const error = refusal(() => readMigrations(dir));
-    expect(error).toMatchObject({ outcome: 'usage', details: { hint: 'correct --migrations' } });
+    expect(error).toMatchObject({ outcome: 'usage', details: { hint: 'correct --migrations or KASM_DB_MIGRATIONS' } });
     expect(error.message).toMatch(message);
   });
 

@@ -70,6 +70,23 @@ CREATE TABLE b (x integer);`,
     expect(await findings(files, '0002_b.sql')).toEqual(expected);
   });
 
+  it('what PostgreSQL refuses in a transaction is found in down migrations too, and nothing else of what they do', async () => {
+    const files = {
+      '0001_a.sql': 'CREATE TABLE a (x integer);\nCREATE INDEX a_x ON a (x);',
+      '0001_a.down.sql': 'DROP TABLE a;\n-- the index\nDROP INDEX CONCURRENTLY a_x;\nVACUUM;',
+      '0002_b.sql': '-- kasm-db: no-transaction\nCREATE INDEX CONCURRENTLY a_y ON a (x);',
+      '0002_b.down.sql': '-- kasm-db: no-transaction\nDROP INDEX CONCURRENTLY a_y;',
+    };
+    const expected = [3, 4].map((line) =>
+      expect.objectContaining({
+        rule: 'concurrently-in-transaction',
+        file: expect.stringContaining('0001_a.down.sql'),
+        line,
+      }),
+    );
+    expect(await findings(files)).toEqual(expected);
+  });
+
   const base = filesOf({ rule: '', sql: 'SELECT 1;' });
 
   it('our own migrations have no finding, as one first installation', async () => {

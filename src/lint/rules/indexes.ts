@@ -35,6 +35,7 @@ export const indexRules: Rule[] = [
   },
   {
     id: 'concurrently-in-transaction',
+    ofDown: true,
     why: 'PostgreSQL refuses it in a transaction, so the migration fails',
     safe: 'put it into a migration of its own that begins with "-- kasm-db: no-transaction"',
     check: (statement, { file }) =>
