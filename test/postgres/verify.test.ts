@@ -271,7 +271,7 @@ describe('verify › which snapshot', () => {
     const run = (await verify(db)).json();
     expect(run).toMatchObject({
       exitCode: 6,
-      error: { hint: expect.stringContaining('kasm-db repair --restart-empty') },
+      error: { hint: expect.stringContaining('kasm-db adopt') },
     });
   });
 });
