@@ -1,11 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { KasmDbError } from './errors.js';
+import { now } from './time.js';
 
 /** What is left to do after a signal (cancel, roll back, unlock, report) is cut off here: SIGTERM has 2 s in all. */
 const LAST_MS = 1800;
 /** A program that runs under us has 10 s to end after it, and then it is killed. */
 const LAST_MS_OF_PROGRAM = 15_000;
 let lastMs = LAST_MS;
+/** A signal has come, and this is when its time is over. */
+let cutAt = Number.POSITIVE_INFINITY;
 
 /** Those of abortOnSignals. */
 const listeners = new Map<NodeJS.Signals, () => void>();
@@ -24,6 +27,7 @@ export function abortOnSignals(cut: (reason: KasmDbError) => void): AbortSignal 
         exitCode,
         hint: 'run the same command again',
       });
+      cutAt = now() + lastMs;
       setTimeout(() => cut(reason), lastMs).unref();
       controller.abort(reason);
     };
@@ -36,6 +40,11 @@ export function abortOnSignals(cut: (reason: KasmDbError) => void): AbortSignal 
   // It would open the debugger's port, through which anybody on this machine reads our memory, passwords and all.
   process.on('SIGUSR1', () => {});
   return controller.signal;
+}
+
+/** The time that a signal has left is over; for work that lets nothing else happen meanwhile. */
+export function isTimeUp(): boolean {
+  return now() >= cutAt;
 }
 
 /**

@@ -1,5 +1,5 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
-import { leaveSignalsToSystem } from '../app/signals.js';
+import { isTimeUp, leaveSignalsToSystem } from '../app/signals.js';
 import { pauseSync } from '../app/time.js';
 
 /** Where text goes. */
@@ -51,6 +51,7 @@ class Descriptor implements Sink {
           if (code !== 'EPIPE') this.failure ??= error;
           break;
         }
+        if (isTimeUp()) break;
         // Nobody reads for now, perhaps never again: no signal would be heard here.
         if (!waiting) goOn = leaveSignalsToSystem();
         waiting = true;

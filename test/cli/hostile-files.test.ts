@@ -8,6 +8,7 @@ import {
   symlinkSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -219,6 +220,22 @@ describe('a pipe that nobody reads', () => {
     await waitFor(async () => (stateOf(child) === 'S' && processorMs(child) > 50 ? [1] : []), 'the full pipe');
     child.kill('SIGTERM');
     expect(await end).toBe('SIGTERM');
+  });
+
+  it('as stdout that is full already: the result after SIGTERM is not waited for', async () => {
+    const full = deaf();
+    const fill = openSync(`/proc/self/fd/${full}`, constants.O_WRONLY | constants.O_NONBLOCK);
+    expect(() => {
+      for (;;) writeSync(fill, 'x'.repeat(4096));
+    }).toThrow('EAGAIN');
+    closeSync(fill);
+    const child = spawn(program, [...before, 'check', '--wait', '--json', '--host', '127.0.0.1', '--port', '1'], {
+      stdio: ['ignore', full, 'pipe'],
+    });
+    const end = ended(child);
+    await new Promise((resolve) => child.stderr?.once('data', resolve));
+    child.kill('SIGTERM');
+    expect(await end).toBe(143);
   });
 
   it('as stderr: SIGTERM ends a migration that talks, and its transaction with it', async () => {
