@@ -143,7 +143,9 @@ async function executeInTransaction(step: Step, recorded: () => Promise<string>)
     },
     work: async () => {
       try {
-        await session.script(await withoutPresentExtensions(session, statement.sql));
+        // What is deferred to COMMIT is done now, while the file's search_path and role hold.
+        const sql = await withoutPresentExtensions(session, statement.sql);
+        await session.script(`${sql}\n; SET CONSTRAINTS ALL IMMEDIATE`);
       } catch (error) {
         if (run.ctx.signal.aborted || !isServerError(error)) throw error;
         if (recording.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code)) {

@@ -313,6 +313,27 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     ]);
   });
 
+  it('what a statement has deferred to COMMIT sees the tables and the role of the file', async () => {
+    const db = await createDatabase();
+    const files = folder(
+      noTransaction(`CREATE FUNCTION check_t() RETURNS trigger LANGUAGE plpgsql AS $$
+  BEGIN IF (SELECT count(*) FROM t) > 5 THEN RAISE EXCEPTION 'too many'; END IF; RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER few AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_t();
+INSERT INTO t VALUES (4, 4);
+DO $$ BEGIN INSERT INTO t VALUES (5, 5); END $$;
+INSERT INTO t VALUES (6, 6)`),
+    );
+    expect((await migrate(db, files)).json()).toMatchObject({
+      exitCode: 7,
+      error: {
+        message: expect.stringContaining('statement 5 of 5'),
+        statement: 'INSERT INTO t VALUES (6, 6)',
+        sqlstate: 'P0001',
+      },
+    });
+    expect(await statementsDone(db)).toEqual([4, 5]);
+  });
+
   it('a DO block that failed by itself was not killed: it runs again', async () => {
     const db = await database();
     const files = folder(noTransaction('DO $$ BEGIN PERFORM 1 / (SELECT count(*) - 3 FROM t); END $$;'));
