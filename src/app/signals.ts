@@ -52,6 +52,8 @@ export function isTimeUp(): boolean {
  * @returns takes the signals back
  */
 export function leaveSignalsToSystem(): () => void {
+  // As PID 1 they would be lost, since the kernel drops what nobody listens for: there they wait instead.
+  if (process.pid === 1) return () => {};
   for (const [name, onSignal] of listeners) process.off(name, onSignal);
   return () => {
     for (const [name, onSignal] of listeners) process.on(name, onSignal);

@@ -209,6 +209,13 @@ describe('a pipe that nobody reads', () => {
     readers.push(fd);
     return fd;
   };
+  const fill = (pipe: number) => {
+    const fd = openSync(`/proc/self/fd/${pipe}`, constants.O_WRONLY | constants.O_NONBLOCK);
+    expect(() => {
+      for (;;) writeSync(fd, 'x'.repeat(4096));
+    }).toThrow('EAGAIN');
+    closeSync(fd);
+  };
   const [program, ...before] = COMMAND as [string, ...string[]];
   const ended = (child: ChildProcess) =>
     new Promise<unknown>((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
@@ -224,11 +231,7 @@ describe('a pipe that nobody reads', () => {
 
   it('as stdout that is full already: the result after SIGTERM is not waited for', async () => {
     const full = deaf();
-    const fill = openSync(`/proc/self/fd/${full}`, constants.O_WRONLY | constants.O_NONBLOCK);
-    expect(() => {
-      for (;;) writeSync(fill, 'x'.repeat(4096));
-    }).toThrow('EAGAIN');
-    closeSync(fill);
+    fill(full);
     const child = spawn(program, [...before, 'check', '--wait', '--json', '--host', '127.0.0.1', '--port', '1'], {
       stdio: ['ignore', full, 'pipe'],
     });
@@ -237,6 +240,29 @@ describe('a pipe that nobody reads', () => {
     child.kill('SIGTERM');
     expect(await end).toBe(143);
   });
+
+  it.runIf(process.platform === 'linux' && process.getuid?.() === 0)(
+    'for a while, as PID 1: a SIGTERM meanwhile is not lost',
+    async () => {
+      const pipe = deaf();
+      fill(pipe);
+      const args = ['--pid', '--fork', '--kill-child', program, ...before, 'check', '--wait', '--port', '1'];
+      const shared = spawn('unshare', [...args, '--host', '127.0.0.1'], { stdio: ['ignore', 'ignore', pipe] });
+      const end = ended(shared);
+      const children = `/proc/${shared.pid}/task/${shared.pid}/children`;
+      await waitFor(async () => (readFileSync(children, 'utf8') ? [1] : []), 'the start');
+      const inside = { pid: Number.parseInt(readFileSync(children, 'utf8'), 10) };
+      const catchesTerm = () =>
+        /^SigCgt:.*[4-7c-f][0-9a-f]{3}$/m.test(readFileSync(`/proc/${inside.pid}/status`, 'utf8'));
+      await waitFor(async () => (catchesTerm() ? [1] : []), 'its listeners');
+      // Then comes the first line, for which there is no place.
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      process.kill(inside.pid, 'SIGTERM');
+      const reader = spawn('cat', { stdio: [pipe, 'ignore', 'ignore'] });
+      expect(await end).toBe(143);
+      reader.kill();
+    },
+  );
 
   it('as stderr: SIGTERM ends a migration that talks, and its transaction with it', async () => {
     const db = await createDatabase();
@@ -261,6 +287,6 @@ describe('a pipe that nobody reads', () => {
 });
 
 /** As the kernel has it: R runs, S sleeps (Linux). */
-function stateOf(child: ChildProcess): string {
+function stateOf(child: Pick<ChildProcess, 'pid'>): string {
   return /\) (\S)/.exec(readFileSync(`/proc/${child.pid}/stat`, 'utf8'))?.[1] ?? '';
 }

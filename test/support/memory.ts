@@ -2,7 +2,7 @@ import type { ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 /** How much of a processor a child process has used so far, in milliseconds (Linux, where a tick is 10 ms). */
-export function processorMs(child: ChildProcess): number {
+export function processorMs(child: Pick<ChildProcess, 'pid'>): number {
   const [, fields = ''] = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(/\) \S+ /);
   const [user = 0, system = 0] = fields.split(' ').slice(10, 12).map(Number);
   return (user + system) * 10;
