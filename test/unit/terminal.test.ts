@@ -126,7 +126,9 @@ describe('Progress', () => {
     const { progress: bar, written } = progress(true);
     bar.busy('0003_zones (3 of 19)');
     await vi.waitFor(() => expect(written()).toMatch(/ \(3 of 19\) [1-9]\d\d ms$/));
-    expect(written()).toContain(`\r${ESC}[K0003_zones (3 of 19) 0 ms\r${ESC}[K0003_zones (3 of 19) 1`);
+    expect(written().replace(/\d+ ms/g, '? ms')).toContain(
+      `\r${ESC}[K0003_zones (3 of 19) ? ms\r${ESC}[K0003_zones (3 of 19) ?`,
+    );
     bar.log('applied 0003_zones');
     expect(written().endsWith(` ms\r${ESC}[Kapplied 0003_zones\n`)).toBe(true);
     const before = written();
@@ -137,7 +139,9 @@ describe('Progress', () => {
   it('on a narrow terminal the live line stays in one row, and a message is wrapped at words', () => {
     const { progress: bar, written } = progress(true, false, 30);
     bar.busy('0007_servers_and_autoscale (7 of 19)');
-    expect(written()).toBe(`\r${ESC}[K0007_servers_and_autosc… 0 ms`);
+    expect(written()).toHaveLength(4 + 29);
+    expect(written().startsWith(`\r${ESC}[K0007_servers_and_auto`)).toBe(true);
+    expect(written()).toMatch(/… \d+ ms$/);
     bar.log('waiting for the migration lock: it is held');
     expect(written()).toMatch(/waiting for the migration\n {2}lock: it is held\n$/);
   });
