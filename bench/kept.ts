@@ -22,7 +22,7 @@ export function keptOf(page: string): Kept {
       return found === undefined ? undefined : dated(`## ${found}`).trimEnd();
     },
     limits: (but) => {
-      const section = sections.find((text) => text.startsWith('What was to be shown\n')) ?? '';
+      const section = sections.find((text) => text.startsWith('Limits\n')) ?? '';
       const rows = section.split('\n').filter((line) => /^\|.*\| (met|\*\*missed\*\*|not measured) \|$/.test(line));
       return rows.filter((row) => !but.some((text) => row.startsWith(`| ${text} |`)));
     },

@@ -47,12 +47,12 @@ export function writePage(benches: Bench[], publish: boolean): string {
     '',
     'Made by `npm run bench -- --publish`; do not edit by hand.',
     '',
-    `Measured on ${new Date().toISOString().slice(0, 10)}, or the day that a section names, on one machine of ${cpus().length} cores (${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux), which is noisy: read the ratios, not the milliseconds.`,
-    'All take turns (A B C A B C …), so that a machine whose speed drifts is the same to all. Each time is that of a whole cold process, from its start to its end, beside a PostgreSQL 16 on the same machine (loopback, SCRAM login, no TLS, data in memory, fsync off). "× floor" is the median of the ratios round by round; the spread is the smallest and the largest time.',
+    `Measured on ${new Date().toISOString().slice(0, 10)}, or on the day that a section names, on one machine of ${cpus().length} cores (${cpus()[0]?.model.trim()}, ${Math.round(totalmem() / 2 ** 30)} GB, Linux). Other programs ran on it, so the ratios say more than the milliseconds.`,
+    'The tools take turns (A B C A B C …), so that a machine whose speed changes is the same to all of them. A time is that of a whole process, from its cold start to its end, with a PostgreSQL 16 on the same machine (loopback, SCRAM login, no TLS, data in memory, fsync off). "× floor" is how many times as long as the floor a tool took: the median of the ratios of each round. The spread is the shortest and the longest time.',
     '',
     `Versions: ${[...versions(), ...kept.versions(versions().map((version) => version.split(' ')[0] as string))].join(', ')}.`,
     '',
-    '## What was to be shown',
+    '## Limits',
     '',
     `${limits.filter((line) => line.endsWith('| met |')).length} of ${limits.length} limits are met.`,
     '',
@@ -63,20 +63,17 @@ export function writePage(benches: Bench[], publish: boolean): string {
     '## Repeat all of it',
     '',
     '```sh',
-    'bench/peers/install.sh              # the peers, each where its toolchain is there; minutes',
-    'npm run build:exe                   # the executable',
-    'npm run bench                       # all; --list names the benches, --peers NAME,... and --runs N shorten it',
+    'bench/peers/install.sh              # installs the other tools whose toolchain is there; takes minutes',
+    'npm run build:exe                   # builds the executable',
+    'npm run bench                       # runs all; --list names the benches, --peers NAME,... and --runs N shorten it',
     '```',
     '',
-    'What a run finds is kept in `bench/results/`, which is in no repository, with a page like this one; `npm run bench -- --publish` writes this page and a line of README. Benches that were not run that day stay as they are.',
+    'A run writes its results and a page like this one to `bench/results/`, which git ignores. `npm run bench -- --publish` writes this page and a line of README; sections that were not measured that day stay as they are.',
     '',
   ];
   mkdirSync(RESULTS, { recursive: true });
   const text = lines.join('\n');
-  writeFileSync(
-    path,
-    text.replace('## What was to be shown\n', `## In short\n\n${comparison(text)}\n\n## What was to be shown\n`),
-  );
+  writeFileSync(path, text.replace('## Limits\n', `## In short\n\n${comparison(text)}\n\n## Limits\n`));
   if (publish) writeReadme(ROOT);
   return path;
 }

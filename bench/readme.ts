@@ -32,8 +32,8 @@ export function comparison(page: string): string {
   );
   if (names.length === 0) return '';
   return [
-    'Beside psql doing the same, as a multiple of its time (smaller is faster); what became of 16 migrators that were started together; and how long the worst request of four clients',
-    'waits while a migration wants their table and a forgotten transaction has it for 15 s (psql: all of that time):',
+    'The first three columns are multiples of the time that psql takes for the same (smaller is faster). Then: how many of 16 migrators that start together succeed, and how long the longest',
+    'request of four clients waits while a migration wants their table and a forgotten transaction holds it for 15 s (behind psql it waits for all of them):',
     '',
     `| | ${sections.map(({ head }) => head).join(' | ')} |`,
     `|---|${sections.map(() => '---').join('|')}|`,

@@ -12,7 +12,7 @@ export const check: Bench = {
   name: 'check',
   title: 'Check when nothing is pending',
   about:
-    "The whole Kasm schema is applied; a cold process asks whether something is pending, in each tool's own way (kasm-db: `--check`; where there is none, its `up` with nothing to do). The floor is psql with `select 1`.",
+    "The whole Kasm schema is applied. A new process asks whether any migration is pending, by the tool's own command for it (kasm-db: `--check`); for a tool without one, it is `up` with nothing to do. The floor is psql with `select 1`.",
   run: (options) =>
     inArena(options, async (arena) => {
       const minimal = join(arena.folder, 'minimal.cjs');

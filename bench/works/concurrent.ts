@@ -16,7 +16,7 @@ const steps: Step[] = Array.from({ length: STEPS }, (_, i) => ({
 export const concurrent: Bench = {
   name: 'concurrent',
   title: 'Concurrent migrators',
-  about: `16 and 32 processes started together on a database without history; ${STEPS} migrations that each leave a row. How many end with 0, was each migration applied exactly once, and how long until the last has ended.`,
+  about: `16 and then 32 processes are started together on a database without history. They apply ${STEPS} migrations, each of which inserts a row. How many processes end with 0, was each migration applied exactly once, and how long does it take until the last process has ended?`,
   run: (options) =>
     inArena(options, async (arena) => {
       const rows = await eachPeer(arena, [...arena.ours, ...arena.peers], async (peer) => {

@@ -23,7 +23,7 @@ const steps: Step[] = [
 export const faults: Bench = {
   name: 'faults',
   title: 'Killed in mid-migration',
-  about: `The second of three migrations has a statement of ${LONG_S} s; the migrator is killed in it (SIGKILL) and started again at once with at most ${PATIENCE_MS / 1000} s to end, and once more when the server has noticed. Does it recover without a manual step, are all applied exactly once, and when is no lock of the killed run left? docs/RELIABILITY.md has more cases.`,
+  about: `The second of three migrations has a statement of ${LONG_S} s. The migrator is killed (SIGKILL) while it runs and started again at once; it has ${PATIENCE_MS / 1000} s to end. If it fails, it is started once more after the server has noticed that the first one is gone. Does it recover without a manual step, is each migration applied exactly once, and when has the killed run's session ended? docs/RELIABILITY.md has more cases.`,
   run: (options) =>
     inArena(options, async (arena) => {
       const rows = await eachPeer(arena, [...arena.ours, ...arena.peers], (peer) => kill(arena, peer));

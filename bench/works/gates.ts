@@ -55,7 +55,7 @@ const P99_LIMITS: Record<string, number> = {
 export const gates: Bench = {
   name: 'gates',
   title: '500 gates',
-  about: `Up to 500 gates (\`kasm-db --check --wait\`; ${PROCESSES} as processes, the others in ${WORKERS} threads) wait for one migrator on a server with 100 connections, of which the gate role may have 20: are all released, how soon after the last commit, and what does the server pay while they wait? The last row is what so many bare logins with SELECT 1 cost at least.`,
+  about: `Up to 500 gates (\`kasm-db --check --wait\`; ${PROCESSES} as processes, the others in ${WORKERS} threads) wait for one migrator. The server allows 100 connections, and 20 of them to the role of the gates. Do all gates end, how soon after the last commit, and how much does waiting cost the server? The last row is the least that so many logins with SELECT 1 cost.`,
   run: async () => {
     const scratch = mkdtempSync(join('/dev/shm', 'kasm-db-gates-'));
     const server = await startTestServer(16, scratch, ['max_connections=100']);

@@ -9,7 +9,7 @@ const COUNT = 32;
 export const herd: Bench = {
   name: 'herd',
   title: `${COUNT} kasm-db at once on an empty database`,
-  about: `${COUNT} migrators of the whole Kasm schema started together, beside ${COUNT} checks of an up-to-date database started together, and one migrator alone: what waiting for each other costs.`,
+  about: `What migrators cost that wait for each other: ${COUNT} of them are started together on an empty database and apply the whole Kasm schema. Beside them: one migrator alone, and ${COUNT} checks of an up-to-date database, started together.`,
   run: (options) =>
     inArena(options, async ({ server, ours, absent }) => {
       const timings: Timing[] = [];

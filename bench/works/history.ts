@@ -10,7 +10,7 @@ const SLOW = ['Node', 'Python', 'JVM'] as const;
 export const history: Bench = {
   name: 'history',
   title: `No-op with ${COUNT} applied`,
-  about: `${COUNT} migrations of one statement are applied from a folder; the same call again finds that nothing is to be done. kasm-db reads every file and compares every checksum; beside it its check with ${FEW} applied.`,
+  about: `A folder of ${COUNT} migrations with one statement each is applied. The time is that of the same call again, which finds nothing to do. kasm-db reads every file and compares every checksum. The table also has kasm-db's check of a folder with ${FEW}.`,
   run: (options) =>
     inArena(options, async (arena) => {
       const { server } = arena;

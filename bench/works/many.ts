@@ -10,7 +10,7 @@ const COUNT = 500;
 export const many: Bench = {
   name: 'many',
   title: `${COUNT} small migrations`,
-  about: `${COUNT} migrations of a table and an index each, on a new database each time. The floor is psql running the same files, each in its own transaction, in one session; it keeps no history and takes no lock. drizzle-orm commits all of them at once, everybody else each.`,
+  about: `Each tool applies ${COUNT} migrations to a new database each time; a migration makes a table and an index. The floor is psql, which runs the same files in one session, each in its own transaction, without a history and without a lock. drizzle-orm commits all migrations together, every other tool each by itself.`,
   run: (options) =>
     inArena(options, async (arena) => {
       const { server } = arena;

@@ -13,7 +13,7 @@ export const memory: Bench = {
   name: 'memory',
   title: 'Memory and size',
   about:
-    "Peak resident memory of one process (GNU time's maximum resident set size, median of 3) that applies the whole Kasm schema, and of one that finds nothing to do; and what an installation takes on disk, with all that the tool's package needs, but without a runtime (Node, Python, Java) that it needs besides.",
+    "The peak memory of a process that applies the whole Kasm schema, and of one that finds nothing to do (GNU time's maximum resident set size, the median of 3 runs). Then the size of an installation on disk, with all packages that the tool needs, but without its runtime (Node, Python, Java).",
   run: (options) =>
     inArena(options, async (arena) => {
       if (!existsSync(TIME)) return { absent: [`all: ${TIME} is not installed (Debian: time)`] };

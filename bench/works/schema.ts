@@ -17,7 +17,7 @@ export const schema: Bench = {
   name: 'schema',
   title: 'The whole Kasm schema on an empty database',
   about:
-    "The migrations of Kasm 1.19.0, converted to each tool's format, on a new database each time. The floor is `psql -X -1 -f` of all files: one transaction, no history, no lock.",
+    'Each tool applies the migrations of Kasm 1.19.0, converted to its format, to a new database each time. The floor is `psql -X -1 -f` with all files: one transaction, without a history and without a lock.',
   run: (options) =>
     inArena(options, async (arena) => {
       const { server, ours } = arena;

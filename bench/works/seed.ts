@@ -15,7 +15,7 @@ type Rows = Record<string, Record<string, string>[]>;
 export const seed: Bench = {
   name: 'seed',
   title: 'Seed',
-  about: `A customer's seed document of ${USERS} users and ${SETTINGS} settings, beside psql writing the same rows by one script of INSERTs, each time into a new copy of a migrated database.`,
+  about: `kasm-db seeds a customer's document of ${USERS} users and ${SETTINGS} settings, each time into a new copy of a migrated database. The floor is psql, which writes the same rows by a script of INSERTs.`,
   run: (options) =>
     inArena(options, async (arena) => {
       const { server, ours } = arena;

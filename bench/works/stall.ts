@@ -34,7 +34,7 @@ interface Noticed {
 const stall = (name: string, clients: number): Bench => ({
   name,
   title: `Traffic while a migration waits for its table, ${clients} clients`,
-  about: `${clients} clients read a table by its key, about 400 times a second together. Somebody has it: a forgotten transaction for 15 s; six clients whose transactions of 300 ms overlap; a dump of 15 s (a session that does what pg_dump does); an autovacuum worker made slow, at two values of deadlock_timeout. \`${ALTER}\` comes then, by each tool as it is by default. The worst request; then the 99.9th percentile, the share of the clients' time in requests of more than ${STALLED_MS} ms, and the time until the migration was applied.`,
+  about: `${clients} clients read rows of a table by its key, together about 400 times a second. Somebody else has a lock on the table: a forgotten transaction (15 s); six clients whose transactions of 300 ms overlap; a dump (15 s, by a session that does what pg_dump does); or an autovacuum worker that was slowed down, with two values of deadlock_timeout. Then each tool, with its default options, applies \`${ALTER}\`. How long do the clients wait? For each case the table has the longest request, the 99.9th percentile, the share of the clients' time that went into requests of more than ${STALLED_MS} ms (stalled), and the time until the migration was applied.`,
   run: (options) =>
     inArena(options, async (arena) => {
       const entrants = [NOBODY, psqlItself(arena), ...arena.ours, ...arena.peers];

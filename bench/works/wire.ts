@@ -10,7 +10,7 @@ export const wire: Bench = {
   name: 'wire',
   title: 'Round trips of a check',
   about:
-    "What a check sends after the TCP connect, counted by a proxy that reads PostgreSQL's protocol: a round trip is a message, or several in one go, that is answered before the next is sent. SCRAM's own three are counted apart.",
+    "How often a check waits for the server after the TCP connection is made. A proxy that reads PostgreSQL's protocol counts the round trips: one message, or several sent together, that the server answers before the next is sent. The three that SCRAM needs are counted apart.",
   run: (options) =>
     inArena(options, async ({ server, ours, absent }) => {
       const rows: string[][] = [];

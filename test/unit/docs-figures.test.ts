@@ -82,7 +82,7 @@ Measured on 2026-01-02 on one machine.
 
 Versions: psql 15.1, goose 3.1.0, tern 2.0.
 
-## What was to be shown
+## Limits
 
 | | figure | limit | |
 |---|---|---|---|
