@@ -8,7 +8,8 @@
 const couldTakeOver = (role: string, login: string) => `(${role}.rolsuper
     OR ${role}.rolcreaterole AND current_setting('server_version_num')::int < 160000 OR pg_has_role(${role}.oid, ${login}, 'MEMBER WITH ADMIN OPTION'))`;
 
-const GIVEN = `EXISTS (SELECT FROM pg_roles g WHERE g.oid = a.grantor AND (g.oid = d.datdba OR ${couldTakeOver('g', 'r.oid')}))`;
+/** Granted by nobody else. Before 16 the grants of a role that is dropped stay: a stranger's own role is gone with him, so these are others' roles. */
+const GIVEN = `NOT EXISTS (SELECT FROM pg_roles g WHERE g.oid = a.grantor AND g.oid <> d.datdba AND NOT ${couldTakeOver('g', 'r.oid')})`;
 
 /** To be joined as `me`, for isTrusted. A superuser is a member of every role, so membership says nothing of him. */
 export const ME = `(SELECT r.oid AS login, array_append(ARRAY(WITH RECURSIVE given AS (

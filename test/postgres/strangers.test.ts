@@ -83,7 +83,13 @@ describe.each(OLDEST_AND_NEWEST)('PostgreSQL %i › trust is nothing that a stra
   it('what belongs to a role that an administrator has made the login a member of is used', async () => {
     const db = await migrated(version);
     const group = `group_${randomBytes(4).toString('hex')}`;
-    await db.superQuery(`CREATE ROLE ${group}; CREATE ROLE ${group}_2; GRANT ${group} TO ${group}_2; GRANT ${group}_2 TO ${db.user};
+    // Before 16 the administrator who did it may be gone since, as a role.
+    const grant = `GRANT ${group} TO ${group}_2; GRANT ${group}_2 TO ${db.user}`;
+    const granted =
+      version < 16
+        ? `CREATE ROLE ${group}_3 SUPERUSER; SET ROLE ${group}_3; ${grant}; RESET ROLE; DROP ROLE ${group}_3`
+        : grant;
+    await db.superQuery(`CREATE ROLE ${group}; CREATE ROLE ${group}_2; ${granted};
       GRANT ALL ON SCHEMA public TO ${group}; GRANT TRIGGER ON public.users TO ${group}; SET ROLE ${group};
       CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
       CREATE TRIGGER note BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.note()`);
