@@ -16,7 +16,9 @@ function rows(map, path = []) {
     const name = [...path, key.value];
     // The first key's comment hangs on the map itself.
     const comment = key.commentBefore ?? (i === 0 && path.length > 0 ? map.commentBefore : undefined);
-    const text = (comment ?? '').split('\n').map((line) => line.trim());
+    // What stands above a blank line is about more than this value.
+    const own = (comment ?? '').split(/\n\s*\n/).at(-1) ?? '';
+    const text = own.split('\n').map((line) => line.trim());
     const block = isMap(value) && value.items.length > 0 && !value.flow;
     const row = {
       name: name.join('.'),

@@ -36,8 +36,8 @@ describe('exit codes', () => {
     expect(list?.split(', ')).toEqual(stopping);
   });
 
-  it('README lists all of them', () => {
-    const [, list = ''] = /Exit codes: ([^;]*);/.exec(readFileSync(join(ROOT, 'README.md'), 'utf8')) ?? [];
+  it.each(['README.md', 'docs/COMMANDS.md'])('%s lists all of them', (page) => {
+    const [, list = ''] = /Exit codes: ([^;]*);/.exec(readFileSync(join(ROOT, page), 'utf8')) ?? [];
     expect((list.match(/\d+/g) ?? []).toSorted()).toEqual([...Object.values(EXIT_CODES), 130].map(String).toSorted());
   });
 
