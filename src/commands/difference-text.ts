@@ -1,3 +1,4 @@
+import { groupBy } from '../app/group-by.js';
 import { printable, type Style } from '../output/terminal.js';
 import type { Difference } from '../schema/diff.js';
 import { changeWords } from '../schema/difference-words.js';
@@ -29,7 +30,7 @@ function line(difference: Difference, s: Style): string {
  */
 export function acceptedText(differences: readonly Difference[], s: Style): string {
   const whole = differences.filter(({ change, object, group }) => change !== 'changed' && object.endsWith(` ${group}`));
-  const parts = Map.groupBy(
+  const parts = groupBy(
     differences.filter((difference) => !whole.includes(difference)),
     ({ group }) => group,
   );
@@ -44,7 +45,7 @@ export function acceptedText(differences: readonly Difference[], s: Style): stri
 }
 
 function named(differences: readonly Difference[]): string[] {
-  const kinds = Map.groupBy(differences, (difference) => {
+  const kinds = groupBy(differences, (difference) => {
     const [kind] = nameOf(difference).split(' ');
     return `${difference.change === 'extra' ? 'extra    ' : 'missing  '}${kind}`;
   });

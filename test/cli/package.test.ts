@@ -77,6 +77,10 @@ describe('package › installed with npm i -g', () => {
       expect(JSON.parse(migrate.stdout)).toMatchObject({ outcome: 'ok', version });
       expect(run(['--check'], db.env)).toMatchObject({ status: 0, stdout: expect.stringMatching(/^Ready\./) });
       expect(run(['lint']).status).toBe(0);
+      // As Kasm leaves it, with a table more: both tell of it.
+      await db.query('DROP SCHEMA kasm_db CASCADE; CREATE TABLE more (x int)');
+      for (const command of ['adopt', 'verify'])
+        expect(run([command], db.env)).toMatchObject({ status: 0, stdout: expect.stringContaining('public.more') });
     });
 
     it.skipIf(!node)('the library, by import and by require', async () => {

@@ -1,5 +1,8 @@
 /** Something that happens once, and that others can wait for. */
 export function once(): { happen: () => void; happened: Promise<void> } {
-  const { promise, resolve } = Promise.withResolvers<void>();
-  return { happen: resolve, happened: promise };
+  let happen = () => {};
+  const happened = new Promise<void>((resolve) => {
+    happen = resolve;
+  });
+  return { happen, happened };
 }
