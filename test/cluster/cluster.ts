@@ -266,7 +266,12 @@ export async function externalPostgres(password: string): Promise<{ ca: string }
                 { name: 'PGDATA', value: '/var/lib/postgresql/data/pgdata' },
                 { name: 'POSTGRES_PASSWORD', valueFrom: { secretKeyRef: { name: 'postgres', key: 'password' } } },
               ],
-              readinessProbe: { exec: { command: ['pg_isready', '-h', '127.0.0.1'] }, periodSeconds: 2 },
+              readinessProbe: {
+                exec: { command: ['pg_isready', '-h', '127.0.0.1'] },
+                periodSeconds: 2,
+                // After the usual second on a busy node, the service would refuse everybody.
+                timeoutSeconds: 10,
+              },
               securityContext: { allowPrivilegeEscalation: false, capabilities: { drop: ['ALL'] } },
               volumeMounts: [
                 { name: 'data', mountPath: '/var/lib/postgresql/data' },
