@@ -18,10 +18,12 @@ export function writeTerminationLog(path: string, result: Result): string | unde
   }
 }
 
-/** JSON of a result in at most `maxBytes`: lists go first, then long texts are cut. */
+/** JSON of a result in at most `maxBytes`: the locks of what was applied go first, then lists, then long texts are cut. */
 export function fitJson(result: Result, maxBytes: number): string {
   const fits = (value: object) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes;
   if (fits(result)) return JSON.stringify(result);
+  const withoutLocks = { ...result, applied: result.applied?.map(({ name, ms }) => ({ name, ms })) };
+  if (fits(withoutLocks)) return JSON.stringify(withoutLocks);
   const {
     applied: _a,
     pending: _p,

@@ -32,7 +32,14 @@ describe('fitJson › cut to what the kubelet reads, 4096 bytes, it stays valid'
     expect(fitted(result, exact - 1)).not.toEqual(result);
   });
 
-  it('long lists go first, and the error stays whole', () => {
+  it('the locks of what was applied go before its names', () => {
+    const applied = many.slice(0, 19).map((one) => ({ name: one, ms: 1 }));
+    const locks = many.slice(0, 70).map((relation) => ({ relation, mode: 'AccessExclusiveLock' }));
+    const result: Result = { ...base, database, applied: applied.map((one) => ({ ...one, locks })) };
+    expect(fitted(result)).toEqual({ ...base, database, applied });
+  });
+
+  it('then long lists go, and the error stays whole', () => {
     const error = {
       code: 'failed' as const,
       message: 'm'.repeat(900),
