@@ -3,7 +3,7 @@ import { alterLocks, locked, referenced } from './alter-locks.js';
 import { Known } from './known.js';
 import { LOCK_ORDER, type LockMode, type TableLock } from './lock-modes.js';
 import type { Relations } from './relations.js';
-import { dropped, find, hasOption, type Node, nameOf, nameOfParts, stringsIn } from './tree.js';
+import { dropped, find, findEach, hasOption, type Node, nameOf, nameOfParts, stringsIn } from './tree.js';
 
 /**
  * The table locks that a statement takes, and whether it rewrites the table. Pure. Who is locked with a table (partitions, heirs, the other side of
@@ -286,13 +286,13 @@ function comment(node: Node): TableLock[] {
 
 /** Tables that a query reads. Names of WITH queries are none, nor are those that FOR UPDATE OF repeats. */
 function reads(tree: Node): TableLock[] {
-  const own = new Set(find(tree, 'CommonTableExpr').map(({ ctename }) => ctename));
-  const clauses = find(tree, 'LockingClause');
+  const [queries = [], clauses = [], ranges = []] = findEach(tree, ['CommonTableExpr', 'LockingClause', 'RangeVar']);
+  const own = new Set(queries.map(({ ctename }) => ctename));
   const repeated = clauses.flatMap(({ lockedRels = [] }) => lockedRels.map(({ RangeVar }: Node) => RangeVar));
   const isLocked = (range: Node) =>
     clauses.some(({ lockedRels }) => !lockedRels) ||
     repeated.some(({ relname }) => relname === (range.alias?.aliasname ?? range.relname));
-  return find(tree, 'RangeVar')
+  return ranges
     .filter((range) => !repeated.includes(range) && (range.schemaname || !own.has(range.relname)))
     .map((range) => ({ table: nameOf(range), mode: isLocked(range) ? 'ROW SHARE' : 'ACCESS SHARE', rewrite: 'no' }));
 }
