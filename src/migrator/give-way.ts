@@ -59,7 +59,7 @@ export class TableWaits {
   #met: readonly ObservedBlocker[] = [];
   /** The look that is going on; ends soon after its attempt. */
   #looking: Promise<void> = Promise.resolve();
-  /** What is observed now, or was last: a late answer is of no use once the session does something else. */
+  /** What is observed now, or was last: a late answer counts for nothing once the session does something else. */
   #what: string | undefined;
   /** An attempt was over before anybody had seen who was in the way, so the next ones are watched closely. */
   #closely = false;

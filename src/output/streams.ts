@@ -39,7 +39,7 @@ class Descriptor implements Sink {
   write(text: string): void {
     this.target ??= withoutBlocking(this.fd);
     let bytes = Buffer.from(text);
-    let goOn = () => {};
+    let takeSignalsBack = () => {};
     let waiting = false;
     while (bytes.length > 0) {
       try {
@@ -52,13 +52,13 @@ class Descriptor implements Sink {
           break;
         }
         if (isTimeUp()) break;
-        // Nobody reads for now, perhaps never again: no signal would be heard here.
-        if (!waiting) goOn = leaveSignalsToSystem();
+        // Nobody reads for now, perhaps never again: no signal would be seen here.
+        if (!waiting) takeSignalsBack = leaveSignalsToSystem();
         waiting = true;
         pauseSync(5);
       }
     }
-    goOn();
+    takeSignalsBack();
   }
 }
 
