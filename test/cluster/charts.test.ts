@@ -3,11 +3,10 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import {
   apply,
   CHARTS,
-  EXTERNAL,
   EXTERNAL_HOST,
   HELM_TIMEOUT,
   hasHelm4,
@@ -29,8 +28,10 @@ import {
   WITHOUT_GATEWAYS,
 } from './cluster.js';
 import {
+  aroundAll,
   external,
   externalCa,
+  HELMS,
   KINDS,
   PASSWORD,
   printed,
@@ -39,22 +40,14 @@ import {
   SCHEMA,
   SECRETS,
   seconds,
-  tellAll,
 } from './release.js';
 
 let ca = '';
 
+aroundAll();
 beforeAll(async () => {
-  await kubectl('version');
   ca = await externalCa();
 });
-
-afterAll(async () => {
-  if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
-  tellAll();
-});
-
-const HELMS = ['helm', ...(hasHelm4 ? ['helm4'] : [])];
 
 describe.concurrent('Show 1 and 2: through its life, in a namespace that enforces restricted', () => {
   const cases = KINDS.flatMap((kind) => [[kind, []] as const, [kind, ['--atomic']] as const]);

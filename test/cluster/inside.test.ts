@@ -1,9 +1,7 @@
 /** kasm-db inside of the cluster when it is wanted, a proxy beside it, and replicas that somebody else sets: with Helm 3 and 4. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
-  EXTERNAL,
   HELM_TIMEOUT,
-  hasHelm4,
   helm,
   kubectl,
   migratorResults,
@@ -13,18 +11,9 @@ import {
   until,
   WITHOUT_GATEWAYS,
 } from './cluster.js';
-import { external, Release, rows, SCHEMA, seconds, tellAll } from './release.js';
+import { aroundAll, external, HELMS, Release, rows, SCHEMA, seconds } from './release.js';
 
-const HELMS = ['helm', ...(hasHelm4 ? ['helm4'] : [])];
-
-beforeAll(async () => {
-  await kubectl('version');
-});
-
-afterAll(async () => {
-  if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
-  tellAll();
-});
+aroundAll();
 
 describe.each(HELMS)('%s', (program) => {
   it('mode manual: migrate, status, doctor and verify are run from suspended CronJobs, beside a proxy that ends with them', async () => {

@@ -1,12 +1,10 @@
 /** First installs in a row, installs that fail and what then is said, and what was lost in between: with Helm 3 and 4. */
 import { spawnSync } from 'node:child_process';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import {
   apply,
   type Ended,
-  EXTERNAL,
   EXTERNAL_HOST,
-  hasHelm4,
   kubectl,
   MIGRATOR,
   migratorResults,
@@ -19,20 +17,12 @@ import {
   until,
   WITHOUT_GATEWAYS,
 } from './cluster.js';
-import { printed, Release, rows, SCHEMA, SECRETS, seconds, tellAll } from './release.js';
+import { aroundAll, HELMS, printed, Release, rows, SCHEMA, SECRETS, seconds } from './release.js';
 
-const HELMS = ['helm', ...(hasHelm4 ? ['helm4'] : [])];
 /** Show: 20. */
 const ROUNDS = Number(process.env.KASM_TEST_ROUNDS ?? 2);
 
-beforeAll(async () => {
-  await kubectl('version');
-});
-
-afterAll(async () => {
-  if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
-  tellAll();
-});
+aroundAll();
 
 const tell = (kind: string, program: string, what: string, ended: string, time: string) => {
   rows.push([kind, '(none)', program, what, ended, time]);

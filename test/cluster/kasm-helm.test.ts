@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync } from 'node:
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import type { Result } from '../../src/output/result.js';
 import {
@@ -15,7 +15,6 @@ import {
   EXTERNAL,
   EXTERNAL_HOST,
   HELM_TIMEOUT,
-  hasHelm4,
   kubectl,
   merge,
   migratorResults,
@@ -25,12 +24,11 @@ import {
   secret,
   until,
 } from './cluster.js';
-import { externalCa, PASSWORD, printed, rows, SECRETS, seconds, tellAll } from './release.js';
+import { aroundAll, externalCa, HELMS, PASSWORD, printed, rows, SECRETS, seconds } from './release.js';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const STAND_IN = join(ROOT, 'test/cluster/kasm-helm');
 const EXAMPLES = join(ROOT, 'examples/kasm-helm');
-const HELMS = ['helm', ...(hasHelm4 ? ['helm4'] : [])];
 const WAYS = ['secret-brought', 'made-by-kasm-db', 'made-by-kasm-helm'] as const;
 type Way = (typeof WAYS)[number];
 const MIGRATIONS = readdirSync(join(ROOT, 'migrations'))
@@ -45,10 +43,7 @@ const onServer = (command: string) => kubectl('-n', EXTERNAL, 'exec', 'deploy/po
 beforeAll(async () => {
   await externalCa();
 }, 300_000);
-afterAll(async () => {
-  if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
-  tellAll();
-});
+aroundAll();
 
 /** Both releases on a database of their own. */
 class Pair {

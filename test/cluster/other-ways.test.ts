@@ -1,12 +1,10 @@
 /** Without Helm's own install: synced as Argo CD does it, and with the users and groups that OpenShift gives. The controllers themselves are not there. */
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { parse, parseAllDocuments } from 'yaml';
 import {
   apply,
   CHARTS,
-  EXTERNAL,
-  hasHelm4,
   kubectl,
   MIGRATOR,
   merge,
@@ -23,18 +21,9 @@ import {
   values,
   WITHOUT_GATEWAYS,
 } from './cluster.js';
-import { external, rows, SCHEMA, SECRETS, seconds, tellAll } from './release.js';
+import { aroundAll, external, HELMS, rows, SCHEMA, SECRETS, seconds } from './release.js';
 
-const HELMS = ['helm', ...(hasHelm4 ? ['helm4'] : [])];
-
-beforeAll(async () => {
-  await kubectl('version');
-});
-
-afterAll(async () => {
-  if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
-  tellAll();
-});
+aroundAll();
 
 interface Manifest {
   kind: string;

@@ -1,13 +1,15 @@
 /** One release of chart kasm-single-zone through its life, and what all cluster tests tell of it. */
 import { readdirSync } from 'node:fs';
-import { expect } from 'vitest';
+import { afterAll, beforeAll, expect } from 'vitest';
 import {
   apply,
   CHARTS,
   type Ended,
+  EXTERNAL,
   EXTERNAL_HOST,
   externalPostgres,
   HELM_TIMEOUT,
+  hasHelm4,
   helm,
   kubectl,
   merge,
@@ -30,6 +32,9 @@ export const SECRETS = {
   'manager-token': 's3cr3t-manager',
   'service-token': 's3cr3t-service',
 };
+/** Programs that are Helm, for describe.each. */
+export const HELMS = ['helm', ...(hasHelm4 ? ['helm4'] : [])];
+
 /** What was done, with its time: printed at the end. */
 export const rows: string[][] = [['DATABASE', 'FLAGS', 'HELM', 'STEP', 'ENDED', 'TIME']];
 /** Everything that was printed, for a look for passwords. */
@@ -42,8 +47,20 @@ export async function externalCa(): Promise<string> {
   return (await authority).ca;
 }
 
+/** Around the tests of a file: there is a cluster, and in the end the table is printed and the PostgreSQL outside of the releases goes. */
+export function aroundAll(): void {
+  beforeAll(async () => {
+    await kubectl('version');
+  });
+  afterAll(async () => {
+    if (!process.env.KASM_TEST_KEEP)
+      await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
+    tellAll();
+  });
+}
+
 /** Prints the table, and looks for passwords in everything that was printed. */
-export function tellAll(): void {
+function tellAll(): void {
   const widths = (rows[0] ?? []).map((_, i) => Math.max(...rows.map((row) => row[i]?.length ?? 0)));
   for (const row of rows) console.log(row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join('  '));
   expect(printed.filter((text) => text.includes('s3cr3t-'))).toEqual([]);

@@ -1,7 +1,7 @@
 /** Who writes the default rows, through the life of a release: kasm-db, or a stand-in for Kasm's own program, which encrypts them. */
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { EXTERNAL, HELM_TIMEOUT, kubectl, MIGRATOR, pods, until, WITHOUT_GATEWAYS } from './cluster.js';
-import { KINDS, Release, rows, SCHEMA, seconds, tellAll } from './release.js';
+import { describe, expect, it } from 'vitest';
+import { HELM_TIMEOUT, kubectl, MIGRATOR, pods, until, WITHOUT_GATEWAYS } from './cluster.js';
+import { aroundAll, KINDS, Release, rows, SCHEMA, seconds } from './release.js';
 
 const small = { requests: { cpu: '5m', memory: '16Mi' }, limits: { memory: '256Mi' } };
 
@@ -16,14 +16,7 @@ const BY_KASM = {
   },
 };
 
-beforeAll(async () => {
-  await kubectl('version');
-});
-
-afterAll(async () => {
-  if (!process.env.KASM_TEST_KEEP) await kubectl('delete', 'namespace', EXTERNAL, '--ignore-not-found', '--wait=false');
-  tellAll();
-});
+aroundAll();
 
 /** How often Kasm's program was run to its end. */
 const timesRun = async (release: Release): Promise<string> => {
