@@ -5,7 +5,8 @@ import { splitStatements } from '../postgres/statements.js';
 import { withoutPresentExtensions } from './extensions.js';
 import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
-import { type Before, giveToFile, takeFromFile } from './locks-taken.js';
+import { giveToFile, takeFromFile } from './hand-over.js';
+import type { Before } from './locks-taken.js';
 import type { Run } from './run.js';
 
 /** A larger message is sent in pieces: the server needs some 25 times its size in memory to parse it. */

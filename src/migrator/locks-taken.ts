@@ -1,5 +1,4 @@
 import type { LockInfo } from '../history/locks.js';
-import { HOLDS_LOCK_SQL } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
 
 /** What there was before a migration's file. */
@@ -18,7 +17,8 @@ const FROM_TABLES = 'FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespa
 const NEWEST_SQL = 'SELECT oid::bigint::float8 AS oid FROM pg_class ORDER BY oid DESC LIMIT 1';
 const NAMES_SQL = `SELECT c.oid::bigint::float8 AS oid, n.nspname || '.' || c.relname AS name ${FROM_TABLES} WHERE ${TABLES}`;
 
-const takenSql = (
+/** SQL that looks what is locked, within a transaction of ours; `namedOf` reads its rows. */
+export const takenSql = (
   newestOid: number,
 ) => `SELECT l.relation::bigint::float8 AS oid, n.nspname || '.' || c.relname AS name, l.mode
 FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -33,24 +33,13 @@ export async function lookBefore(session: Session, sql: string, last = ''): Prom
   return { newestOid: newest.oid, names: new Map(names.map(({ oid, name }) => [oid, name])) };
 }
 
-/** Looks, and gives the transaction to the file. */
-export function giveToFile(session: Session, sql: string): Promise<Before> {
-  return lookBefore(session, sql, session.forFile());
-}
-
-/** Takes the transaction back, and looks. @returns is the migration lock still held by this session, and what else is locked */
-export async function takeFromFile(session: Session, before: Before): Promise<{ held: boolean; locks: LockInfo[] }> {
-  const holds = `SELECT ${HOLDS_LOCK_SQL} AS held`;
-  const [first, ...taken] = await session.query(`${session.forUs()}; ${holds}; ${takenSql(before.newestOid)}`);
-  return { held: first.held, locks: strongest(namedOf(taken, before)) };
-}
-
 /** Looks at the end of a statement's transaction, of a file that runs statement by statement; what the file has set stays. */
 export async function takenByStatement(session: Session, before: Before): Promise<LockInfo[]> {
   const taken = await session.query(`${session.forUsInStatement()}; ${takenSql(before.newestOid)}`);
   return namedOf(taken, before);
 }
 
+/** A row of takenSql. */
 interface Taken {
   oid: number;
   /** null: dropped meanwhile. */
@@ -58,7 +47,8 @@ interface Taken {
   mode: string;
 }
 
-function namedOf(taken: readonly Taken[], before: Before): LockInfo[] {
+/** Pure. */
+export function namedOf(taken: readonly Taken[], before: Before): LockInfo[] {
   return taken.flatMap(({ oid, name, mode }) => {
     const relation = name ?? before.names.get(oid);
     return relation === undefined ? [] : [{ relation, mode: modeName(mode) }];
