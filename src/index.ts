@@ -15,7 +15,6 @@ import { type BootstrapCommandOptions, bootstrapCommand } from './commands/boots
 import { type CheckOptions, checkCommand } from './commands/check.js';
 import type { Answer, CommandContext, GlobalOptions } from './commands/command.js';
 import type { DocsOptions } from './commands/docs.js';
-import { execute } from './commands/execute.js';
 import type { LintOptions } from './commands/lint.js';
 import { type MigrateOptions, migrateCommand } from './commands/migrate.js';
 import type { OnceCommandOptions } from './commands/once.js';
@@ -23,6 +22,7 @@ import { wrongOption } from './commands/option-types.js';
 import { type PlanOptions, planCommand } from './commands/plan.js';
 import type { RepairCommandOptions } from './commands/repair.js';
 import type { RollbackCommandOptions } from './commands/rollback.js';
+import { runCommand } from './commands/run-command.js';
 import type { SeedCommandOptions } from './commands/seed.js';
 import { statusCommand } from './commands/status.js';
 import type { VerifyOptions } from './commands/verify.js';
@@ -143,7 +143,7 @@ async function call(
 ): Promise<Result> {
   const wrong = wrongOption(options);
   const { env = process.env, signal, events = {}, ...rest } = wrong ? {} : options;
-  const { result } = await execute(
+  const { result } = await runCommand(
     {
       command,
       options: rest,

@@ -5,7 +5,7 @@ import { now } from './app/time.js';
 import { VERSION } from './app/version.js';
 import { ownArguments, parse } from './cli/parse.js';
 import { sameFlags } from './cli/same-flags.js';
-import { execute } from './commands/execute.js';
+import { runCommand } from './commands/run-command.js';
 import { KEEPER } from './once/keeper-words.js';
 import { errorInfo } from './output/error-info.js';
 import { reporter } from './output/reporter.js';
@@ -27,7 +27,7 @@ async function main(): Promise<number> {
   const call = parse(argv);
   command = call.command;
   const report = reporter(call.options);
-  const { result, text, verbatim } = await execute(
+  const { result, text, verbatim } = await runCommand(
     {
       command,
       options: call.options,

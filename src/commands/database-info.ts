@@ -14,6 +14,7 @@ export function databaseInfo(resolve: () => ConnectionSettings): DatabaseInfo | 
   return settings && describeDatabase(settings);
 }
 
+/** @returns undefined where they are wrong, which the command itself says */
 export function settingsIfValid(resolve: () => ConnectionSettings): ConnectionSettings | undefined {
   try {
     return resolve();

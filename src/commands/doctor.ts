@@ -98,7 +98,7 @@ async function checkSeed(
   options: DoctorOptions,
   found: { state: MigrationState; planned: Plan<Migration> } | undefined,
 ): Promise<void> {
-  const [{ givenCredentials, missingKeys, runSeed }, { describeSettings }] = await Promise.all([
+  const [{ givenCredentials, missingKeys, runSeed }, { missingSettingsText }] = await Promise.all([
     import('./seed.js'),
     import('../seed/notes.js'),
   ]);
@@ -109,7 +109,7 @@ async function checkSeed(
     if (found && found.planned.pending.length === 0) {
       const { skipped, counts, settings, warnings } = await runSeed(ctx, { ...options, dryRun: true });
       const written = counts.inserted + counts.updated;
-      const few = settings > 0 ? describeSettings(settings) : undefined;
+      const few = settings > 0 ? missingSettingsText(settings) : undefined;
       report.ok(
         'seed',
         skipped

@@ -35,7 +35,7 @@ export interface Invocation {
  * Runs a command and makes its result, whatever happens: a failure is a result too.
  * @returns the result, and the text for people (undefined after a failure)
  */
-export async function execute(
+export async function runCommand(
   invocation: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result } & Partial<Pick<Answer, 'text' | 'verbatim'>>> {

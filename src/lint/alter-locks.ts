@@ -55,6 +55,7 @@ export function alterLocks({ node }: ParsedStatement, relations: Relations): Tab
   });
 }
 
+/** The same lock on each of these. */
 export function locked(tables: readonly string[], mode: LockMode, rewrite: TableLock['rewrite'] = 'no'): TableLock[] {
   return tables.map((table) => ({ table, mode, rewrite }));
 }

@@ -34,7 +34,7 @@ export function newPlainText(
 }
 
 /** What a count of rows of settings means; undefined: nothing. Pure. */
-export function describeSettings(rows: number): string | undefined {
+export function missingSettingsText(rows: number): string | undefined {
   return rows < SETTINGS
     ? `settings has ${rows} rows, Kasm 1.19 has ${SETTINGS}: the names of the others are not published; an Export Configuration of your own has them (kasm-db seed --seeds FILE, docs/KASM-SEED.md)`
     : undefined;
@@ -54,7 +54,7 @@ export interface Noted {
 
 /** What somebody has to be told of a seed that succeeded. Pure. */
 export function warningsOf({ lacking, plainText, encrypted, settings, users }: Noted): string[] {
-  const few = settings === undefined ? undefined : describeSettings(settings);
+  const few = settings === undefined ? undefined : missingSettingsText(settings);
   const mixed = plainText.filter((column) => encrypted.some(({ name }) => name === column));
   return [
     ...(lacking.length > 0

@@ -13,7 +13,7 @@ import { scramVerifier } from '../../src/bootstrap/scram.js';
 import type { RoleState, ServerState } from '../../src/bootstrap/state.js';
 import { type BootstrapCommandOptions, bootstrapCommand } from '../../src/commands/bootstrap.js';
 import type { CommandContext } from '../../src/commands/command.js';
-import { execute } from '../../src/commands/execute.js';
+import { runCommand } from '../../src/commands/run-command.js';
 import { resolveSettings } from '../../src/config/settings.js';
 import type { Result } from '../../src/output/result.js';
 import { resultSchema } from '../../src/output/schema.js';
@@ -104,7 +104,7 @@ class Site {
     const env = options.env ?? this.env;
     const events: string[] = [];
     const tell = (text: unknown) => void events.push(JSON.stringify(text));
-    const { result, text } = await execute(
+    const { result, text } = await runCommand(
       {
         command: 'bootstrap',
         options: {},

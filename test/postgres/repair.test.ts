@@ -202,9 +202,9 @@ describe('repair › asks before it does', () => {
 
   it('what has changed between the question and the answer is not done', async () => {
     const { db, files } = await changed();
-    const { execute } = await import('../../src/commands/execute.js');
+    const { runCommand } = await import('../../src/commands/run-command.js');
     const { repairCommand } = await import('../../src/commands/repair.js');
-    const { result } = await execute(
+    const { result } = await runCommand(
       {
         command: 'repair',
         options: { migrations: files },
