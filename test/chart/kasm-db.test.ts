@@ -402,6 +402,7 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     expect(portsOf({})).toEqual([5432]);
     expect(portsOf(direct('postgres://u@db:5433/kasm'))).toEqual([6432, 5433]);
     expect(portsOf(direct('postgres://u@db/kasm'))).toEqual([6432, 5432]);
+    expect(portsOf(direct('postgres://a:5433,[::1]:5434,c?sslmode=require'))).toEqual([6432, 5433, 5434, 5432]);
     expect(portsOf({ redis: { sentinels: ['a:26380', 'b'], master: 'm', port: 6380 } })).toEqual([
       5432, 6380, 26380, 6379,
     ]);

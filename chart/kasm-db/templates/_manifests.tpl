@@ -63,7 +63,9 @@ helm.sh/hook-delete-policy: before-hook-creation
 {{- else -}}
 {{- $ports := list (int $database.port) -}}
 {{- with $direct.url -}}
-{{- $ports = append $ports (regexFind ":[0-9]+(/|$)" . | trimAll ":/" | default "5432" | int) -}}
+{{- range regexReplaceAll "^[a-z]+://([^@]*@)?([^/?]*).*$" . "${2}" | splitList "," -}}
+{{- $ports = append $ports (regexFind ":[0-9]+$" . | trimPrefix ":" | default "5432" | int) -}}
+{{- end -}}
 {{- end -}}
 {{- /* Behind Sentinels Redis itself has a port of its own. */ -}}
 {{- if or $redis.host $redis.sentinels -}}
