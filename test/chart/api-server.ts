@@ -75,8 +75,24 @@ export async function renderServed(
   path: string,
   values: object,
   objects: readonly Manifest[],
-  { release = 'kasmdemo', args = [], program = 'helm' }: ServedRender = {},
+  options: ServedRender = {},
 ): Promise<Manifest[]> {
+  return manifestsIn(await helmServed('template', path, values, objects, options));
+}
+
+/** What `helm install` would print at its end. The same parameters. */
+export async function notesServed(...of: Parameters<typeof renderServed>): Promise<string> {
+  const said = await helmServed('install', ...of);
+  return said.slice(said.indexOf('\nNOTES:'));
+}
+
+async function helmServed(
+  verb: 'template' | 'install',
+  path: string,
+  values: object,
+  objects: readonly Manifest[],
+  { release = 'kasmdemo', args = [], program = 'helm' }: ServedRender = {},
+): Promise<string> {
   const all = [
     { apiVersion: 'v1', kind: 'ConfigMap', metadata: { name: 'kube-root-ca.crt', namespace: 'kasm-helm' } },
     ...objects.map((object) => ({ ...object, metadata: { namespace: 'kasm-helm', ...object.metadata } })),
@@ -102,7 +118,7 @@ export async function renderServed(
       contexts: [{ name: 'made-up', context: { cluster: 'made-up', user: '' } }],
     }),
   );
-  const command = ['template', release, path, '-n', 'kasm-helm', '--dry-run=server', '--disable-openapi-validation'];
+  const command = [verb, release, path, '-n', 'kasm-helm', '--dry-run=server', '--disable-openapi-validation'];
   try {
     return await new Promise((resolve, reject) => {
       const child = execFile(
@@ -113,7 +129,7 @@ export async function renderServed(
           env: { ...process.env, KUBECONFIG: config, HOME: folder, XDG_CACHE_HOME: folder },
           maxBuffer: 16 * 1024 * 1024,
         },
-        (error, stdout, stderr) => (error ? reject(new Error(stderr)) : resolve(manifestsIn(stdout))),
+        (error, stdout, stderr) => (error ? reject(new Error(stderr)) : resolve(stdout)),
       );
       child.stdin?.end(JSON.stringify(values));
     });

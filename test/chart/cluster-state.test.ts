@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
-import { renderServed } from './api-server.js';
+import { notesServed, renderServed } from './api-server.js';
 import { chartFolder, HELMS, hasHelm, type Manifest } from './helm.js';
 
 const chart = chartFolder('kasm-db');
@@ -24,6 +24,20 @@ const tls = ['nginx-ingress-cert', 'rdp-proxy-cert'].map((name) => ({
 const jobOf = (manifests: Manifest[]): Manifest => manifests.find(({ kind }) => kind === 'Job');
 
 describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
+  it('NOTES of mode manual say what is left to do, and name no Job and no test, which are not there', async () => {
+    const notes = (path: string, values: object, there: Manifest[] = []) =>
+      notesServed(path, { ...values, migrator: { mode: 'manual' } }, there, { program });
+    const onDemand = { enabled: true, commands: { adopt: ['adopt'] } };
+    const single = await notes(singleZone, { host: 'a.example', 'kasm-db': { onDemand } }, tls);
+    for (const said of [await notes(chart, { ...VALUES, onDemand, seed: { enabled: true } }), single]) {
+      expect(said).toMatch(/No Job migrates the database .* Run `kasm-db migrate --seed` yourself/);
+      expect(said).toMatch(/as any of migrate, status, doctor, verify, adopt:/);
+      expect(said).toContain('kubectl -n kasm-helm create job --from=cronjob/kasmdemo-status status');
+      expect(said).not.toMatch(/helm test|component=migrator/);
+    }
+    expect(await notes(chart, VALUES)).not.toMatch(/--seed|cronjob/);
+  });
+
   describe('the name of a plain Job', () => {
     const OWNED = { 'meta.helm.sh/release-name': 'kasmdemo', 'meta.helm.sh/release-namespace': 'kasm-helm' };
 

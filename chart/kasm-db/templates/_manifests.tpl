@@ -168,6 +168,17 @@ helm test {{ .Release.Name }} -n {{ .Release.Namespace }}
 {{- end }}
 {{- end -}}
 
+{{/* What mode manual leaves to do, for NOTES of this chart and its parents. */}}
+{{- define "kasm-db.manualNotes" -}}
+{{- $command := ternary "kasm-db migrate --seed" "kasm-db migrate" (ne (include "kasm-db.seedsItself" .) "") -}}
+No Job migrates the database (migrator.mode: manual). Run `{{ $command }}` yourself; the gates wait for it.
+{{- if .Values.onDemand.enabled }}
+Inside of the cluster, as any of {{ concat (list "migrate" "status" "doctor" "verify") (keys .Values.onDemand.commands | sortAlpha) | join ", " }}:
+
+  kubectl -n {{ include "kasm-db.namespace" . }} create job --from=cronjob/{{ include "kasm-db.prefix" . | trunc 42 | trimSuffix "-" }}-status status
+{{- end }}
+{{- end -}}
+
 {{/* The commands that say why the migrator failed, or why it does not start, for NOTES of this chart and its parents. */}}
 {{- define "kasm-db.whyCommands" -}}
 {{- $namespace := include "kasm-db.namespace" . -}}
