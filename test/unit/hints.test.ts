@@ -47,5 +47,9 @@ describe('hints', () => {
     expect(hintFor('give more time with --lock-timeout, check POSTGRES_HOST', SETTINGS, env)).toBe(
       'give more time with kasm-db.migrator.lockTimeout, check database.host',
     );
+    // Of the connection only the login is the parent's.
+    expect(hintFor('set KASM_DB_DIRECT_URL, or --role', SETTINGS, env)).toBe(
+      'set kasm-db.database.directUrl, or kasm-db.database.role',
+    );
   });
 });
