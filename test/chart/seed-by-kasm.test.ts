@@ -132,6 +132,31 @@ describe.skipIf(!hasHelm)('seed.by kasm', () => {
     expect(names(api.spec.template.spec.volumes)).not.toContain('kasm-db-seeds');
   });
 
+  it('on demand, migrate is followed by Kasm’s program, and the other commands are not', () => {
+    const values = { ...EXTERNAL, migrator: { mode: 'manual' }, onDemand: { enabled: true }, seed: BY_KASM };
+    const jobs = manifestsIn(renderText(values, { path: chartFolder('kasm-db') }));
+    const [migrate, ...others] = jobs.map(({ spec }) => spec.jobTemplate.spec.template.spec);
+    const migrator = podOf('kasm-db', { ...EXTERNAL, seed: BY_KASM });
+    expect(names(migrate.initContainers)).toEqual(['migrate', 'install']);
+    expect(migrate.containers).toEqual(migrator.containers);
+    expect(migrate.volumes).toEqual(migrator.volumes);
+    for (const { containers, initContainers, volumes } of others) {
+      expect(containers).toHaveLength(1);
+      expect(initContainers).toBeUndefined();
+      expect(names(volumes)).not.toContain('kasm-db-program');
+    }
+    expect(refusal({ ...values, database: { host: 'db', role: 'owner' } }, chartFolder('kasm-db'))).toMatch(
+      /cannot take on database\.role/,
+    );
+  });
+
+  it('a credential without a key is not read', () => {
+    const credentials = { existingSecret: 'mine', keys: { adminPassword: '' } };
+    const [seed] = podOf('kasm-db', { ...EXTERNAL, credentials, seed: BY_KASM }).containers;
+    expect(names(seed.env)).not.toContain('DEFAULT_ADMIN_PASSWORD');
+    expect(secretOf(seed, 'DEFAULT_USER_PASSWORD')).toEqual({ name: 'mine', key: 'user-password' });
+  });
+
   it('the login comes from the keys of an operator’s Secret, the way around a pooler too', () => {
     const pod = podOf('kasm-db', {
       credentials: { existingSecret: 'mine' },

@@ -40,10 +40,14 @@ spec:
 {{- mergeOverwrite (include "kasm-db.labels" . | fromYaml) (dict "app.kubernetes.io/component" "command") | toYaml -}}
 {{- end -}}
 
-{{/* The migrator's pod with one container: migrate as the migrator runs it, or another command. A list: context, command. */}}
+{{/*
+The migrator's pod with one container: migrate as the migrator runs it (and after it Kasm's own program, where that writes the seed), or another
+command. A list: context, command.
+*/}}
 {{- define "kasm-db.commandPod" -}}
 {{- $context := index . 0 -}}
 {{- $command := index . 1 -}}
+{{- $byKasm := ne (include "kasm-db.seededByKasm" $context) "" -}}
 {{- $pod := include "kasm-db.podTemplate" $context | fromYaml -}}
 {{- $container := include "kasm-db.migrate" $context | fromYamlArray | first -}}
 {{- $args := without $container.args "--expect-existing" -}}
@@ -54,14 +58,23 @@ spec:
 {{- end -}}
 {{- $_ := set $container "name" $command -}}
 {{- $_ = set $container "args" $args -}}
-{{- $_ = set $pod.spec "containers" (list $container) -}}
+{{- $before := $context.Values.migrator.extraInitContainers -}}
+{{- $containers := list $container -}}
+{{- $without := list "kasm-db-backup" "kasm-db-status" -}}
+{{- if and $byKasm (eq $command "migrate") -}}
+{{- $before = concat $before (list $container) (include "kasm-db.install" $context | fromYamlArray) -}}
+{{- $containers = include "kasm-db.kasmSeed" $context | fromYamlArray -}}
+{{- else if $byKasm -}}
+{{- $without = concat $without (list "kasm-db-program" "kasm-seed-tmp" "kasm-db-seeds") -}}
+{{- end -}}
+{{- $_ = set $pod.spec "containers" $containers -}}
 {{- $_ = set $pod "spec" (omit $pod.spec "initContainers") -}}
-{{- if $context.Values.migrator.extraInitContainers -}}
-{{- $_ = set $pod.spec "initContainers" $context.Values.migrator.extraInitContainers -}}
+{{- if $before -}}
+{{- $_ = set $pod.spec "initContainers" $before -}}
 {{- end -}}
 {{- $volumes := list -}}
 {{- range $pod.spec.volumes -}}
-{{- if not (has .name (list "kasm-db-backup" "kasm-db-status" "kasm-db-program" "kasm-seed-tmp" (ternary "kasm-db-seeds" "" (ne (include "kasm-db.seededByKasm" $context) "")))) -}}{{- $volumes = append $volumes . -}}{{- end -}}
+{{- if not (has .name $without) -}}{{- $volumes = append $volumes . -}}{{- end -}}
 {{- end -}}
 {{- $_ = set $pod.spec "volumes" $volumes -}}
 {{- $_ = set $pod.metadata "labels" (mergeOverwrite $pod.metadata.labels (include "kasm-db.commandLabels" $context | fromYaml)) -}}

@@ -58,7 +58,7 @@
 {{- if and $database.existingSecret $database.keys.uri -}}
 {{- fail "kasm-db: seed.by kasm cannot read database.keys.uri; name host, port, name, user and password in database.keys" -}}
 {{- end -}}
-{{- if and (ne $values.migrator.mode "manual") $values.database.role -}}
+{{- if and (or (ne $values.migrator.mode "manual") $values.onDemand.enabled) $values.database.role -}}
 {{- fail "kasm-db: seed.by kasm cannot take on database.role: Kasm's program knows none" -}}
 {{- end -}}
 {{- end -}}
