@@ -199,6 +199,7 @@ describe.skipIf(!hasHelm)('seed.by kasm', () => {
       /seed\.by kasm cannot take on database\.role/,
     ],
     ['somebody else', { ...EXTERNAL, seed: { enabled: true, by: 'me' } }, /must be one of/],
+    ['an odd image', { ...EXTERNAL, seed: { ...BY_KASM, kasm: { image: 'a b' } } }, /does not match pattern/],
     ['no command', { ...EXTERNAL, seed: { ...BY_KASM, kasm: { command: [] } } }, /minItems/],
   ])('refuses %s', (_, values, message) => {
     expect(refusal(values, chartFolder('kasm-db'))).toMatch(message);

@@ -123,8 +123,10 @@ executable, which an init container has copied into a volume, and that runs Kasm
   {{- end }}
 {{- range $variable, $name := dict "DEFAULT_ADMIN_PASSWORD" "adminPassword" "DEFAULT_USER_PASSWORD" "userPassword" "DEFAULT_MANAGER_TOKEN" "managerToken" "DEFAULT_REGISTRATION_TOKEN" "serviceToken" }}
 {{- $reference := include "kasm-db.reference" (list $context $name) | fromJson }}
+{{- if $reference.key }}
 - name: {{ $variable }}
   {{- include "kasm-db.fromSecret" (list $reference.secret $reference.key) | nindent 2 }}
+{{- end }}
 {{- end }}
 - name: KASM_DB_SSL
   value: {{ ne $database.sslmode "disable" | quote }}
