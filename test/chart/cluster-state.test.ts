@@ -183,6 +183,7 @@ describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
       object('ConfigMap', 'my-seeds', 'a.yaml'),
       object('ConfigMap', 'my-migrations', '0001_a.sql'),
       object('ServiceAccount', 'migrator'),
+      object('PersistentVolumeClaim', 'dumps'),
     ];
     const render = (there: Manifest[], more: object = {}) =>
       renderServed(chart, { ...everything, global: {}, ...more }, there, { program });
@@ -210,10 +211,29 @@ describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
       expect((await render([], { lookupReferences: false })).map(({ kind }) => kind)).toContain('Job');
     });
 
+    it('is named where a certificate is missing, or has other keys', async () => {
+      const install = (there: Manifest[], database: object = {}) =>
+        renderServed(singleZone, { host: 'a.example', database }, there, { program });
+      const [ingress, rdp] = tls as [Manifest, Manifest];
+      await expect(install([ingress])).rejects.toThrow(/TLS Secret rdp-proxy-cert \(tls\.rdp\) is missing/);
+      await expect(install([ingress, { ...rdp, data: { 'tls.crt': 'eA==', 'key.pem': 'eA==' } }])).rejects.toThrow(
+        /TLS Secret rdp-proxy-cert \(tls\.rdp\) in namespace kasm-helm has no key tls\.key; it has: key\.pem, tls\.crt/,
+      );
+      await expect(install(tls, { certificate: 'of-the-database' })).rejects.toThrow(
+        /TLS Secret of-the-database \(database\.certificate\) is missing/,
+      );
+    });
+
     it("is looked up for kasm-single-zone's values too", async () => {
       await expect(
         renderServed(singleZone, { host: 'a.example', credentials: { existingSecret: 'mine' } }, tls, { program }),
-      ).rejects.toThrow(/the Secret mine \(credentials\.keys\.databasePassword\)/);
+      ).rejects.toThrow(
+        /the Secret mine \(credentials\.keys\.databasePassword\)[\s\S]*: kasm-db\.lookupReferences=false/,
+      );
+      const below = { bootstrap: { enabled: true, existingSecret: 'admin' } };
+      await expect(renderServed(singleZone, { host: 'a.example', 'kasm-db': below }, tls, { program })).rejects.toThrow(
+        /the Secret admin \(kasm-db\.bootstrap\.keys\.user\)/,
+      );
     });
   });
 });

@@ -104,7 +104,7 @@ data: {{- toYaml $data | nindent 2 }}
 {{- $context := index . 0 -}}
 {{- if not $context.Values.credentials.makeAgain -}}
 {{- $secret := include "kasm-db.credentialsSecret" $context -}}
-{{- fail (printf "kasm-db: the Secret %s in namespace %s is missing, or has no %s any more, and %s. Restore it from a backup, or make it with the values that are in use:\n  kubectl -n %s create secret generic %s --from-file=KEY=FILE …\nWhere nobody knows them, or nothing was ever seeded: credentials.makeAgain=true makes new ones, and seed.rotate={all} writes them into the database; its own password is changed with an admin's login (docs/CREDENTIALS.md)." $secret (include "kasm-db.namespace" $context) (index . 1 | replace "," ", ") (index . 2) (include "kasm-db.namespace" $context) $secret) -}}
+{{- fail (printf "kasm-db: the Secret %s in namespace %s is missing, or has no %s any more, and %s. Restore it from a backup, or make it with the values that are in use:\n  kubectl -n %s create secret generic %s --from-file=KEY=FILE …\nWhere nobody knows them, or nothing was ever seeded: credentials.makeAgain=true makes new ones, and %s={all} writes them into the database; its own password is changed with an admin's login (docs/CREDENTIALS.md)." $secret (include "kasm-db.namespace" $context) (index . 1 | replace "," ", ") (index . 2) (include "kasm-db.namespace" $context) $secret (include "kasm-db.valueName" (list $context "seed.rotate"))) -}}
 {{- end -}}
 {{- end -}}
 

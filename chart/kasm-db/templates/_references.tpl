@@ -50,6 +50,11 @@ of what is made here, nor what may be missing (Redis' password: without it gates
 {{- end -}}
 {{- end -}}
 {{- $found = append $found (dict "kind" "ConfigMap" "name" $values.migrations.existingConfigMap "value" "migrations.existingConfigMap") -}}
+{{- with $values.migrator.backup -}}
+{{- if and .enabled (ne $values.migrator.mode "manual") -}}
+{{- $found = append $found (dict "kind" "PersistentVolumeClaim" "name" .existingClaim "value" "migrator.backup.existingClaim") -}}
+{{- end -}}
+{{- end -}}
 {{- $found = append $found (dict "kind" "ServiceAccount" "name" $values.serviceAccountName "value" "serviceAccountName") -}}
 {{- range include "kasm-db.pullSecrets" $values | fromJsonArray -}}
 {{- $found = append $found (dict "kind" "Secret" "name" . "value" "image.pullSecrets") -}}
@@ -62,6 +67,15 @@ of what is made here, nor what may be missing (Redis' password: without it gates
 {{- end -}}
 
 {{/*
+What a value of this chart is called where a parent chart renders it: there the login, its CA, the keys of credentials and the pull Secrets
+are the parent's own, and everything else stands under kasm-db. A list: context, name.
+*/}}
+{{- define "kasm-db.valueName" -}}
+{{- if and (index . 0).Values.renderedByParent (not (regexMatch "^(database\\.(keys|ca)|credentials\\.keys|image)\\." (index . 1))) -}}kasm-db.{{- end -}}
+{{- index . 1 -}}
+{{- end -}}
+
+{{/*
 Whatever is missing is named before anything starts: a pod would only stay in ContainerCreating until the Job's deadline. Not where this
 chart is a dependency, since its parent may make the objects in the same release, as hooks of a lower weight.
 */}}
@@ -71,14 +85,15 @@ chart is a dependency, since its parent may make the objects in the same release
 {{- $missing := list -}}
 {{- range include "kasm-db.references" . | fromJsonArray -}}
 {{- $object := lookup "v1" .kind $namespace .name -}}
+{{- $value := include "kasm-db.valueName" (list $ .value) -}}
 {{- if not $object -}}
-{{- $missing = append $missing (printf "  the %s %s (%s)" .kind .name .value) -}}
+{{- $missing = append $missing (printf "  the %s %s (%s)" .kind .name $value) -}}
 {{- else if and .key (not (hasKey ($object.data | default dict) .key)) (not (hasKey ($object.binaryData | default dict) .key)) -}}
-{{- $missing = append $missing (printf "  the key %s in the %s %s (%s), which has: %s" .key .kind .name .value (keys ($object.data | default dict) | sortAlpha | join ", ")) -}}
+{{- $missing = append $missing (printf "  the key %s in the %s %s (%s), which has: %s" .key .kind .name $value (keys ($object.data | default dict) | sortAlpha | join ", ")) -}}
 {{- end -}}
 {{- end -}}
 {{- if $missing -}}
-{{- fail (printf "kasm-db: namespace %s lacks\n%s\nMake it, or correct the value. Where it comes with this release, as a hook before the migrator's: lookupReferences=false" $namespace ($missing | uniq | join "\n")) -}}
+{{- fail (printf "kasm-db: namespace %s lacks\n%s\nMake it, or correct the value. Where it comes with this release, as a hook before the migrator's: %s=false" $namespace ($missing | uniq | join "\n") (include "kasm-db.valueName" (list . "lookupReferences"))) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -85,9 +85,19 @@
 {{- end -}}
 {{- end -}}
 {{- if include "kasm-db.seesCluster" (dict "Values" (dict "global" (dict "namespace" $values.namespace)) "Release" .Release) -}}
-{{- range $what, $name := dict "ingress" $values.tls.ingress "rdp" $values.tls.rdp -}}
-{{- if not (lookup "v1" "Secret" $values.namespace $name) -}}
-{{- fail (printf "kasm-single-zone: the TLS Secret %s (tls.%s) is missing in namespace %s; this makes one that signs itself:\n  openssl req -x509 -nodes -days 365 -newkey rsa:2048 -subj /CN=%s -addext subjectAltName=DNS:%s -keyout tls.key -out tls.crt\n  kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key" $name $what $values.namespace $values.host $values.host $values.namespace $name) -}}
+{{- $certificates := dict "tls.ingress" $values.tls.ingress "tls.rdp" $values.tls.rdp -}}
+{{- if and $database.bundled $database.certificate -}}
+{{- $certificates = set $certificates "database.certificate" $database.certificate -}}
+{{- end -}}
+{{- range $what, $name := $certificates -}}
+{{- $secret := lookup "v1" "Secret" $values.namespace $name -}}
+{{- range $key := list "tls.crt" "tls.key" -}}
+{{- if and $secret (not (hasKey ($secret.data | default dict) $key)) -}}
+{{- fail (printf "kasm-single-zone: the TLS Secret %s (%s) in namespace %s has no key %s; it has: %s" $name $what $values.namespace $key (keys ($secret.data | default dict) | sortAlpha | join ", ")) -}}
+{{- end -}}
+{{- end -}}
+{{- if not $secret -}}
+{{- fail (printf "kasm-single-zone: the TLS Secret %s (%s) is missing in namespace %s; this makes one that signs itself:\n  openssl req -x509 -nodes -days 365 -newkey rsa:2048 -subj /CN=%s -addext subjectAltName=DNS:%s -keyout tls.key -out tls.crt\n  kubectl -n %s create secret tls %s --cert=tls.crt --key=tls.key" $name $what $values.namespace $values.host $values.host $values.namespace $name) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
