@@ -104,6 +104,11 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
       'kasm-proxy',
     ]);
     for (const { spec } of budgets) expect(spec.unhealthyPodEvictionPolicy).toBe('AlwaysAllow');
+    // It is the autoscaler's number that counts.
+    const budgeted = (api: object) => names(render({ ...REQUIRED, api }), 'PodDisruptionBudget').includes('kasm-api');
+    expect(budgeted({ replicas: 1, autoscaling: { enabled: true } })).toBe(true);
+    expect(budgeted({ replicas: 3, autoscaling: { enabled: true, minReplicas: 1, maxReplicas: 1 } })).toBe(false);
+    expect(budgeted({ replicas: 1 })).toBe(false);
   });
 
   it('gates exactly the pods that get the database password, with the same database', () => {
@@ -471,6 +476,11 @@ describe.skipIf(!hasHelm)('chart kasm-single-zone', () => {
     ['an address for a name', { ...REQUIRED, host: '10.0.0.1' }, /10\.0\.0\.1: .*an ingress knows names only/],
     ['capitals in a name', { ...REQUIRED, altHosts: ['Kasm.Example.com'] }, /must be in small letters/],
     ['an image left empty', { ...REQUIRED, manager: { image: null } }, /missing property 'image'/],
+    [
+      "no key of the database's password",
+      { ...EXTERNAL, database: { bundled: false, host: 'db', existingSecret: 'pg', keys: { password: '' } } },
+      /'\/database\/keys\/password': '' does not match/,
+    ],
     ['both databases', { ...REQUIRED, database: { host: 'db' } }, /set database\.bundled to false/],
     ['no database', { ...REQUIRED, database: { bundled: false } }, /set database\.host/],
     ['a hook for a bundled database', { ...REQUIRED, migrator: { mode: 'hook' } }, /would wait for a bundled database/],

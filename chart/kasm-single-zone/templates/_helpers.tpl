@@ -9,7 +9,7 @@
 {{/* A list: context, component. */}}
 {{- define "kasm.labels" -}}
 {{- $context := index . 0 -}}
-helm.sh/chart: {{ printf "%s-%s" $context.Chart.Name $context.Chart.Version }}
+helm.sh/chart: {{ printf "%s-%s" $context.Chart.Name $context.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "kasm.selector" . }}
 app.kubernetes.io/version: {{ $context.Values.release | quote }}
 app.kubernetes.io/part-of: kasm
@@ -199,7 +199,9 @@ replicas: {{ int .replicas }}
 
 {{/* A list: context, component, its values; where more than one pod may run. */}}
 {{- define "kasm.disruptionBudget" -}}
-{{- if gt ((index . 2).replicas | default 2 | int) 1 }}
+{{- $component := index . 2 -}}
+{{- $autoscaled := dig "autoscaling" "enabled" false $component -}}
+{{- if gt (ternary (dig "autoscaling" "maxReplicas" 2 $component) ($component.replicas | default 2) $autoscaled | int) 1 }}
 ---
 apiVersion: policy/v1
 kind: PodDisruptionBudget
