@@ -9,7 +9,6 @@ import {
   CHARTS,
   EXTERNAL_HOST,
   HELM_TIMEOUT,
-  hasHelm4,
   helm,
   kubectl,
   MIGRATOR,
@@ -50,10 +49,13 @@ beforeAll(async () => {
 });
 
 describe.concurrent('Show 1 and 2: through its life, in a namespace that enforces restricted', () => {
-  const cases = KINDS.flatMap((kind) => [[kind, []] as const, [kind, ['--atomic']] as const]);
-  it.each(cases)('%s %j', async (kind, flags) => {
+  const cases = HELMS.flatMap((program) =>
+    KINDS.flatMap((kind) => [[program, kind, []] as const, [program, kind, ['--atomic']] as const]),
+  );
+  it.each(cases)('%s, %s %j', async (program, kind, flags) => {
     const atomic = flags.length > 0;
-    const release = await Release.in(`kasm-test-${kind}${atomic ? '-atomic' : ''}`, kind, {}, [...flags]);
+    const name = `kasm-test-${kind}${atomic ? '-atomic' : ''}-${program}`;
+    const release = await Release.in(name, kind, {}, [...flags], program);
 
     await release.step('install, 3 API pods', () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
     const [first] = await migratorResults(release.ns);
@@ -97,7 +99,7 @@ describe.concurrent('Show 1 and 2: through its life, in a namespace that enforce
       rows.push([
         kind,
         '(none)',
-        'helm',
+        program,
         'upgrade with a failing migration',
         'failed, old pods serve',
         seconds(failed),
@@ -555,21 +557,5 @@ describe('Show 6: the API server accepts what every values file makes', () => {
     rows.push(['-', '-', program, `${count} values files, --dry-run=server`, 'accepted', '-']);
     for (const name of ['kasm-helm', 'vdi', 'elsewhere']) await kubectl('delete', 'namespace', name, '--wait');
     await kubectl('delete', 'priorityclass', 'high');
-  });
-});
-
-describe.skipIf(!hasHelm4)('Helm 4', () => {
-  it.each(KINDS)('%s: install, upgrade, roll back', async (kind) => {
-    const release = await Release.in(`kasm-test-helm4-${kind}`, kind, WITHOUT_GATEWAYS, [], 'helm4');
-    await release.step('install', () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
-    await release.step('upgrade with a new migration', () => release.upgrade('0.2.0'), {
-      migrations: SCHEMA + 1,
-      tag: '0.2.0',
-    });
-    await release.step('helm rollback to the first image', () => release.helm('rollback', ['kasmdemo', '1']), {
-      migrations: SCHEMA + 1,
-      tag: '0.1.0',
-    });
-    await release.remove();
   });
 });
