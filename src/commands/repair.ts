@@ -1,4 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import { lockTimeout } from '../config/duration.js';
 import { printable } from '../output/terminal.js';
 import { lookForRepairs, repair } from '../repair/repair.js';
@@ -29,7 +30,7 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
   const request = { applied, pending, checksums, statementsDone, restartEmpty };
   const lockTimeoutMs = lockTimeout(options.lockTimeout);
   const migrations = await ctx.migrations();
-  const { state, repairs, advice } = await lookForRepairs(ctx, migrations, request);
+  const { state, repairs, advice, unknown } = await lookForRepairs(ctx, migrations, request);
   const list = repairs.map(({ text }) => printable(text));
   if (repairs.length > 0) {
     const wanted = options.yes || (await ctx.confirm?.(`This will\n${bullets(list)}\nGo on?`));
@@ -46,19 +47,29 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
     await repair(ctx, migrations, { ...request, lockTimeoutMs }, repairs);
   }
   const asked = applied !== undefined || pending !== undefined || checksums === true || restartEmpty === true;
+  // It was looked for before: what was asked for and is repaired is in it.
+  const wrong = asked && repairs.length > 0 ? [] : advice;
   return {
     fields: {
       database: describeDatabase(ctx.resolve(), state),
       repairs: repairs.map(({ what, name, text }) => ({ what, name, text })),
-      ...(!asked && advice.length > 0 ? { warnings: advice } : {}),
+      ...(unknown.length > 0 ? { unknown } : {}),
+      ...(wrong.length > 0 ? { warnings: wrong } : {}),
     },
     text: (s) => {
       if (repairs.length > 0) {
         const next = ctx.again(`Next: kasm-db ${restartEmpty ? 'migrate' : 'status'}`);
         return `${s.green('Repaired:')}\n${bullets(list)}\n${next}`;
       }
-      if (asked || advice.length === 0) return `${s.green('Nothing to repair.')}`;
-      return `No invalid index is left behind. What else is wrong:\n${bullets(advice.map((text) => printable(ctx.again(text))))}`;
+      const nothing = asked ? 'Nothing of that is to be repaired.' : 'No invalid index is left behind.';
+      if (wrong.length > 0)
+        return `${nothing} What else is wrong:\n${bullets(wrong.map((text) => printable(ctx.again(text))))}`;
+      const newer = plural(unknown.length, 'migration');
+      const withoutFile =
+        unknown.length > 0
+          ? ` The history has ${newer} of a newer build, without a file here: ${printable(unknown.join(', '))}.`
+          : '';
+      return `${s.green('Nothing to repair.')}${withoutFile}`;
     },
   };
 }

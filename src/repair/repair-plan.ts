@@ -5,6 +5,7 @@ import type { DatabaseState, HistoryEntry } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
 import { describeHalf, findTables, halfDoneHint, isWithoutRows, VENDOR_TABLE } from '../migrator/half-done.js';
+import { wrongFolder } from '../migrator/plan.js';
 
 /** What to repair: at most one of applied, pending and checksums. Invalid indexes go with any of them, and with none. */
 export interface RepairRequest {
@@ -206,6 +207,8 @@ function acceptChecksums(
   history: readonly HistoryEntry[],
   { totals }: RepairFacts,
 ): Repair[] {
+  const elsewhere = wrongFolder(files, history);
+  if (elsewhere) throw new KasmDbError('integrity', elsewhere.message, { hint: elsewhere.hint });
   return files.flatMap((file): Repair[] => {
     const row = history.find((entry) => entry.name === file.name);
     if (!row || row.checksum === file.checksum) return [];

@@ -7,7 +7,7 @@ import { ensureHistory } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
 import { LONGEST_ATTEMPT_MS, TableWaits } from '../migrator/give-way.js';
 import { inDoubtHint } from '../migrator/in-doubt.js';
-import { plan } from '../migrator/plan.js';
+import { type Plan, plan } from '../migrator/plan.js';
 import { type MigrationLock, requireWritable, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import { parseScript } from '../postgres/parser.js';
 import { type Session, withSession } from '../postgres/session.js';
@@ -23,6 +23,8 @@ export interface RepairResult {
   repairs: Repair[];
   /** What else is wrong, each with the call that repairs it. */
   advice: string[];
+  /** Migrations of a newer build, which have no file here. */
+  unknown: string[];
 }
 
 /** Indexes that CREATE INDEX CONCURRENTLY or REINDEX CONCURRENTLY left behind; not those being built, nor those that belong to a constraint. */
@@ -43,7 +45,8 @@ export async function lookForRepairs(
     const state = await readState(session, { vendor: false });
     requireWritable(state, session.database);
     const repairs = await session.reading(() => planned(session, migrations, state, request));
-    return { state, repairs, advice: advice(migrations, state) };
+    const found = plan(migrations, state, { appVersion: VERSION });
+    return { state, repairs, advice: advice(found, state), unknown: found.unknown };
   });
 }
 
@@ -120,8 +123,7 @@ async function planned(
   return planRepair(migrations, state, request, { totals, invalidIndexes, appVersion: VERSION });
 }
 
-function advice(migrations: Migration[], state: MigrationState): string[] {
-  const problems = plan(migrations, state, { appVersion: VERSION }).problems;
+function advice({ problems }: Plan, state: MigrationState): string[] {
   const doubts = (state.history ?? []).filter((row) => row.durationMs === null && !isDone(row));
   return [
     ...problems.map(({ message, hint }) => `${message}; ${hint}`),

@@ -77,6 +77,31 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › repair › what an error names
     expect(await migrate(db, files)).toMatchObject({ outcome: 'ok', applied: [] });
   });
 
+  it('the wrong folder, or one that lacks files: --checksums says what has no file here, and changes nothing', async () => {
+    const db = await createDatabase(version);
+    await migrate(
+      db,
+      folder({ ...TABLE, '0002_gone.sql': 'CREATE TABLE gone ();', '0003_c.sql': 'CREATE TABLE c ();' }),
+    );
+    const before = await historyOf(db);
+    const checksums = async (files: Record<string, string>, ...more: string[]) =>
+      cli(['repair', '--checksums', '--yes', '--migrations', folder(files), ...more], db.env);
+    const elsewhere = await checksums({ '0001_other.sql': 'CREATE TABLE other ();' }, '--json');
+    expect(elsewhere.code).toBe(6);
+    expect(elsewhere.json().error).toMatchObject({
+      message: expect.stringContaining('wrong folder? The database has 3 migrations (0001_t to 0003_c)'),
+      hint: expect.stringContaining('--migrations'),
+    });
+    const lacking = await checksums({ ...TABLE, '0003_c.sql': 'CREATE TABLE c ();' });
+    expect(lacking.code, lacking.stderr).toBe(0);
+    expect(lacking.stdout).toMatch(/0002_gone is in the history, but its file is missing; restore the file/);
+    const older = await checksums(TABLE);
+    expect(older.stdout).toBe(
+      'Nothing to repair. The history has 2 migrations of a newer build, without a file here: 0002_gone, 0003_c.\n',
+    );
+    expect(await historyOf(db)).toEqual(before);
+  });
+
   it('a rollback without its down script: undone by hand, then --pending', async () => {
     const db = await createDatabase(version);
     const files = folder({ ...TABLE, '0002_more.sql': 'CREATE TABLE more ();' });
