@@ -2,7 +2,7 @@ import { KasmDbError } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
 import { sleep } from '../app/time.js';
 import { VERSION } from '../app/version.js';
-import { readLocks } from '../history/locks.js';
+import { locksOfLastRun, readLocks } from '../history/locks.js';
 import { readState } from '../history/read-state.js';
 import { isAtWork, type RunRow } from '../history/state.js';
 import { writesVendorVersion } from '../migrations/files.js';
@@ -55,15 +55,16 @@ export async function statusCommand(ctx: CommandContext, options: StatusOptions 
 
 async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
-  const { state, holder, locks } = await withSession(
+  const { state, holder, recorded } = await withSession(
     ctx.resolve,
     { ...sessionOptions(ctx), doing: 'asking' },
     async (session) => {
       const state = await readState(session, { vendor: writesVendorVersion(migrations) });
       const [holder] = state.seesLocks ? await session.reading(() => lockHolders(session)) : [];
-      return { state, holder, locks: await readLocks(session) };
+      return { state, holder, recorded: await readLocks(session) };
     },
   );
+  const locks = locksOfLastRun(recorded, state.history ?? [], state.run);
   const planned = plan(migrations, state, { appVersion: VERSION });
   const run = state.run ? runInfo(state.run, holder, state.seesLocks === true) : undefined;
   const changed = planned.problems.flatMap((p) => (p.kind === 'changed' && p.migration ? [p.migration] : []));

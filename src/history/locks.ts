@@ -1,5 +1,6 @@
 import { escapeLiteral } from 'pg';
 import type { Session } from '../postgres/session.js';
+import { type HistoryEntry, isOnce, type RunRow } from './state.js';
 import { findHistoryTable } from './tables.js';
 
 /** A lock that a migration had at its end, on what was there before it and others use too. */
@@ -39,4 +40,24 @@ export function readLocks(session: Session): Promise<Map<string, LockInfo[]>> {
     },
     { statementTimeoutMs: 5000 },
   );
+}
+
+/**
+ * Of what is recorded, what the last run that migrated has locked. A run that cannot write the table (an older build, a role without the right) leaves there
+ * what was locked before it. Pure.
+ * @param locks by the migration's name
+ */
+export function locksOfLastRun(
+  locks: ReadonlyMap<string, LockInfo[]>,
+  history: readonly HistoryEntry[],
+  run: RunRow | undefined,
+): Map<string, LockInfo[]> {
+  const appliedAt = new Map(history.map((row) => [row.name, row.appliedAt]));
+  const began = run?.startedAt ?? '';
+  const isSince = (at: string | undefined) => at !== undefined && at >= began;
+  // A seed and a program are runs of their own, which come after one that migrated.
+  const isAtMigration = run !== undefined && run.current !== null && !isOnce(run);
+  const migrates =
+    run?.rollback || isAtMigration || history.some(({ kind, appliedAt: at }) => kind === 'sql' && isSince(at));
+  return new Map([...locks].filter(([name]) => (migrates ? isSince(appliedAt.get(name)) : appliedAt.has(name))));
 }

@@ -96,4 +96,21 @@ describe('status › what goes on', () => {
     expect(await metrics('--drift')).toMatchObject({ ...after, drift: 1, seconds_since_last_run: expect.any(Number) });
     expect(await metrics()).not.toHaveProperty('drift');
   });
+
+  it('what an earlier run has locked is left out where the last run could not record what it has', async () => {
+    const db = await createDatabase();
+    const sql = (name: string) => `ALTER TABLE a ADD COLUMN ${name} int;`;
+    const files = { '0001_a.sql': 'CREATE TABLE a (id int);', '0002_b.sql': sql('b'), '0003_c.sql': sql('c') };
+    const run = async (...args: string[]) => {
+      const { code, stderr, json } = await cli([...args, '--json', '--migrations', folder(files)], db.env);
+      expect(code, stderr).toBe(0);
+      return (json().applied ?? []).filter(({ locks }) => locks).map(({ name }) => name);
+    };
+    await run('migrate', '--to', '0001_a');
+    expect(await run('migrate', '--to', '0002_b')).toEqual(['0002_b']);
+    expect(await run('status')).toEqual(['0002_b']);
+    await db.superQuery(`ALTER TABLE kasm_db.locks OWNER TO postgres; GRANT SELECT ON kasm_db.locks TO ${db.user}`);
+    expect(await run('migrate')).toEqual(['0003_c']);
+    expect(await run('status')).toEqual([]);
+  });
 });
