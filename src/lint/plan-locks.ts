@@ -1,7 +1,7 @@
 import { readDown } from '../migrations/down.js';
 import type { Migration } from '../migrations/files.js';
 import { refuseUnrunnable } from '../migrations/refused.js';
-import { parseFile } from '../postgres/parser.js';
+import { MOST_TREE_CHARACTERS, parseFile } from '../postgres/parser.js';
 import { excerpt, lineCounter } from '../postgres/statements.js';
 import { Known } from './known.js';
 import type { TableLock } from './lock-modes.js';
@@ -20,9 +20,6 @@ export interface StatementLock {
   fresh?: true;
 }
 
-/** A parse tree needs some hundred times the memory of its text. */
-const MAX_CHARACTERS = 2_000_000;
-
 /**
  * The table locks of all statements of pending migrations.
  * @param applied whose files tell the tables of indexes, and which tables are there
@@ -40,7 +37,7 @@ export async function locksOfFiles(
     const isPending = pending.includes(migration);
     const text = await migration.sql();
     if (isPending) await readDown(migration);
-    if (text.length > MAX_CHARACTERS) {
+    if (text.length > MOST_TREE_CHARACTERS) {
       if (isPending) warnings.push(`${migration.path} is too large to look for its locks`);
       continue;
     }

@@ -97,7 +97,10 @@ function refuseExisting({ history, publicTables }: MigrationState): void {
 }
 
 /** What can be known to be wrong before a statement is run. @throws KasmDbError usage, environment */
-export async function requireApplicable(pending: readonly Migration[], { pooled }: MigrationState): Promise<void> {
+export async function requireApplicable(
+  pending: readonly Migration[],
+  { pooled }: Pick<MigrationState, 'pooled'>,
+): Promise<void> {
   for (const migration of pending) {
     refuseUnrunnable(migration, await migration.sql());
     if (pooled && !migration.transaction) throw needsDirectConnection(migration.name, migration.name);

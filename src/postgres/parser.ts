@@ -15,6 +15,8 @@ export interface ParsedStatement {
 
 /** The parser takes some 25 times a text in memory, and no signal is handled meanwhile. */
 const MOST_CHARACTERS = 10_000_000;
+/** A tree that is kept, or that nothing needs, may cost less: it takes some hundred times the memory of its text. */
+export const MOST_TREE_CHARACTERS = 2_000_000;
 
 /**
  * Parses a script with PostgreSQL's parser (WASM, some 35 ms to load: only where a tree is needed).

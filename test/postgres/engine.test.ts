@@ -63,6 +63,19 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate', (version) => {
     expect((await cli(['plan', '--json', '--migrations', files], db.env)).json().pending).toEqual([]);
   });
 
+  it('--dry-run stops at what migrate would not even begin, and at a syntax error with its file and line', async () => {
+    const db = await database();
+    const dry = async (sql: string) => {
+      const run = await migrate(db, folder({ ...ONE, '0002_bad.sql': sql }), '--dry-run');
+      return [run.code, run.json().error];
+    };
+    const bad = { migration: '0002_bad', line: 2, file: expect.stringMatching(/0002_bad\.sql$/) };
+    for (const directive of ['', '-- kasm-db: no-transaction'])
+      expect(await dry(`${directive}\nCREATE TABEL two (x int);`)).toMatchObject([7, { ...bad, sqlstate: '42601' }]);
+    expect(await dry('SELECT 1;\nCOMMIT;')).toMatchObject([2, bad]);
+    expect(await tableExists(db, 'one')).toBe(false);
+  });
+
   it('a failing migration says where, and keeps nothing of itself but all before it', async () => {
     const db = await database();
     const files = folder({
