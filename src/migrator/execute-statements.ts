@@ -12,7 +12,7 @@ import { withoutPresentExtensions } from './extensions.js';
 import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
 import { inDoubtHint } from './in-doubt.js';
-import { indexState, isSameIndex } from './index-leftover.js';
+import { indexState, isMadeBy } from './index-leftover.js';
 import { type Before, lookBefore, strongest, takenByStatement } from './locks-taken.js';
 import { progressSql, type Run } from './run.js';
 import { locksSql, recordOf } from './storage.js';
@@ -83,7 +83,7 @@ export async function executeStatements(run: Run, migration: Migration, down?: R
         await requireLock(step);
       } else if (isSessionSetting(statement)) await session.script(statement.sql);
     }
-    if (total === 0) await write(run, await recording.record(0, 0, 0));
+    if (total === 0) await writeRecord(run, migration.name, await recording.record(0, 0, 0));
   } finally {
     await session.reset();
   }
@@ -120,11 +120,13 @@ async function executeStep(step: Step): Promise<void> {
     if (run.ctx.signal.aborted || !isServerError(error)) throw error;
     if (!(recording.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code))) {
       if (mayCommit(statement)) throw partlyDone(error, step);
-      await write(run, recording.unmark()).catch(() => {});
+      await write(step, 'the failure', recording.unmark()).catch(() => {});
       throw failure(error, step);
     }
   }
-  await write(run, await recorded());
+  await write(step, 'the end', await recorded()).catch((error) => {
+    throw notRecorded(error, step);
+  });
   run.ctx.events.statementDone?.(migration.name, index + 1, total);
 }
 
@@ -168,7 +170,7 @@ async function executeAlone(step: Step): Promise<void> {
   const inDoubt = recording.begun === index + 1;
   if (inDoubt && !REPEATABLE.has(statement.type)) throw doubt(step);
   if (statement.type === 'IndexStmt' && (await isIndexThere(step, inDoubt))) return;
-  await write(run, recording.mark(index, total));
+  await write(step, 'the beginning', recording.mark(index, total));
   try {
     await run.waits.observed(step.migration.name, LONGEST_ATTEMPT_MS / 3, () => run.lock.session.script(statement.sql));
   } catch (error) {
@@ -193,7 +195,7 @@ async function isIndexThere(step: Step, inDoubt: boolean): Promise<boolean> {
     return false;
   }
   if (!state || !inDoubt) return false;
-  if (await isSameIndex(statement.node, state.definition)) return true;
+  if (await isMadeBy(run.lock.session, statement, state)) return true;
   throw doubt(step);
 }
 
@@ -204,11 +206,17 @@ async function requireLock({ run, migration }: Step): Promise<void> {
   if (!row.held) throw lockGivenAway(migration);
 }
 
-/** A statement of our own between those of the file. */
-async function write({ lock, waits }: Run, sql: string): Promise<void> {
+/** Records what a statement of the file has come to. @param what of it, for messages */
+function write({ run, migration, index, total }: Step, what: string, sql: string): Promise<void> {
+  return writeRecord(run, `the record of ${what} of statement ${index + 1} of ${total} of ${migration.name}`, sql);
+}
+
+/** A statement of our own between those of the file. @param what for messages */
+async function writeRecord({ lock, waits }: Run, what: string, sql: string): Promise<void> {
   const { session } = lock;
   await session.beginStatement(0);
-  await session.commitStatement('recording', sql, waits.patienceMs).catch(async (error) => {
+  const commit = () => session.commitStatement(what, sql, waits.patienceMs);
+  await waits.commit(what, commit).catch(async (error) => {
     await session.rollbackStatement();
     throw error;
   });
@@ -222,15 +230,33 @@ function mayCommit({ type, sql }: ParsedStatement): boolean {
 /** Its mark stays, so that the next run stops here instead of repeating it. */
 function partlyDone(error: unknown, step: Step): KasmDbError {
   const { message, details } = failure(error, step);
+  const { name } = step.migration;
+  const wayOut = step.recording.dropsAgain
+    ? `do the rest of the down script by hand, then: kasm-db repair --pending ${name}`
+    : inDoubtHint(name, step.index);
   return new KasmDbError(
     'integrity',
     `${message}. What it had committed before it failed is kept, and a retry would repeat it`,
-    {
-      ...details,
-      hint: `look at the database; ${inDoubtHint(step.migration.name, step.index)}`,
-      cause: error,
-    },
+    { ...details, hint: `look at the database; ${wayOut}`, cause: error },
   );
+}
+
+/** The statement was completed. Its mark stays where the record was not written, and not every statement shows the next run that it is done. */
+function notRecorded(error: unknown, { migration, recording, statement, index }: Step): unknown {
+  const isNamed = statement.type !== 'IndexStmt' || statement.node.idxname !== undefined;
+  const isFoundOut = !needsNoTransaction(statement) || (REPEATABLE.has(statement.type) && isNamed);
+  if (!(error instanceof KasmDbError)) return error;
+  const { outcome, details, exitCode } = error;
+  const message = `${error.message}; the statement itself was completed`;
+  const call = `kasm-db repair --pending ${migration.name} --statements-done ${index + 1}`;
+  if (isFoundOut || recording.dropsAgain)
+    return new KasmDbError(outcome, message, { ...details, exitCode, cause: error });
+  if (outcome === 'locked') {
+    const hint = `as soon as the history is free: ${call}; then run the same command again`;
+    return new KasmDbError('integrity', message, { ...details, hint, cause: error });
+  }
+  const hint = `run the same command again; where that cannot know whether the statement was completed, it was: ${call}`;
+  return new KasmDbError(outcome, message, { ...details, exitCode, hint, cause: error });
 }
 
 function doubt({ migration, statement, index, total }: Step): KasmDbError {

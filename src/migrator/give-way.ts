@@ -126,7 +126,8 @@ export class TableWaits {
 
   /** Runs a COMMIT with its record, which may wait for who holds the history, or for a synchronous standby. */
   async commit(what: string, work: () => Promise<void>): Promise<void> {
-    await this.observed(what, TELL_WAIT_MS, work).catch((error) => {
+    this.#met = [];
+    await this.observed(what, Math.min(TELL_WAIT_MS, this.patienceMs / 3), work).catch((error) => {
       throw withBlockers(error, what, this.#met);
     });
   }

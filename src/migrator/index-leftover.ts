@@ -1,13 +1,16 @@
-import { escapeIdentifier } from 'pg';
-import { parseScript } from '../postgres/parser.js';
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import { type ParsedStatement, parseScript } from '../postgres/parser.js';
+import { isServerError } from '../postgres/server-error.js';
 import type { Session } from '../postgres/session.js';
+import { tokensOf } from '../postgres/statements.js';
 
 export interface IndexState {
+  oid: number;
   /** Quoted and qualified. */
   name: string;
+  /** Its table, quoted and qualified. */
+  table: string;
   valid: boolean;
-  /** As pg_get_indexdef() writes it. */
-  definition: string;
 }
 
 /** Looks up, in its table's schema, the index that a CREATE INDEX statement names. The table is looked for as the file would. */
@@ -22,7 +25,7 @@ export async function indexState(
   const [found] = await session.query('SELECT pg_catalog.to_regclass($1)::pg_catalog.oid AS oid', [table.join('.')]);
   const [row] = await session.reading(() =>
     session.query(
-      `SELECT format('%I.%I', n.nspname, c.relname) AS name, i.indisvalid AND i.indisready AS valid, pg_get_indexdef(c.oid) AS definition
+      `SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, format('%I.%I', n.nspname, t.relname) AS table, i.indisvalid AND i.indisready AS valid
      FROM pg_class t JOIN pg_class c ON c.relnamespace = t.relnamespace AND c.relname = $2
        JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE t.oid = $1`,
@@ -32,30 +35,50 @@ export async function indexState(
   return row;
 }
 
-/** True when an index has the definition that a CREATE INDEX statement asks for. */
-export async function isSameIndex(node: object, definition: string): Promise<boolean> {
-  const [made] = await parseScript(definition, 'pg_get_indexdef');
-  return canonical(node) === canonical(made?.node);
+/**
+ * Is this index the one that the statement makes? PostgreSQL keeps expressions in words of its own (their types, where functions stand), so the statement is
+ * run once more, on an empty table with the same columns, in a transaction that is rolled back.
+ */
+export async function isMadeBy(session: Session, statement: ParsedStatement, index: IndexState): Promise<boolean> {
+  const { idxname, relation } = statement.node;
+  const copy = escapeIdentifier(relation.relname);
+  const sql = await onTable(statement, `pg_temp.${copy}`);
+  await session.beginStatement(0);
+  try {
+    await session.script(
+      `CREATE TEMPORARY TABLE ${copy} (LIKE ${index.table}); ${sql}\n; ${session.forUsInStatement()}`,
+    );
+    const made = escapeLiteral(`pg_temp.${escapeIdentifier(idxname)}`);
+    const [definitions] = await session.query(
+      `SELECT pg_get_indexdef(${index.oid}) AS there, pg_get_indexdef(to_regclass(${made})) AS made`,
+    );
+    return (await canonical(definitions.there)) === (await canonical(definitions.made));
+  } catch (error) {
+    // Without the privilege to make a temporary table nobody can say.
+    if (!isServerError(error)) throw error;
+    return false;
+  } finally {
+    await session.rollbackStatement();
+  }
 }
 
-/** What only says how or where the statement was written. */
-const IGNORED = new Set([
-  'location',
-  'concurrent',
-  'if_not_exists',
-  'schemaname',
-  'relpersistence',
-  'inh',
-  'stmt_location',
-  'stmt_len',
-]);
+/** The statement for another table, and in a transaction: without CONCURRENTLY. */
+async function onTable({ sql }: ParsedStatement, table: string): Promise<string> {
+  const [parsed] = await parseScript(sql, 'CREATE INDEX');
+  const named = Buffer.from(sql).toString('utf8', 0, parsed?.node.relation.location).length;
+  const tokens = [...tokensOf(sql)];
+  const first = tokens.findIndex(({ start }) => start === named);
+  let last = first;
+  while (tokens[last + 1]?.text === '.') last += 2;
+  const concurrently = tokens.find(({ text }) => text.toLowerCase() === 'concurrently');
+  const before = sql.slice(0, concurrently?.start) + sql.slice(concurrently?.end, named);
+  return `${before}${table}${sql.slice(tokens[last]?.end)}`;
+}
 
-function canonical(node: unknown): string {
-  return JSON.stringify(node, (key, value) => {
-    if (IGNORED.has(key)) return undefined;
-    if (value && typeof value === 'object' && !Array.isArray(value)) {
-      return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)));
-    }
-    return value;
-  });
+/** What only says where something stands, in the text or in the database. */
+const PLACE = /^(?:schemaname|relpersistence|.*location|.*_(?:start|end|len))$/;
+
+async function canonical(definition: string): Promise<string> {
+  const [{ node } = { node: undefined }] = await parseScript(definition, 'pg_get_indexdef');
+  return JSON.stringify(node, (key, value) => (PLACE.test(key) ? undefined : value));
 }

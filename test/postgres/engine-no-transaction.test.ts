@@ -211,6 +211,24 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(await db.query("SELECT 't_b'::regclass::oid AS oid")).toEqual([{ oid }]);
   });
 
+  it.each([
+    'CREATE INDEX CONCURRENTLY IF NOT EXISTS i ON words (lower(word), own(word)) WHERE word <> $$x$$',
+    'CREATE UNIQUE INDEX /* concurrently, too */ CONCURRENTLY "concurrently" ON ONLY "public" . "words" USING btree (word DESC) INCLUDE (n) WITH (fillfactor = 80)',
+    'CREATE INDEX CONCURRENTLY "i.i" ON public.words (n, (word COLLATE "C") varchar_pattern_ops NULLS FIRST) WHERE n IN (1, 2)',
+  ])('trap 7: the same where PostgreSQL keeps it in other words: %s', async (sql) => {
+    const db = await database();
+    await db.query(
+      "CREATE TABLE words (word varchar(20), gone int, n bigint); ALTER TABLE words DROP gone; CREATE FUNCTION own(text) RETURNS text IMMUTABLE LANGUAGE sql AS 'SELECT $1'",
+    );
+    const files = folder(noTransaction(`${sql};`));
+    await crashBeforeRecord(db, files, (found) => found.length > 0);
+    expect(await statementsDone(db)).toEqual([0, 1]);
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+    expect(await statementsDone(db)).toEqual([1, 1]);
+    expect(await db.query("SELECT FROM pg_class WHERE relname = 'words'")).toHaveLength(1);
+  });
+
   it('trap 7: another index has taken the name meanwhile › exit 6 naming repair', async () => {
     const db = await database();
     const files = folder(TWO_INDEXES);
@@ -259,6 +277,50 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     }
     expect(await db.query('SELECT count(*)::int AS n FROM t WHERE a = 7')).toEqual([{ n: 1 }]);
     expect(await fingerprint(db)).toBe(before);
+  });
+
+  /** Somebody has the history for longer than --lock-timeout while statement 2 of 3 ends, so that its record does not get in. */
+  async function unrecorded(statement: string) {
+    const db = await database();
+    await migrate(db, folder(TABLE));
+    await db.query(
+      `CREATE FUNCTION slow(x int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN x; END $$`,
+    );
+    const files = folder(noTransaction(`CREATE TABLE lines (x int);\n${statement};\nCREATE TABLE last (x int);`));
+    const { ended } = startMigrate(db, files, '--lock-timeout', '1s');
+    await midStatement(db, 'slow(');
+    const holder = await db.connect();
+    open.push(holder);
+    await holder.query('BEGIN; LOCK TABLE kasm_db.migrations IN SHARE MODE');
+    const run = await ended;
+    await holder.query('COMMIT');
+    expect(run.json().error?.message).toMatch(
+      /^the record of the end of statement 2 of 3 of 0002_alone failed at COMMIT.*SQLSTATE 55P03.*in the way: .*; the statement itself was completed$/,
+    );
+    return { db, files, run };
+  }
+
+  it('a statement that is done and cannot be recorded › 5, and the next run finds out that it is done', async () => {
+    const { db, files, run } = await unrecorded('CREATE INDEX CONCURRENTLY t_slow ON t (slow(a))');
+    expect(run.code, run.stderr).toBe(5);
+    const again = await migrate(db, files);
+    expect(again.code, again.stderr).toBe(0);
+    expect(await statementsDone(db)).toEqual([3, 3]);
+    expect(await indexes(db)).toEqual([{ name: 't_slow', valid: true }]);
+  });
+
+  it('one that nobody can see is done › 6 with the call that says so, and the next run goes on', async () => {
+    const { db, files, run } = await unrecorded('DO $$ BEGIN INSERT INTO t VALUES (slow(7), slow(7)); COMMIT; END $$');
+    expect(run.code, run.stderr).toBe(6);
+    expect(run.json().error?.hint).toMatch(
+      /: kasm-db repair --pending 0002_alone --statements-done 2 .*; then run the same/,
+    );
+    expect((await migrate(db, files)).code).toBe(6);
+    const call = ['repair', '--pending', '0002_alone', '--statements-done', '2', '--yes', '--migrations', files];
+    expect((await startCli(call, db.env).ended).code).toBe(0);
+    const again = await migrate(db, files);
+    expect(again.code, again.stderr).toBe(0);
+    expect(await db.query('SELECT count(*)::int AS n FROM t WHERE a = 7')).toEqual([{ n: 1 }]);
   });
 
   it('trap 7: that doubt outlives runs that fail for another reason', async () => {

@@ -192,6 +192,11 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         'look at the database, then the `kasm-db repair` call that the message names',
       ],
       [
+        '`the statement itself was completed`',
+        'a session kept the history for longer than `--lock-timeout` when a statement of a no-transaction file had to be recorded',
+        'end that session, then the `kasm-db repair` call that the message names',
+      ],
+      [
         '`is not used:`',
         "a table of Kasm is not what it should be: code of another role would run with the migrator's rights",
         'give it to the owner of the database, or drop what was added',
