@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { escapeLiteral } from 'pg';
+import { withoutSecrets } from '../app/secrets.js';
 import { VERSION } from '../app/version.js';
 import { applicationName } from '../postgres/application-name.js';
 import type { RunRow } from './state.js';
@@ -52,6 +53,6 @@ ON CONFLICT (id) DO UPDATE SET run_id = excluded.run_id, pid = excluded.pid, app
     seeded: (digest) =>
       `UPDATE kasm_db.run SET phase = 'done', current = NULL, done = total, seed_digest = '${digest}' ${mine}`,
     fail: (message) =>
-      `UPDATE kasm_db.run SET phase = 'failed', error = ${escapeLiteral(message.slice(0, ERROR_LENGTH))} ${mine}`,
+      `UPDATE kasm_db.run SET phase = 'failed', error = ${escapeLiteral(withoutSecrets(message).slice(0, ERROR_LENGTH))} ${mine}`,
   };
 }

@@ -64,7 +64,7 @@ export function printableLines(text: string): string {
 }
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: removing them is the point.
-const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g;
+const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 
 /** The last look at what is printed: only our own colours get through, whoever forgot `printable`. */
 export function safe(text: string, { colored }: Style): string {

@@ -1,5 +1,6 @@
 import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 import { KasmDbError, messageOf } from '../app/errors.js';
+import { withoutSecrets } from '../app/secrets.js';
 import { VERSION } from '../app/version.js';
 import { formatMs } from '../app/when.js';
 import { redisSettings } from '../config/redis.js';
@@ -192,5 +193,5 @@ function open(env: Environment): Redis {
 
 /** An error's text, of a length that a person reads, without what a URL may hold before its @. */
 function reason(error: unknown): string {
-  return (messageOf(error) || String(error)).replace(/\/\/[^@/\s]*@/g, '//').slice(0, 500);
+  return withoutSecrets((messageOf(error) || String(error)).replace(/\/\/[^@/\s]*@/g, '//')).slice(0, 500);
 }

@@ -12,6 +12,7 @@ describe('printable › text of a server or a file cannot steer the terminal', (
     ['carriage return and backspace', 'good\rbad\b', 'good\ufffdbad\ufffd'],
     ['the one-character CSI', '\u009b31m', '\ufffd31m'],
     ['NUL and DEL', '\0\u007f', '\ufffd\ufffd'],
+    ['changes of the writing direction', 'a\u202eb\u200fc\u061cd', 'a\ufffdb\ufffdc\ufffdd'],
   ])('%s', (_, text, safe) => {
     expect(printable(text)).toBe(safe);
   });
@@ -33,6 +34,14 @@ describe('printable › text of a server or a file cannot steer the terminal', (
     expect(printable("unknown command 'AUTH', with 'hunter2/%' or hunter2%2F%25, abc")).toBe(
       "unknown command 'AUTH', with '***' or ***, abc",
     );
+  });
+
+  it('nor is the beginning of a long one, which whoever repeats it may cut, nor a line of a key', () => {
+    keepSecret(`long-${'secret'.repeat(40)}`);
+    keepSecret(`-----BEGIN X-----\n${'TUlJRXZ'.repeat(8)}\nzz\n-----END X-----\n`);
+    expect(printable(`'long-${'secret'.repeat(20)}se`)).toBe("'***");
+    expect(printable(`long-secrets of ${'TUlJRXZ'.repeat(8)}, zz`)).toBe('*** of ***, zz');
+    expect(printable('a long-secret')).toBe('a long-secret');
   });
 
   it('leaves no control character of any text but tab and newline, and no other character out', () => {
