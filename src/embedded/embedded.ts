@@ -21,6 +21,7 @@ import type { RunEvents } from '../app/events.js';
 import type { ConnectionFlags } from '../config/places.js';
 import { type Account, embeddedBinaries, passable, serverAccount, sharedFolder } from './binaries.js';
 import { generatedSecret, readGenerated } from './generated-secrets.js';
+import { readOwnFile } from './own-file.js';
 import { initdb, startServer } from './server-process.js';
 
 export interface EmbeddedServer {
@@ -182,7 +183,7 @@ function claim(data: string): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const [owner = '', born] = readFileSync(file, 'utf8').split(' ');
+    const [owner = '', born] = readOwnFile(file).text.split(' ');
     if (isAlive(Number(owner)) && bornAt(Number(owner)) === born) {
       throw new KasmDbError('locked', `the embedded server in ${data} is used by another kasm-db (PID ${owner})`, {
         hint: 'wait until it has ended',
@@ -191,7 +192,7 @@ function claim(data: string): void {
     rmSync(file, { force: true });
   }
   const pidFile = join(data, 'postmaster.pid');
-  const left = existsSync(pidFile) ? Number(readFileSync(pidFile, 'utf8').split('\n')[0]) : 0;
+  const left = existsSync(pidFile) ? Number(readOwnFile(pidFile).text.split('\n')[0]) : 0;
   if (!isServer(left, data)) return;
   process.kill(left, 'SIGINT');
   for (let i = 0; i < 100 && isServer(left, data); i++)
