@@ -4,6 +4,7 @@ import { escapeIdentifier } from 'pg';
 import { type BootstrapResult, bootstrap } from '../bootstrap/bootstrap.js';
 import { type Environment, readSecretFile } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
+import { comment } from '../schema/ddl/names.js';
 import type { Answer, CommandContext } from './command.js';
 import { describeDatabase } from './database-info.js';
 
@@ -79,7 +80,7 @@ function dryRunReport({ steps }: BootstrapResult, database: string, s: Style): s
   if (missing.length === 0) return `${s.green('Nothing to do.')} Everything is there.`;
   let where = '';
   const lines = missing.flatMap((step) => {
-    const heading = step.where === 'maintenance' ? '-- in database postgres' : `-- in database ${database}`;
+    const heading = comment(`in database ${step.where === 'maintenance' ? 'postgres' : database}`);
     const sql = step.as
       ? [`SET ROLE ${escapeIdentifier(step.as)};`, `${step.sqlForDisplay};`, 'RESET ROLE;']
       : [`${step.sqlForDisplay};`];

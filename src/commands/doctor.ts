@@ -14,7 +14,7 @@ import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import type { Plan } from '../migrator/plan.js';
 import type { CheckLine } from '../output/result.js';
-import type { Style } from '../output/terminal.js';
+import { printable, type Style } from '../output/terminal.js';
 import { wrap } from '../output/wrap.js';
 import type { Session } from '../postgres/session.js';
 import type { Answer, CommandContext } from './command.js';
@@ -67,7 +67,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
         ? { outcome: failed.code as FailureOutcome, exitCode: EXIT_CODES[failed.code as FailureOutcome] }
         : {}),
     },
-    text: (s) => `${render(lines, s)}\n\n${conclusion(lines, { seed })}`,
+    text: (s) => `${render(lines, s)}\n\n${printable(conclusion(lines, { seed }))}`,
   };
 }
 
@@ -143,8 +143,8 @@ function render(lines: readonly CheckLine[], s: Style): string {
   const marks = { ok: s.green('ok     '), warning: s.yellow('warning'), failed: s.red('failed ') };
   return lines
     .flatMap(({ name, state, text, fix }) => [
-      `${marks[state]} ${name.padEnd(10)} ${text}`,
-      ...(fix && state !== 'ok' ? [`${' '.repeat(TEXT_COLUMN)}${s.bold('fix:')} ${fix}`] : []),
+      `${marks[state]} ${name.padEnd(10)} ${printable(text)}`,
+      ...(fix && state !== 'ok' ? [`${' '.repeat(TEXT_COLUMN)}${s.bold('fix:')} ${printable(fix)}`] : []),
     ])
     .map((line) => wrap(line, s.width, TEXT_COLUMN))
     .join('\n');

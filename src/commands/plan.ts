@@ -9,6 +9,7 @@ import { sessionOptions } from '../migrator/with-lock.js';
 import { printable, type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';
 import type { Rehearsal } from '../rehearsal/rehearse.js';
+import { comment } from '../schema/ddl/names.js';
 import type { Answer, CommandContext } from './command.js';
 import { describeDatabase } from './database-info.js';
 import { differenceText } from './difference-text.js';
@@ -53,7 +54,7 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
     text: (s) => {
       if (pending.length === 0)
         return `${s.green('Nothing to do.')} The database is at ${planned.current ?? 'no migration'}.`;
-      if (options.sql) return sql.map((m) => `-- ${m.file}\n${m.sql}\n`).join('\n');
+      if (options.sql) return sql.map((m) => `${comment(m.file)}\n${m.sql}\n`).join('\n');
       const next = ctx.again(
         `kasm-db migrate${options.to ? ` --to ${options.to}` : ''}`,
         // There it was only rehearsed.

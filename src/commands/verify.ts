@@ -2,6 +2,7 @@ import { EXIT_CODES } from '../app/errors.js';
 import { plural } from '../app/plural.js';
 import type { Style } from '../output/terminal.js';
 import { printable } from '../output/terminal.js';
+import { comment } from '../schema/ddl/names.js';
 import { type VerifyResult, verify } from '../schema/verify.js';
 import type { Answer, CommandContext } from './command.js';
 import { describeDatabase } from './database-info.js';
@@ -45,7 +46,7 @@ export async function verifyCommand(ctx: CommandContext, options: VerifyOptions)
 }
 
 async function fixSql({ differences, expected, actual }: VerifyResult, against: string | undefined): Promise<string> {
-  if (!expected) return `-- ${against} does not say enough to make statements; see kasm-db new --from-export.`;
+  if (!expected) return comment(`${against} does not say enough to make statements; see kasm-db new --from-export.`);
   const { fixStatements } = await import('../schema/fix.js');
   return fixStatements(differences, expected, actual);
 }
