@@ -1,7 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { ownershipWarning } from '../migrator/ownership.js';
-import { revokeSql } from '../postgres/public-schema.js';
+import { revokeSql, strangeOwner } from '../postgres/public-schema.js';
 import type { Names, RoleState, ServerState, TargetState } from './state.js';
 
 /** One thing that has to be there, and how it gets there. */
@@ -68,8 +68,11 @@ export function bootstrapWarnings({ server, target }: State, wanted: Names): str
   const ownership =
     found &&
     ownershipWarning({ user: wanted.owner, owner: found.owner.name, ownerMayUse: found.ownerMayUse }, wanted.database);
+  const stranger = target?.publicSchema?.stranger;
+  const foreignSchema = stranger && strangeOwner('public', stranger, found?.owner.name ?? wanted.owner);
   return [
     ...(ownership ? [`${ownership.text}; ${ownership.fix}`] : []),
+    ...(foreignSchema ? [`${foreignSchema.text}; ${foreignSchema.fix}`] : []),
     ...superusers.map(
       (name) =>
         `role ${name} is a superuser; kasm-db and its gates need none: take another role, or ALTER ROLE ${id(name)} NOSUPERUSER`,

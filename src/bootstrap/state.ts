@@ -1,7 +1,8 @@
 import { escapeLiteral } from 'pg';
 import { READ_ONLY_BY_SQL } from '../history/read-state.js';
-import { otherCreatorsSql } from '../postgres/public-schema.js';
+import { otherCreatorsSql, strangeOwnerSql } from '../postgres/public-schema.js';
 import type { Session } from '../postgres/session.js';
+import { ME } from '../postgres/trusted.js';
 
 /** A role, and what the admin who looks may do with it. */
 export interface RoleState {
@@ -48,8 +49,8 @@ export interface ServerState {
 export interface TargetState {
   /** uuid-ossp is installed. */
   extension: boolean;
-  /** Schema public; `usable`: the owner-to-be may use it and create in it; `creators`: others who may. */
-  publicSchema?: { usable: boolean; creators: string[] };
+  /** Schema public; `usable`: the owner-to-be may use it and create in it; `creators`: others who may; `stranger`: its owner, where he is one. */
+  publicSchema?: { usable: boolean; creators: string[]; stranger?: string | null };
   /** Schema kasm_db. */
   history?: {
     owner: RoleState;
@@ -102,8 +103,9 @@ ${FROM}`;
 
 const TARGET_SQL = (owner: string, login: string, gate: string) => `SELECT
   EXISTS (SELECT FROM pg_extension WHERE extname = 'uuid-ossp') AS extension,
-  (SELECT json_build_object('usable', ${both('o', 'n')}, 'creators', ${otherCreatorsSql(`current_user, coalesce(${owner}, ''), coalesce(${login}, ''), (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())`)})
-    FROM pg_namespace n LEFT JOIN pg_roles o ON o.rolname = ${owner} WHERE n.nspname = 'public') AS "publicSchema",
+  (SELECT json_build_object('usable', ${both('o', 'n')}, 'creators', ${otherCreatorsSql(`current_user, coalesce(${owner}, ''), coalesce(${login}, ''), (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())`)},
+      'stranger', ${strangeOwnerSql(`coalesce(${owner}, ''), coalesce(${login}, '')`)})
+    FROM pg_namespace n CROSS JOIN ${ME} me LEFT JOIN pg_roles o ON o.rolname = ${owner} WHERE n.nspname = 'public') AS "publicSchema",
   (SELECT json_build_object('owner', ${ROLE_JSON('r')}, 'usable', ${both('o', 'n')},
       'tables', (SELECT coalesce(json_agg(json_build_object('name', c.relname,
           'gateMaySelect', coalesce(has_table_privilege(g.oid, c.oid, 'SELECT'), false))), '[]')

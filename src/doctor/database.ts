@@ -5,8 +5,9 @@ import { ownershipWarning } from '../migrator/ownership.js';
 import { readOnlyGuard, readOnlyLogin } from '../migrator/read-only.js';
 import { MIN_SERVER_VERSION } from '../migrator/with-lock.js';
 import { lockHolders } from '../postgres/lock.js';
-import { otherCreatorsSql, revokeSql } from '../postgres/public-schema.js';
+import { otherCreatorsSql, revokeSql, strangeOwner, strangeOwnerSql } from '../postgres/public-schema.js';
 import type { Session } from '../postgres/session.js';
+import { ME } from '../postgres/trusted.js';
 import { kasmServerNote } from './kasm-server.js';
 import type { Report } from './report.js';
 
@@ -23,6 +24,8 @@ const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_data
   (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
   ${otherCreatorsSql('session_user, current_user, (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())')} AS creators,
+  ARRAY(SELECT json_build_object('name', n.nspname, 'owner', ${strangeOwnerSql("''")}) FROM pg_namespace n CROSS JOIN ${ME} me
+    WHERE n.nspname IN ('public', 'kasm_db') ORDER BY n.nspname) AS schemas,
   ${UNREPLICATED_SQL} AS unreplicated,
   current_setting('server_version') AS version, current_user AS "user", current_database() AS database`;
 
@@ -90,6 +93,13 @@ export async function checkDatabase(report: Report, session: Session, state: Mig
       `others may create functions and operators in schema public: ${p.creators.join(', ')}`,
       `as the owner of the schema, where nobody but Kasm uses this database: ${revokeSql(p.creators)}`,
     );
+  for (const { name, owner: stranger } of p.schemas as { name: string; owner: string | null }[]) {
+    if (stranger === null) continue;
+    const { text, fix } = strangeOwner(name, stranger, state.owner.owner);
+    // As migrate does: no history is made where its owner could change it.
+    if (name === 'kasm_db' && !state.history) report.failed('ownership', 'integrity', text, fix);
+    else report.warning('ownership', text, fix);
+  }
   if (p.notOwned > 0)
     report.failed(
       'ownership',

@@ -4,7 +4,8 @@ import { lockHolders } from '../postgres/lock.js';
 import { isServerError, shownOf } from '../postgres/server-error.js';
 import { type Session, TO_PRIMARY } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
-import { type FoundTable, findTablesSql, foundTables, requireSafe } from '../postgres/tables.js';
+import { type FoundTable, findTablesSql, foundTables, NO_VIEW, requireSafe, SAFE_TO_READ } from '../postgres/tables.js';
+import { ME } from '../postgres/trusted.js';
 import { isRollback } from './run-row.js';
 import {
   type DatabaseOwner,
@@ -67,16 +68,14 @@ FROM kasm_db.migrations ORDER BY name COLLATE "C"`;
 const RUN_SQL = `SELECT run_id AS "runId", pid, application_name AS "applicationName", client_addr AS "clientAddr", app_version AS "appVersion",
   started_at AS "startedAt", phase, current, done, total, error, seed_digest AS "seedDigest" FROM kasm_db.run WHERE id = 1`;
 
-/** Whoever may drop a table may put a view in its place just after we have looked; PostgreSQL samples no view, so none is read. */
-const NO_VIEW = 'TABLESAMPLE SYSTEM (100)';
-
 const VENDOR_SQL = `SELECT min(version_num::text) AS version FROM ${VENDOR_TABLE} ${NO_VIEW}`;
 
 /** Another build's head under the same release, that `adopt` was told to accept. */
 const ACCEPTED_SQL = `SELECT actual AS version FROM ${DIFFERENCES_TABLE} WHERE object = '${HEAD_OBJECT}'`;
 
 const PUBLIC_TABLES_SQL = `SELECT c.relname AS name, c.relkind = 'r' AS plain,
-  has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) AS readable FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) AND ${SAFE_TO_READ} AS readable
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN ${ME} me
 WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`;
 

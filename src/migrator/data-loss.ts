@@ -2,6 +2,8 @@ import { escapeIdentifier } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import type { ParsedStatement } from '../postgres/parser.js';
 import type { Session } from '../postgres/session.js';
+import { NO_VIEW, SAFE_TO_READ } from '../postgres/tables.js';
+import { ME } from '../postgres/trusted.js';
 
 /** A table, or a column of it, that a script takes away; quoted and, where the schema is known, qualified. */
 export interface Drop {
@@ -80,9 +82,26 @@ export interface Loss extends Drop {
   rows: number;
 }
 
+const UNSAFE_SQL = `SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN ${ME} me
+  WHERE c.oid = ANY ($1::regclass[]) AND NOT ${SAFE_TO_READ} ORDER BY 1`;
+
+/** @param names quoted and qualified @throws KasmDbError integrity where reading one of them would run code of a stranger */
+async function requireSafeToRead(session: Session, names: readonly string[]): Promise<void> {
+  const [unsafe] = await session.query<{ name: string }>(UNSAFE_SQL, [names]);
+  if (unsafe)
+    throw new KasmDbError(
+      'integrity',
+      `whether ${unsafe.name} holds rows is not looked up: it, or a function that its indexes call, belongs to a role that is not trusted`,
+      {
+        hint: 'find out who made it; where that is in order, its owner drops it, or gives it to the owner of the database',
+      },
+    );
+}
+
 /**
  * Which of these hold something. Names that lead nowhere hold nothing.
  * @param lock keep them as they are until the transaction ends, with the lock that dropping them takes anyway
+ * @throws KasmDbError integrity where a table, or a function that its indexes call, is a stranger's
  */
 export async function lossesIn(session: Session, drops: readonly Drop[], lock: boolean): Promise<Loss[]> {
   const tables = new Map<string, { name: string; columns: Set<string> }>();
@@ -99,6 +118,7 @@ export async function lossesIn(session: Session, drops: readonly Drop[], lock: b
   if (tables.size === 0) return [];
   const names = [...new Set([...tables.values()].map(({ name }) => name))].sort();
   if (lock) await session.query(`LOCK TABLE ${names.join(', ')} IN ACCESS EXCLUSIVE MODE`);
+  await requireSafeToRead(session, names);
   const losses: Loss[] = [];
   const seen = new Set<string>();
   for (const { table, column } of drops) {
@@ -109,7 +129,7 @@ export async function lossesIn(session: Session, drops: readonly Drop[], lock: b
     seen.add(key);
     const where = column === undefined ? '' : `WHERE ${escapeIdentifier(column)} IS NOT NULL`;
     const rows = await session.query(
-      `SELECT count(*)::int AS n FROM (SELECT FROM ${found.name} ${where} LIMIT ${COUNTED + 1}) x`,
+      `SELECT count(*)::int AS n FROM (SELECT FROM ${found.name} ${NO_VIEW} ${where} LIMIT ${COUNTED + 1}) x`,
     );
     if (rows[0].n > 0) losses.push({ table: found.name, ...(column === undefined ? {} : { column }), rows: rows[0].n });
   }

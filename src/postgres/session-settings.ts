@@ -21,11 +21,13 @@ export const AROUND_FILE_SETTINGS: readonly Setting[] = [
 ];
 
 /**
- * Statements of our own look nothing up in a schema that others can write to (CVE-2018-1058), see every row or fail (row_security), and print
- * and read values in one form whatever a role or database has set, as pg_dump makes sure of too.
+ * Statements of our own look nothing up in a schema that others can write to (CVE-2018-1058), compute nobody's checks to plan a query
+ * (constraint_exclusion), see every row or fail (row_security), and print and read values in one form whatever a role or database has set, as
+ * pg_dump makes sure of too.
  */
 export const OWN_SETTINGS: readonly Setting[] = [
   ...AROUND_FILE_SETTINGS,
+  ['constraint_exclusion', 'off'],
   ['DateStyle', "'ISO, YMD'"],
   ['IntervalStyle', 'postgres'],
   ['TimeZone', "'UTC'"],

@@ -18,7 +18,7 @@ export interface FoundTable {
   rules: string[];
   /** It has a parent, or children. */
   inherits: boolean;
-  /** What runs when it is written to and is not of PostgreSQL itself: triggers, defaults, checks, expressions of indexes, types of columns. */
+  /** What runs when it is used and is not of PostgreSQL itself: triggers, defaults, checks, expressions of indexes, types of columns. */
   code: { what: string; owner: string; trusted: boolean }[];
   /** We may read it. */
   readable: boolean;
@@ -32,27 +32,49 @@ export interface FoundTable {
  */
 const TRUSTED = `(${isTrusted('c.relowner')} OR NOT has_table_privilege(c.oid, 'INSERT') AND NOT pg_has_role(session_user, db.datdba, 'MEMBER'))`;
 
-/** Types of the columns, and what these are made of: a domain of a domain, an array of one, a composite. */
+/** Types of the columns, and what these are made of: a domain of a domain, an array of one, a range over one, a composite. */
 const COLUMN_TYPES = `SELECT array_agg(oid) AS oids FROM (WITH RECURSIVE used AS (
     SELECT atttypid AS oid FROM pg_attribute WHERE attrelid = c.oid AND attnum > 0 AND NOT attisdropped
-    UNION SELECT part FROM used JOIN pg_type t ON t.oid = used.oid CROSS JOIN LATERAL (SELECT unnest(ARRAY[t.typbasetype, t.typelem]) AS part
-      UNION SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped) parts WHERE part <> 0)
+    UNION SELECT part FROM used JOIN pg_type t ON t.oid = used.oid CROSS JOIN LATERAL (
+      SELECT refobjid AS part FROM pg_depend WHERE classid = 'pg_type'::regclass AND objid = t.oid AND refclassid = 'pg_type'::regclass
+      UNION SELECT atttypid FROM pg_attribute WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped) parts)
   SELECT oid FROM used) used`;
 
-const PARTS = `(d.classid = 'pg_attrdef'::regclass AND d.objid IN (SELECT oid FROM pg_attrdef WHERE adrelid = c.oid)
-    OR d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT oid FROM pg_constraint WHERE conrelid = c.oid OR contypid = ANY (types.oids))
-    OR d.classid = 'pg_type'::regclass AND d.objid = ANY (types.oids)
-    OR d.classid = 'pg_class'::regclass AND d.objid IN (SELECT indexrelid FROM pg_index WHERE indrelid = c.oid))`;
+/** Whoever plans a query on the table computes what of them is constant, by IMMUTABLE functions (get_relation_info in plancat.c). */
+const PLANNED_PARTS = `SELECT 'pg_class'::regclass::oid AS classid, indexrelid AS objid FROM pg_index WHERE indrelid = c.oid
+  UNION ALL SELECT 'pg_statistic_ext'::regclass, oid FROM pg_statistic_ext WHERE stxrelid = c.oid`;
 
-/** Nobody knows who has made a trigger. What a trusted function does may be a matter of its arguments, as with contrib's refint: it runs what they name. */
+const PARTS = `${PLANNED_PARTS}
+  UNION ALL SELECT 'pg_attrdef'::regclass, oid FROM pg_attrdef WHERE adrelid = c.oid
+  UNION ALL SELECT 'pg_constraint'::regclass, oid FROM pg_constraint WHERE conrelid = c.oid OR contypid = ANY (types.oids)
+  UNION ALL SELECT 'pg_type'::regclass, unnest(types.oids)`;
+
+/** Functions that parts of a table call, by themselves or by an operator. */
+const calledBy = (
+  parts: string,
+) => `SELECT f.oid, f.proowner AS owner FROM (${parts}) part JOIN pg_depend d USING (classid, objid)
+  JOIN pg_proc f ON f.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE (SELECT oprcode::oid FROM pg_operator WHERE oid = d.refobjid) END
+  WHERE d.deptype = 'n' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)`;
+
+/** SQL: a query on the table `c` alone (pg_class) runs nobody else's code. ME is to be joined as `me`. */
+export const SAFE_TO_READ = `(${isTrusted('c.relowner')} AND NOT EXISTS (SELECT FROM (${calledBy(PLANNED_PARTS)}) called WHERE NOT ${isTrusted('called.owner')}))`;
+
+/**
+ * Nobody knows who has made a trigger. What a trusted function does may be a matter of its arguments, as with contrib's refint: it runs what they name.
+ * A foreign key's own triggers write to the table that refers to this one, and what that table's AFTER triggers do is done as whoever has changed this one.
+ */
 const CODE = `SELECT 'a trigger ' || tgname AS what, f.proowner AS owner FROM pg_trigger JOIN pg_proc f ON f.oid = tgfoid WHERE tgrelid = c.oid AND NOT tgisinternal
   UNION SELECT 'a trigger ' || tgname || ' with arguments, where others may add triggers', a.grantee FROM pg_trigger, aclexplode(c.relacl) a
     WHERE tgrelid = c.oid AND NOT tgisinternal AND tgnargs > 0 AND a.privilege_type = 'TRIGGER' AND NOT ${isTrusted('a.grantee')}
-  UNION SELECT 'a default, check, index or type that calls ' || f.oid::regprocedure::text, f.proowner FROM pg_depend d
-    JOIN pg_proc f ON f.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE (SELECT oprcode::oid FROM pg_operator WHERE oid = d.refobjid) END
-    WHERE d.deptype = 'n' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass) AND ${PARTS}
+  UNION SELECT 'a foreign key ' || k.conname || ' of ' || r.oid::regclass::text || ', which follows its changes', r.relowner FROM pg_constraint k
+    JOIN pg_class r ON r.oid = k.conrelid WHERE k.contype = 'f' AND k.confrelid = c.oid AND k.conrelid <> c.oid
+      AND (k.confupdtype IN ('c', 'n', 'd') OR k.confdeltype IN ('c', 'n', 'd') AND n.nspname = 'kasm_db')
+  UNION SELECT 'a default, check, index, statistics object or type that calls ' || oid::regprocedure::text, owner FROM (${calledBy(PARTS)}) called
   UNION SELECT 'a column of type ' || t.oid::regtype::text, t.typowner FROM pg_type t
     WHERE t.oid = ANY (types.oids) AND t.typnamespace <> 'pg_catalog'::regnamespace`;
+
+/** Whoever may drop a table may put a view in its place just after we have looked; PostgreSQL samples no view, so none is read. */
+export const NO_VIEW = 'TABLESAMPLE SYSTEM (100)';
 
 /** SQL that looks tables up, to be sent with other questions; see foundTables. @param names as schema.name */
 export const findTablesSql = (

@@ -27,11 +27,11 @@ export interface RepairResult {
   unknown: string[];
 }
 
-/** Indexes that CREATE INDEX CONCURRENTLY or REINDEX CONCURRENTLY left behind; not those being built, nor those that belong to a constraint. */
+/** Indexes of ours that CREATE INDEX CONCURRENTLY or REINDEX CONCURRENTLY left behind; not those being built, nor those that belong to a constraint. */
 const INVALID_INDEXES_SQL = `SELECT format('%I.%I', n.nspname, c.relname) AS name, i.indrelid::regclass::text AS table
 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND NOT c.relispartition AND n.nspname NOT LIKE 'pg\\_%'
-  AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid)
+  AND pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT FROM pg_constraint k WHERE k.conindid = c.oid)
   AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.datname = current_database() AND p.relid = i.indrelid)
 ORDER BY 1`;
 

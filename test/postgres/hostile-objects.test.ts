@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, inject, it } from 'vitest';
 import { ENGINE_VERSIONS, migrate } from '../fixtures/kasm/observe.js';
 import { newSecrets } from '../fixtures/seed/seeding.js';
 import { countCalls } from '../fixtures/strangers/shadows.js';
@@ -21,6 +21,8 @@ const TABLES: [table: string, command: string[]][] = [
   ['kasm_db.run', ['check']],
   ['kasm_db.seeds', ['seed', '--secrets', secrets]],
   ['kasm_db.differences', ['verify']],
+  ['kasm_db.locks', ['status']],
+  ['kasm_db.once', ['once', 'first', '--json', '--', 'true']],
   ['public.alembic_version', ['check']],
   ['public.users', ['seed', '--secrets', secrets, '--rotate', 'admin-password']],
   ['public.settings', ['seed', '--secrets', secrets, '--dry-run']],
@@ -35,6 +37,8 @@ interface Place {
   type: string;
   /** Its primary key's first column. */
   key: string;
+  /** All of its primary key's columns, as SQL. */
+  keys: string;
   stranger: string;
   owner: string;
 }
@@ -87,10 +91,30 @@ const KINDS: Record<string, (place: Place) => { put: string; says: RegExp; away:
     says: /calls public\.evil_text\(text\), which belongs to "stranger_/,
     away: `DROP INDEX ${table.split('.')[0]}.evil`,
   }),
+  'statistics object (14 and later)': ({ table, column }) => ({
+    put: `CREATE STATISTICS ${table.split('.')[0]}.evil ON (public.evil_text(${column}::text)) FROM ${table}`,
+    says: /calls public\.evil_text\(text\), which belongs to "stranger_/,
+    away: `DROP STATISTICS ${table.split('.')[0]}.evil`,
+  }),
+  'foreign key that follows its changes': ({ table, keys, stranger }) => ({
+    put: `CREATE TABLE public.evil_follower AS SELECT * FROM ${table} WITH NO DATA;
+      ALTER TABLE public.evil_follower ADD CONSTRAINT evil FOREIGN KEY (${keys}) REFERENCES ${table} (${keys}) ON UPDATE CASCADE;
+      CREATE TRIGGER evil AFTER UPDATE ON public.evil_follower FOR EACH ROW EXECUTE FUNCTION public.evil_trigger();
+      ALTER TABLE public.evil_follower OWNER TO ${stranger}`,
+    says: /a foreign key evil of public\.evil_follower, which follows its changes, which belongs to "stranger_/,
+    away: 'DROP TABLE public.evil_follower',
+  }),
   'domain with a check': ({ table, column, type, stranger }) => ({
     put: `SET ROLE ${stranger}; CREATE DOMAIN public.evil AS ${type} CHECK (public.evil_check()); RESET ROLE; ALTER TABLE ${table} ALTER ${column} TYPE public.evil`,
     says: /public\.evil/,
     away: `ALTER TABLE ${table} ALTER ${column} TYPE ${type}; DROP DOMAIN public.evil`,
+  }),
+  'range over a domain': ({ table, stranger, owner }) => ({
+    put: `SET ROLE ${stranger}; CREATE DOMAIN public.evil AS integer CHECK (public.evil_check()); GRANT USAGE ON TYPE public.evil TO PUBLIC; RESET ROLE;
+      CREATE TYPE public.evil_range AS RANGE (SUBTYPE = public.evil); ALTER TYPE public.evil_range OWNER TO ${owner};
+      ALTER TABLE ${table} ADD evil public.evil_range`,
+    says: /a column of type public\.evil, which belongs to "stranger_/,
+    away: `ALTER TABLE ${table} DROP evil; DROP TYPE public.evil_range; DROP DOMAIN public.evil`,
   }),
   'inherited table': ({ table }) => ({
     put: `CREATE TABLE public.evil_child () INHERITS (${table})`,
@@ -117,6 +141,7 @@ describe.each(VERSIONS)('PostgreSQL %i › an object of a stranger', (version) =
   beforeAll(async () => {
     db = await createDatabase(version);
     expect((await migrate(db, undefined, '--seed', '--secrets', secrets)).code).toBe(0);
+    expect((await cli(['once', 'first', '--', 'true'], db.env)).code).toBe(0);
     // As the first adoption makes it.
     await db.query(`CREATE TABLE kasm_db.differences (object text, change text, property text, actual text, accepted_at timestamptz, accepted_by text,
       PRIMARY KEY (object, property))`);
@@ -124,9 +149,11 @@ describe.each(VERSIONS)('PostgreSQL %i › an object of a stranger', (version) =
   });
 
   describe.each(TABLES)('at %s', (table, command) => {
-    it.each(Object.entries(KINDS))('%s: exit 6 names it, and nothing of it was called', async (_, kind) => {
-      const [column] = await db.superQuery<{ column: string; type: string; key: string }>(
-        `SELECT a.attname AS column, format_type(a.atttypid, a.atttypmod) AS type, k.attname AS key
+    const kinds = Object.entries(KINDS).filter(([what]) => version >= 14 || !what.includes('14 and later'));
+    it.each(kinds)('%s: exit 6 names it, and nothing of it was called', async (_, kind) => {
+      const [column] = await db.superQuery<{ column: string; type: string; key: string; keys: string }>(
+        `SELECT a.attname AS column, format_type(a.atttypid, a.atttypmod) AS type, k.attname AS key,
+           (SELECT string_agg(quote_ident(attname), ', ') FROM pg_attribute WHERE attrelid = a.attrelid AND attnum = ANY (i.indkey)) AS keys
          FROM pg_attribute a, pg_attribute k JOIN pg_index i ON i.indrelid = k.attrelid AND i.indisprimary AND i.indkey[0] = k.attnum
          WHERE a.attrelid = '${table}'::regclass AND k.attrelid = a.attrelid AND a.atttypid IN ('text'::regtype, 'varchar'::regtype) AND NOT a.atthasdef
          ORDER BY a.attnum = ANY (i.indkey), a.attnum LIMIT 1`,
@@ -220,5 +247,30 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › who else may create in schema 
     ]);
     await db.superQuery(revoke);
     expect(await told(db)).toEqual([]);
+  });
+
+  it('doctor and bootstrap warn of a stranger who owns the schema, and of nobody else', async () => {
+    const db = await createDatabase(version);
+    const role = `stranger_${randomBytes(4).toString('hex')}`;
+    await db.superQuery(`CREATE ROLE ${role}; ALTER SCHEMA public OWNER TO ${role}; GRANT ALL ON SCHEMA public TO ${db.user};
+      CREATE EXTENSION "uuid-ossp" WITH SCHEMA public`);
+    const owned = async () => {
+      const checks = (await cli(['doctor', '--json'], db.env)).json().checks ?? [];
+      return checks.filter(({ text }) => text.startsWith('schema ')).map(({ state, text }) => `${state}: ${text}`);
+    };
+    const admin = {
+      DATABASE_MASTER_USER: 'postgres',
+      DATABASE_MASTER_PASSWORD: inject('servers')[version]?.password ?? '',
+    };
+    const text = `schema public belongs to ${role}, who is neither this login`;
+    expect(await owned()).toEqual([expect.stringContaining(`warning: ${text}`)]);
+    const made = await cli(['bootstrap', '--json'], { ...db.env, ...admin });
+    expect(made.json().warnings).toContainEqual(expect.stringContaining(text));
+    // What bootstrap has made is the history's schema.
+    await db.superQuery(`ALTER SCHEMA kasm_db OWNER TO ${role}; GRANT ALL ON SCHEMA kasm_db TO ${db.user};
+      ALTER SCHEMA public OWNER TO ${db.user}`);
+    expect(await owned()).toEqual([expect.stringContaining(`warning: schema kasm_db belongs to ${role}`)]);
+    await db.superQuery('DROP TABLE kasm_db.migrations, kasm_db.run; ALTER SCHEMA public OWNER TO postgres');
+    expect(await owned()).toEqual([expect.stringContaining(`failed: schema kasm_db belongs to ${role}`)]);
   });
 });

@@ -129,10 +129,12 @@ describe.each(OLDEST_AND_NEWEST)('PostgreSQL %i › trust is nothing that a stra
     await stranger.end();
   });
 
-  it('a view that he puts in the place of his table just after it was looked at is not read', async () => {
+  it('a view that the owner of the schema puts in the place of a table just after it was looked at is not read', async () => {
     const db = await createDatabase(version);
     const stranger = await strangerIn(db);
-    await stranger.query(`${EVIL}; CREATE TABLE public.bait (x integer); GRANT ALL ON public.bait TO PUBLIC`);
+    await db.superQuery(`CREATE TABLE public.bait (x integer); ALTER TABLE public.bait OWNER TO ${db.user};
+      ALTER SCHEMA public OWNER TO ${stranger.name}; GRANT ALL ON SCHEMA public TO ${db.user}`);
+    await stranger.query(EVIL);
     let swapped = 0;
     const proxy = await startProxy(db.port, {
       onMessage: async ({ direction, type, text }) => {
@@ -152,6 +154,58 @@ describe.each(OLDEST_AND_NEWEST)('PostgreSQL %i › trust is nothing that a stra
     proxy.stop();
     expect(swapped).toBe(1);
     expect(run.code).not.toBe(0);
+    expect(await called()).toEqual([]);
+    await stranger.end();
+  });
+
+  it('to plan a query is to compute what is constant in it: no table of his is looked into, nor one of which he has made a part', async () => {
+    const db = await createDatabase(version);
+    const stranger = await strangerIn(db);
+    const calls = `public.evil_constant(1)`;
+    const statistics = version < 14 ? '' : `CREATE STATISTICS public.s ON ((x = 1 AND ${calls})) FROM public.u`;
+    await stranger.query(`${EVIL}; CREATE TABLE public.t (x integer); CREATE INDEX i ON public.t (x) WHERE ${calls};
+      CREATE TABLE public.u (x integer CHECK (${calls})); ${statistics}; GRANT ALL ON public.t, public.u TO PUBLIC`);
+    await db.superQuery(`CREATE TABLE public.users (x integer); CREATE INDEX j ON public.users ((x = 1 AND ${calls}));
+      ALTER TABLE public.users OWNER TO ${db.user}; ALTER DATABASE ${db.name} SET constraint_exclusion = on`);
+    const called = await countCalls(db);
+    for (const command of ['check', 'status', 'plan', 'doctor', 'migrate', 'adopt', 'verify', 'capture'])
+      await cli([command, '--json', ...(command === 'capture' ? ['--out', '/dev/null'] : [])], db.env);
+    // PostgreSQL's own functions are counted too, where they are written in SQL.
+    expect((await called()).filter((name) => name.startsWith('evil'))).toEqual([]);
+    // They do work.
+    for (const table of ['t', 'users']) {
+      await db.query(`SELECT FROM public.${table}`);
+      expect(await called(), table).toContain('evil');
+    }
+    await stranger.end();
+  });
+
+  it('an invalid index of his is his, and keeps nobody from a repair', async () => {
+    const db = await migrated(version);
+    const stranger = await strangerIn(db);
+    await stranger.query('CREATE TABLE public.t (x integer); INSERT INTO public.t VALUES (1), (1)');
+    await expect(stranger.query('CREATE UNIQUE INDEX CONCURRENTLY i ON public.t (x)')).rejects.toThrow();
+    const run = await cli(['repair', '--yes', '--json'], db.env);
+    expect(run.json(), run.stderr).toMatchObject({ exitCode: 0, repairs: [] });
+    await stranger.end();
+  });
+
+  it('a rollback does not count the rows of a table of his', async () => {
+    const db = await createDatabase(version);
+    const stranger = await strangerIn(db);
+    const files = folder({ '0001_a.sql': 'CREATE TABLE a (x int)', '0001_a.down.sql': 'DROP TABLE IF EXISTS a' });
+    expect((await cli(['migrate', '--migrations', files], db.env)).code).toBe(0);
+    await db.query('DROP TABLE a');
+    await stranger.query(`${EVIL}; CREATE TABLE public.a (x integer); CREATE INDEX i ON public.a (x) WHERE public.evil_constant(1);
+      GRANT ALL ON public.a TO PUBLIC`);
+    const called = await countCalls(db);
+    for (const more of [[], ['--dry-run']]) {
+      const run = await cli(['rollback', '--steps', '1', '--json', '--migrations', files, ...more], db.env);
+      expect(run.json(), run.stderr).toMatchObject({
+        exitCode: 6,
+        error: { message: expect.stringMatching(/whether public\.a holds rows is not looked up/) },
+      });
+    }
     expect(await called()).toEqual([]);
     await stranger.end();
   });
@@ -284,6 +338,33 @@ describe('names that a stranger has chosen', () => {
       expect(outside.filter((line) => /^\s*DROP TABLE/.test(line))).toEqual([]);
     }
     await stranger.end();
+  });
+
+  it('nor does the name of a role, of a trigger or of a foreign key', async () => {
+    const db = await migrated(13);
+    const role = quoted(`${EVIL.slice(0, 12)}ok      lock      ${randomBytes(3).toString('hex')}`);
+    await db.superQuery(`CREATE ROLE ${role}; GRANT CREATE, USAGE ON SCHEMA public TO ${role}; SET ROLE ${role};
+      CREATE FUNCTION public.${role}() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'; RESET ROLE;
+      CREATE TRIGGER ${role} BEFORE UPDATE ON public.users FOR EACH ROW EXECUTE FUNCTION public.${role}();
+      ALTER SCHEMA kasm_db OWNER TO ${role}; GRANT ALL ON SCHEMA kasm_db TO ${db.user}`);
+    const runs = [
+      await cli(['doctor', '--no-seed'], db.env),
+      await cli(ROTATE.slice(0, -1), db.env),
+      await cli(ROTATE, db.env),
+      await cli(['verify'], db.env),
+    ];
+    await db.superQuery(`ALTER SCHEMA kasm_db OWNER TO ${db.user}; DROP OWNED BY ${role} CASCADE`);
+    await db.superQuery(`DROP ROLE ${role}`);
+    for (const { stdout, stderr } of runs) {
+      // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
+      expect(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e]/.test(stdout + stderr)).toBe(false);
+      expect(
+        `${stdout}\n${stderr}`
+          .split('\n')
+          .filter((line) => /^\S* ?ok +lock/.test(line) && !/migration lock/.test(line)),
+      ).toEqual([]);
+    }
+    expect(runs[0]?.stdout).toContain('schema kasm_db belongs to x');
   });
 
   it('a database named to forge a metric makes one label', async () => {
