@@ -3,8 +3,10 @@ import { toKasmDbError } from '../postgres/sqlstate.js';
 import { assignCredentials } from '../seed/assign.js';
 import { withAuthDomain } from '../seed/auth-domain.js';
 import { KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
+import { documentRows, seedDigest } from '../seed/document-rows.js';
 import { readDocuments } from '../seed/documents.js';
-import { checkDocuments, requireRotatable, type SeedOptions, type SeedResult, seed, seedDigest } from '../seed/seed.js';
+import { requireRotatable } from '../seed/require-credentials.js';
+import { type SeedOptions, type SeedResult, seed } from '../seed/seed.js';
 import type { Answer, CommandContext } from './command.js';
 import { describeDatabase } from './database-info.js';
 import { AfterPasswordError, DATABASE_PASSWORD, rotateDatabaseLogin, withWorkingLogin } from './rotate-login.js';
@@ -49,7 +51,7 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
     rotate: rotate === 'all' ? 'all' : rotate.filter((key) => key !== DATABASE_PASSWORD),
     force: options.force ?? false,
   };
-  requireRotatable(seedOptions.rotate, checkDocuments(seedOptions.documents, migrations), credentials);
+  requireRotatable(seedOptions.rotate, documentRows(seedOptions.documents, migrations), credentials);
   const databasePassword = await rotateDatabaseLogin(ctx, rotate, credentials, dryRun);
   if (!databasePassword) return seed(ctx, migrations, seedOptions);
   const seeding = dryRun ? await withWorkingLogin(ctx) : ctx;
@@ -87,7 +89,7 @@ export function givenCredentials(folder: string | undefined, env: CommandContext
 export async function missingKeys(ctx: CommandContext, options: SeedCommandOptions): Promise<string[]> {
   const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
   const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
-  const rows = checkDocuments(await documentsOf(ctx, options.seeds), await ctx.migrations());
+  const rows = documentRows(await documentsOf(ctx, options.seeds), await ctx.migrations());
   return assignCredentials(rows, credentials).flatMap(({ needed, secret, key }) =>
     needed && secret === undefined ? [key] : [],
   );

@@ -3,7 +3,7 @@ import { plural } from '../app/plural.js';
 import { findHistoryTable } from '../history/tables.js';
 import type { Session } from '../postgres/session.js';
 import { type EncryptedColumn, findEncrypted } from '../seed/find-encrypted.js';
-import { readRemembered } from '../seed/store.js';
+import { readRecords } from '../seed/records.js';
 import type { Report } from './report.js';
 
 /** Does Kasm keep values encrypted in this database, and what does that mean for us? @returns the columns */
@@ -11,7 +11,7 @@ export async function checkEncryption(report: Report, session: Session): Promise
   try {
     const columns = await session.reading(async () => {
       const seeds = await findHistoryTable(session, 'kasm_db.seeds');
-      return findEncrypted(session, seeds?.readable ? await readRemembered(session) : []);
+      return findEncrypted(session, seeds?.readable ? await readRecords(session) : []);
     });
     describe(report, columns);
     return columns.map(({ name }) => name);

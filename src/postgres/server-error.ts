@@ -8,6 +8,9 @@ export interface ServerError extends Error {
   hint?: string;
   position?: string;
   where?: string;
+  table?: string;
+  column?: string;
+  constraint?: string;
   /** The function of the server's source that reports it, in no language; a pooler's own errors have none. */
   routine?: string;
 }

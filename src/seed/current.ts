@@ -1,11 +1,13 @@
+import { escapeIdentifier } from 'pg';
 import type { Session } from '../postgres/session.js';
 import { findTables, objectionsTo } from '../postgres/tables.js';
 import { CREDENTIAL_COLUMNS } from './assign.js';
 import type { Table } from './catalog.js';
 import type { SeedRow } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
-import type { Texts } from './plan-writes.js';
-import { currentRows, fingerprint, type Remembered } from './store.js';
+import { fingerprint, type SeedRecord } from './records.js';
+import { rowKeySql } from './row-keys.js';
+import { type Texts, textsSql } from './texts.js';
 import { looksLikeToken } from './tokens.js';
 
 /** By table, then row key. */
@@ -37,9 +39,17 @@ export async function readCurrent(
   const current = new Map<string, Map<string, Texts>>();
   for (const [name, columns] of wanted) {
     const table = catalog.get(name);
-    if (table && columns.size > 0) current.set(name, await currentRows(session, table, [...columns]));
+    if (table && columns.size > 0) current.set(name, await readRows(session, table, [...columns]));
   }
   return current;
+}
+
+/** Rows of a table as they are: key, and the texts of the columns that are asked for. */
+async function readRows(session: Session, table: Table, columns: readonly string[]): Promise<Map<string, Texts>> {
+  const rows = await session.query<{ key: string; texts: Texts }>(
+    `SELECT ${rowKeySql(table, 't')} AS key, ${textsSql('t', columns)} AS texts FROM public.${escapeIdentifier(table.name)} t`,
+  );
+  return new Map(rows.map(({ key, texts }) => [key, texts]));
 }
 
 /** Is there anybody who could log in? @returns undefined: there is no such table, or this login may not see it */
@@ -70,13 +80,13 @@ export function valuesIn(
  * other columns; a reference never does, since someone may have led it elsewhere.
  */
 export function knownTokens(
-  remembered: readonly Remembered[],
+  records: readonly SeedRecord[],
   current: CurrentRows,
   catalog: ReadonlyMap<string, Table>,
 ): Map<string, string> {
   const ids = new Map<string, string>();
   const others = new Map<string, string>();
-  for (const { table: name, rowKey, salt, columns } of remembered) {
+  for (const { table: name, rowKey, salt, columns } of records) {
     const table = catalog.get(name);
     for (const [column, { token, print }] of Object.entries(columns)) {
       if (!token || token.startsWith('${datetime:')) continue;

@@ -3,7 +3,8 @@ import type { Session } from '../postgres/session.js';
 import { findTables, objectionsTo } from '../postgres/tables.js';
 import { type Column, lookUpTables, type Table } from './catalog.js';
 import { BLOCK, looksEncrypted, mayBeEncrypted } from './encrypted.js';
-import { fingerprint, type Remembered, rowKeySql } from './store.js';
+import { isAsWritten, type SeedRecord } from './records.js';
+import { rowKeySql } from './row-keys.js';
 
 /** A column in which values look encrypted that no seed of kasm-db has written. */
 export interface EncryptedColumn {
@@ -19,31 +20,38 @@ const MOST_BYTES = 16_384;
 
 /**
  * Columns of schema public that hold values which look encrypted, as far as this login may read them. Within a transaction of our own; tells no value.
- * @param remembered what seeds have written: that is known to be plain, whatever it looks like
+ * @param records what seeds have written: that is known to be plain, whatever it looks like
  */
-export async function findEncrypted(session: Session, remembered: readonly Remembered[]): Promise<EncryptedColumn[]> {
+export async function findEncrypted(session: Session, records: readonly SeedRecord[]): Promise<EncryptedColumn[]> {
   const asked = await readableSecrets(session);
   if (asked.length === 0) return [];
   const rows = await session.query<{ name: string; key: string; texts: Record<string, string | null> }>(
     asked.map(({ table, columns }) => candidatesSql(table, columns)).join('\nUNION ALL '),
   );
-  const written = new Map(remembered.map((entry) => [`${entry.table}\0${entry.rowKey}`, entry]));
-  const isOurs = (table: string, key: string, column: string, text: string) => {
-    const entry = written.get(`${table}\0${key}`);
-    const print = entry?.columns[column]?.print;
-    return entry !== undefined && print != null && fingerprint(entry.salt, text) === print;
-  };
+  const byRowKey = new Map(records.map((record) => [`${record.table}\0${record.rowKey}`, record]));
   const columns = asked.flatMap(({ table, columns }) =>
     columns.flatMap(({ name: column, type }) => {
       const found = rows.some(({ name, key, texts }) => {
         const text = name === table.name ? texts[column] : null;
-        return text != null && looksEncrypted(text, type) && !isOurs(name, key, column, text);
+        return (
+          text != null && looksEncrypted(text, type) && !isAsWritten(byRowKey.get(`${name}\0${key}`), column, text)
+        );
       });
-      const plain = remembered.some((entry) => entry.table === table.name && entry.columns[column]?.print != null);
+      const plain = records.some((record) => record.table === table.name && record.columns[column]?.print != null);
       return found ? [{ name: `${table.name}.${column}`, plain }] : [];
     }),
   );
   return columns.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** Has somebody else written into a column that Kasm may encrypt? Pure. */
+export function hasOthersValues(records: readonly SeedRecord[], catalog: ReadonlyMap<string, Table>): boolean {
+  return records.some(({ table, columns }) =>
+    Object.entries(columns).some(([name, { print }]) => {
+      const column = catalog.get(table)?.columns.get(name);
+      return print === null && column !== undefined && mayBeEncrypted(table, column);
+    }),
+  );
 }
 
 /** Tables with columns that may be encrypted. */

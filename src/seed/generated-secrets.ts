@@ -7,6 +7,9 @@ const generate = promisify(generateKeyPair);
 const RSA_BITS = 3072;
 const ALPHANUMERIC = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789';
 
+/** A time of UTC as Kasm writes it, without a zone. */
+export const timestampText = (time: Date) => time.toISOString().replace('T', ' ').replace('Z', '');
+
 /** Gives every token its value; the same token always the same one. */
 export class GeneratedSecrets {
   private readonly values = new Map<string, string>();
@@ -33,7 +36,7 @@ export class GeneratedSecrets {
 
   private single(token: NonNullable<ReturnType<typeof parseToken>>): string {
     if (token.kind === 'uuid') return randomUUID();
-    if (token.kind === 'datetime') return this.now.toISOString().replace('T', ' ').replace('Z', '');
+    if (token.kind === 'datetime') return timestampText(this.now);
     // 256 random bytes as hex: 512 characters.
     if (token.kind === 'crypt') return randomBytes(256).toString('hex');
     const key = { manager_token: 'manager-token', registration_token: 'service-token' }[token.name ?? ''];

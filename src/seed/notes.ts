@@ -1,7 +1,8 @@
 import type { Table } from './catalog.js';
 import { mayBeEncrypted } from './encrypted.js';
 import type { EncryptedColumn } from './find-encrypted.js';
-import type { Remembered, Write } from './store.js';
+import type { SeedRecord } from './records.js';
+import type { Write } from './write-rows.js';
 
 /** Global settings of Kasm 1.19, as its chart implies; of 77 the names are public (docs/ASSUMPTIONS.md, Seeds). */
 const SETTINGS = 87;
@@ -12,15 +13,15 @@ const OTHER_WAY =
 
 /**
  * Columns into which this seed writes plain text for the first time, and which a genuine Kasm API may expect encrypted. Pure.
- * @param remembered what earlier seeds have written
+ * @param records what earlier seeds have written
  */
 export function newPlainText(
   writes: readonly Write[],
-  remembered: readonly Remembered[],
+  records: readonly SeedRecord[],
   catalog: ReadonlyMap<string, Table>,
 ): string[] {
   const earlier = new Set(
-    remembered.flatMap(({ table, columns }) =>
+    records.flatMap(({ table, columns }) =>
       Object.entries(columns).flatMap(([column, { print }]) => (print === null ? [] : [`${table}.${column}`])),
     ),
   );

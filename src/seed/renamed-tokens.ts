@@ -1,7 +1,7 @@
 import type { Table } from './catalog.js';
 import type { SeedRow } from './document.js';
-import { docKeyOf } from './plan-writes.js';
-import type { Remembered } from './store.js';
+import { type RenamedRecord, recordId, type SeedRecord } from './records.js';
+import { docKeyOf } from './row-keys.js';
 
 /** Tokens of the documents that ship: no other document gives these names. */
 const OURS = '${uuid:kasm-db/';
@@ -11,18 +11,18 @@ const OUR_TOKENS = /\$\{uuid:kasm-db\/[^{}]*\}/g;
 
 export interface Renamed {
   /** All of them, with the names of today. */
-  remembered: Remembered[];
+  records: SeedRecord[];
   /** Those that have other names now, as they were and as they are. */
-  changes: { before: Remembered; after: Remembered }[];
+  renamed: RenamedRecord[];
 }
 
 /**
- * A database that an earlier build has seeded remembers rows by that build's tokens. They get today's names, so that the same rows are found, and
+ * A database that an earlier build has seeded has records by that build's tokens. They get today's names, so that the same rows are found, and
  * what was deleted stays so. Only rows that the documents name with one of ours, and that earlier had its name: a document of Kasm's may have given
  * it to another row. Pure.
  */
 export function renameTokens(
-  remembered: readonly Remembered[],
+  records: readonly SeedRecord[],
   rows: readonly SeedRow[],
   catalog: ReadonlyMap<string, Table>,
 ): Renamed {
@@ -34,23 +34,23 @@ export function renameTokens(
       ? [{ table: row.table, id, token, docKey: docKeyOf(row, table) }]
       : [];
   });
-  const byDocKey = new Map(remembered.map((entry) => [`${entry.table}\0${entry.docKey}`, entry]));
+  const byDocKey = new Map(records.map((record) => [recordId(record), record]));
   const names = new Map<string, string>();
-  const docKeys = new Map<Remembered, string>();
+  const docKeys = new Map<SeedRecord, string>();
   // Rows whose key names other rows are found once those are.
   for (let found = -1; found !== docKeys.size; ) {
     found = docKeys.size;
     for (const { table, id, token, docKey } of ours) {
       const others = (docKey.match(OUR_TOKENS) ?? []).filter((other) => other !== token);
       if (others.some((other) => !names.has(earlierName(other)))) continue;
-      const entry = byDocKey.get(`${table}\0${docKey.replace(OUR_TOKENS, earlierName)}`);
-      if (!entry || entry.columns[id]?.token !== earlierName(token)) continue;
+      const record = byDocKey.get(recordId({ table, docKey: docKey.replace(OUR_TOKENS, earlierName) }));
+      if (!record || record.columns[id]?.token !== earlierName(token)) continue;
       names.set(earlierName(token), token);
-      docKeys.set(entry, docKey);
+      docKeys.set(record, docKey);
     }
   }
-  const changes: Renamed['changes'] = [];
-  const now = remembered.map((before) => {
+  const renamed: RenamedRecord[] = [];
+  const now = records.map((before) => {
     const columns = mapValues(before.columns, ({ token, ...rest }) =>
       token === undefined ? rest : { ...rest, token: names.get(token) ?? token },
     );
@@ -59,10 +59,10 @@ export function renameTokens(
       Object.entries(columns).some(([column, { token }]) => before.columns[column]?.token !== token);
     if (!changed) return before;
     const after = { ...before, docKey: docKeys.get(before) ?? before.docKey, columns };
-    changes.push({ before, after });
+    renamed.push({ before, after });
     return after;
   });
-  return { remembered: now, changes };
+  return { records: now, renamed };
 }
 
 function mapValues<T>(map: Record<string, T>, change: (value: T) => T): Record<string, T> {

@@ -4,8 +4,9 @@ import { type Breathe, breather } from '../app/time.js';
 import type { Column, Table } from './catalog.js';
 import type { SeedRow } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
-import { docKeyOf } from './plan-writes.js';
 import type { Problem } from './problems.js';
+import { recordId } from './records.js';
+import { docKeyOf } from './row-keys.js';
 import { looksLikeToken, parseToken, tokensIn } from './tokens.js';
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
@@ -71,7 +72,7 @@ function isRealDate(value: string): boolean {
  * Everything that is wrong with the rows, before anything is written: unknown tables, columns and tokens, wrong types, values that are
  * too long, required columns without a value, duplicates. Pure.
  * @param filled columns that credentials fill in, `users.pw_hash`; `all`: no row will be inserted, so that none has to be given
- * @param known rows that an earlier seed has written or found, `users\0KEY` by docKeyOf: they are not inserted again
+ * @param known rows that an earlier seed has written or found, by recordId: they are not inserted again
  */
 export async function validateRows(
   rows: readonly SeedRow[],
@@ -95,7 +96,7 @@ export async function validateRows(
       if (message)
         problems.push({ file: row.file, line, message: column ? `${row.table}.${name} ${message}` : message });
     }
-    const written = filled === 'all' || known.has(`${row.table}\0${docKeyOf(row, table)}`);
+    const written = filled === 'all' || known.has(recordId({ table: row.table, docKey: docKeyOf(row, table) }));
     for (const column of table.columns.values()) {
       const value = row.cells.get(column.name)?.value ?? null;
       const given = value !== null || written || filled.has(`${row.table}.${column.name}`);

@@ -16,7 +16,7 @@ const BY_HAND = [
   'postgres/parser.ts',
   'postgres/server-error.ts',
   'rehearsal/temporary-database.ts',
-  'seed/store.ts',
+  'seed/guarded.ts',
 ];
 
 it('whoever tells an SQLSTATE takes it with what the server says beside it', () => {

@@ -1,8 +1,11 @@
 import { describe, expect, it } from 'vitest';
 import type { Table } from '../../src/seed/catalog.js';
-import { docKeyOf, planWrites, type ResolvedRow, type Texts } from '../../src/seed/plan-writes.js';
-import { fingerprint, type Remembered, rowKeyOf } from '../../src/seed/store.js';
-import { column, row, table } from '../fixtures/seed/values.js';
+import { planWrites } from '../../src/seed/plan-writes.js';
+import { fingerprint, type SeedRecord } from '../../src/seed/records.js';
+import type { ResolvedRow } from '../../src/seed/resolve-rows.js';
+import { docKeyOf, rowKeyOf, rowKeyOfTexts } from '../../src/seed/row-keys.js';
+import type { Texts } from '../../src/seed/texts.js';
+import { column, recorded, resolved, row, table } from '../fixtures/seed/values.js';
 
 const ZONES = table(
   'zones',
@@ -14,51 +17,21 @@ const MANAGERS = table('managers', { manager_id: 'uuid!', zone_id: 'uuid!', mana
 ]);
 const PAIRS = table('user_server_assignments', { user_id: 'uuid!', note: 'varchar' }, [], []);
 
-/** A row whose values are texts already. */
-function resolved(of: Table, values: Texts, cells: Record<string, unknown> = values): [ResolvedRow, Texts] {
-  const document = row(of.name, cells);
-  return [
-    {
-      n: 0,
-      row: document,
-      table: of,
-      docKey: docKeyOf(document, of),
-      values: { ...values },
-      credentialColumns: new Set(),
-    },
-    values,
-  ];
-}
-function remembered(
-  of: Table,
-  rowKey: string,
-  docKey: string,
-  values: Texts,
-  tokens: Record<string, string> = {},
-): Remembered {
-  const columns = Object.fromEntries(
-    Object.entries(values).map(([name, value]) => [
-      name,
-      { print: fingerprint('salt', value), ...(tokens[name] ? { token: tokens[name] } : {}) },
-    ]),
-  );
-  return { table: of.name, rowKey, docKey, salt: 'salt', columns };
-}
 function run(
   rows: [ResolvedRow, Texts][],
-  database: { remembered?: Remembered[]; current?: Record<string, Texts[]>; adopting?: boolean } = {},
+  database: { records?: SeedRecord[]; current?: Record<string, Texts[]>; adopting?: boolean } = {},
 ) {
   const tables: Record<string, Table> = { zones: ZONES, managers: MANAGERS, user_server_assignments: PAIRS };
   const current = new Map(
     Object.entries(database.current ?? {}).map(([name, list]) => [
       name,
-      new Map(list.map((texts) => [rowKeyOf(tables[name] as Table, (key) => texts[key] ?? null), texts])),
+      new Map(list.map((texts) => [rowKeyOfTexts(tables[name] as Table, texts), texts])),
     ]),
   );
   return planWrites(
     rows.map(([first]) => first),
     new Map(rows),
-    { remembered: database.remembered ?? [], current, adopting: database.adopting ?? false },
+    { records: database.records ?? [], current, adopting: database.adopting ?? false },
   );
 }
 
@@ -69,7 +42,7 @@ describe('planWrites › a row that nobody knows', () => {
       { kind: 'insert', table: 'zones', values: { zone_id: 'z1', zone_name: 'one' }, sent: 0 },
     ]);
     expect(result.counts).toEqual({ inserted: 1, updated: 0, unchanged: 0, kept: 0 });
-    const [entry] = result.remember as [Remembered];
+    const [entry] = result.records as [SeedRecord];
     expect(entry).toMatchObject({ table: 'zones', rowKey: 'z1', docKey: '["one"]' });
     expect(entry.columns.zone_name?.print).toBe(fingerprint(entry.salt, 'one'));
   });
@@ -79,7 +52,7 @@ describe('planWrites › a row that nobody knows', () => {
     const result = await run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one', proxy_port: '443' })], { current });
     expect(result.writes).toEqual([]);
     expect(result.counts.kept).toBe(1);
-    const [entry] = result.remember as [Remembered];
+    const [entry] = result.records as [SeedRecord];
     expect(entry.rowKey).toBe('theirs');
     expect(entry.columns.proxy_port?.print).toBeNull();
     expect(entry.columns.zone_name?.print).toBe(fingerprint(entry.salt, 'one'));
@@ -88,14 +61,14 @@ describe('planWrites › a row that nobody knows', () => {
   it('is not inserted into an adopted database, and never will be', async () => {
     const result = await run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one' })], { adopting: true });
     expect(result.writes).toEqual([]);
-    const again = await run([resolved(ZONES, { zone_id: 'z2', zone_name: 'one' })], { remembered: result.remember });
+    const again = await run([resolved(ZONES, { zone_id: 'z2', zone_name: 'one' })], { records: result.records });
     expect([again.writes, again.counts.kept]).toEqual([[], 1]);
   });
 });
 
 describe('planWrites › a remembered row', () => {
   const before = { zone_id: 'z1', zone_name: 'one', proxy_port: '443' };
-  const known = remembered(ZONES, 'z1', '["one"]', before);
+  const known = recorded(ZONES, 'z1', '["one"]', before);
 
   it.each<[string, Texts, Texts, Record<string, unknown> | undefined, string]>([
     ['as it was', before, before, undefined, 'unchanged'],
@@ -119,16 +92,16 @@ describe('planWrites › a remembered row', () => {
     ['emptied by the documents', before, { ...before, proxy_port: null }, { proxy_port: null }, 'updated'],
     ['renamed by someone', { ...before, zone_name: 'mine' }, before, undefined, 'kept'],
   ])('%s', async (_, now, wanted, changes, kind) => {
-    const result = await run([resolved(ZONES, wanted)], { remembered: [known], current: { zones: [now] } });
+    const result = await run([resolved(ZONES, wanted)], { records: [known], current: { zones: [now] } });
     expect(result.writes).toEqual(changes ? [{ kind: 'update', table: 'zones', rowKey: 'z1', values: changes }] : []);
     expect(result.counts).toEqual({ inserted: 0, updated: 0, unchanged: 0, kept: 0, [kind]: 1 });
   });
 
   it('is remembered anew where it was updated, so that the next documents update it again', async () => {
     const next = { ...before, proxy_port: '8443' };
-    const { remember } = await run([resolved(ZONES, next)], { remembered: [known], current: { zones: [before] } });
+    const { records } = await run([resolved(ZONES, next)], { records: [known], current: { zones: [before] } });
     const result = await run([resolved(ZONES, { ...next, proxy_port: '9000' })], {
-      remembered: remember,
+      records,
       current: { zones: [next] },
     });
     expect(result.writes[0]?.values).toEqual({ proxy_port: '9000' });
@@ -137,20 +110,20 @@ describe('planWrites › a remembered row', () => {
   it('that was deleted stays away, with what needs it; what does not, does without', async () => {
     const zone = resolved(ZONES, { zone_id: 'z1', zone_name: 'one' });
     const manager = resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z1' });
-    const result = await run([zone, manager], { remembered: [known] });
+    const result = await run([zone, manager], { records: [known] });
     expect(result.writes).toEqual([]);
     expect(result.counts.kept).toBe(2);
-    const gone = remembered(MANAGERS, 'm1', '["m1"]', { manager_id: 'm1' });
+    const gone = recorded(MANAGERS, 'm1', '["m1"]', { manager_id: 'm1' });
     const led = resolved(ZONES, { zone_id: 'z2', zone_name: 'two', primary_manager_id: 'm1' });
-    const without = await run([led, resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z2' })], { remembered: [gone] });
+    const without = await run([led, resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z2' })], { records: [gone] });
     expect(without.writes).toEqual([{ kind: 'insert', table: 'zones', values: { zone_id: 'z2', zone_name: 'two' } }]);
   });
 
   it('is known by the token of its id when its name is new, and by its id where an export has one', async () => {
     const token = '${uuid:z:1}';
-    const entry = remembered(ZONES, 'z1', '["one"]', before, { zone_id: token });
+    const entry = recorded(ZONES, 'z1', '["one"]', before, { zone_id: token });
     const renamed = resolved(ZONES, { ...before, zone_name: 'uno' }, { ...before, zone_id: token, zone_name: 'uno' });
-    const database = { remembered: [entry], current: { zones: [before] } };
+    const database = { records: [entry], current: { zones: [before] } };
     expect((await run([renamed], database)).writes).toEqual([
       { kind: 'update', table: 'zones', rowKey: 'z1', values: { zone_name: 'uno' } },
     ]);
@@ -166,7 +139,7 @@ describe('planWrites › a remembered row', () => {
     );
     made[0].credentialColumns.add('proxy_port');
     made[0].docKey = '["one"]';
-    const result = await run([made], { remembered: [known], current: { zones: [before] } });
+    const result = await run([made], { records: [known], current: { zones: [before] } });
     expect(result.counts.unchanged).toBe(1);
   });
 });
@@ -199,16 +172,16 @@ describe('planWrites › references', () => {
 
   it('are compared: led elsewhere by the documents, they are updated', async () => {
     const token = '${uuid:z:2}';
-    const known = remembered(MANAGERS, 'm1', '["m1"]', { manager_id: 'm1', zone_id: 'z1' }, { zone_id: '${uuid:z:1}' });
+    const known = recorded(MANAGERS, 'm1', '["m1"]', { manager_id: 'm1', zone_id: 'z1' }, { zone_id: '${uuid:z:1}' });
     const result = await run(
       [resolved(MANAGERS, { manager_id: 'm1', zone_id: 'z2' }, { manager_id: 'm1', zone_id: token })],
       {
-        remembered: [known],
+        records: [known],
         current: { managers: [{ manager_id: 'm1', zone_id: 'z1' }] },
       },
     );
     expect(result.writes).toEqual([{ kind: 'update', table: 'managers', rowKey: 'm1', values: { zone_id: 'z2' } }]);
-    expect(result.remember[0]?.columns.zone_id?.token).toBe(token);
+    expect(result.records[0]?.columns.zone_id?.token).toBe(token);
   });
 
   it('tables that require each other are a problem with its place', async () => {

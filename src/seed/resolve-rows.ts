@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto';
+import type { Breathe } from '../app/time.js';
+import { type Assignment, assignCredentials, credentialValues } from './assign.js';
+import type { Table } from './catalog.js';
+import type { Credentials } from './credentials.js';
+import type { SeedRow } from './document.js';
+import { GeneratedSecrets } from './generated-secrets.js';
+import { docKeyOf } from './row-keys.js';
+import { looksLikeToken } from './tokens.js';
+
+/** A row of the documents with its tokens and credentials resolved. */
+export interface ResolvedRow {
+  /** Its place among all rows of the documents. */
+  n: number;
+  row: SeedRow;
+  table: Table;
+  docKey: string;
+  /** As json_populate_record takes them; what the documents leave out is left to the column's default. */
+  values: Record<string, unknown>;
+  /** The credential that belongs to it, whether it is given or not. */
+  assignment?: Assignment | undefined;
+  /** Columns that a credential fills. */
+  credentialColumns: Set<string>;
+}
+
+interface Unresolved {
+  rows: readonly SeedRow[];
+  catalog: ReadonlyMap<string, Table>;
+  credentials: Credentials;
+  /** Values of tokens that have one in this database. */
+  known: ReadonlyMap<string, string>;
+  breathe: Breathe;
+}
+
+/** Puts values in place of tokens, and credentials where they belong. */
+export async function resolveRows({ rows, catalog, credentials, known, breathe }: Unresolved): Promise<ResolvedRow[]> {
+  const secrets = new GeneratedSecrets(known, credentials.get);
+  const assignments = new Map(assignCredentials(rows, credentials).map((assignment) => [assignment.row, assignment]));
+  const resolved: ResolvedRow[] = [];
+  for (const [n, row] of rows.entries()) {
+    await breathe();
+    const table = catalog.get(row.table) as Table;
+    const assignment = assignments.get(row);
+    const values = await resolveCells(row, table, secrets);
+    const given = assignment ? credentialValues(assignment, credentials, saltOf(values)) : {};
+    Object.assign(values, given);
+    giveId(values, table);
+    const credentialColumns = new Set(Object.keys(given));
+    if (assignment?.columns.hash) credentialColumns.add(assignment.columns.hash).add(assignment.columns.salt as string);
+    resolved.push({ n, row, table, docKey: docKeyOf(row, table), values, assignment, credentialColumns });
+  }
+  return resolved;
+}
+
+const saltOf = ({ salt }: Record<string, unknown>) => (typeof salt === 'string' ? salt : undefined);
+
+async function resolveCells(row: SeedRow, table: Table, secrets: GeneratedSecrets): Promise<Record<string, unknown>> {
+  const values: Record<string, unknown> = {};
+  for (const [name, { value }] of row.cells) {
+    const column = table.columns.get(name);
+    // Null is a value like others; only where it can't be one, the column's default stands for it.
+    if (value === null && column?.notNull) continue;
+    const plain = await resolveTokens(value, secrets);
+    values[name] = plain !== null && column?.type === 'bytea' ? hexOf(plain as string | Uint8Array) : plain;
+  }
+  return values;
+}
+
+const hexOf = (bytes: string | Uint8Array) => `\\x${Buffer.from(bytes).toString('hex')}`;
+
+/** Tokens may also stand inside lists and maps (JSON columns). */
+async function resolveTokens(value: unknown, secrets: GeneratedSecrets): Promise<unknown> {
+  if (looksLikeToken(value)) return secrets.value(value);
+  if (Array.isArray(value)) return Promise.all(value.map((item) => resolveTokens(item, secrets)));
+  if (value && typeof value === 'object' && !(value instanceof Uint8Array)) {
+    const entries = await Promise.all(
+      Object.entries(value).map(async ([key, item]) => [key, await resolveTokens(item, secrets)] as const),
+    );
+    return Object.fromEntries(entries);
+  }
+  return value;
+}
+
+/** An id of our own making, so that the row is known by it afterwards. */
+function giveId(values: Record<string, unknown>, { primaryKey, columns }: Table): void {
+  const [id = ''] = primaryKey;
+  if (primaryKey.length === 1 && (values[id] ?? null) === null && columns.get(id)?.type === 'uuid')
+    values[id] = randomUUID();
+}
