@@ -181,8 +181,10 @@ describe('Show 2: the pods of a restricted namespace', () => {
 });
 
 describe('Show 3: rotation on an external database with verify-full', () => {
-  it('password and admin password are changed by the Secret, --rotate and a rollout', async () => {
-    const release = await Release.in('kasm-test-rotate', 'external', WITHOUT_GATEWAYS);
+  it.each(
+    HELMS,
+  )('%s: password and admin password are changed by the Secret, --rotate and a rollout', async (program) => {
+    const release = await Release.in(`kasm-test-rotate-${program}`, 'external', WITHOUT_GATEWAYS, [], program);
     const role = release.ns.replaceAll('-', '_');
     await release.step('install', () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
     const hash = () => release.sql("SELECT pw_hash FROM users WHERE username = 'admin@kasm.local'");
@@ -237,8 +239,10 @@ describe('Show 4: killed in between', () => {
       return Number(count) > 0;
     });
 
-  it.each(KINDS)('%s: the migrator is deleted in mid-migration, and the release completes', async (kind) => {
-    const release = await Release.in(`kasm-test-kill-${kind}`, kind, WITHOUT_GATEWAYS);
+  it.each(
+    HELMS.flatMap((program) => KINDS.map((kind) => [program, kind] as const)),
+  )('%s, %s: the migrator is deleted in mid-migration, and the release completes', async (program, kind) => {
+    const release = await Release.in(`kasm-test-kill-${kind}-${program}`, kind, WITHOUT_GATEWAYS, [], program);
     const installing = release.step('install, migrator deleted in mid-migration', () => release.install('0.2.0-slow'), {
       migrations: SCHEMA + 1,
       tag: '0.2.0-slow',
@@ -249,8 +253,10 @@ describe('Show 4: killed in between', () => {
     await release.remove();
   });
 
-  it("PostgreSQL's pod is killed while migrator and gates wait for it, and the release completes", async () => {
-    const release = await Release.in('kasm-test-kill-postgres', 'bundled', WITHOUT_GATEWAYS);
+  it.each(
+    HELMS,
+  )("%s: PostgreSQL's pod is killed while migrator and gates wait for it, and the release completes", async (program) => {
+    const release = await Release.in(`kasm-test-kill-postgres-${program}`, 'bundled', WITHOUT_GATEWAYS, [], program);
     const installing = release.step(
       'install, PostgreSQL killed in mid-migration',
       () => release.install('0.2.0-slow'),
@@ -271,8 +277,8 @@ describe('Show 4: killed in between', () => {
 });
 
 describe('Show 5: a wrong password', () => {
-  it('the hook fails within its deadline, and the command in NOTES says why', async () => {
-    const release = await Release.in('kasm-test-wrong', 'external', WITHOUT_GATEWAYS);
+  it.each(HELMS)('%s: the hook fails within its deadline, and the command in NOTES says why', async (program) => {
+    const release = await Release.in(`kasm-test-wrong-${program}`, 'external', WITHOUT_GATEWAYS, [], program);
     await secret(release.ns, 'kasm-credentials', { ...SECRETS, 'db-password': 's3cr3t-wrong' });
     const failed = await release.install('0.1.0');
     expect(failed.code).not.toBe(0);
@@ -281,7 +287,7 @@ describe('Show 5: a wrong password', () => {
     rows.push([
       'external',
       '(none)',
-      'helm',
+      program,
       'install with a wrong password',
       'failed, with the reason',
       seconds(failed),
@@ -300,8 +306,8 @@ describe('Show 5: a wrong password', () => {
 });
 
 describe('a release before 1.18', () => {
-  it('has Share and Redis, which wakes the gates', async () => {
-    const release = await Release.in('kasm-test-legacy', 'bundled', { release: '1.17.0' });
+  it.each(HELMS)('%s: has Share and Redis, which wakes the gates', async (program) => {
+    const release = await Release.in(`kasm-test-legacy-${program}`, 'bundled', { release: '1.17.0' }, [], program);
     await release.step('install of 1.17: Share, Redis', () => release.install('0.2.0-slow'), {
       migrations: SCHEMA + 1,
       tag: '0.2.0-slow',

@@ -1,7 +1,7 @@
 /** Who writes the default rows, through the life of a release: kasm-db, or a stand-in for Kasm's own program, which encrypts them. */
 import { describe, expect, it } from 'vitest';
 import { HELM_TIMEOUT, kubectl, MIGRATOR, pods, until, WITHOUT_GATEWAYS } from './cluster.js';
-import { aroundAll, KINDS, Release, rows, SCHEMA, seconds } from './release.js';
+import { aroundAll, HELMS, KINDS, Release, rows, SCHEMA, seconds } from './release.js';
 
 const small = { requests: { cpu: '5m', memory: '16Mi' }, limits: { memory: '256Mi' } };
 
@@ -37,12 +37,16 @@ async function killMigrator({ ns }: Release, container: string): Promise<void> {
 }
 
 describe.concurrent('seed.by', () => {
-  const cases = (['kasm', 'kasm-db'] as const).flatMap((by) => KINDS.map((kind) => [by, kind] as const));
+  const cases = HELMS.flatMap((program) =>
+    (['kasm', 'kasm-db'] as const).flatMap((by) => KINDS.map((kind) => [program, by, kind] as const)),
+  );
 
-  it.each(cases)('%s, database %s: install, upgrade, reinstall, and the pod killed in the seed', async (by, kind) => {
+  it.each(
+    cases,
+  )('%s, by %s, database %s: install, upgrade, reinstall, and the pod killed in the seed', async (program, by, kind) => {
     const values = { ...WITHOUT_GATEWAYS, ...(by === 'kasm' ? BY_KASM : {}) };
     const once = by === 'kasm' ? '1' : '0';
-    const release = await Release.in(`kasm-test-by-${by}-${kind}`, kind, values);
+    const release = await Release.in(`kasm-test-by-${by}-${kind}-${program}`, kind, values, [], program);
     await release.step(`install, seed.by ${by}`, () => release.install('0.1.0'), { migrations: SCHEMA, tag: '0.1.0' });
     expect(await timesRun(release)).toBe(once);
     await release.step(`upgrade, seed.by ${by}`, () => release.upgrade('0.2.0'), {
@@ -59,14 +63,14 @@ describe.concurrent('seed.by', () => {
     expect(await timesRun(release)).toBe(once);
     await release.remove();
 
-    const killed = await Release.in(`kasm-test-by-${by}-${kind}-killed`, kind, values);
+    const killed = await Release.in(`kasm-test-by-${by}-${kind}-killed-${program}`, kind, values, [], program);
     const installing = killed.install('0.1.0');
     await killMigrator(killed, by === 'kasm' ? 'kasm-seed' : 'migrate');
     const ended = await installing;
     expect(ended.code, ended.stderr + ended.stdout).toBe(0);
     await killed.holds(SCHEMA, '0.1.0');
     expect(await timesRun(killed)).toBe(once);
-    rows.push([kind, '(none)', 'helm', `the pod killed in the seed, seed.by ${by}`, 'as it should', seconds(ended)]);
+    rows.push([kind, '(none)', program, `the pod killed in the seed, seed.by ${by}`, 'as it should', seconds(ended)]);
     console.log(rows.at(-1)?.join('  '));
     await killed.remove();
   });
