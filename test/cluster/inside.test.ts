@@ -15,6 +15,21 @@ import { aroundAll, external, HELMS, Release, rows, SCHEMA, seconds } from './re
 
 aroundAll();
 
+/** Runs the Job of release inside's command to its end. @returns what it ended with */
+async function runOnDemand(program: string, ns: string, command: string, number: number) {
+  const job = `${command}-${number}`;
+  const started = Date.now();
+  await kubectl('-n', ns, 'create', 'job', `--from=cronjob/inside-${command}`, job);
+  const state = await until(`Job ${job}`, 120, async () => {
+    const { status } = JSON.parse(await kubectl('-n', ns, 'get', 'job', job, '-o', 'json'));
+    return status.conditions?.find(({ type }: { type: string }) => /^(Complete|Failed)$/.test(type))?.type as string;
+  });
+  const [pod] = await pods(ns, `job-name=${job}`);
+  rows.push(['external', '(none)', program, `on demand: ${job}`, state, seconds({ ms: Date.now() - started })]);
+  const end = pod?.status.containerStatuses?.[0]?.state.terminated;
+  return { state, ...JSON.parse(end?.message ?? '{}') };
+}
+
 describe.each(HELMS)('%s', (program) => {
   it('mode manual: migrate, status, doctor and verify are run from suspended CronJobs, beside a proxy that ends with them', async () => {
     const ns = `kasm-test-inside-${program}`;
@@ -48,27 +63,40 @@ describe.each(HELMS)('%s', (program) => {
     expect(installed.code, installed.stderr).toBe(0);
     expect(await pods(ns, '')).toEqual([]);
 
-    /** Runs the command's Job to its end. @returns what it ended with */
-    const ask = async (command: string, number: number) => {
-      const job = `${command}-${number}`;
-      const started = Date.now();
-      await kubectl('-n', ns, 'create', 'job', `--from=cronjob/inside-${command}`, job);
-      const state = await until(`Job ${job}`, 120, async () => {
-        const { status } = JSON.parse(await kubectl('-n', ns, 'get', 'job', job, '-o', 'json'));
-        return status.conditions?.find(({ type }: { type: string }) => /^(Complete|Failed)$/.test(type))
-          ?.type as string;
-      });
-      const [pod] = await pods(ns, `job-name=${job}`);
-      rows.push(['external', '(none)', program, `on demand: ${job}`, state, seconds({ ms: Date.now() - started })]);
-      const end = pod?.status.containerStatuses?.[0]?.state.terminated;
-      return { state, ...JSON.parse(end?.message ?? '{}') };
-    };
+    const ask = (command: string, number: number) => runOnDemand(program, ns, command, number);
     expect(await ask('status', 1)).toMatchObject({ state: 'Complete', outcome: 'ok' });
     expect(await ask('migrate', 1)).toMatchObject({ state: 'Complete', outcome: 'ok', exitCode: 0 });
     expect(await ask('doctor', 1)).toMatchObject({ state: 'Complete', outcome: 'ok' });
     expect(await ask('verify', 1)).toMatchObject({ state: 'Complete', outcome: 'ok' });
     await psqlExternal('ALTER TABLE zones ADD COLUMN drifted integer', ns.replaceAll('-', '_'));
     expect(await ask('verify', 2)).toMatchObject({ state: 'Failed', outcome: 'integrity', exitCode: 6 });
+    await kubectl('delete', 'namespace', ns, '--wait=false');
+  });
+
+  it('mode manual, seed.by kasm: the Job of migrate runs Kasm’s program too, once', async () => {
+    const ns = `kasm-test-inside-by-kasm-${program}`;
+    const values = await external(ns);
+    const resources = { requests: { cpu: '5m', memory: '16Mi' }, limits: { memory: '256Mi' } };
+    const installed = await helm(
+      'install',
+      ['inside', 'kasm-db', '-n', ns],
+      {
+        ...values,
+        database: { ...(values as { database: object }).database, bundled: undefined },
+        image: { tag: '0.1.0' },
+        seed: { enabled: true, by: 'kasm', kasm: { image: 'kasm-test/standin:1', resources } },
+        onDemand: { enabled: true },
+        migrator: { mode: 'manual' },
+      },
+      program,
+    );
+    expect(installed.code, installed.stderr).toBe(0);
+    const sql = (query: string) => psqlExternal(query, ns.replaceAll('-', '_'));
+    for (const number of [1, 2]) {
+      expect(await runOnDemand(program, ns, 'migrate', number)).toMatchObject({ state: 'Complete', outcome: 'ok' });
+      expect(await sql('SELECT count(*) FROM kasm_db.once')).toBe('1');
+      expect(await sql('SELECT count(*) FROM users WHERE pw_hash IS NOT NULL')).toBe('2');
+    }
     await kubectl('delete', 'namespace', ns, '--wait=false');
   });
 
