@@ -133,7 +133,7 @@ export async function readState(session: Session, request: StateRequest): Promis
 export async function selectState(session: Session, { vendor, rows = true }: StateRequest): Promise<MigrationState> {
   const names = vendor ? [...RUN_TABLES, DIFFERENCES_TABLE, VENDOR_TABLE] : RUN_TABLES;
   const there = await session.ask({ server: SERVER_SQL, tables: findTablesSql(names) });
-  const tables = foundTables(there.tables ?? []);
+  const tables = await foundTables(session, there.tables ?? []);
   for (const name of [...RUN_TABLES, DIFFERENCES_TABLE]) requireHistoryTable(tables.get(name));
   const vendorTable = requireVendorTable(tables.get(VENDOR_TABLE));
   const differences = tables.get(DIFFERENCES_TABLE);

@@ -179,7 +179,7 @@ const MAY_WRITE_LOCKS_SQL = `SELECT coalesce(has_table_privilege(t.oid, 'INSERT'
 export async function ensureLocksTable(session: Session): Promise<boolean> {
   const name = 'kasm_db.locks';
   const { may = [], tables = [] } = await session.ask({ may: MAY_WRITE_LOCKS_SQL, tables: findTablesSql([name]) });
-  const found = foundTables(tables).get(name);
+  const found = (await foundTables(session, tables)).get(name);
   if (found) requireOurs(found);
   else if (may[0].may) await session.script(TABLES[name].create);
   return may[0].may;
