@@ -5,8 +5,8 @@ import { splitStatements } from '../postgres/statements.js';
 import { withoutPresentExtensions } from './extensions.js';
 import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
-import { giveToFile, takeFromFile } from './hand-over.js';
-import type { Before } from './locks-taken.js';
+import { takeFromFile } from './hand-over.js';
+import { type Before, lookBefore } from './locks-taken.js';
 import type { Run } from './run.js';
 
 /** A larger message is sent in pieces: the server needs some 25 times its size in memory to parse it. */
@@ -34,7 +34,7 @@ export async function execute(run: Run, migration: Migration, guards: Guards = {
     work: async () => {
       await guards.locked?.();
       const sent = await withoutPresentExtensions(session, sql);
-      const before = await giveToFile(session, sent);
+      const before = await lookBefore(session, sent);
       await sendFile(session, migration, sent);
       await takeBack(run, migration, sent, before);
       await guards.done?.();
@@ -45,9 +45,10 @@ export async function execute(run: Run, migration: Migration, guards: Guards = {
 
 async function sendFile(session: Session, migration: Migration, sql: string): Promise<void> {
   for (const piece of pieces(sql)) {
-    const sent = { completed: 0 };
-    await session.script(piece.sql, sent).catch((error) => {
-      throw migrationFailure(error, migration, sql, { ...piece, ...sent });
+    const settings = piece.at === 0 ? `${session.forFile()};\n` : '';
+    const sent = { sql: settings + piece.sql, at: piece.at - settings.length, completed: 0 };
+    await session.script(sent.sql, sent).catch((error) => {
+      throw migrationFailure(error, migration, sql, sent);
     });
   }
 }
@@ -66,10 +67,9 @@ async function takeBack({ lock, locks }: Run, migration: Migration, sql: string,
       hint: 'take COMMIT and ROLLBACK out of the file',
     });
   }
-  await session.script('SET CONSTRAINTS ALL IMMEDIATE').catch((error) => {
+  const taken = await takeFromFile(session, before).catch((error) => {
     throw migrationFailure(error, migration, sql, { sql: '', at: 0, completed: 0 });
   });
-  const taken = await takeFromFile(session, before);
   locks.set(migration.name, taken.locks);
   if (taken.held || state.pooled) return;
   throw lockGivenAway(migration);

@@ -17,40 +17,42 @@ const FROM_TABLES = 'FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespa
 const NEWEST_SQL = 'SELECT oid::bigint::float8 AS oid FROM pg_class ORDER BY oid DESC LIMIT 1';
 const NAMES_SQL = `SELECT c.oid::bigint::float8 AS oid, n.nspname || '.' || c.relname AS name ${FROM_TABLES} WHERE ${TABLES}`;
 
-/** SQL that looks what is locked, within a transaction of ours; `namedOf` reads its rows. */
-export const takenSql = (
-  newestOid: number,
-) => `SELECT l.relation::bigint::float8 AS oid, n.nspname || '.' || c.relname AS name, l.mode
-FROM pg_locks l LEFT JOIN pg_class c ON c.oid = l.relation LEFT JOIN pg_namespace n ON n.oid = c.relnamespace
+/** SQL that looks what is locked, within a transaction of ours; `named` reads its rows. */
+export const takenSql = (newestOid: number) => `SELECT l.relation::bigint::float8 AS oid, l.mode FROM pg_locks l
 WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND l.mode IN ('${STRONG.join("', '")}')
-  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
-  AND l.relation::bigint <= ${newestOid} AND (c.oid IS NULL OR ${TABLES})`;
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.relation::bigint <= ${newestOid}`;
 
-/** What there is, within a transaction of ours. @param sql of the file @param last one more statement for the same message */
-export async function lookBefore(session: Session, sql: string, last = ''): Promise<Before> {
-  const names = /\bdrop\b/i.test(sql) ? await session.query(NAMES_SQL) : [];
-  const [newest] = await session.query(`${NEWEST_SQL}; ${last}`);
+/** What there is, within a transaction of ours. @param sql of the file */
+export async function lookBefore(session: Session, sql: string): Promise<Before> {
+  const names = /\bdrop\b/i.test(sql) ? await session.query<Named>(NAMES_SQL) : [];
+  const [newest] = await session.query(NEWEST_SQL);
   return { newestOid: newest.oid, names: new Map(names.map(({ oid, name }) => [oid, name])) };
 }
 
 /** Looks at the end of a statement's transaction, of a file that runs statement by statement; what the file has set stays. */
 export async function takenByStatement(session: Session, before: Before): Promise<LockInfo[]> {
-  const taken = await session.query(`${session.forUsInStatement()}; ${takenSql(before.newestOid)}`);
-  return namedOf(taken, before);
+  return named(session, await session.query(`${session.forUsInStatement()}; ${takenSql(before.newestOid)}`), before);
 }
 
 /** A row of takenSql. */
 interface Taken {
   oid: number;
-  /** null: dropped meanwhile. */
-  name: string | null;
   mode: string;
 }
 
-/** Pure. */
-export function namedOf(taken: readonly Taken[], before: Before): LockInfo[] {
-  return taken.flatMap(({ oid, name, mode }) => {
-    const relation = name ?? before.names.get(oid);
+/** A row of NAMES_SQL. */
+interface Named {
+  oid: number;
+  name: string;
+}
+
+/** Locks on tables by their names, within a transaction of ours. Most migrations lock nothing that was there. */
+export async function named(session: Session, taken: readonly Taken[], before: Before): Promise<LockInfo[]> {
+  if (taken.length === 0) return [];
+  const found = await session.query<Named>(`${NAMES_SQL} AND c.oid IN (${taken.map(({ oid }) => oid).join(', ')})`);
+  const names = new Map([...before.names, ...found.map(({ oid, name }) => [oid, name] as const)]);
+  return taken.flatMap(({ oid, mode }) => {
+    const relation = names.get(oid);
     return relation === undefined ? [] : [{ relation, mode: modeName(mode) }];
   });
 }

@@ -79,13 +79,13 @@ const CASES: Case[] = [
     hint: /GRANT SELECT ON kasm_db.migrations, kasm_db.run/,
   },
   {
-    what: 'reading a view of the catalog that a hardened server keeps for itself',
+    what: 'reading a table of the catalog that a hardened server keeps for itself',
     run: async (db) => {
-      await db.superQuery('REVOKE SELECT ON pg_catalog.pg_roles FROM PUBLIC');
+      await db.superQuery('REVOKE SELECT ON pg_catalog.pg_database FROM PUBLIC');
       return library.check({ env: db.env, migrations: folder(ONE) });
     },
     sqlstate: '42501',
-    message: /permission denied for view pg_roles/,
+    message: /permission denied for table pg_database/,
     hint: /^grant the privilege/,
   },
   {
