@@ -47,7 +47,8 @@ export function readFile(path: string, kind: FileKind): FileContent {
     const stats = fstatSync(fd);
     const pipe = kind === 'secret' && stats.isFIFO();
     if (!stats.isFile() && !pipe) throw new Error(`it is ${typeName(stats)}, not a file`);
-    const bytes = readUpTo(fd, limit + 1, stats.size + 1, pipe);
+    // Of files of /proc and of a pipe nobody knows the size.
+    const bytes = readUpTo(fd, limit + 1, stats.size > 0 ? stats.size + 1 : 4096, pipe);
     if (bytes.length > limit) throw new Error(`it is larger than ${sizeText(limit)}`);
     const content = { bytes, stats };
     if (pipe) pipes.set(path, content);
@@ -57,9 +58,9 @@ export function readFile(path: string, kind: FileKind): FileContent {
   }
 }
 
-/** @param expected its size, where it is known */
+/** @param expected its size and one more byte, to see the end */
 function readUpTo(fd: number, most: number, expected: number, pipe: boolean): Buffer {
-  let buffer = Buffer.allocUnsafe(Math.min(most, Math.max(expected, 4096)));
+  let buffer = Buffer.allocUnsafe(Math.min(most, expected));
   let size = 0;
   const deadline = Date.now() + PIPE_MS;
   while (size < most) {
