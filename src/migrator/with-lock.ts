@@ -56,7 +56,7 @@ class Standby extends KasmDbError {
 /** While the history is somebody else's, a look at it takes all the time that it may: not much more than what is left, in milliseconds. */
 export const readWithinMs = (leftMs: number) => Math.min(Math.max(leftMs, 1000), 5000);
 /** Waiters come again after that long, in milliseconds; each try costs the server a login. */
-const WAIT = { firstMs: 200, factor: 1.5, maxMs: 2000 };
+const WAIT = { firstMs: 200, factor: 1.5, maxMs: 1000 };
 
 /**
  * Takes the migration lock, runs `work`, and gives the lock back. While another migrator has it: disconnects, pauses, tries again. The lock is
