@@ -8,7 +8,7 @@
  * ```
  */
 
-import { KasmDbError } from './app/errors.js';
+import { interrupted } from './app/errors.js';
 import type { RunEvents } from './app/events.js';
 import type { AdoptCommandOptions } from './commands/adopt.js';
 import { type BootstrapCommandOptions, bootstrapCommand } from './commands/bootstrap.js';
@@ -161,13 +161,7 @@ async function call(
 /** The caller's signal, with a reason that the result can tell. */
 function interruptible(signal: AbortSignal | undefined): AbortSignal {
   const controller = new AbortController();
-  const abort = () =>
-    controller.abort(
-      new KasmDbError('interrupted', 'interrupted; what was not committed is rolled back', {
-        cause: signal?.reason,
-        hint: 'run it again',
-      }),
-    );
+  const abort = () => controller.abort(interrupted(signal?.reason));
   if (signal?.aborted) abort();
   else signal?.addEventListener('abort', abort, { once: true });
   return controller.signal;

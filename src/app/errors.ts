@@ -68,6 +68,14 @@ export class KasmDbError extends Error {
   }
 }
 
+/** The caller has stopped the work. */
+export function interrupted(cause: unknown): KasmDbError {
+  return new KasmDbError('interrupted', 'interrupted; what was not committed is rolled back', {
+    cause,
+    hint: 'run it again',
+  });
+}
+
 /** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   if (error instanceof AggregateError && error.errors.length > 0) {

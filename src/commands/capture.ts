@@ -3,7 +3,7 @@ import { plural } from '../app/plural.js';
 import { writeFile } from '../app/write-file.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
-import { wrongFolder } from '../migrator/plan.js';
+import { wrongFolder } from '../migrator/plan-problems.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
 import { capture } from '../schema/capture.js';

@@ -1,4 +1,7 @@
+import type { RunEvents } from '../app/events.js';
+import { unknownNames } from '../config/near-names.js';
 import type { ConnectionSettings } from '../config/settings.js';
+import type { Environment } from '../config/variables.js';
 import type { MigrationState } from '../history/state.js';
 import type { DatabaseInfo } from '../output/result.js';
 
@@ -6,6 +9,24 @@ import type { DatabaseInfo } from '../output/result.js';
 export function describeTarget({ dbname, hosts, user, role }: ConnectionSettings): string {
   const servers = hosts.map(({ host, hostaddr, port }) => `${host || hostaddr}:${port}`).join(', ');
   return `${dbname} on ${servers} as ${user}${role && role !== user ? ` (role ${role})` : ''}`;
+}
+
+/**
+ * Says first which database is worked on, and what of the settings may not be what was meant.
+ * @returns the warnings; nothing where no database is given or the settings are wrong, which the command itself says
+ */
+export function nameTarget(resolve: () => ConnectionSettings, env: Environment, events: RunEvents): string[] {
+  const settings = settingsIfValid(resolve);
+  if (!settings) return [];
+  events.target?.(describeTarget(settings));
+  const warnings = [
+    ...settings.contradictions,
+    ...unknownNames(env).flatMap(({ name, meant }) =>
+      meant ? [`${name} is not a setting; did you mean ${meant}?`] : [],
+    ),
+  ];
+  for (const warning of warnings) events.warning?.(warning);
+  return warnings;
 }
 
 /** @returns undefined where the settings are wrong or name no database */

@@ -1,17 +1,11 @@
 import { KasmDbError } from '../app/errors.js';
+import type { BootstrapResult } from '../bootstrap/bootstrap.js';
 import { lockTimeout, parseDuration } from '../config/duration.js';
-import { wantsRedis } from '../config/redis.js';
-import { kasmServerNote } from '../doctor/kasm-server.js';
-import { type Migration, writesVendorVersion } from '../migrations/files.js';
-import { type MigrateResult, type MigrateOptions as MigratorOptions, migrate } from '../migrator/migrate.js';
-import { ownershipWarning } from '../migrator/ownership.js';
 import { noHistory } from '../migrator/plan-for.js';
 import type { Answer, CommandContext } from './command.js';
-import { dryRunText, migrateFields, migrateText } from './migrate-answer.js';
-import { dryRun, dryRunOfNothing } from './migrate-dry-run.js';
+import { type MigrateAndSeedOptions, migrateAndSeed } from './migrate-and-seed.js';
+import { dryRunOfNothing } from './migrate-dry-run.js';
 import type { SeedCommandOptions } from './seed.js';
-import { seedFields, seedText } from './seed-answer.js';
-import { SeedFailed } from './seed-failed.js';
 
 export interface MigrateOptions extends Pick<SeedCommandOptions, 'seeds' | 'secrets'> {
   /** Then write default rows and credentials. */
@@ -48,88 +42,34 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
       : { cancelBlockersMs: parseDuration(options.cancelBlockers, '--cancel-blockers') }),
     lockTimeoutMs: lockTimeout(options.lockTimeout),
   };
-  if (options.bootstrap) {
-    const { bootstrapAnswer, runBootstrap } = await import('./bootstrap.js');
-    if (options.expectExisting && !(await runBootstrap(ctx, { ...options, dryRun: true })).hadHistory)
-      throw noHistory(`database "${ctx.resolve().dbname}"`);
-    const made = await runBootstrap(ctx, options);
-    if (options.dryRun) {
-      const first = bootstrapAnswer(ctx, made, options);
-      const noLogin = made.steps.some(({ where, state }) => where === 'maintenance' && state === 'missing');
-      const then = noLogin ? await dryRunOfNothing(ctx, options) : await migrateAndSeed(ctx, options, timeouts);
-      return {
-        fields: { ...then.fields, warnings: [...made.warnings, ...(then.fields.warnings ?? [])] },
-        text: (s) => `${first.text(s)}\n\n${then.text(s)}`,
-      };
-    }
-    for (const warning of made.warnings) ctx.events.warning?.(warning);
-    ctx.events.progress?.('role, database, extension, history and grants are there');
-  }
-  if (options.dryRun || !wantsRedis(ctx.env)) return migrateAndSeed(ctx, options, timeouts);
-  const database = ctx.resolve().dbname;
-  return migrateAndSeed(ctx, options, timeouts, async () =>
-    (await import('../readiness/notifier.js')).notify(ctx.env, database),
-  );
+  const run = { ...options, ...timeouts };
+  if (!options.bootstrap) return migrateAndSeed(ctx, run);
+  const made = await bootstrapFirst(ctx, options);
+  if (options.dryRun) return dryRunWithBootstrap(ctx, run, made);
+  for (const warning of made.warnings) ctx.events.warning?.(warning);
+  ctx.events.progress?.('role, database, extension, history and grants are there');
+  return migrateAndSeed(ctx, run);
 }
 
-/** @param notify tells the waiting gates that all is done; gives what to warn of */
-async function migrateAndSeed(
+async function bootstrapFirst(ctx: CommandContext, options: MigrateOptions): Promise<BootstrapResult> {
+  const { runBootstrap } = await import('./bootstrap.js');
+  if (options.expectExisting && !(await runBootstrap(ctx, { ...options, dryRun: true })).hadHistory)
+    throw noHistory(`database "${ctx.resolve().dbname}"`);
+  return runBootstrap(ctx, options);
+}
+
+/** What would be made, and what would then be applied to it. */
+async function dryRunWithBootstrap(
   ctx: CommandContext,
-  options: MigrateOptions,
-  timeouts: Pick<MigratorOptions, 'lockTimeoutMs' | 'cancelBlockersMs'>,
-  notify?: () => Promise<string | undefined>,
+  options: MigrateAndSeedOptions,
+  made: BootstrapResult,
 ): Promise<Answer> {
-  const migrations = await ctx.migrations();
-  if (options.verify) await (await import('../rehearsal/no-drift.js')).requireNoDrift(ctx, migrations, ctx.folder);
-  const database = ctx.resolve();
-  const beforehand = (found: Found) => warningsBefore(found, migrations, database.dbname);
-  const planned = (found: Found) => {
-    for (const warning of beforehand(found)) ctx.events.warning?.(warning);
-  };
-  const result = options.dryRun
-    ? await dryRun(ctx, migrations, options)
-    : await migrate(ctx, migrations, { ...options, ...timeouts, planned });
-  if (options.dryRun) planned(result);
-  const { plan, applied } = result;
-  // What a seed would do shows only where its tables are.
-  const seedable = !plan.vendorUpgraded && (!options.dryRun || plan.pending.length === 0);
-  const seeding = options.seed && seedable ? await import('./seed.js') : undefined;
-  const seeded = await seeding?.runSeed(ctx, options).catch((error) => {
-    throw error instanceof KasmDbError && !options.dryRun ? new SeedFailed(error, result, database) : error;
-  });
-  const notNotified = await notify?.();
-  if (notNotified) ctx.events.warning?.(notNotified);
-  const found = [
-    ...plan.warnings,
-    ...(options.seed && plan.vendorUpgraded ? ['seeding was skipped: the database is of another release of Kasm'] : []),
-  ];
-  for (const warning of found) ctx.events.warning?.(warning);
-  for (const warning of seeded?.warnings ?? []) ctx.events.warning?.(warning);
-  const { warnings: ofSeed = [], ...ofSeeding } = seeded ? seedFields(seeded) : {};
-  const warnings = [...beforehand(result), ...found, ...ofSeed];
-  const done = applied.length > 0 || !options.dryRun;
+  const { bootstrapAnswer } = await import('./bootstrap.js');
+  const first = bootstrapAnswer(ctx, made, options);
+  const noLogin = made.steps.some(({ where, state }) => where === 'maintenance' && state === 'missing');
+  const then = noLogin ? await dryRunOfNothing(ctx, options) : await migrateAndSeed(ctx, options);
   return {
-    fields: {
-      ...migrateFields(result, database, options),
-      ...ofSeeding,
-      ...(warnings.length > 0 ? { warnings } : {}),
-    },
-    text: (s) => {
-      const main = done ? migrateText(result, database.dbname, migrations.length, s) : dryRunText(result, s);
-      if (seeded) return `${main}\n${ctx.again(seedText(seeded, options.dryRun === true, s))}`;
-      if (!options.seed) return main;
-      return plan.vendorUpgraded
-        ? `${main}\n${s.yellow('Seeding was skipped:')} the database is of another release of Kasm.`
-        : `${main}\nWould then seed; what that writes is known when these are applied.`;
-    },
+    fields: { ...then.fields, warnings: [...made.warnings, ...(then.fields.warnings ?? [])] },
+    text: (s) => `${first.text(s)}\n\n${then.text(s)}`,
   };
-}
-
-type Found = Pick<MigrateResult, 'plan' | 'state'>;
-
-/** Told before anything is written: tables that Kasm could not use, as another login than the owner's makes them; a server that Kasm does not want. */
-function warningsBefore({ plan, state }: Found, migrations: readonly Migration[], dbname: string): string[] {
-  const ownership = plan.pending.length > 0 ? ownershipWarning(state.owner, dbname) : undefined;
-  const server = writesVendorVersion(migrations) ? kasmServerNote(state.serverVersion) : undefined;
-  return [ownership, server].flatMap((warning) => (warning ? [`${warning.text}; ${warning.fix}`] : []));
 }

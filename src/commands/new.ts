@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { KasmDbError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
 import { type Migration, shippedMigrations } from '../migrations/files.js';
-import { migrationsIn, type NewFile, nextNumber, writeNewFiles } from '../migrations/new-files.js';
+import { migrationsIn, type NewFile, nextNumber, wordsOf, writeNewFiles } from '../migrations/new-files.js';
 import type { Answer, CommandContext } from './command.js';
 
 export interface NewOptions {
@@ -15,8 +15,6 @@ export interface NewOptions {
   /** With it, columns that have a new name, as TABLE.OLD=NEW: their values stay. */
   rename?: readonly string[];
 }
-
-const NAME = /^[a-z0-9][a-z0-9_]*$/;
 
 interface Wanted {
   name: string;
@@ -33,15 +31,7 @@ interface Wanted {
  */
 export async function newCommand(ctx: CommandContext, name: string, options: NewOptions): Promise<Answer> {
   const folder = ctx.folder ?? 'migrations';
-  const slug = name
-    .trim()
-    .toLowerCase()
-    .replace(/[\s-]+/g, '_');
-  if (!NAME.test(slug) || slug.length > 60) {
-    throw new KasmDbError('usage', `"${name}" does not fit as a migration's name`, {
-      hint: 'use up to 60 letters, digits and underscores, such as add_users_locale',
-    });
-  }
+  const words = wordsOf(name);
   const own = migrationsIn(folder);
   if (options.copyShipped && own.length > 0) {
     throw new KasmDbError('usage', `${folder} has migrations already, so --copy-shipped copies nothing into it`, {
@@ -51,7 +41,7 @@ export async function newCommand(ctx: CommandContext, name: string, options: New
   const before = options.copyShipped ? await shippedMigrations() : own;
   const number = nextNumber(folder, before);
   const copies = options.copyShipped ? await shippedFiles(folder, before) : [];
-  const made = await newFiles(folder, `${number}_${slug}`, before, options);
+  const made = await newFiles(folder, `${number}_${words}`, before, options);
   writeNewFiles(folder, [...copies, ...made.files]);
   const warnings = [...made.warnings, ...(before.length === 0 ? [await beginsFromNothing(ctx)] : [])];
   for (const warning of warnings) ctx.events.warning?.(warning);

@@ -1,10 +1,10 @@
 import { KasmDbError } from '../app/errors.js';
 import { formatMs, localTime } from '../app/when.js';
 import { lockTimeout, parseDuration } from '../config/duration.js';
-import { wantsRedis } from '../config/redis.js';
 import { runOnce } from '../once/once.js';
 import type { Answer, CommandContext } from './command.js';
 import { describeDatabase } from './database-info.js';
+import { notifyGates } from './notify-gates.js';
 
 export interface OnceCommandOptions {
   /** Its success counts as the seed for `check --seed`. */
@@ -44,10 +44,7 @@ export async function onceCommand(
   const { state, ran, before, skipped } = result;
   const database = describeDatabase(ctx.resolve(), state);
   // Gates wait for the seed.
-  const notifier =
-    ran && options.seedsDatabase && wantsRedis(ctx.env) ? await import('../readiness/notifier.js') : undefined;
-  const silent = await notifier?.notify(ctx.env, database.name);
-  if (silent) ctx.events.warning?.(silent);
+  if (ran && options.seedsDatabase) await notifyGates(ctx, database.name);
   const warning = 'the database is newer than this build, so the program was not run';
   if (skipped) ctx.events.warning?.(warning);
   return {

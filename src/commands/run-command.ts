@@ -1,16 +1,16 @@
-import { EXIT_CODES, KasmDbError, messageOf } from '../app/errors.js';
+import { EXIT_CODES, interrupted, KasmDbError, messageOf } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import { withEnvFile } from '../config/env-file.js';
-import { unknownNames } from '../config/near-names.js';
-import { type ConnectionSettings, settingsOf } from '../config/settings.js';
+import { settingsOf } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
+import type { EmbeddedServer } from '../embedded/embedded.js';
 import { readMigrations, shippedMigrations } from '../migrations/files.js';
 import { errorInfo } from '../output/error-info.js';
 import type { ErrorInfo, Result } from '../output/result.js';
 import type { Answer, CommandContext, GlobalOptions } from './command.js';
-import { databaseInfo, describeTarget, settingsIfValid } from './database-info.js';
+import { databaseInfo, nameTarget, settingsIfValid } from './database-info.js';
 import { hintFor } from './hints.js';
 
 export interface Invocation {
@@ -31,6 +31,9 @@ export interface Invocation {
   onTerminal?: boolean;
 }
 
+/** Where --embedded without a folder keeps its data. */
+const EMBEDDED = '.kasm-db/postgres';
+
 /**
  * Runs a command and makes its result, whatever happens: a failure is a result too.
  * @returns the result, and the text for people (undefined after a failure)
@@ -39,16 +42,19 @@ export async function runCommand(
   invocation: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result } & Partial<Pick<Answer, 'text' | 'verbatim'>>> {
-  const { command, options, signal, events, writes, offline = false, confirm, passSignals, show } = invocation;
-  const again = (text: string, without?: string) =>
-    hintFor(invocation.again?.(text, without) ?? text, settingsIfValid(resolve), env);
+  const { command, options, signal, events, writes, offline = false } = invocation;
   const started = now();
-  const common = { command, version: VERSION };
   let { env } = invocation;
   let resolve = settingsOf(options, env, { direct: writes });
   let aside: CommandContext['aside'];
-  let stopServer = async () => {};
-  let generatedSecrets: CommandContext['generatedSecrets'] = async () => new Map();
+  let server: EmbeddedServer | undefined;
+  const again = (text: string, without?: string) =>
+    hintFor(invocation.again?.(text, without) ?? text, settingsIfValid(resolve), env);
+  const resultOf = (ending: Pick<Result, 'outcome' | 'exitCode'>, fields: Partial<Result>): Result => {
+    const database = offline ? undefined : (fields.database ?? databaseInfo(resolve));
+    const durationMs = Math.round(now() - started);
+    return { command, version: VERSION, ...ending, ...(database ? { database } : {}), ...fields, durationMs };
+  };
   try {
     if (options.envFile !== undefined) {
       env = withEnvFile(options.envFile, env);
@@ -56,18 +62,13 @@ export async function runCommand(
     }
     if (options.embedded) {
       const { startEmbedded } = await import('../embedded/embedded.js');
-      const server = await startEmbedded(
-        options.embedded === true ? '.kasm-db/postgres' : options.embedded,
-        signal,
-        events,
-      );
+      server = await startEmbedded(options.embedded === true ? EMBEDDED : options.embedded, signal, events);
       const own = settingsOf(server.flags, {}, { direct: false });
       if (options.rehearse && settingsIfValid(resolve)) aside = own;
       else resolve = own;
-      stopServer = server.stop;
-      generatedSecrets = server.generatedSecrets;
     }
     const folder = migrationsFolder(options, env);
+    const { confirm, passSignals, show, onTerminal } = invocation;
     const ctx: CommandContext = {
       again,
       folder,
@@ -79,72 +80,34 @@ export async function runCommand(
       confirm,
       passSignals,
       show,
-      onTerminal: invocation.onTerminal,
-      generatedSecrets,
+      onTerminal,
+      generatedSecrets: server?.generatedSecrets ?? (async () => new Map()),
       migrations: async () => (folder === undefined ? shippedMigrations() : readMigrations(folder)),
     };
     const misread = offline ? [] : nameTarget(resolve, options.embedded ? {} : env, events);
     const { fields, text, verbatim = false } = await work(ctx);
-    const database = offline ? undefined : (fields.database ?? databaseInfo(resolve));
     // doctor has a line for each.
     const warnings = [...(fields.checks ? [] : misread), ...(fields.warnings ?? [])];
-    const result: Result = {
-      ...common,
-      outcome: 'ok',
-      exitCode: EXIT_CODES.ok,
-      ...(database ? { database } : {}),
-      ...fields,
-      ...(warnings.length > 0 ? { warnings } : {}),
-      durationMs: Math.round(now() - started),
-    };
-    return { result, text, verbatim };
+    const ok = { outcome: 'ok', exitCode: EXIT_CODES.ok } as const;
+    return { result: resultOf(ok, { ...fields, ...(warnings.length > 0 ? { warnings } : {}) }), text, verbatim };
   } catch (caught) {
-    const error =
-      caught instanceof KasmDbError
-        ? caught
-        : signal.aborted
-          ? new KasmDbError('interrupted', 'interrupted; what was not committed is rolled back', {
-              cause: caught,
-              hint: 'run it again',
-            })
-          : new KasmDbError('internal', messageOf(caught), {
-              cause: caught,
-              hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',
-            });
-    const database = offline ? undefined : databaseInfo(resolve);
-    return {
-      result: {
-        ...common,
-        outcome: error.outcome,
-        exitCode: error.exitCode,
-        ...(database ? { database } : {}),
-        ...fieldsOf(error),
-        durationMs: Math.round(now() - started),
-        error: withHint(errorInfo(error), again),
-      },
-      ...(error.outcome === 'internal' ? { text: () => (caught as Error)?.stack ?? '' } : {}),
-    };
+    const error = toOurs(caught, signal);
+    const { outcome, exitCode } = error;
+    const result = { ...resultOf({ outcome, exitCode }, fieldsOf(error)), error: withHint(errorInfo(error), again) };
+    return { result, ...(outcome === 'internal' ? { text: () => (caught as Error)?.stack ?? '' } : {}) };
   } finally {
-    await stopServer();
+    await server?.stop();
   }
 }
 
-/**
- * Says first which database is worked on, and what of the settings may not be what was meant.
- * @returns the warnings; nothing where no database is given or the settings are wrong, which the command itself says
- */
-function nameTarget(resolve: () => ConnectionSettings, env: Environment, events: RunEvents): string[] {
-  const settings = settingsIfValid(resolve);
-  if (!settings) return [];
-  events.target?.(describeTarget(settings));
-  const warnings = [
-    ...settings.contradictions,
-    ...unknownNames(env).flatMap(({ name, meant }) =>
-      meant ? [`${name} is not a setting; did you mean ${meant}?`] : [],
-    ),
-  ];
-  for (const warning of warnings) events.warning?.(warning);
-  return warnings;
+/** What is thrown and is no error of ours is the signal's doing, or a bug. */
+function toOurs(caught: unknown, signal: AbortSignal): KasmDbError {
+  if (caught instanceof KasmDbError) return caught;
+  if (signal.aborted) return interrupted(caught);
+  return new KasmDbError('internal', messageOf(caught), {
+    cause: caught,
+    hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',
+  });
 }
 
 /** @throws KasmDbError usage: an unset variable of a script must not become a default */

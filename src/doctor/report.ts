@@ -1,6 +1,8 @@
 import type { FailureOutcome } from '../app/errors.js';
 import { plural } from '../app/plural.js';
 import type { CheckLine } from '../output/result.js';
+import { printable, type Style } from '../output/terminal.js';
+import { wrap } from '../output/wrap.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 
 /** What was looked at, a line each. */
@@ -29,6 +31,21 @@ export class Report {
       details.hint ?? (outcome === 'internal' ? 'this is a bug in kasm-db; please report it' : ''),
     );
   }
+}
+
+/** Where a line's text begins, behind its mark and name. */
+const TEXT_COLUMN = 19;
+
+/** A line each, for people. */
+export function reportText(lines: readonly CheckLine[], s: Style): string {
+  const marks = { ok: s.green('ok     '), warning: s.yellow('warning'), failed: s.red('failed ') };
+  return lines
+    .flatMap(({ name, state, text, fix }) => [
+      `${marks[state]} ${name.padEnd(10)} ${printable(text)}`,
+      ...(fix && state !== 'ok' ? [`${' '.repeat(TEXT_COLUMN)}${s.bold('fix:')} ${printable(fix)}`] : []),
+    ])
+    .map((line) => wrap(line, s.width, TEXT_COLUMN))
+    .join('\n');
 }
 
 /** The sum of all lines: does `migrate` work, and what comes next? Pure. */

@@ -3,6 +3,21 @@ import { KasmDbError, messageOf } from '../app/errors.js';
 import { writeFile } from '../app/write-file.js';
 import { type Migration, readMigrations } from './files.js';
 
+/** What a migration's name says behind its number. */
+const WORDS = /^[a-z0-9][a-z0-9_]{0,59}$/;
+
+/** @param name as a person says it @throws KasmDbError usage where it does not fit */
+export function wordsOf(name: string): string {
+  const words = name
+    .trim()
+    .toLowerCase()
+    .replace(/[\s-]+/g, '_');
+  if (WORDS.test(words)) return words;
+  throw new KasmDbError('usage', `"${name}" does not fit as a migration's name`, {
+    hint: 'use up to 60 letters, digits and underscores, such as add_users_locale',
+  });
+}
+
 /** A file to write: where, and what. */
 export type NewFile = readonly [path: string, text: string];
 

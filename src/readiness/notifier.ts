@@ -14,7 +14,7 @@ const CONNECT_MS = 3000;
 const MOST_CHANGES = 6;
 
 /** One channel a database. Whoever is notified still asks PostgreSQL, so a wrong notification only costs a check. */
-export function channelOf(database: string): string {
+function channelOf(database: string): string {
   return `kasm-db:${database}`;
 }
 
