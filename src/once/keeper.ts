@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { writeSync } from 'node:fs';
 import { GRACE_MS, type Report } from './keeper-words.js';
+import { onLines } from './lines.js';
 import { killAll, MARK, type ProcessTree, signalAll, untilGone } from './processes.js';
 
 /** Signals mean the program, and its order comes from kasm-db alone. */
@@ -53,19 +54,13 @@ async function endRest(tree: ProcessTree): Promise<number> {
 
 /** Passes signals on that come on standard input, and kills everything when it is closed. */
 function obey(tree: ProcessTree): void {
-  let rest = '';
-  const orders = process.stdin.setEncoding('utf8');
-  orders.on('data', (text) => {
-    const lines = `${rest}${text}`.split('\n');
-    rest = lines.pop() as string;
-    for (const line of lines) {
-      if (line === 'SIGKILL') void killAll(tree);
-      else signalAll(tree, line as NodeJS.Signals);
-    }
+  onLines(process.stdin, (name) => {
+    if (name === 'SIGKILL') void killAll(tree);
+    else signalAll(tree, name as NodeJS.Signals);
   });
   const kasmDbIsGone = () => void killAll(tree).then(() => process.exit(0));
-  orders.once('end', kasmDbIsGone);
-  orders.once('error', kasmDbIsGone);
+  process.stdin.once('end', kasmDbIsGone);
+  process.stdin.once('error', kasmDbIsGone);
 }
 
 function report(said: Report): void {

@@ -6,6 +6,7 @@ import { KasmDbError } from '../app/errors.js';
 import type { ProgramSignal } from '../app/signals.js';
 import type { Environment } from '../config/variables.js';
 import { KEEPER, type Report } from './keeper-words.js';
+import { onLines } from './lines.js';
 import { reapOrphans } from './orphans.js';
 import { killAll, type ProcessTree } from './processes.js';
 
@@ -87,14 +88,4 @@ function ourselves(): [string, ...string[]] {
   // The standalone executable has its files in a folder that only it sees.
   if (import.meta.dirname.startsWith('/$bunfs')) return [process.execPath];
   return [process.execPath, join(import.meta.dirname, 'kasm-db.mjs')];
-}
-
-function onLines(stream: Readable, tell: (line: string) => void): void {
-  let rest = '';
-  stream.setEncoding('utf8');
-  stream.on('data', (text: string) => {
-    const lines = `${rest}${text}`.split('\n');
-    rest = lines.pop() as string;
-    for (const line of lines) tell(line);
-  });
 }
