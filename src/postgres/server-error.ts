@@ -20,6 +20,17 @@ export function isServerError(error: unknown): error is ServerError {
   return error instanceof Error && 'severity' in error && /^[0-9A-Z]{5}$/.test((error as ServerError).code ?? '');
 }
 
+/** The class of warnings, whatever their severity is called in the server's language; of 25P01 (no transaction to roll back) nobody needs to know. */
+export function isWarning({
+  code = '',
+  severity,
+}: {
+  code?: string | undefined;
+  severity?: string | undefined;
+}): boolean {
+  return code.startsWith('01') || (severity === 'WARNING' && code !== '25P01');
+}
+
 /** Data, constraints, views' checks (manual, appendix A): their DETAIL repeats values of rows, passwords among them. */
 const TELLS_VALUES = /^(22|23|44)/;
 /** In whichever language: what stands in quotes may be a statement with its values, or a row. */

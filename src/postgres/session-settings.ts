@@ -89,3 +89,24 @@ export function settingsSql(special: readonly Setting[], wanted: Wanted): string
   const ofRole = role === undefined ? [] : [`SET ${scope} ROLE ${escapeIdentifier(role)}`];
   return [...settings.map(([name, value]) => `SET ${scope} ${name} = ${value}`), ...ofRole].join('; ');
 }
+
+/**
+ * Puts away what a migration has left in the session, as DISCARD ALL would, but for advisory locks: the migration lock is one (PostgreSQL manual,
+ * DISCARD). The first part belongs before the record, which must not be written with a migration's settings or role; the second needs no
+ * transaction.
+ */
+export const RESET_SETTINGS = 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL';
+export const DISCARD_REST = 'CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES';
+
+const SHORT_DEADLOCK_TIMEOUT = "SELECT pg_catalog.set_config('deadlock_timeout', '50', true)";
+const IF_SUPERUSER = 'FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) CURRENT_USER AND rolsuper';
+const IF_PRIVILEGED = "WHERE pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')";
+
+/**
+ * An autovacuum worker gives way to who waits longer than his own deadlock_timeout: who may set that makes it short, in milliseconds, others wait as
+ * long as the server says. Looked up anew by each transaction, since a file may take another role; all of it qualified, since it may be the file's
+ * search_path that holds.
+ */
+export function shortDeadlockTimeout(serverVersion: number): string {
+  return `${SHORT_DEADLOCK_TIMEOUT} ${serverVersion >= 150_000 ? IF_PRIVILEGED : IF_SUPERUSER}`;
+}

@@ -6,17 +6,21 @@ import { type ConnectOptions, connect } from './connect.js';
 import { withDeadline } from './deadline.js';
 import { cancellable, cutAfterAbort, disconnect, reasonOf } from './query.js';
 import { type ScriptRun, sendScript } from './script.js';
-import { isServerError, shownOf } from './server-error.js';
+import { isServerError, isWarning } from './server-error.js';
 import {
   AROUND_FILE_SETTINGS,
   type Bounds,
+  DISCARD_REST,
   FILE_SETTINGS,
   OWN_SETTINGS,
   protectiveSettings,
+  RESET_SETTINGS,
   type Setting,
   settingsSql,
+  shortDeadlockTimeout,
 } from './session-settings.js';
-import { isConnectionLost, sqlstateOf, toKasmDbError } from './sqlstate.js';
+import { sqlstateOf, toKasmDbError } from './sqlstate.js';
+import { beginError, commitError, interruptedInCommit } from './transaction-errors.js';
 
 /**
  * read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public.
@@ -51,30 +55,8 @@ const BEGIN: Record<TransactionKind, string> = {
   migration: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
 };
 
-/** The class of warnings, whatever their severity is called in the server's language; of 25P01 (no transaction to roll back) nobody needs to know. */
-function isWarning({ code = '', severity }: { code?: string | undefined; severity?: string | undefined }): boolean {
-  return code.startsWith('01') || (severity === 'WARNING' && code !== '25P01');
-}
-
 /** A value that the platform cannot have, a setting that is not known, not to be changed or not to be set by this role. */
 const REFUSES_SETTING = new Set(['22023', '42704', '55P02', '42501', '0A000']);
-
-/**
- * An autovacuum worker gives way to who waits longer than his own deadlock_timeout: who may set that makes it short, in milliseconds, others wait as
- * long as the server says. Looked up anew by each transaction, since a file may take another role; all of it qualified, since it may be the file's
- * search_path that holds.
- */
-const SHORT_DEADLOCK_TIMEOUT = "SELECT pg_catalog.set_config('deadlock_timeout', '50', true)";
-const IF_SUPERUSER = 'FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) CURRENT_USER AND rolsuper';
-const IF_PRIVILEGED = "WHERE pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')";
-
-/**
- * Puts away what a migration has left in the session, as DISCARD ALL would, but for advisory locks: the migration lock is one (PostgreSQL manual,
- * DISCARD). The first part belongs before the record, which must not be written with a migration's settings or role; the second needs no
- * transaction.
- */
-const RESET_SETTINGS = 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL';
-const DISCARD_REST = 'CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES';
 
 /**
  * A connection, and the rule for every statement on it: it stands in a transaction that was begun with the settings of its kind, all of them LOCAL,
@@ -157,7 +139,7 @@ export class Session {
       const settings = this.#settings(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, bounds);
       // Behind a pooler others' temporary tables may be there, which a file would take for those of public.
       const before = kind === 'migration' ? [DISCARD_REST] : [];
-      const giveWay = kind === 'read' ? [] : [this.#shortDeadlockTimeout()];
+      const giveWay = kind === 'read' ? [] : [shortDeadlockTimeout(this.serverVersion)];
       const begin = [BEGIN[kind], ...before, ...giveWay, settings].join('; ');
       await withDeadline(this.client, BEGIN_MS, () => this.script(begin));
     } catch (error) {
@@ -199,7 +181,7 @@ export class Session {
   /** A transaction within such a file: what the file has set holds in it. */
   async beginStatement(lockTimeoutMs: number): Promise<void> {
     const patience = `SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`;
-    await this.script([BEGIN.migration, this.#shortDeadlockTimeout(), patience].join('; '));
+    await this.script([BEGIN.migration, shortDeadlockTimeout(this.serverVersion), patience].join('; '));
   }
 
   /** SQL that gives the rest of it to our own statements, whatever role the file has set. */
@@ -265,22 +247,7 @@ export class Session {
     if (run.tags.includes('COMMIT')) return;
     if (this.signal.aborted && !isServerError(failure)) throw interruptedInCommit(what, this.signal.reason);
     this.signal.throwIfAborted();
-    if (failure === undefined) {
-      // A transaction that had failed unnoticed answers COMMIT with ROLLBACK.
-      throw new KasmDbError('failed', `${what}: the server rolled back instead of committing; nothing of it was kept`, {
-        hint: 'run the same command again; the server log says why',
-      });
-    }
-    if (isConnectionLost(failure)) {
-      throw toKasmDbError(
-        failure,
-        `${what}: the answer to COMMIT was lost, so it is not known whether it is committed`,
-        {
-          hint: 'run the same command again: it finds out, and does what is missing',
-        },
-      );
-    }
-    throw toKasmDbError(failure, `${what} failed at COMMIT, nothing of it was kept`);
+    throw commitError(what, failure);
   }
 
   /** Rolls back and puts away what is left of the session; a connection that is gone has already done so. */
@@ -301,10 +268,6 @@ export class Session {
   /** What only protects and the server does not take, such as client_connection_check_interval on Windows; known once a transaction was begun. */
   get refusedSettings(): readonly string[] {
     return [...this.#refused];
-  }
-
-  #shortDeadlockTimeout(): string {
-    return `${SHORT_DEADLOCK_TIMEOUT} ${this.serverVersion >= 150_000 ? IF_PRIVILEGED : IF_SUPERUSER}`;
   }
 
   #protective(): Setting[] {
@@ -343,38 +306,4 @@ export async function withSession<T>(
   } finally {
     await session.end();
   }
-}
-
-function interruptedInCommit(what: string, reason: unknown): unknown {
-  if (!(reason instanceof KasmDbError)) return reason;
-  const unknown = `the answer to the COMMIT of ${what} did not come, so it is not known whether it is committed`;
-  return new KasmDbError(reason.outcome, `${reason.message}; ${unknown}`, {
-    ...reason.details,
-    exitCode: reason.exitCode,
-    hint: 'run the same command again: it finds out, and does what is missing',
-  });
-}
-
-function beginError(error: unknown, role: string | undefined): unknown {
-  const code = sqlstateOf(error);
-  if (role !== undefined && (code === '22023' || code === '42501')) {
-    return new KasmDbError('environment', `cannot SET ROLE "${role}": ${(error as Error).message} (SQLSTATE ${code})`, {
-      ...(isServerError(error) ? shownOf(error) : {}),
-      cause: error,
-      hint: 'create the role, or GRANT it to the login WITH SET TRUE; it comes from --role or KASM_DB_ROLE',
-    });
-  }
-  // PgBouncer's words, which are in no other language: it gives every statement to another server connection.
-  if (code === '08P01' && /statement pooling/.test((error as Error).message)) {
-    return new KasmDbError(
-      'environment',
-      `a pooler refuses to begin a transaction: ${(error as Error).message} (SQLSTATE 08P01)`,
-      {
-        ...(isServerError(error) ? shownOf(error) : {}),
-        cause: error,
-        hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or pool_mode=transaction for this database',
-      },
-    );
-  }
-  return toKasmDbError(error, 'beginning a transaction');
 }

@@ -1,0 +1,166 @@
+import type { ConnectionOptions } from 'node:tls';
+import pg from 'pg';
+import { KasmDbError } from '../app/errors.js';
+import { type Host, isSocket } from '../config/hosts.js';
+import type { ConnectionSettings } from '../config/settings.js';
+import { applicationName } from './application-name.js';
+import { Authentication, type DriverConnection } from './authentication.js';
+import type { Client } from './client.js';
+import { passwordFor } from './password.js';
+import { hostText } from './refusal.js';
+import { prepareAsLibpq } from './scram-proof.js';
+import { isServerError } from './server-error.js';
+import { foreignSocket } from './socket-owner.js';
+import { WireGuard } from './wire-guard.js';
+
+/** What an administrator may set with scram_iterations (4,096 by default); a server that asks for more wants to keep us busy. */
+const MAX_SCRAM_ITERATIONS = 5_000_000;
+
+/** One of a host's addresses. */
+export interface Target extends Host {
+  /** An IP address, or a folder of Unix sockets. */
+  address: string;
+}
+
+/** How far an attempt came. */
+export interface Progress {
+  /** TLS stands. */
+  handshake: boolean;
+  /** What was answered to the request for TLS, where that is not of the protocol. */
+  answer?: string;
+}
+
+export interface LoginOptions {
+  tls: ConnectionOptions | false;
+  timeoutMs: number;
+  /** Is told how far it comes. */
+  progress: Progress;
+  signal: AbortSignal | undefined;
+}
+
+/** Makes one connection and logs in. @throws the driver's errors; KasmDbError unreachable; the signal's reason */
+export async function logIn(
+  settings: ConnectionSettings,
+  target: Target,
+  { tls, timeoutMs, progress, signal }: LoginOptions,
+): Promise<Client> {
+  const client = newClient(settings, target, tls, timeoutMs, () => {
+    authentication.beforePassword();
+    return passwordFor(settings, target);
+  });
+  const { connection } = client as unknown as Driver;
+  client.wire = new WireGuard(connection, hostText(target));
+  const authentication = new Authentication(settings, target, tls !== false, connection);
+  prepareAsLibpq(client);
+  if (isSocket(target) && settings.requirePeer) requireOwner(connection, target, settings.requirePeer);
+  watchTls(connection, tls !== false && !settings.sslDirect, progress);
+  noteAnnounced(client, connection);
+  // Without a listener an error on an idle connection ends the process; the next query reports it.
+  client.on('error', (error) => {
+    if (isServerError(error)) client.lastWords ??= error;
+  });
+  try {
+    await untilAborted(client.connect(), signal);
+    authentication.afterLogin();
+  } catch (error) {
+    void client.end().catch(() => {});
+    throw error;
+  }
+  // What messages and results name is what the user named.
+  client.host = target.host || target.address;
+  return client;
+}
+
+/** The driver's client, which reads nothing of the environment: pg does so by rules of its own. */
+function newClient(
+  settings: ConnectionSettings,
+  target: Target,
+  tls: ConnectionOptions | false,
+  timeoutMs: number,
+  password: () => Promise<string> | string,
+): Client {
+  const client = new pg.Client({
+    host: target.address,
+    port: target.port,
+    user: settings.user,
+    database: settings.dbname,
+    password,
+    ssl: tls,
+    sslnegotiation: tls !== false && settings.sslDirect ? 'direct' : 'postgres',
+    // pg then takes SCRAM-SHA-256-PLUS where it is offered, and says so where it is not, as libpq does: nobody can talk us down.
+    enableChannelBinding: tls !== false && settings.channelBinding !== 'disable',
+    scramMaxIterations: MAX_SCRAM_ITERATIONS,
+    application_name: applicationName(),
+    keepAlive: settings.keepaliveSeconds !== undefined,
+    keepAliveInitialDelayMillis: (settings.keepaliveSeconds ?? 0) * 1000,
+    connectionTimeoutMillis: timeoutMs,
+  } as pg.ClientConfig) as Client;
+  client.announced = {};
+  client.address = target.address;
+  Object.assign((client as unknown as Driver).connectionParameters, {
+    options: settings.options,
+    replication: undefined,
+    client_encoding: undefined,
+  });
+  return client;
+}
+
+/** Keeps what the server tells of itself at login. */
+function noteAnnounced(client: Client, connection: DriverConnection): void {
+  connection.on('parameterStatus', (message) => {
+    const value = String(message.parameterValue);
+    if (message.parameterName === 'server_encoding') client.announcedEncoding = value;
+    if (message.parameterName === 'in_hot_standby') client.announced.inHotStandby = value === 'on';
+    if (message.parameterName === 'default_transaction_read_only') client.announced.readOnly = value === 'on';
+    if (message.parameterName !== 'server_version') return;
+    const [major = 0, minor = 0] = value.split(/[^0-9]+/).map(Number);
+    client.announcedVersion = major * 10_000 + minor;
+  });
+}
+
+/** Waits for `work`, or stops waiting with the signal's reason. */
+function untilAborted(work: Promise<unknown>, signal: AbortSignal | undefined): Promise<unknown> {
+  if (!signal) return work;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+  });
+}
+
+/** What of pg has no types. */
+interface Driver {
+  connection: DriverConnection;
+  connectionParameters: Record<string, unknown>;
+}
+
+function watchTls(connection: DriverConnection, asks: boolean, progress: Progress): void {
+  if (asks)
+    connection.stream.once('data', (answer: Buffer) => {
+      if (!'SNE'.includes(String.fromCharCode(answer[0] as number))) progress.answer = answer.toString('latin1');
+    });
+  connection.on('sslconnect', () =>
+    connection.stream.once('secureConnect', () => {
+      progress.handshake = true;
+    }),
+  );
+}
+
+/**
+ * Before the socket is opened, and again before anything is sent: nobody may put another one in its place meanwhile.
+ * @throws KasmDbError unreachable
+ */
+function requireOwner(connection: DriverConnection, target: Target, account: string): void {
+  const path = `${target.address}/.s.PGSQL.${target.port}`;
+  const wrong = () => {
+    const what = foreignSocket(path, account);
+    const hint = 'correct PGREQUIREPEER, or find out who listens there';
+    return what && new KasmDbError('unreachable', `${path} ${what} (requirepeer=${account})`, { hint });
+  };
+  const before = wrong();
+  if (before) throw before;
+  connection.on('connect', () => {
+    const after = wrong();
+    if (after) connection.stream.destroy?.(after);
+  });
+}
