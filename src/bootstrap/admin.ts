@@ -54,6 +54,21 @@ export async function connectAdmin(
   });
 }
 
+/** The same, for `work` alone. */
+export async function withAdmin<T>(
+  ctx: Context,
+  env: Environment,
+  dbnames: readonly string[],
+  work: (session: Session) => Promise<T>,
+): Promise<T> {
+  const session = await connectAdmin(ctx, env, dbnames);
+  try {
+    return await work(session);
+  } finally {
+    await session.end();
+  }
+}
+
 /** The same failure, with advice that names the admin's settings instead of the application's. */
 function asAdminError(error: KasmDbError, dbname: string): KasmDbError {
   const { hint, ...details } = error.details;

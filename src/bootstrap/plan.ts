@@ -2,25 +2,9 @@ import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { ownershipWarning } from '../migrator/ownership.js';
 import { revokeSql, strangeOwner } from '../postgres/public-schema.js';
-import type { Names, RoleState, ServerState, TargetState } from './state.js';
-
-/** One thing that has to be there, and how it gets there. */
-export interface Step {
-  /** What will be there: `role kasmapp`. */
-  what: string;
-  /** It is there already; nothing is run. */
-  present: boolean;
-  /** Database it is run in: the one for maintenance (postgres), or the application's. */
-  where: 'maintenance' | 'target';
-  /** Role to take on for it (SET ROLE), so that what it makes belongs to that role. */
-  as?: string | undefined;
-  /** Statements, separated by semicolons; in the maintenance database exactly one. */
-  sql: string;
-  /** The same with passwords hidden. */
-  sqlForDisplay: string;
-  /** The history's tables, which ensureHistory makes. */
-  history?: boolean;
-}
+import type { Names, ServerState, TargetState } from './state.js';
+import type { Step } from './step.js';
+import { targetSteps } from './target-steps.js';
 
 export interface State {
   server: ServerState;
@@ -49,7 +33,7 @@ const FRESH: TargetState = { extension: false, publicSchema: { usable: true, cre
  * @throws KasmDbError environment with the statement for another admin, where this one cannot do it
  */
 export function planBootstrap({ server, target = FRESH }: State, wanted: Wanted): Step[] {
-  const inTarget = targetSteps(server, target, wanted);
+  const inTarget = targetSteps(server, target, wanted, wanted.historySql);
   const actsAsOwner = !server.database || inTarget.some((step) => !step.present && step.as === wanted.owner);
   return [
     ...roleSteps(server, wanted),
@@ -168,106 +152,3 @@ function databaseStep(server: ServerState, { database, owner }: Wanted): Step {
     sqlForDisplay: sql,
   };
 }
-
-function targetSteps(server: ServerState, target: TargetState, wanted: Wanted): Step[] {
-  const { login, owner, gate, database, historySql } = wanted;
-  const { admin, database: found } = server;
-  const { history, publicSchema } = target;
-  if (!target.extension && !server.extension.available) {
-    throw new KasmDbError('environment', 'the server has no extension uuid-ossp', {
-      hint: `install PostgreSQL's contrib modules (package postgresql-contrib), then in database ${database}: ${EXTENSION_SQL}`,
-      statement: EXTENSION_SQL,
-    });
-  }
-  const asOwner = owner === admin.name ? undefined : owner;
-  /** How to act with the rights of an owner: as oneself where that is enough. */
-  const actor = (found: RoleState | undefined): string | undefined => {
-    if (admin.superuser || found?.inherited) return undefined;
-    if (found === undefined || found.name === owner) return asOwner;
-    return found.settable ? found.name : undefined;
-  };
-  const asDatabaseOwner = actor(found?.owner);
-  const asHistoryOwner = actor(history?.owner);
-  const ownerMayCreate = found?.ownerMayCreate ?? true;
-  const hasTables = history?.tables.length === 2;
-  const onDatabase = `ON DATABASE ${id(database)}`;
-  const step = (what: string, present: boolean, as: string | undefined, ...sql: string[]): Step => ({
-    what,
-    present,
-    where: 'target',
-    as,
-    sql: sql.join(';\n'),
-    sqlForDisplay: sql.join(';\n'),
-  });
-  /** Not worth a word where it is there. */
-  const ifMissing = (...args: Parameters<typeof step>) => (args[1] ? [] : [step(...args)]);
-  return [
-    ...ifMissing(
-      `CONNECT of ${login} on database ${database}`,
-      found?.loginMayConnect ?? true,
-      asDatabaseOwner,
-      `GRANT CONNECT ${onDatabase} TO ${id(login)}`,
-    ),
-    ...ifMissing(
-      `TEMPORARY of ${owner} on database ${database}`,
-      found?.ownerMayTemp ?? true,
-      asDatabaseOwner,
-      `GRANT TEMPORARY ${onDatabase} TO ${id(owner)}`,
-    ),
-    ...ifMissing(
-      'schema public',
-      publicSchema !== undefined,
-      asDatabaseOwner,
-      `CREATE SCHEMA public AUTHORIZATION ${id(owner)}`,
-    ),
-    // From 15 on the database's owner has them; on a database of someone else the application has not.
-    ...ifMissing(
-      `USAGE and CREATE of ${owner} on schema public`,
-      publicSchema?.usable ?? true,
-      asDatabaseOwner,
-      `GRANT USAGE, CREATE ON SCHEMA public TO ${id(owner)}`,
-    ),
-    // Trusted since 13: CREATE on the database is enough. Where a distribution took that back, the admin tries itself.
-    step(
-      'extension uuid-ossp',
-      target.extension,
-      ownerMayCreate && server.extension.trusted ? asOwner : asDatabaseOwner,
-      EXTENSION_SQL,
-    ),
-    ownerMayCreate
-      ? step('schema kasm_db', history !== undefined, asOwner, 'CREATE SCHEMA kasm_db')
-      : step(
-          'schema kasm_db',
-          history !== undefined,
-          asDatabaseOwner,
-          `CREATE SCHEMA kasm_db AUTHORIZATION ${id(owner)}`,
-        ),
-    ...ifMissing(
-      `USAGE and CREATE of ${owner} on schema kasm_db`,
-      hasTables || (history?.usable ?? true),
-      asHistoryOwner,
-      `GRANT USAGE, CREATE ON SCHEMA kasm_db TO ${id(owner)}`,
-    ),
-    { ...step('tables of the history', hasTables, asOwner, historySql), history: true },
-    ...(gate === undefined
-      ? []
-      : [
-          ...ifMissing(
-            `CONNECT of ${gate} on database ${database}`,
-            found?.gateMayConnect ?? true,
-            asDatabaseOwner,
-            `GRANT CONNECT ${onDatabase} TO ${id(gate)}`,
-          ),
-          // Never kasm_db.seeds, so no default privileges: they would cover every later table of the schema.
-          step(
-            `SELECT of ${gate} on the history`,
-            hasTables && history.gateMayUse && history.tables.every((table) => table.gateMaySelect),
-            asHistoryOwner,
-            `GRANT USAGE ON SCHEMA kasm_db TO ${id(gate)}`,
-            `GRANT SELECT ON kasm_db.migrations, kasm_db.run TO ${id(gate)}`,
-          ),
-        ]),
-  ];
-}
-
-const EXTENSION_SQL = 'CREATE EXTENSION "uuid-ossp" WITH SCHEMA public';

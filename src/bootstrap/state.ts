@@ -115,6 +115,9 @@ const TARGET_SQL = (owner: string, login: string, gate: string) => `SELECT
     LEFT JOIN pg_roles g ON g.rolname = ${gate} WHERE n.nspname = 'kasm_db') AS history
 ${FROM}`;
 
+/** postgres may be dropped or closed; template1 is always there. */
+export const MAINTENANCE_DATABASES = ['postgres', 'template1'];
+
 /** A role that doesn't exist yet will have what everybody has. */
 function both(role: string, schema: string): string {
   const has = (privilege: string) =>
@@ -134,7 +137,7 @@ async function lookUp(session: Session, sql: string) {
 const literal = (name: string | undefined) => (name === undefined ? 'NULL' : escapeLiteral(name));
 
 /** Reads what the server has of the wanted roles and of the database. Works for every role. */
-export async function lookAtServer(session: Session, names: Names): Promise<ServerState> {
+export async function readServerState(session: Session, names: Names): Promise<ServerState> {
   const sql = SERVER_SQL(literal(names.login), literal(names.owner), literal(names.gate), literal(names.database));
   const { pid, database, loginIsMember, readOnlyBy, ...rest } = await lookUp(session, sql);
   return {
@@ -147,7 +150,7 @@ export async function lookAtServer(session: Session, names: Names): Promise<Serv
 }
 
 /** Reads what the target database has. */
-export async function lookAtTarget(session: Session, names: Names): Promise<TargetState> {
+export async function readTargetState(session: Session, names: Names): Promise<TargetState> {
   const row = await lookUp(session, TARGET_SQL(literal(names.owner), literal(names.login), literal(names.gate)));
   const { extension, publicSchema, history } = row;
   return { extension, ...(publicSchema ? { publicSchema } : {}), ...(history ? { history } : {}) };

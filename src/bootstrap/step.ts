@@ -1,0 +1,17 @@
+/** One thing that has to be there, and how it gets there. */
+export interface Step {
+  /** What will be there: `role kasmapp`. */
+  what: string;
+  /** It is there already; nothing is run. */
+  present: boolean;
+  /** Database it is run in: the one for maintenance (postgres), or the application's. */
+  where: 'maintenance' | 'target';
+  /** Role to take on for it (SET ROLE), so that what it makes belongs to that role. */
+  as?: string | undefined;
+  /** Statements, separated by semicolons; in the maintenance database exactly one. */
+  sql: string;
+  /** The same with passwords hidden. */
+  sqlForDisplay: string;
+  /** The history's tables, which ensureHistory makes. */
+  history?: boolean;
+}
