@@ -1,5 +1,4 @@
-import type { ParsedStatement } from '../postgres/parser.js';
-import type { LockMode, TableLock } from './lock-modes.js';
+import { type LockMode, locked, type TableLock } from './lock-modes.js';
 import type { Relations } from './relations.js';
 import { constraintsOf, find, type Node, NUMBERED, nameOf, typeOf } from './tree.js';
 import { volatility } from './volatility.js';
@@ -41,7 +40,7 @@ const RECURSES = new Set([
 ]);
 
 /** Table locks of an ALTER TABLE, and of ALTER VIEW, MATERIALIZED VIEW and SEQUENCE, which are parsed as one. */
-export function alterLocks({ node }: ParsedStatement, relations: Relations): TableLock[] {
+export function alterLocks(node: Node, relations: Relations): TableLock[] {
   if (node.objtype === 'OBJECT_INDEX') return [];
   const table = nameOf(node.relation);
   if (node.objtype === 'OBJECT_VIEW' || node.objtype === 'OBJECT_SEQUENCE') return locked([table], 'ACCESS EXCLUSIVE');
@@ -53,11 +52,6 @@ export function alterLocks({ node }: ParsedStatement, relations: Relations): Tab
       ...others(table, cmd, relations),
     ];
   });
-}
-
-/** The same lock on each of these. */
-export function locked(tables: readonly string[], mode: LockMode, rewrite: TableLock['rewrite'] = 'no'): TableLock[] {
-  return tables.map((table) => ({ table, mode, rewrite }));
 }
 
 /** The other side of foreign keys: it gets a trigger. */

@@ -4,8 +4,8 @@ import { refuseUnrunnable } from '../migrations/refused.js';
 import { MOST_TREE_CHARACTERS, parseFile } from '../postgres/parser.js';
 import { excerpt, lineCounter } from '../postgres/statements.js';
 import { Known } from './known.js';
-import type { TableLock } from './lock-modes.js';
-import { byTable, locksOf } from './locks.js';
+import { byTable, type TableLock } from './lock-modes.js';
+import { locksOf } from './locks.js';
 
 /** A table lock of one statement of a migration. */
 export interface StatementLock {

@@ -1,7 +1,7 @@
 import { formatMs } from '../../app/when.js';
 import type { ParsedStatement } from '../../postgres/parser.js';
-import { LOCK_ORDER, stopsOthers } from '../lock-modes.js';
-import { byTable, locksOf } from '../locks.js';
+import { byTable, LOCK_ORDER, stopsOthers } from '../lock-modes.js';
+import { locksOf } from '../locks.js';
 import type { Rule } from '../rule.js';
 import { hasOption, type Node, nameOf } from '../tree.js';
 
