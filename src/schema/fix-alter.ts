@@ -1,5 +1,5 @@
 import { columnSettings, identitySequence, identitySql, sequenceOptions } from './ddl/columns.js';
-import { comment, ident, literal, option, qualified } from './ddl/names.js';
+import { comment, dotted, ident, literal, option, qualified } from './ddl/names.js';
 import { grantSql } from './ddl/others.js';
 import { enableTrigger } from './ddl/tables.js';
 import type { Difference } from './diff.js';
@@ -26,7 +26,7 @@ export function alterStatements(
     comment(`By hand: ${property} of ${id} is to be ${wanted ?? 'none'}`),
   );
   const find = <T extends { schema: string; name: string }>(list: readonly T[], ...kinds: string[]) =>
-    list.find((item) => kinds.some((kind) => id === `${kind} ${item.schema}.${item.name}`));
+    list.find((item) => kinds.some((kind) => id === `${kind} ${dotted(item)}`));
   const has = (property: string) => differences.some((difference) => difference.property === property);
   const grants = (target: string, wanted?: { grants?: never[] | object[] }, found?: { grants?: never[] | object[] }) =>
     has('grants') ? grantSql(target, wanted?.grants as never, (found?.grants as never) ?? undefined) : [];
@@ -38,7 +38,7 @@ export function alterStatements(
   }
   for (const relation of expected.tables) {
     const found = actual.tables.find(({ schema, name }) => schema === relation.schema && name === relation.name);
-    const name = `${relation.schema}.${relation.name}`;
+    const name = dotted(relation);
     const column = relation.columns.find((item) => id === `column ${name}.${item.name}`);
     const before = found?.columns.find((item) => item.name === column?.name);
     if (column && before) return alterColumn(relation, column, before, has);
@@ -57,8 +57,7 @@ export function alterStatements(
       ...grants(`SEQUENCE ${qualified(sequence)}`, sequence, find(actual.sequences, 'sequence')),
     ];
   }
-  const isRoutine = (item: Schema['routines'][number]) =>
-    id === `${item.kind} ${item.schema}.${item.name}(${item.arguments})`;
+  const isRoutine = (item: Schema['routines'][number]) => id === `${item.kind} ${dotted(item)}(${item.arguments})`;
   const routine = expected.routines.find(isRoutine);
   if (routine) {
     const target = `ROUTINE ${qualified(routine)}(${routine.arguments})`;

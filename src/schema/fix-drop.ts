@@ -1,10 +1,10 @@
-import { comment, ident, qualified } from './ddl/names.js';
+import { comment, dotted, ident, qualified } from './ddl/names.js';
 import type { Schema } from './model.js';
 
 /** DROP for an object of the live catalog, by its id; a line for a person where kasm-db has no statement. */
 export function dropStatement(id: string, actual: Schema): string[] {
   const named = <T extends { schema: string; name: string }>(list: readonly T[], kind: string) =>
-    list.find((item) => id === `${kind} ${item.schema}.${item.name}`);
+    list.find((item) => id === `${kind} ${dotted(item)}`);
   const schema = actual.schemas.find(({ name }) => id === `schema ${name}`);
   if (schema) return [`DROP SCHEMA ${ident(schema.name)}`];
   const extension = actual.extensions.find(({ name }) => id === `extension ${name}`);
@@ -25,15 +25,15 @@ export function dropStatement(id: string, actual: Schema): string[] {
     const item = named(list, kind);
     if (item) return [`DROP ${word} ${qualified(item)}`];
   }
-  const routine = actual.routines.find((item) => id === `${item.kind} ${item.schema}.${item.name}(${item.arguments})`);
+  const routine = actual.routines.find((item) => id === `${item.kind} ${dotted(item)}(${item.arguments})`);
   if (routine) return [`DROP ROUTINE ${qualified(routine)}(${routine.arguments})`];
   for (const type of actual.types) {
-    const check = type.constraints?.find(({ name }) => id === `constraint ${type.schema}.${type.name}.${name}`);
+    const check = type.constraints?.find(({ name }) => id === `constraint ${dotted(type)}.${name}`);
     if (check) return [`ALTER DOMAIN ${qualified(type)} DROP CONSTRAINT ${ident(check.name)}`];
   }
   for (const relation of [...actual.tables, ...actual.views]) {
     const table = qualified(relation);
-    const part = (kind: string, name: string) => id === `${kind} ${relation.schema}.${relation.name}.${name}`;
+    const part = (kind: string, name: string) => id === `${kind} ${dotted(relation)}.${name}`;
     const within = `${ident(relation.schema)}.`;
     for (const { name } of relation.columns)
       if (part('column', name)) return [`ALTER TABLE ${table} DROP COLUMN ${ident(name)}`];

@@ -1,5 +1,6 @@
-import { createAll, inOrder } from './ddl/create.js';
-import { statement } from './ddl/names.js';
+import { createAll } from './ddl/create.js';
+import { dotted, statement } from './ddl/names.js';
+import { inOrder } from './ddl/units.js';
 import type { Difference } from './diff.js';
 import { alterStatements, isRemade } from './fix-alter.js';
 import { dropStatement } from './fix-drop.js';
@@ -110,14 +111,14 @@ function inTheWay(drop: ReadonlySet<string>, changed: ReadonlyMap<string, Differ
       touched.add(`table ${list?.[0]?.group ?? id.slice('column '.length, id.lastIndexOf('.'))}`);
   }
   for (const table of actual.tables) {
-    const name = `${table.schema}.${table.name}`;
+    const name = dotted(table);
     const keys = table.constraints.filter(({ kind }) => kind === 'primary key' || kind === 'unique');
     const loses = keys.some((key) => drop.has(`constraint ${name}.${key.name}`));
     if (loses) {
       for (const other of actual.tables)
         for (const { name: key, references } of other.constraints)
           if (references && `${references.schema}.${references.table}` === name)
-            out.add(`constraint ${other.schema}.${other.name}.${key}`);
+            out.add(`constraint ${dotted(other)}.${key}`);
     }
     for (const column of table.columns) {
       if (!drop.has(`column ${name}.${column.name}`)) continue;
@@ -131,19 +132,17 @@ function inTheWay(drop: ReadonlySet<string>, changed: ReadonlyMap<string, Differ
   for (let before = -1; before !== touched.size; ) {
     before = touched.size;
     for (const view of actual.views) {
-      const id = `view ${view.schema}.${view.name}`;
+      const id = `view ${dotted(view)}`;
       if (touched.has(id) || !view.dependsOn?.some((needed) => touched.has(needed))) continue;
       touched.add(id);
-      out.add(`${view.kind} ${view.schema}.${view.name}`);
+      out.add(`${view.kind} ${dotted(view)}`);
     }
   }
   return out;
 }
 
 function sortedDrops(drop: ReadonlySet<string>, found: ReadonlyMap<string, SchemaObject>, actual: Schema): string[] {
-  const views = inOrder(
-    new Map(actual.views.map((view) => [`view ${view.schema}.${view.name}`, view.dependsOn ?? []])),
-  );
+  const views = inOrder(new Map(actual.views.map((view) => [`view ${dotted(view)}`, view.dependsOn ?? []])));
   const rank = (id: string) => {
     const object = found.get(id);
     if (object?.kind === 'constraint' && object.facts.kind === 'foreign key') return DROP_ORDER.indexOf('foreign key');

@@ -1,3 +1,4 @@
+import { dotted } from './ddl/names.js';
 import type { Schema } from './model.js';
 
 /** What a captured migration cannot make, and why. */
@@ -15,9 +16,8 @@ export function withoutLeftOut(schema: Schema): { schema: Schema; leftOut: LeftO
     for (const id of neededBy) if (!needs.has(id)) needs.set(id, `${kind} ${name}`);
   if (needs.size === 0) return { schema, leftOut: [] };
   const stays = (id: string) => !needs.has(id);
-  const name = (item: { schema: string; name: string }) => `${item.schema}.${item.name}`;
   const parts = <T extends Schema['tables'][number] | Schema['views'][number]>(relation: T): T => {
-    const part = (kind: string, of: string) => stays(`${kind} ${name(relation)}.${of}`);
+    const part = (kind: string, of: string) => stays(`${kind} ${dotted(relation)}.${of}`);
     return {
       ...relation,
       indexes: relation.indexes.filter((item) => part('index', item.name)),
@@ -33,11 +33,11 @@ export function withoutLeftOut(schema: Schema): { schema: Schema; leftOut: LeftO
   };
   const kept: Schema = {
     ...schema,
-    types: schema.types.filter((item) => stays(`type ${name(item)}`)),
-    routines: schema.routines.filter((item) => stays(`routine ${name(item)}(${item.arguments})`)),
-    sequences: schema.sequences.filter((item) => stays(`sequence ${name(item)}`)),
-    tables: schema.tables.filter((item) => stays(`table ${name(item)}`)).map(parts),
-    views: schema.views.filter((item) => stays(`view ${name(item)}`)).map(parts),
+    types: schema.types.filter((item) => stays(`type ${dotted(item)}`)),
+    routines: schema.routines.filter((item) => stays(`routine ${dotted(item)}(${item.arguments})`)),
+    sequences: schema.sequences.filter((item) => stays(`sequence ${dotted(item)}`)),
+    tables: schema.tables.filter((item) => stays(`table ${dotted(item)}`)).map(parts),
+    views: schema.views.filter((item) => stays(`view ${dotted(item)}`)).map(parts),
   };
   const isPart = (id: string) => {
     const [, relation] = /^\w+ (.*)\.[^.]*$/.exec(id) ?? [];

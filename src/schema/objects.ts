@@ -1,3 +1,4 @@
+import { dotted } from './ddl/names.js';
 import type { Column, Schema } from './model.js';
 
 /** One thing that can be missing, extra or changed; columns, constraints and the like are things of their own. */
@@ -27,26 +28,25 @@ export function objectsOf(schema: Schema): Map<string, SchemaObject> {
   for (const item of schema.schemas) add('schema', item.name, item.name, item);
   // Where an extension's objects are is the administrator's choice.
   for (const { name } of schema.extensions) add('extension', name, name, {});
-  const named = (item: { schema: string; name: string }) => `${item.schema}.${item.name}`;
-  for (const item of schema.collations) add('collation', named(item), named(item), item);
+  for (const item of schema.collations) add('collation', dotted(item), dotted(item), item);
   for (const item of schema.types) {
     const { constraints = [], ...type } = item;
     const attributes = item.attributes?.map(({ comment: _, ...attribute }) => attribute);
-    const id = add(item.kind === 'composite' ? 'type' : item.kind, named(item), named(item), {
+    const id = add(item.kind === 'composite' ? 'type' : item.kind, dotted(item), dotted(item), {
       ...type,
       attributes,
       kind: undefined,
     });
-    for (const check of constraints) add('constraint', `${named(item)}.${check.name}`, named(item), check, id);
+    for (const check of constraints) add('constraint', `${dotted(item)}.${check.name}`, dotted(item), check, id);
   }
-  for (const item of schema.sequences) add('sequence', named(item), named(item), item);
+  for (const item of schema.sequences) add('sequence', dotted(item), dotted(item), item);
   for (const item of schema.routines) {
-    const name = `${named(item)}(${item.arguments})`;
+    const name = `${dotted(item)}(${item.arguments})`;
     add(item.kind, name, name, { ...item, kind: undefined });
   }
   for (const item of schema.tables) {
     const { columns, constraints, indexes, triggers, policies, attachments, ...table } = item;
-    const name = named(item);
+    const name = dotted(item);
     const id = add('table', name, name, table);
     for (const part of columns) add('column', `${name}.${part.name}`, name, comparedColumn(part), id);
     for (const part of constraints)
@@ -56,7 +56,7 @@ export function objectsOf(schema: Schema): Map<string, SchemaObject> {
   }
   for (const item of schema.views) {
     const { columns, indexes, triggers, attachments, ...view } = item;
-    const name = named(item);
+    const name = dotted(item);
     const id = add(item.kind, name, name, {
       ...view,
       kind: undefined,

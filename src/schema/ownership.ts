@@ -1,4 +1,5 @@
 import type { Session } from '../postgres/session.js';
+import { dotted } from './ddl/names.js';
 import type { Difference } from './diff.js';
 import { type Grantable, grantsOf, privileges, standardGrants } from './grants.js';
 import type { Grant, Schema } from './model.js';
@@ -110,23 +111,21 @@ export function withoutDefaultGrants(
     items: T[],
     wanted: T[],
   ): T[] => {
-    const byName = new Map(wanted.map((item) => [`${item.schema}.${item.name}`, item]));
+    const byName = new Map(wanted.map((item) => [dotted(item), item]));
     return items.map((item) => {
-      const other = byName.get(`${item.schema}.${item.name}`);
+      const other = byName.get(dotted(item));
       if (!other) return item;
       const { grants: _, ...rest } = item;
       const grants = strip(kind, item.schema, item.grants, other.grants);
       return (grants ? { ...rest, grants } : rest) as T;
     });
   };
-  const expectedTables = new Map(expected.tables.map((table) => [`${table.schema}.${table.name}`, table]));
+  const expectedTables = new Map(expected.tables.map((table) => [dotted(table), table]));
   const tables = apply('table', actual.tables, expected.tables).map((table) => ({
     ...table,
     columns: table.columns.map((column) => {
       if (!column.identity) return column;
-      const wanted = expectedTables
-        .get(`${table.schema}.${table.name}`)
-        ?.columns.find(({ name }) => name === column.name)?.identity;
+      const wanted = expectedTables.get(dotted(table))?.columns.find(({ name }) => name === column.name)?.identity;
       const { grants: _, ...identity } = column.identity;
       const grants = wanted && strip('sequence', table.schema, column.identity.grants, wanted.grants);
       return { ...column, identity: grants ? { ...identity, grants } : wanted ? identity : column.identity };

@@ -1,3 +1,4 @@
+import { dotted } from './ddl/names.js';
 import type { Difference } from './diff.js';
 import { NOT_EXPORTED } from './export.js';
 import type { Column, Constraint, Schema, Table } from './model.js';
@@ -35,7 +36,7 @@ class Open {
   private readonly actual: Map<string, Table>;
 
   constructor(expected: Schema, actual: Schema) {
-    const byName = (schema: Schema) => new Map(schema.tables.map((table) => [`${table.schema}.${table.name}`, table]));
+    const byName = (schema: Schema) => new Map(schema.tables.map((table) => [dotted(table), table]));
     [this.expected, this.actual] = [byName(expected), byName(actual)];
   }
 

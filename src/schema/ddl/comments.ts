@@ -1,6 +1,6 @@
 import type { Grant, Schema } from '../model.js';
 import { identitySequence } from './columns.js';
-import { ident, literal, qualified } from './names.js';
+import { dotted, ident, literal, qualified } from './names.js';
 import { grantSql } from './others.js';
 
 /** Says of an object's id (`column public.users.email`) whether it is to be made; parts of a wanted table are too. */
@@ -24,31 +24,35 @@ export function commentsAndGrants(schema: Schema, wanted: Wanted): string[] {
     if (comment !== undefined) out.push(`COMMENT ON ${target} IS ${literal(comment)}`);
     if (grants) out.push(...grantSql(on, grants, [], column));
   };
-  const plain = (item: { schema: string; name: string }) => `${item.schema}.${item.name}`;
   for (const { name, comment, grants } of schema.schemas)
     say([`schema ${name}`], `SCHEMA ${ident(name)}`, comment, grants);
-  for (const item of schema.collations) say([`collation ${plain(item)}`], `COLLATION ${qualified(item)}`, item.comment);
+  for (const item of schema.collations)
+    say([`collation ${dotted(item)}`], `COLLATION ${qualified(item)}`, item.comment);
   for (const item of schema.types) {
-    const id = `${item.kind === 'composite' ? 'type' : item.kind} ${plain(item)}`;
+    const id = `${item.kind === 'composite' ? 'type' : item.kind} ${dotted(item)}`;
     const target = `${item.kind === 'domain' ? 'DOMAIN' : 'TYPE'} ${qualified(item)}`;
     say([id], target, item.comment, item.grants, `TYPE ${qualified(item)}`);
     for (const { name, comment } of item.attributes ?? [])
       say([id], `COLUMN ${qualified(item)}.${ident(name)}`, comment);
     for (const { name, comment } of item.constraints ?? [])
-      say([id, `constraint ${plain(item)}.${name}`], `CONSTRAINT ${ident(name)} ON DOMAIN ${qualified(item)}`, comment);
+      say(
+        [id, `constraint ${dotted(item)}.${name}`],
+        `CONSTRAINT ${ident(name)} ON DOMAIN ${qualified(item)}`,
+        comment,
+      );
   }
   for (const item of schema.sequences)
-    say([`sequence ${plain(item)}`], `SEQUENCE ${qualified(item)}`, item.comment, item.grants);
+    say([`sequence ${dotted(item)}`], `SEQUENCE ${qualified(item)}`, item.comment, item.grants);
   for (const item of schema.routines) {
-    const id = `${item.kind} ${plain(item)}(${item.arguments})`;
+    const id = `${item.kind} ${dotted(item)}(${item.arguments})`;
     say([id], `ROUTINE ${qualified(item)}(${item.arguments})`, item.comment, item.grants);
   }
   for (const item of [...schema.tables, ...schema.views]) {
     const table = qualified(item);
     const kind = item.kind.endsWith('table') ? 'table' : item.kind;
-    const own = `${kind} ${plain(item)}`;
+    const own = `${kind} ${dotted(item)}`;
     say([own], `${kind.toUpperCase()} ${table}`, item.comment, item.grants, `TABLE ${table}`);
-    const part = (type: string, name: string) => [own, `${type} ${plain(item)}.${name}`];
+    const part = (type: string, name: string) => [own, `${type} ${dotted(item)}.${name}`];
     for (const column of item.columns) {
       const { name, comment, grants, identity } = column;
       if (comment === undefined && !grants && !identity) continue;

@@ -25,6 +25,11 @@ export function qualified({ schema, name }: { schema: string; name: string }): s
   return `${ident(schema)}.${ident(name)}`;
 }
 
+/** `schema.name` as ids have it: `table public.users`. */
+export function dotted({ schema, name }: { schema: string; name: string }): string {
+  return `${schema}.${name}`;
+}
+
 /** A text as an SQL literal that is read alike whatever standard_conforming_strings is. */
 export function literal(text: string): string {
   const quoted = `'${text.replaceAll("'", "''")}'`;
