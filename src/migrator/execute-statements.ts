@@ -1,62 +1,26 @@
-import { KasmDbError } from '../app/errors.js';
 import { now } from '../app/time.js';
-import { recordSql, unmarkSql } from '../history/record.js';
 import type { Migration } from '../migrations/files.js';
 import { HOLDS_LOCK_SQL } from '../postgres/lock.js';
-import { isSessionSetting, needsNoTransaction, type ParsedStatement, parseScript } from '../postgres/parser.js';
+import { parseScript } from '../postgres/parser.js';
 import { isServerError } from '../postgres/server-error.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
-import { excerpt, lineAt } from '../postgres/statements.js';
+import { isRepeatable, isSessionSetting, mayCommit, needsNoTransaction } from '../postgres/statement-kinds.js';
 import { lockGivenAway } from './execute.js';
 import { withoutPresentExtensions } from './extensions.js';
-import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
-import { inDoubtHint } from './in-doubt.js';
 import { indexState, isMadeBy } from './index-leftover.js';
 import { type Before, lookBefore, strongest, takenByStatement } from './locks-taken.js';
-import { progressSql, type Run } from './run.js';
-import { locksSql, recordOf } from './storage.js';
-
-/** How a file's progress is recorded; SQL throughout. */
-export interface Recording {
-  /** Statements that an earlier run has recorded as done. */
-  done: number;
-  /** 1-based number of the statement that an earlier run had begun when it died. */
-  begun: number | undefined;
-  /** The next statement is being run: should this run die in it, a later one knows. */
-  mark: (done: number, total: number) => string;
-  /** It has failed, and the server said so. */
-  unmark: () => string;
-  /** So many statements are done. */
-  record: (done: number, total: number, ms: number) => Promise<string>;
-  /** A DROP of what is not there is done: an earlier run may have come so far (a down migration keeps no count). */
-  dropsAgain?: boolean;
-}
+import { type Recording, recordingOf } from './recording.js';
+import type { Run } from './run.js';
+import { inDoubt, notRecorded, partlyDone, type StatementPlace, statementFailure } from './statement-failure.js';
 
 /** One statement of a file. */
-interface Step {
+interface Step extends StatementPlace {
   run: Run;
-  migration: Migration;
-  text: string;
   recording: Recording;
-  /** The file. */
+  /** What was there before the file. */
   before: Before;
-  statement: ParsedStatement;
-  /** From 0. */
-  index: number;
-  total: number;
 }
-
-/** Statements that may be run again when nobody knows whether they had ended. */
-const REPEATABLE = new Set([
-  'IndexStmt',
-  'DropStmt',
-  'ReindexStmt',
-  'VacuumStmt',
-  'ClusterStmt',
-  'AlterSystemStmt',
-  'AlterDatabaseStmt',
-]);
 
 /** No such object, no such table. */
 const NOT_THERE = new Set(['42704', '42P01']);
@@ -89,25 +53,6 @@ export async function executeStatements(run: Run, migration: Migration, down?: R
   }
 }
 
-/** As the history has it: how far an earlier run came. */
-function recordingOf(run: Run, migration: Migration): Recording {
-  const row = run.lock.state.history?.find(({ name }) => name === migration.name);
-  const begun = row && row.statementsTotal !== null && row.durationMs === null;
-  const recorded = (durationMs: number | null, done: number, total: number) =>
-    recordSql({ ...recordOf(migration), durationMs, statements: { done, total } });
-  return {
-    done: row?.statementsDone ?? 0,
-    // The mark stays unless the statement's end was seen.
-    begun: begun ? (row.statementsDone ?? 0) + 1 : undefined,
-    mark: (done, total) => recorded(null, done, total),
-    unmark: () => unmarkSql(migration.name),
-    record: async (done, total, ms) => {
-      const ended = done < total ? [] : [...locksSql(run, migration.name), progressSql(run, migration.name)];
-      return [recorded(ms, done, total), ...ended].join('; ');
-    },
-  };
-}
-
 async function executeStep(step: Step): Promise<void> {
   const { run, migration, recording, statement, index, total } = step;
   const started = now();
@@ -118,10 +63,10 @@ async function executeStep(step: Step): Promise<void> {
     else return await executeInTransaction(step, recorded);
   } catch (error) {
     if (run.ctx.signal.aborted || !isServerError(error)) throw error;
-    if (!(recording.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code))) {
+    if (!isDroppedAlready(step, error.code)) {
       if (mayCommit(statement)) throw partlyDone(error, step);
       await write(step, 'the failure', recording.unmark()).catch(() => {});
-      throw failure(error, step);
+      throw statementFailure(error, step);
     }
   }
   await write(step, 'the end', await recorded()).catch((error) => {
@@ -130,8 +75,13 @@ async function executeStep(step: Step): Promise<void> {
   run.ctx.events.statementDone?.(migration.name, index + 1, total);
 }
 
+/** The goal of a DROP is reached: an earlier run may have come so far. */
+function isDroppedAlready({ recording, statement }: Step, sqlstate: string): boolean {
+  return recording.dropsAgain === true && statement.type === 'DropStmt' && NOT_THERE.has(sqlstate);
+}
+
 async function executeInTransaction(step: Step, recorded: () => Promise<string>): Promise<void> {
-  const { run, migration, recording, before, statement, index, total } = step;
+  const { run, migration, before, statement, index, total } = step;
   const { session } = run.lock;
   // Who keeps the history's tables keeps what the statement has locked, too: the record gives way with it.
   let lockTimeoutMs = 0;
@@ -150,10 +100,10 @@ async function executeInTransaction(step: Step, recorded: () => Promise<string>)
         await session.script(`${sql}\n; SET CONSTRAINTS ALL IMMEDIATE`);
       } catch (error) {
         if (run.ctx.signal.aborted || !isServerError(error)) throw error;
-        if (recording.dropsAgain && statement.type === 'DropStmt' && NOT_THERE.has(error.code)) {
+        if (isDroppedAlready(step, error.code)) {
           await session.rollbackStatement();
           await session.beginStatement(0);
-        } else throw failure(error, step);
+        } else throw statementFailure(error, step);
       }
       const locks = [...(run.locks.get(migration.name) ?? []), ...(await takenByStatement(session, before))];
       run.locks.set(migration.name, strongest(locks));
@@ -167,26 +117,27 @@ async function executeInTransaction(step: Step, recorded: () => Promise<string>)
 /** Marked before, recorded after: what happens in between is in doubt when the run dies. */
 async function executeAlone(step: Step): Promise<void> {
   const { run, recording, statement, index, total } = step;
-  const inDoubt = recording.begun === index + 1;
-  if (inDoubt && !REPEATABLE.has(statement.type)) throw doubt(step);
-  if (statement.type === 'IndexStmt' && (await isIndexThere(step, inDoubt))) return;
+  const again = recording.begun === index + 1;
+  if (again && !isRepeatable(statement)) throw inDoubt(step);
+  if (statement.type === 'IndexStmt' && (await isIndexThere(step, again))) return;
   await write(step, 'the beginning', recording.mark(index, total));
   try {
     await run.waits.observed(step.migration.name, LONGEST_ATTEMPT_MS / 3, () => run.lock.session.script(statement.sql));
   } catch (error) {
     // An index that an earlier run had dropped before it died is gone, as it should be.
-    if (!(inDoubt && statement.type === 'DropStmt' && sqlstateOf(error) === '42704')) throw error;
+    if (!(again && statement.type === 'DropStmt' && sqlstateOf(error) === '42704')) throw error;
   }
 }
 
 /**
  * An interrupted or failed CREATE INDEX CONCURRENTLY leaves an invalid index of that name, which IF NOT EXISTS would accept.
+ * @param again an earlier run died in the statement
  * @returns true when a valid one is there already, made by a run that died before it could record it
  */
-async function isIndexThere(step: Step, inDoubt: boolean): Promise<boolean> {
+async function isIndexThere(step: Step, again: boolean): Promise<boolean> {
   const { run, statement } = step;
   if (!statement.node.idxname) {
-    if (inDoubt) throw doubt(step);
+    if (again) throw inDoubt(step);
     return false;
   }
   const state = await indexState(run.lock.session, statement.node);
@@ -194,9 +145,9 @@ async function isIndexThere(step: Step, inDoubt: boolean): Promise<boolean> {
     await run.lock.session.script(`DROP INDEX CONCURRENTLY ${state.name}`);
     return false;
   }
-  if (!state || !inDoubt) return false;
+  if (!state || !again) return false;
   if (await isMadeBy(run.lock.session, statement, state)) return true;
-  throw doubt(step);
+  throw inDoubt(step);
 }
 
 /** @throws KasmDbError failed when a statement has given the migration lock away */
@@ -220,66 +171,4 @@ async function writeRecord({ lock, waits }: Run, what: string, sql: string): Pro
     await session.rollbackStatement();
     throw error;
   });
-}
-
-/** A DO block or a procedure may commit a part of its work and fail afterwards. */
-function mayCommit({ type, sql }: ParsedStatement): boolean {
-  return type === 'CallStmt' || (type === 'DoStmt' && /\b(?:commit|call)\b/i.test(sql));
-}
-
-/** Its mark stays, so that the next run stops here instead of repeating it. */
-function partlyDone(error: unknown, step: Step): KasmDbError {
-  const { message, details } = failure(error, step);
-  const { name } = step.migration;
-  const wayOut = step.recording.dropsAgain
-    ? `do the rest of the down script by hand, then: kasm-db repair --pending ${name}`
-    : inDoubtHint(name, step.index);
-  return new KasmDbError(
-    'integrity',
-    `${message}. What it had committed before it failed is kept, and a retry would repeat it`,
-    { ...details, hint: `look at the database; ${wayOut}`, cause: error },
-  );
-}
-
-/** The statement was completed. Its mark stays where the record was not written, and not every statement shows the next run that it is done. */
-function notRecorded(error: unknown, { migration, recording, statement, index }: Step): unknown {
-  const isNamed = statement.type !== 'IndexStmt' || statement.node.idxname !== undefined;
-  const isFoundOut = !needsNoTransaction(statement) || (REPEATABLE.has(statement.type) && isNamed);
-  if (!(error instanceof KasmDbError)) return error;
-  const { outcome, details, exitCode } = error;
-  const message = `${error.message}; the statement itself was completed`;
-  const call = `kasm-db repair --pending ${migration.name} --statements-done ${index + 1}`;
-  if (isFoundOut || recording.dropsAgain)
-    return new KasmDbError(outcome, message, { ...details, exitCode, cause: error });
-  if (outcome === 'locked') {
-    const hint = `as soon as the history is free: ${call}; then run the same command again`;
-    return new KasmDbError('integrity', message, { ...details, hint, cause: error });
-  }
-  const hint = `run the same command again; where that cannot know whether the statement was completed, it was: ${call}`;
-  return new KasmDbError(outcome, message, { ...details, exitCode, hint, cause: error });
-}
-
-function doubt({ migration, statement, index, total }: Step): KasmDbError {
-  return new KasmDbError(
-    'integrity',
-    `${migration.name}: nobody knows whether statement ${index + 1} of ${total} was completed; the run that began it died`,
-    {
-      migration: migration.name,
-      file: migration.path,
-      statement: excerpt(statement.sql),
-      hint: `look at the database; ${inDoubtHint(migration.name, index)}`,
-    },
-  );
-}
-
-function failure(error: unknown, { migration, text, statement, index, total }: Step): KasmDbError {
-  const base = migrationFailure(error, migration, text, { sql: statement.sql, at: statement.start, completed: 0 });
-  // Inside of a DO block it is further down.
-  const line = base.details.line ?? lineAt(text, statement.start);
-  const said = error as Error & { code: string };
-  return new KasmDbError(
-    base.outcome,
-    `${migration.name} failed at ${migration.path}:${line}, statement ${index + 1} of ${total}; the ${index} before it are kept and recorded: ${excerpt(said.message)} (SQLSTATE ${said.code})`,
-    { ...base.details, line, statement: excerpt(statement.sql), cause: error },
-  );
 }

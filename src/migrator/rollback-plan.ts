@@ -2,7 +2,7 @@ import { KasmDbError } from '../app/errors.js';
 import { type DatabaseState, isUpgradedByVendor } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
-import { wrongFolder } from './plan.js';
+import { wrongFolder } from './plan-problems.js';
 
 /** Where to: `to` stays applied (`none`: nothing does), or that many steps. Exactly one of them. */
 export interface RollbackGoal {

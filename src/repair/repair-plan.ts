@@ -5,7 +5,7 @@ import type { DatabaseState, HistoryEntry } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
 import { describeHalf, findTables, halfDoneHint, isWithoutRows, VENDOR_TABLE } from '../migrator/half-done.js';
-import { wrongFolder } from '../migrator/plan.js';
+import { wrongFolder } from '../migrator/plan-problems.js';
 
 /** What to repair: at most one of applied, pending and checksums. Invalid indexes go with any of them, and with none. */
 export interface RepairRequest {

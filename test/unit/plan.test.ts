@@ -2,10 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError, type Outcome } from '../../src/app/errors.js';
 import { VERSION } from '../../src/app/version.js';
-import type { HistoryEntry, MigrationState } from '../../src/history/state.js';
+import type { DatabaseState, HistoryEntry, HistoryRow, MigrationState } from '../../src/history/state.js';
 import type { MigrationHeader } from '../../src/migrations/directives.js';
 import type { Migration } from '../../src/migrations/files.js';
-import { type DatabaseState, type HistoryRow, type Plan, plan } from '../../src/migrator/plan.js';
+import { type Plan, plan } from '../../src/migrator/plan.js';
 import { planFor } from '../../src/migrator/plan-for.js';
 import { evaluate } from '../../src/readiness/check.js';
 

@@ -1,4 +1,4 @@
-import { needsNoTransaction } from '../../postgres/parser.js';
+import { needsNoTransaction } from '../../postgres/statement-kinds.js';
 import type { Rule } from '../rule.js';
 import { commandsOf, dropped, hasOption, nameOf, nameOfParts } from '../tree.js';
 
