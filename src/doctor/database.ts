@@ -29,22 +29,47 @@ const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_data
   ${UNREPLICATED_SQL} AS unreplicated,
   current_setting('server_version') AS version, current_user AS "user", current_database() AS database`;
 
+/** What PRIVILEGES_SQL tells. */
+interface Privileges {
+  create: boolean;
+  temp: boolean;
+  public: boolean;
+  /** null: the schema is not there. */
+  kasm_db: boolean | null;
+  /** Tables in schema public that belong to others. */
+  notOwned: number;
+  /** Others who may create in schema public. */
+  creators: string[];
+  /** owner: a stranger; null: somebody whom we trust. */
+  schemas: { name: string; owner: string | null }[];
+  /** Tables of publications that have no replica identity. */
+  unreplicated: string[];
+  version: string;
+  user: string;
+  database: string;
+}
+
 /** Version, primary, privileges, owners, lock: what a migration needs of the server and of the role. */
 export async function checkDatabase(report: Report, session: Session, state: MigrationState): Promise<void> {
-  const [p] = await session.query(PRIVILEGES_SQL);
-  const { user, database } = p as { user: string; database: string };
-  if (state.serverVersion < MIN_SERVER_VERSION)
-    report.failed(
-      'version',
-      'environment',
-      `PostgreSQL ${p.version} is too old`,
-      'use 13 or newer; Kasm 1.19 wants 16',
+  const [found] = (await session.query<Privileges>(PRIVILEGES_SQL)) as [Privileges];
+  checkServer(report, state, found);
+  checkPrivileges(report, state, found);
+  checkTables(report, found);
+  for (const name of session.refusedSettings)
+    report.warning(
+      'protection',
+      `the server does not take ${name}, so it may notice late that a client is gone, and the lock is free only then`,
+      'nothing has to be done; a run that was killed keeps the lock until its statement ends or its keepalives run out',
     );
-  else {
-    const note = kasmServerNote(state.serverVersion);
-    if (note) report.warning('version', note.text, note.fix);
-    else report.ok('version', `PostgreSQL ${p.version}`);
-  }
+  await checkLock(report, session, state, found.user);
+}
+
+function checkServer(report: Report, state: MigrationState, { version, user, database }: Privileges): void {
+  const note = kasmServerNote(state.serverVersion);
+  if (state.serverVersion < MIN_SERVER_VERSION)
+    report.failed('version', 'environment', `PostgreSQL ${version} is too old`, 'use 13 or newer; Kasm 1.19 wants 16');
+  else if (note) report.warning('version', note.text, note.fix);
+  else report.ok('version', `PostgreSQL ${version}`);
   if (state.standby)
     report.failed(
       'primary',
@@ -64,61 +89,58 @@ export async function checkDatabase(report: Report, session: Session, state: Mig
       'set KASM_DB_DIRECT_URL for migrations that cannot run in a transaction',
     );
   else report.ok('pooler', 'the connection leads to PostgreSQL itself');
-  const privilege = (name: string, has: boolean, what: string, fix: string) =>
-    has ? report.ok(name, `${user} ${what}`) : report.failed(name, 'environment', `${user} lacks: ${what}`, fix);
-  privilege(
-    'privilege',
-    p.public,
-    'may create tables in schema public',
-    `GRANT CREATE, USAGE ON SCHEMA public TO "${user}"`,
-  );
-  privilege(
-    'privilege',
-    p.kasm_db ?? p.create,
-    p.kasm_db === null ? 'may create schema kasm_db' : 'may create tables in schema kasm_db',
-    p.kasm_db === null ? `CREATE SCHEMA kasm_db AUTHORIZATION "${user}"` : `ALTER SCHEMA kasm_db OWNER TO "${user}"`,
-  );
+}
+
+function checkPrivileges(report: Report, state: MigrationState, found: Privileges): void {
+  const { user, database, creators } = found;
+  const privilege = (has: boolean, what: string, fix: string) =>
+    has
+      ? report.ok('privilege', `${user} ${what}`)
+      : report.failed('privilege', 'environment', `${user} lacks: ${what}`, fix);
+  privilege(found.public, 'may create tables in schema public', `GRANT CREATE, USAGE ON SCHEMA public TO "${user}"`);
+  if (found.kasm_db === null)
+    privilege(found.create, 'may create schema kasm_db', `CREATE SCHEMA kasm_db AUTHORIZATION "${user}"`);
+  else privilege(found.kasm_db, 'may create tables in schema kasm_db', `ALTER SCHEMA kasm_db OWNER TO "${user}"`);
   const ownership = ownershipWarning(state.owner, database);
   if (ownership) report.warning('ownership', ownership.text, ownership.fix);
   else report.ok('ownership', `${state.owner.owner} owns database ${database}`);
   privilege(
-    'privilege',
-    p.temp,
+    found.temp,
     'may make temporary tables (for seeding)',
     `GRANT TEMPORARY ON DATABASE "${database}" TO "${user}"`,
   );
-  if (p.creators.length > 0)
+  if (creators.length > 0)
     report.warning(
       'privilege',
-      `others may create functions and operators in schema public: ${p.creators.join(', ')}`,
-      `as the owner of the schema, where nobody but Kasm uses this database: ${revokeSql(p.creators)}`,
+      `others may create functions and operators in schema public: ${creators.join(', ')}`,
+      `as the owner of the schema, where nobody but Kasm uses this database: ${revokeSql(creators)}`,
     );
-  for (const { name, owner: stranger } of p.schemas as { name: string; owner: string | null }[]) {
+  for (const { name, owner: stranger } of found.schemas) {
     if (stranger === null) continue;
     const { text, fix } = strangeOwner(name, stranger, state.owner.owner);
     // As migrate does: no history is made where its owner could change it.
     if (name === 'kasm_db' && !state.history) report.failed('ownership', 'integrity', text, fix);
     else report.warning('ownership', text, fix);
   }
-  if (p.notOwned > 0)
+}
+
+function checkTables(report: Report, { notOwned, unreplicated, user }: Privileges): void {
+  if (notOwned > 0)
     report.failed(
       'ownership',
       'environment',
-      `${plural(p.notOwned, 'table')} in schema public ${p.notOwned === 1 ? 'belongs' : 'belong'} to roles that ${user} is not a member of`,
+      `${plural(notOwned, 'table')} in schema public ${notOwned === 1 ? 'belongs' : 'belong'} to roles that ${user} is not a member of`,
       'give them to this login (ALTER TABLE … OWNER TO), or set KASM_DB_ROLE to their owner',
     );
-  if (p.unreplicated.length > 0)
+  if (unreplicated.length > 0)
     report.warning(
       'publication',
-      `a publication holds tables without a primary key, whose UPDATE and DELETE PostgreSQL then refuses: ${p.unreplicated.join(', ')}`,
+      `a publication holds tables without a primary key, whose UPDATE and DELETE PostgreSQL then refuses: ${unreplicated.join(', ')}`,
       'as the owner of each: ALTER TABLE … REPLICA IDENTITY FULL, or take the table out of the publication',
     );
-  for (const name of session.refusedSettings)
-    report.warning(
-      'protection',
-      `the server does not take ${name}, so it may notice late that a client is gone, and the lock is free only then`,
-      'nothing has to be done; a run that was killed keeps the lock until its statement ends or its keepalives run out',
-    );
+}
+
+async function checkLock(report: Report, session: Session, state: MigrationState, user: string): Promise<void> {
   if (!state.seesLocks && !state.standby)
     return report.failed(
       'lock',
