@@ -18,6 +18,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { KasmDbError } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
+import { pauseSync } from '../app/time.js';
 import type { ConnectionFlags } from '../config/places.js';
 import { type Account, embeddedBinaries, passable, serverAccount, sharedFolder } from './binaries.js';
 import { generatedSecret, readGenerated } from './generated-secrets.js';
@@ -195,8 +196,7 @@ function claim(data: string): void {
   const left = existsSync(pidFile) ? Number(readOwnFile(pidFile).text.split('\n')[0]) : 0;
   if (!isServer(left, data)) return;
   process.kill(left, 'SIGINT');
-  for (let i = 0; i < 100 && isServer(left, data); i++)
-    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  for (let i = 0; i < 100 && isServer(left, data); i++) pauseSync(100);
 }
 
 function isAlive(pid: number): boolean {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { createHash } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
@@ -81,7 +82,7 @@ function listFolder(folder: string): Set<string> {
 function readSecret(path: string): string | undefined {
   try {
     if (!statSync(path).isFile()) return undefined;
-    decodeUtf8(path);
+    requireUtf8(path);
     return readSecretFile(path, 'secret');
   } catch (error) {
     const what = error instanceof KasmDbError ? error.message : `secret: cannot read ${path} (${messageOf(error)})`;
@@ -89,13 +90,9 @@ function readSecret(path: string): string | undefined {
   }
 }
 
-function decodeUtf8(path: string): void {
-  const { bytes } = readFile(path, 'secret');
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new KasmDbError('seed', `secret: ${path} is not UTF-8 text`, { hint: 'give the Secret key a text value' });
-  }
+function requireUtf8(path: string): void {
+  if (isUtf8(readFile(path, 'secret').bytes)) return;
+  throw new KasmDbError('seed', `secret: ${path} is not UTF-8 text`, { hint: 'give the Secret key a text value' });
 }
 
 /** Keys that belong to services: a user "db@…" must not get the database's password. */

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { dictionary } from '../app/dictionary.js';
 import type { Column } from './catalog.js';
 
@@ -41,7 +42,7 @@ export function looksEncrypted(text: string | null | undefined, type: string): b
   if (!text) return false;
   if (type !== 'bytea') return isBase64OfBlocks(text);
   const bytes = Buffer.from(text.slice(2), 'hex');
-  return isBase64OfBlocks(bytes.toString('latin1')) || (isWholeBlocks(bytes) && !isText(bytes));
+  return isBase64OfBlocks(bytes.toString('latin1')) || (isWholeBlocks(bytes) && !isUtf8(bytes));
 }
 
 /** Bytes of a block of AES. */
@@ -51,13 +52,4 @@ const isWholeBlocks = (bytes: Buffer) => bytes.length > 0 && bytes.length % BLOC
 function isBase64OfBlocks(text: string): boolean {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]+={0,2}$/.test(text) || /^[0-9a-f]*$/i.test(text)) return false;
   return isWholeBlocks(Buffer.from(text, 'base64'));
-}
-
-function isText(bytes: Buffer): boolean {
-  try {
-    new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return true;
-  } catch {
-    return false;
-  }
 }
