@@ -15,6 +15,17 @@ export function isRemade({ kind, facts }: SchemaObject, differences: readonly Di
   return ['constraint', 'index', 'policy', 'rule', 'statistics', 'collation'].includes(kind);
 }
 
+/** An object that is there and differs. */
+interface Change {
+  id: string;
+  expected: Schema;
+  actual: Schema;
+  /** Does a property of it differ? */
+  has: (property: string) => boolean;
+  /** What no statement can do. */
+  byHand: string[];
+}
+
 /** ALTER statements for what is there and differs. */
 export function alterStatements(
   id: string,
@@ -22,20 +33,43 @@ export function alterStatements(
   expected: Schema,
   actual: Schema,
 ): string[] {
+  const has = (property: string) => differences.some((difference) => difference.property === property);
   const byHand = differences.map(({ property, expected: wanted }) =>
     comment(`By hand: ${property} of ${id} is to be ${wanted ?? 'none'}`),
   );
-  const find = <T extends { schema: string; name: string }>(list: readonly T[], ...kinds: string[]) =>
-    list.find((item) => kinds.some((kind) => id === `${kind} ${dotted(item)}`));
-  const has = (property: string) => differences.some((difference) => difference.property === property);
-  const grants = (target: string, wanted?: { grants?: never[] | object[] }, found?: { grants?: never[] | object[] }) =>
-    has('grants') ? grantSql(target, wanted?.grants as never, (found?.grants as never) ?? undefined) : [];
+  const change: Change = { id, expected, actual, has, byHand };
+  return (
+    changeTable(change) ??
+    changePart(change) ??
+    changeView(change) ??
+    changeSequence(change) ??
+    changeRoutine(change) ??
+    changeSchema(change) ??
+    changeType(change, differences.length) ??
+    byHand
+  );
+}
 
-  const table = find(expected.tables, 'table');
-  if (table) {
-    const found = find(actual.tables, 'table') as Table;
-    return [...alterTable(table, found, has, byHand), ...grants(`TABLE ${qualified(table)}`, table, found)];
-  }
+type Named = { schema: string; name: string; grants?: Grant[] };
+
+function find<T extends Named>(list: readonly T[], id: string, ...kinds: string[]): T | undefined {
+  return list.find((item) => kinds.some((kind) => id === `${kind} ${dotted(item)}`));
+}
+
+/** @param target such as `TABLE public.users` */
+function grants({ has }: Change, target: string, wanted: { grants?: Grant[] }, found?: { grants?: Grant[] }): string[] {
+  return has('grants') ? grantSql(target, wanted.grants, found?.grants) : [];
+}
+
+function changeTable(change: Change): string[] | undefined {
+  const table = find(change.expected.tables, change.id, 'table');
+  if (!table) return undefined;
+  const found = find(change.actual.tables, change.id, 'table') as Table;
+  return [...alterTable(table, found, change), ...grants(change, `TABLE ${qualified(table)}`, table, found)];
+}
+
+/** A column or a trigger of a table. */
+function changePart({ id, expected, actual, has }: Change): string[] | undefined {
   for (const relation of expected.tables) {
     const found = actual.tables.find(({ schema, name }) => schema === relation.schema && name === relation.name);
     const name = dotted(relation);
@@ -45,38 +79,54 @@ export function alterStatements(
     const trigger = relation.triggers.find((item) => id === `trigger ${name}.${item.name}`);
     if (trigger) return [enableTrigger(relation, trigger)];
   }
-  const view = find(expected.views, 'view', 'materialized view');
-  if (view) return grants(`TABLE ${qualified(view)}`, view, find(actual.views, 'view', 'materialized view'));
-  const sequence = find(expected.sequences, 'sequence');
-  if (sequence) {
-    const alter = `ALTER SEQUENCE ${qualified(sequence)}`;
-    const options = ['type', 'start', 'increment', 'min', 'max', 'cache', 'cycle'].some(has);
-    return [
-      ...(options ? [`${alter} AS ${sequence.type} ${sequenceOptions(sequence, true)}`] : []),
-      ...(has('ownedBy') ? [`${alter} OWNED BY ${sequence.ownedBy ?? 'NONE'}`] : []),
-      ...grants(`SEQUENCE ${qualified(sequence)}`, sequence, find(actual.sequences, 'sequence')),
-    ];
-  }
+  return undefined;
+}
+
+function changeView(change: Change): string[] | undefined {
+  const kinds = ['view', 'materialized view'];
+  const view = find(change.expected.views, change.id, ...kinds);
+  return view && grants(change, `TABLE ${qualified(view)}`, view, find(change.actual.views, change.id, ...kinds));
+}
+
+function changeSequence(change: Change): string[] | undefined {
+  const { id, expected, actual, has } = change;
+  const sequence = find(expected.sequences, id, 'sequence');
+  if (!sequence) return undefined;
+  const alter = `ALTER SEQUENCE ${qualified(sequence)}`;
+  const options = ['type', 'start', 'increment', 'min', 'max', 'cache', 'cycle'].some(has);
+  return [
+    ...(options ? [`${alter} AS ${sequence.type} ${sequenceOptions(sequence, true)}`] : []),
+    ...(has('ownedBy') ? [`${alter} OWNED BY ${sequence.ownedBy ?? 'NONE'}`] : []),
+    ...grants(change, `SEQUENCE ${qualified(sequence)}`, sequence, find(actual.sequences, id, 'sequence')),
+  ];
+}
+
+function changeRoutine(change: Change): string[] | undefined {
+  const { id, expected, actual, has } = change;
   const isRoutine = (item: Schema['routines'][number]) => id === `${item.kind} ${dotted(item)}(${item.arguments})`;
   const routine = expected.routines.find(isRoutine);
-  if (routine) {
-    const target = `ROUTINE ${qualified(routine)}(${routine.arguments})`;
-    return [
-      ...(has('definition') ? [routine.definition] : []),
-      ...grants(target, routine, actual.routines.find(isRoutine)),
-    ];
-  }
-  const schema = expected.schemas.find(({ name }) => id === `schema ${name}`);
-  if (schema)
-    return grants(
-      `SCHEMA ${ident(schema.name)}`,
-      schema,
-      actual.schemas.find(({ name }) => name === schema.name),
-    );
-  const type = find(expected.types, 'enum', 'domain', 'range', 'type');
-  if (!type) return byHand;
-  const found = find(actual.types, 'enum', 'domain', 'range', 'type');
-  const granted = grants(`TYPE ${qualified(type)}`, type, found);
+  if (!routine) return undefined;
+  const target = `ROUTINE ${qualified(routine)}(${routine.arguments})`;
+  return [
+    ...(has('definition') ? [routine.definition] : []),
+    ...grants(change, target, routine, actual.routines.find(isRoutine)),
+  ];
+}
+
+function changeSchema(change: Change): string[] | undefined {
+  const isSchema = ({ name }: { name: string }) => change.id === `schema ${name}`;
+  const schema = change.expected.schemas.find(isSchema);
+  return schema && grants(change, `SCHEMA ${ident(schema.name)}`, schema, change.actual.schemas.find(isSchema));
+}
+
+/** @param count of all differences of the type */
+function changeType(change: Change, count: number): string[] | undefined {
+  const { id, expected, actual, has } = change;
+  const kinds = ['enum', 'domain', 'range', 'type'];
+  const type = find(expected.types, id, ...kinds);
+  if (!type) return undefined;
+  const found = find(actual.types, id, ...kinds);
+  const granted = grants(change, `TYPE ${qualified(type)}`, type, found);
   if (type.kind === 'domain' && !has('base') && !has('collation')) {
     const alter = `ALTER DOMAIN ${qualified(type)}`;
     return [
@@ -90,7 +140,7 @@ export function alterStatements(
   const added = addedLabels(type.labels ?? [], found?.labels ?? []);
   if (type.kind === 'enum' && added)
     return [...added.map((text) => `ALTER TYPE ${qualified(type)} ${text}`), ...granted];
-  return has('grants') && differences.length === 1 ? granted : byHand;
+  return has('grants') && count === 1 ? granted : undefined;
 }
 
 /** @returns undefined when labels would have to go or to move, which PostgreSQL can't */
@@ -104,7 +154,7 @@ function addedLabels(wanted: string[], found: string[]): string[] | undefined {
   });
 }
 
-function alterTable(table: Table, found: Table, has: (property: string) => boolean, byHand: string[]): string[] {
+function alterTable(table: Table, found: Table, { has, byHand }: Change): string[] {
   const alter = `ALTER TABLE ${qualified(table)}`;
   const reset = (found.options ?? []).map((text) => text.slice(0, text.indexOf('=')));
   const shape = ['kind', 'partitionKey', 'partitionBound', 'inherits'];

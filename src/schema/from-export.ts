@@ -35,34 +35,30 @@ export function stepsTo(
   const likely = likelyRenames(base, exported);
   const known = new Map(base.tables.filter(({ schema }) => schema === 'public').map((table) => [table.name, table]));
   const added = [...exported.tables].filter(([name]) => !known.has(name));
-  const up: string[] = renames.flatMap((rename) => renameSteps(rename).up);
-  const down: string[] = renames.map((rename) => renameSteps(rename).down).reverse();
-  for (const [name, columns] of added) {
-    up.push(createTable(name, columns, exported));
-    down.unshift(`DROP TABLE ${ident(name)};`);
-  }
-  for (const [name, columns] of exported.tables) {
+  const changed = [...exported.tables].flatMap(([name, columns]) => {
     const table = known.get(name);
-    if (table) changeTable(table, columns, likely, { up, down });
-  }
-  for (const [name, columns] of exported.tables) keys(name, columns, known.get(name), exported, known, up, down);
-  for (const { name } of known.values()) {
-    if (exported.tables.has(name) || NOT_EXPORTED.has(name)) continue;
-    const rename = likelyTables.find(({ from }) => from === name);
-    if (rename)
-      up.push(
-        comment(
-          `${ident(name)} is gone and ${ident(rename.to)} is new, with much the same columns. If that is a rename, this keeps the rows, in place of CREATE TABLE ${ident(rename.to)}, its indexes and keys:`,
-        ),
-        comment(renameTable(rename)),
-      );
-    up.push(
-      comment(`${ident(name)} is not in the export any more. To drop it with its rows:`),
-      comment(`DROP TABLE ${ident(name)};`),
-    );
-  }
-  version(exported, known, previous, up, down);
-  return { up, down, likely, likelyTables };
+    return table ? [changeTable(table, columns, likely)] : [];
+  });
+  const steps = inOrder([
+    ...renames.map(renameSteps),
+    ...added.map(([name, columns]) => ({
+      up: [createTable(name, columns, exported)],
+      down: [`DROP TABLE ${ident(name)};`],
+    })),
+    ...changed,
+    // Foreign keys come last: they may lead in a circle.
+    ...[...exported.tables].map(([name, columns]) => changeKeys(name, columns, exported, known)),
+    ...[...known.keys()]
+      .filter((name) => !exported.tables.has(name) && !NOT_EXPORTED.has(name))
+      .map((name) => ({ up: tableIsGone(name, likelyTables), down: [] })),
+    changeVersion(exported, known, previous),
+  ]);
+  return { ...steps, likely, likelyTables };
+}
+
+/** What is done last is undone first. */
+function inOrder(steps: readonly Steps[]): Steps {
+  return { up: steps.flatMap(({ up }) => up), down: steps.toReversed().flatMap(({ down }) => down) };
 }
 
 function createTable(name: string, columns: Columns, exported: ExportedSchema): string {
@@ -119,7 +115,9 @@ function indexSql(table: string, column: string): string {
   return `CREATE INDEX ${ident(name)} ON ${ident(table)} (${ident(column)});`;
 }
 
-function changeTable(table: Table, columns: Columns, likely: readonly Rename[], { up, down }: Steps): void {
+function changeTable(table: Table, columns: Columns, likely: readonly Rename[]): Steps {
+  const up: string[] = [];
+  const down: string[] = [];
   const alter = `ALTER TABLE ${ident(table.name)}`;
   const present = new Map(table.columns.map((column) => [column.name, column]));
   for (const [name, facts] of columns) {
@@ -164,18 +162,36 @@ function changeTable(table: Table, columns: Columns, likely: readonly Rename[], 
       comment(`${alter} DROP COLUMN ${ident(column.name)};`),
     );
   }
+  return { up, down };
 }
 
-/** Foreign keys come last: they may lead in a circle. */
-function keys(
+/** @param likely renames that nobody has named */
+function tableIsGone(name: string, likely: readonly TableRename[]): string[] {
+  const rename = likely.find(({ from }) => from === name);
+  return [
+    ...(rename
+      ? [
+          comment(
+            `${ident(name)} is gone and ${ident(rename.to)} is new, with much the same columns. If that is a rename, this keeps the rows, in place of CREATE TABLE ${ident(rename.to)}, its indexes and keys:`,
+          ),
+          comment(renameTable(rename)),
+        ]
+      : []),
+    comment(`${ident(name)} is not in the export any more. To drop it with its rows:`),
+    comment(`DROP TABLE ${ident(name)};`),
+  ];
+}
+
+/** Foreign keys of a table. @param known tables that are there */
+function changeKeys(
   name: string,
   columns: Columns,
-  table: Table | undefined,
   exported: ExportedSchema,
   known: ReadonlyMap<string, Table>,
-  up: string[],
-  down: string[],
-): void {
+): Steps {
+  const up: string[] = [];
+  const down: string[] = [];
+  const table = known.get(name);
   const alter = `ALTER TABLE ${ident(name)}`;
   for (const [column, { references }] of columns) {
     const present = (table?.constraints ?? []).filter((key) => key.references && key.columns.join() === column);
@@ -217,6 +233,7 @@ function keys(
     // A new table is dropped with its keys, but not while others lead there.
     down.unshift(`${alter} DROP CONSTRAINT ${constraint};`);
   }
+  return { up, down };
 }
 
 /** PostgreSQL's own name for a foreign key: the longer of the two parts is cut until it fits. */
@@ -229,23 +246,24 @@ function keyName(table: string, column: string): string {
   return `${a}_${b}_fkey`;
 }
 
-function version(
-  exported: ExportedSchema,
+/** @param previous what the migrations so far write */
+function changeVersion(
+  { alembicVersion }: ExportedSchema,
   known: ReadonlyMap<string, Table>,
   previous: string | undefined,
-  up: string[],
-  down: string[],
-): void {
-  if (exported.alembicVersion === undefined || exported.alembicVersion === previous) return;
-  const value = literal(exported.alembicVersion);
-  if (known.has('alembic_version')) {
-    up.push(`UPDATE alembic_version SET version_num = ${value};`);
-    if (previous !== undefined) down.unshift(`UPDATE alembic_version SET version_num = ${literal(previous)};`);
-  } else {
-    up.push(
+): Steps {
+  if (alembicVersion === undefined || alembicVersion === previous) return { up: [], down: [] };
+  const value = literal(alembicVersion);
+  if (known.has('alembic_version'))
+    return {
+      up: [`UPDATE alembic_version SET version_num = ${value};`],
+      down: previous === undefined ? [] : [`UPDATE alembic_version SET version_num = ${literal(previous)};`],
+    };
+  return {
+    up: [
       'CREATE TABLE alembic_version (\n    version_num varchar(32) NOT NULL,\n    CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num)\n);',
       `INSERT INTO alembic_version (version_num) VALUES (${value});`,
-    );
-    down.unshift('DROP TABLE alembic_version;');
-  }
+    ],
+    down: ['DROP TABLE alembic_version;'],
+  };
 }

@@ -122,7 +122,7 @@ const escapeRegex = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'
 export const renameText = ({ table, from, to }: Rename) => `${table}.${from}=${to}`;
 
 /** The statements of a rename, up and down. */
-export function renameSteps({ table, from, to }: Rename): { up: string[]; down: string } {
+export function renameSteps({ table, from, to }: Rename): { up: string[]; down: string[] } {
   const alter = `ALTER TABLE ${ident(table)} RENAME COLUMN`;
   const unit = unitChange(from, to);
   return {
@@ -139,7 +139,7 @@ export function renameSteps({ table, from, to }: Rename): { up: string[]; down: 
           ]
         : []),
     ],
-    down: `${alter} ${ident(to)} TO ${ident(from)};`,
+    down: [`${alter} ${ident(to)} TO ${ident(from)};`],
   };
 }
 
