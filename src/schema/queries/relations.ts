@@ -21,14 +21,17 @@ LEFT JOIN pg_class toast ON toast.oid = c.reltoastrelid
 LEFT JOIN (SELECT i.indrelid, x.relname FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid WHERE i.indisclustered) clustered ON clustered.indrelid = c.oid
 WHERE c.relkind IN ('r', 'p', 'v', 'm') AND ${notMember('pg_class', 'c.oid')}`;
 
-/** Of an expression without columns PostgreSQL need not look its table up, which takes ten times as long. */
+/**
+ * Of an expression without columns PostgreSQL need not look its table up, which takes ten times as long. Options that begin with pg_ are the server's
+ * own: Debian's 15.20 keeps the version of each column's description in pg_attver.
+ */
 export const columnsSql = (version: number) => `WITH ${OURS}
 SELECT a.attrelid::text AS oid, a.attnum AS number, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type, a.attnotnull AS "notNull",
   pg_get_expr(d.adbin, CASE a.attgenerated WHEN '' THEN 0 ELSE d.adrelid END) AS default, a.attidentity AS identity, a.attgenerated AS generated,
   CASE WHEN a.attcollation NOT IN (0, t.typcollation) THEN a.attcollation::regcollation::text END AS collation,
   CASE WHEN a.attstorage <> t.typstorage THEN CASE a.attstorage WHEN 'p' THEN 'PLAIN' WHEN 'e' THEN 'EXTERNAL' WHEN 'm' THEN 'MAIN' ELSE 'EXTENDED' END END AS storage,
   ${version >= 140_000 ? "CASE a.attcompression WHEN 'p' THEN 'pglz' WHEN 'l' THEN 'lz4' END" : 'NULL'} AS compression,
-  nullif(a.attstattarget, -1)::integer AS statistics, a.attoptions AS options, a.attislocal AS local, a.attinhcount > 0 AS inherited, e.description AS comment,
+  nullif(a.attstattarget, -1)::integer AS statistics, CASE WHEN a.attoptions IS NOT NULL THEN (SELECT array_agg(option) FROM unnest(a.attoptions) option WHERE option NOT LIKE 'pg\\_%') END AS options, a.attislocal AS local, a.attinhcount > 0 AS inherited, e.description AS comment,
   CASE WHEN a.attacl IS NOT NULL THEN ${grants('a.attacl', 'c', 'c.relowner')} END AS acl,
   ${
     version >= 180_000
