@@ -107,7 +107,7 @@ async function planBefore(ctx: Context, migrations: Migration[], options: Migrat
 async function applyPending(
   ctx: Context,
   lock: MigrationLock,
-  { applied: before, pending }: Plan<Migration>,
+  { pending }: Plan<Migration>,
   told: { options: MigrateOptions; applied: Applied[]; waits: TableWaits[] },
 ): Promise<void> {
   const names = pending.map(({ name }) => name);
@@ -120,7 +120,7 @@ async function applyPending(
     const umzug = new Umzug({
       migrations: pending.map((migration, i) => ({
         name: migration.name,
-        up: () => apply(run, migration, [...before, ...names.slice(0, i)]),
+        up: () => apply(run, migration, [...done, ...names.slice(0, i)]),
       })),
       storage: historyStorage(run, pending, done),
       logger: undefined,
@@ -143,21 +143,22 @@ async function applyPending(
   });
 }
 
-async function apply(run: Run, migration: Migration, predecessors: readonly string[]): Promise<void> {
+async function apply(run: Run, migration: Migration, before: readonly string[]): Promise<void> {
   if (!migration.transaction) return executeStatements(run, migration);
-  return execute(run, migration, { locked: () => requireAsPlanned(run, migration.name, predecessors) });
+  return execute(run, migration, { locked: () => requireAsPlanned(run, before) });
 }
 
 /**
- * Behind a pooler the lock is taken anew for each migration: another migrator may have applied it meanwhile, or a failover may have lost one whose
- * COMMIT was acknowledged.
+ * Behind a pooler the lock is taken anew for each migration: another migrator may have applied it meanwhile, or others that do not fit to it, or a
+ * failover may have lost one whose COMMIT was acknowledged.
+ * @param before what the history has to have, and nothing else
  * @throws LockTaken, so that everything is planned anew
  */
-async function requireAsPlanned({ lock }: Run, name: string, predecessors: readonly string[]): Promise<void> {
+async function requireAsPlanned({ lock }: Run, before: readonly string[]): Promise<void> {
   if (!lock.state.pooled) return;
   const { history = [] } = await lock.reread();
   const done = new Set(history.filter(isDone).map((row) => row.name));
-  if (!done.has(name) && predecessors.every((predecessor) => done.has(predecessor))) return;
+  if (done.size === before.length && before.every((name) => done.has(name))) return;
   throw new LockTaken(undefined);
 }
 

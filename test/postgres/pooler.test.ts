@@ -4,6 +4,7 @@ import { advisoryLocks, lockTaken, midStatement, noSession, runRow, tableExists 
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, waitFor } from '../support/database.js';
 import { hasPgbouncer, startPgbouncer, type TestPooler } from '../support/pgbouncer.js';
+import { startProxy } from '../support/proxy.js';
 import { rounds } from '../support/rounds.js';
 import { busy } from '../support/time.js';
 
@@ -221,6 +222,33 @@ describe.runIf(hasPgbouncer())('through PgBouncer', () => {
     ]);
     expect(await tableExists(db, 'two')).toBe(true);
     expect((await cli(['check', '--migrations', files], pooler.env)).code).toBe(0);
+  });
+
+  it('trap 12: another migrator with other files comes between plan and lock › planned anew, so only one of them goes on', async () => {
+    const db = await createDatabase();
+    pooler = await startPgbouncer(db, 'transaction');
+    const one = { '0001_one.sql': 'CREATE TABLE one (x int);' };
+    const theirs = folder({ ...one, '0002_theirs.sql': 'CREATE TABLE theirs (x int);' });
+    const files = folder({ ...one, '0002_ours.sql': 'CREATE TABLE ours (x int);' });
+    const { env } = pooler;
+    expect((await migrate(env, files, '--to', '0001_one')).code).toBe(0);
+    let met = false;
+    const proxy = await startProxy(pooler.port, {
+      onMessage: async ({ direction, text }) => {
+        // Its run row is written; next it begins the migration.
+        if (met || direction !== 'to server' || !text().includes('DISCARD TEMP; DISCARD SEQUENCES; '))
+          return 'pass' as const;
+        met = true;
+        expect((await migrate(env, theirs)).code).toBe(0);
+        return 'pass' as const;
+      },
+    });
+    const run = await migrate({ ...env, POSTGRES_PORT: String(proxy.port) }, files);
+    proxy.stop();
+    expect(met).toBe(true);
+    expect(run.code, run.stderr).toBe(6);
+    expect((await historyOf(db)).map(({ name }) => name)).toEqual(['0001_one', '0002_theirs']);
+    expect(await tableExists(db, 'ours')).toBe(false);
   });
 
   it('trap 5: SIGTERM in mid-statement › exit 143 within 2 s, rolled back, lock free', async () => {
