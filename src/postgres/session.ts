@@ -184,9 +184,9 @@ export class Session {
     await this.script([BEGIN.migration, shortDeadlockTimeout(this.serverVersion), patience].join('; '));
   }
 
-  /** SQL that gives the rest of it to our own statements, whatever role the file has set. */
+  /** SQL that gives the rest of it to our own statements, whatever role or session authorization the file has set. */
   forUsInStatement(): string {
-    return `SET LOCAL role TO DEFAULT; ${this.#settings(OWN_SETTINGS)}`;
+    return `SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT; ${this.#settings(OWN_SETTINGS)}`;
   }
 
   /** Ends it with a statement of our own. @param lockTimeoutMs how long that may wait for who has its table */
