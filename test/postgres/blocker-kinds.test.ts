@@ -7,6 +7,7 @@ import { waitFor } from '../support/database.js';
 import { folder } from '../support/folder.js';
 import { SECRET_MARK } from '../support/global-setup.js';
 import { type RunningServer, startTestServer } from '../support/server.js';
+import { busy } from '../support/time.js';
 
 const PLAIN = { user: 'plain', password: `${SECRET_MARK}plain` };
 /** Slow enough that no worker is through before the test is; of this table alone, or else all workers are busy with the catalogs. */
@@ -73,7 +74,7 @@ describe.each([13, 18] as const)('PostgreSQL %i › who has the table is told fo
 
   /** The migration gives up. */
   async function blocked(name: string, login = PLAIN) {
-    const run = await cli([...ALTER, '--lock-timeout', '1500ms'], env(name, login));
+    const run = await cli([...ALTER, '--lock-timeout', `${busy(1500)}ms`], env(name, login));
     expect(run.code, run.stderr).toBe(5);
     const { error, lock } = run.json();
     return { blockers: lock?.blockers, message: error?.message, hint: error?.hint };

@@ -4,6 +4,7 @@ import { createLogin, ENGINE_VERSIONS, migrate, startMigrate, status } from '../
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
+import { busy } from '../support/time.js';
 
 const open: pg.Client[] = [];
 afterEach(async () => {
@@ -42,7 +43,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a migration that waits for a t
   it('gives up › exit 5, and text, JSON and log say who is in the way, without the text of any query', async () => {
     const db = await busyDatabase(version);
     const { pid } = await reader(db, 'a report');
-    const run = await migrate(db, files(ALTER), '--lock-timeout', '3s');
+    const run = await migrate(db, files(ALTER), '--lock-timeout', `${busy(3000)}ms`);
     expect(run.code, run.stderr).toBe(5);
     const { lock, error } = run.json();
     expect(lock?.waitedMs).toBeGreaterThan(1000);
@@ -90,7 +91,10 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a migration that waits for a t
     await db.superQuery(`ALTER TABLE busy OWNER TO ${user}; GRANT ALL ON SCHEMA public, kasm_db TO ${user}`);
     await db.superQuery(`GRANT ALL ON ALL TABLES IN SCHEMA kasm_db TO ${user}; GRANT SELECT ON busy TO ${db.user}`);
     const { pid } = await reader(db, 'another role');
-    const run = await cli(['migrate', '--json', '--migrations', files(ALTER), '--lock-timeout', '1500ms'], env);
+    const run = await cli(
+      ['migrate', '--json', '--migrations', files(ALTER), '--lock-timeout', `${busy(1500)}ms`],
+      env,
+    );
     expect(run.code, run.stderr).toBe(5);
     expect(run.json().lock?.blockers).toMatchObject([
       { pid, applicationName: 'another role', state: null, transactionSeconds: null, held: 'AccessShareLock' },
@@ -102,7 +106,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a migration that waits for a t
     const db = await busyDatabase(version);
     const { client, pid } = await reader(db, 'a writer');
     await client.query('UPDATE busy SET x = 2');
-    const run = await migrate(db, files('UPDATE busy SET x = 3;'), '--lock-timeout', '1500ms');
+    const run = await migrate(db, files('UPDATE busy SET x = 3;'), '--lock-timeout', `${busy(1500)}ms`);
     expect(run.code, run.stderr).toBe(5);
     expect(run.json().lock?.blockers).toMatchObject([
       { pid, relation: 'public.busy', wanted: 'ShareLock', held: 'ExclusiveLock' },

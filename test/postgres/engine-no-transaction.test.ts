@@ -287,7 +287,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
       `CREATE FUNCTION slow(x int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN x; END $$`,
     );
     const files = folder(noTransaction(`CREATE TABLE lines (x int);\n${statement};\nCREATE TABLE last (x int);`));
-    const { ended } = startMigrate(db, files, '--lock-timeout', '1s');
+    const { ended } = startMigrate(db, files, '--lock-timeout', `${busy(1000)}ms`);
     await midStatement(db, 'slow(');
     const holder = await db.connect();
     open.push(holder);
