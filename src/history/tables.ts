@@ -225,3 +225,11 @@ export async function ensureHistory(session: Session, names: readonly HistoryTab
 
 /** What makes the tables that every run needs, as SQL. */
 export const CREATE_TABLES_SQL = RUN_TABLES.map((name) => TABLES[name].create).join(';\n');
+
+/** SQL: what somebody has added to these tables since they were looked at, and that may keep a record from being written; null: nothing. */
+export const ADDED_SQL = `(WITH own AS (SELECT c.oid, n.nspname || '.' || c.relname AS name FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'kasm_db' AND c.relname IN (${RUN_TABLES.map((name) => `'${name.split('.')[1]}'`).join(', ')}))
+  SELECT pg_catalog.string_agg(what || ' on ' || name, ', ') FROM own JOIN (
+    SELECT tgrelid, 'a trigger ' || tgname FROM pg_catalog.pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT ev_class, 'a rule ' || rulename FROM pg_catalog.pg_rewrite
+    UNION ALL SELECT polrelid, 'a policy ' || polname FROM pg_catalog.pg_policy) added (oid, what) USING (oid))`;

@@ -1,13 +1,12 @@
 import { now } from '../app/time.js';
 import type { Migration } from '../migrations/files.js';
-import { HOLDS_LOCK_SQL } from '../postgres/lock.js';
 import { parseScript } from '../postgres/parser.js';
 import { isServerError } from '../postgres/server-error.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
 import { isRepeatable, isSessionSetting, mayCommit, needsNoTransaction } from '../postgres/statement-kinds.js';
-import { lockGivenAway } from './execute.js';
 import { withoutPresentExtensions } from './extensions.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
+import { INTACT_SQL, type Intact, requireIntact } from './hand-over.js';
 import { indexState, isMadeBy } from './index-leftover.js';
 import { type Before, lookBefore, strongest, takenByStatement } from './locks-taken.js';
 import { type Recording, recordingOf } from './recording.js';
@@ -44,7 +43,7 @@ export async function executeStatements(run: Run, migration: Migration, down?: R
       const step = { run, migration, text, recording, before, statement, index, total };
       if (index >= recording.done) {
         await executeStep(step);
-        await requireLock(step);
+        await requireIntactAfter(step);
       } else if (isSessionSetting(statement)) await session.script(statement.sql);
     }
     if (total === 0) await writeRecord(run, migration.name, await recording.record(0, 0, 0));
@@ -150,11 +149,11 @@ async function isIndexThere(step: Step, again: boolean): Promise<boolean> {
   throw inDoubt(step);
 }
 
-/** @throws KasmDbError failed when a statement has given the migration lock away */
-async function requireLock({ run, migration }: Step): Promise<void> {
+/** @throws KasmDbError failed when a statement has given the migration lock away, or keeps the history from being written */
+async function requireIntactAfter({ run, migration }: Step): Promise<void> {
   const { session } = run.lock;
-  const [row] = await session.reading(() => session.query(`SELECT ${HOLDS_LOCK_SQL} AS held`));
-  if (!row.held) throw lockGivenAway(migration);
+  const [intact] = await session.reading(() => session.query<Intact>(INTACT_SQL));
+  requireIntact(intact as Intact, migration, false);
 }
 
 /** Records what a statement of the file has come to. @param what of it, for messages */

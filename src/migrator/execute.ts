@@ -5,7 +5,7 @@ import { splitStatements } from '../postgres/statements.js';
 import { withoutPresentExtensions } from './extensions.js';
 import { migrationFailure } from './failure.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
-import { takeFromFile } from './hand-over.js';
+import { requireIntact, takeFromFile } from './hand-over.js';
 import { type Before, lookBefore } from './locks-taken.js';
 import type { Run } from './run.js';
 
@@ -54,7 +54,7 @@ async function sendFile(session: Session, migration: Migration, sql: string): Pr
 }
 
 /**
- * The transaction is ours again, still open, and the migration lock still held. What was deferred to COMMIT is done now, while the file's search_path
+ * The transaction is ours again, still open, the migration lock still held, and the history as it was. What was deferred to COMMIT is done now, while the file's search_path
  * and role hold. A file in which COMMIT and BEGIN can be read was refused before anything was run (requireApplicable); this finds the hidden ones.
  * @throws KasmDbError failed
  */
@@ -71,17 +71,7 @@ async function takeBack({ lock, locks }: Run, migration: Migration, sql: string,
     throw migrationFailure(error, migration, sql, { sql: '', at: 0, completed: 0 });
   });
   locks.set(migration.name, taken.locks);
-  if (taken.held || state.pooled) return;
-  throw lockGivenAway(migration);
-}
-
-/** A file has unlocked what is not its own. */
-export function lockGivenAway({ name, path }: Migration): KasmDbError {
-  return new KasmDbError('failed', `${path} gave the migration lock away, so another migrator may be at work`, {
-    migration: name,
-    file: path,
-    hint: 'take pg_advisory_unlock_all() and DISCARD ALL out of the file',
-  });
+  requireIntact(taken.intact, migration, state.pooled);
 }
 
 function* pieces(sql: string): Generator<{ sql: string; at: number }> {

@@ -1,15 +1,48 @@
+import { KasmDbError } from '../app/errors.js';
 import type { LockInfo } from '../history/locks.js';
+import { ADDED_SQL } from '../history/tables.js';
+import type { Migration } from '../migrations/files.js';
 import { HOLDS_LOCK_SQL } from '../postgres/lock.js';
 import type { Session } from '../postgres/session.js';
 import { type Before, named, strongest, takenSql } from './locks-taken.js';
 
-/**
- * Takes the transaction back from a file, and looks. What was deferred to COMMIT is done first, while the file's search_path and role hold.
- * @returns is the migration lock still held by this session, and what else is locked
- */
-export async function takeFromFile(session: Session, before: Before): Promise<{ held: boolean; locks: LockInfo[] }> {
-  const holds = `SELECT ${HOLDS_LOCK_SQL} AS held`;
-  const message = ['SET CONSTRAINTS ALL IMMEDIATE', session.forUs(), holds, takenSql(before.newestOid)].join('; ');
-  const [first, ...taken] = await session.query(message);
-  return { held: first.held, locks: strongest(await named(session, taken, before)) };
+/** SQL: is what the record needs as it was before the file? */
+export const INTACT_SQL = `SELECT ${HOLDS_LOCK_SQL} AS held, ${ADDED_SQL} AS added`;
+
+/** A row of INTACT_SQL. */
+export interface Intact {
+  /** The migration lock is still held by this session. */
+  held: boolean;
+  /** What keeps the history from being written. */
+  added: string | null;
+  /** The file has set its transaction to write nothing more. */
+  readOnly?: boolean;
+}
+
+/** Takes the transaction back from a file, and looks. What was deferred to COMMIT is done first, while the file's search_path and role hold. */
+export async function takeFromFile(session: Session, before: Before): Promise<{ intact: Intact; locks: LockInfo[] }> {
+  const intactSql = `${INTACT_SQL}, current_setting('transaction_read_only') = 'on' AS "readOnly"`;
+  const message = ['SET CONSTRAINTS ALL IMMEDIATE', session.forUs(), intactSql, takenSql(before.newestOid)].join('; ');
+  const [intact, ...taken] = await session.query(message);
+  return { intact, locks: strongest(await named(session, taken, before)) };
+}
+
+/** @param pooled no session has the lock @throws KasmDbError failed, naming the file and what it has done */
+export function requireIntact({ held, added, readOnly }: Intact, { name, path }: Migration, pooled: boolean): void {
+  const of = { migration: name, file: path };
+  if (added !== null)
+    throw new KasmDbError('failed', `${path} has made ${added}, so it cannot be recorded`, {
+      ...of,
+      hint: 'leave schema kasm_db out of it: its tables are written by kasm-db alone',
+    });
+  if (readOnly)
+    throw new KasmDbError('failed', `${path} has set its transaction to READ ONLY, so it cannot be recorded`, {
+      ...of,
+      hint: 'take SET TRANSACTION READ ONLY (or SET transaction_read_only) out of the file',
+    });
+  if (!held && !pooled)
+    throw new KasmDbError('failed', `${path} gave the migration lock away, so another migrator may be at work`, {
+      ...of,
+      hint: 'take pg_advisory_unlock_all() and DISCARD ALL out of the file',
+    });
 }

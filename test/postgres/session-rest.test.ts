@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, inject, it } from 'vitest';
 import { ENGINE_VERSIONS } from '../fixtures/kasm/observe.js';
 import { type CliRun, cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
@@ -148,6 +148,64 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › what a migration leaves in the
       message: expect.stringContaining('0002_unlock.sql'),
     });
     expect(run.json().applied?.map(({ name }) => name)).toEqual(['0001_one']);
+  });
+
+  it.each([
+    [
+      'transaction',
+      'CREATE RULE r AS ON INSERT TO kasm_db.migrations DO INSTEAD NOTHING',
+      'a rule r on kasm_db.migrations',
+    ],
+    [
+      'transaction',
+      'CREATE TRIGGER t BEFORE UPDATE ON kasm_db.run FOR EACH ROW EXECUTE FUNCTION f()',
+      'a trigger t on kasm_db.run',
+    ],
+    [
+      'no-transaction',
+      'CREATE TRIGGER t AFTER INSERT ON kasm_db.migrations FOR EACH ROW EXECUTE FUNCTION f()',
+      'a trigger t on kasm_db.migrations',
+    ],
+  ] as const)('%s: what would keep the history from being written is exit 7 naming it: %s', async (kind, sql, made) => {
+    const db = await createDatabase(version);
+    const path = folder({
+      '0001_one.sql': "CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+      '0002_two.sql': `${HEAD[kind]}${sql};`,
+      '0003_three.sql': 'CREATE TABLE three ();',
+    });
+    const run = await cli(['migrate', '--json', '--migrations', path], db.env);
+    expect(run.code, run.stderr).toBe(7);
+    expect(run.json().error?.message).toMatch(new RegExp(`0002_two.sql has made ${made}, so it cannot be recorded$`));
+    expect(run.json().applied?.map(({ name }) => name)).toEqual(['0001_one']);
+    expect(await db.query("SELECT to_regclass('three') AS three")).toEqual([{ three: null }]);
+  });
+
+  it('SET SESSION AUTHORIZATION and SET ROLE hold for the rest of a no-transaction file, and the history is written as the login', async () => {
+    const db = await createDatabase(version);
+    const env = { ...db.env, POSTGRES_USER: 'postgres', POSTGRES_PASSWORD: inject('servers')[version]?.password ?? '' };
+    await db.superQuery(
+      `CREATE ROLE other_${db.name}; GRANT other_${db.name} TO ${db.user}; GRANT ALL ON SCHEMA public TO PUBLIC`,
+    );
+    const path = folder({
+      '0001_one.sql': `-- kasm-db: no-transaction\nSET SESSION AUTHORIZATION ${db.user};\nCREATE TABLE a ();\nSET ROLE other_${db.name};\nCREATE TABLE b (x int);\nCREATE INDEX CONCURRENTLY i ON b (x);\nCREATE TABLE c ();`,
+    });
+    await ok(cli(['migrate', '--json', '--migrations', path], env));
+    const owners =
+      "SELECT relname AS name, relowner::regrole::text AS owner FROM pg_class WHERE relname IN ('a', 'b', 'c') ORDER BY 1";
+    expect((await db.superQuery(owners)).map(({ owner }) => owner)).toEqual([
+      db.user,
+      `other_${db.name}`,
+      `other_${db.name}`,
+    ]);
+    expect(await db.superQuery('SELECT applied_by FROM kasm_db.migrations')).toEqual([{ applied_by: 'postgres' }]);
+  });
+
+  it('a file that sets its transaction to READ ONLY is exit 7 naming that, not the server', async () => {
+    const db = await createDatabase(version);
+    const path = folder({ '0001_one.sql': 'CREATE TABLE one (); SET TRANSACTION READ ONLY;' });
+    const run = await cli(['migrate', '--json', '--migrations', path], db.env);
+    expect(run.code, run.stderr).toBe(7);
+    expect(run.json().error?.message).toMatch(/0001_one\.sql has set its transaction to READ ONLY/);
   });
 
   it('RESET ALL, SET SESSION AUTHORIZATION, DISCARD TEMP and a role that may write nothing: the record is written as the login', async () => {

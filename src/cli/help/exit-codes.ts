@@ -242,6 +242,11 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
         'correct the cause; the next run goes on there',
       ],
       [
+        '`so it cannot be recorded`',
+        "a migration has made a trigger, a rule or a policy on kasm-db's own tables, or set its transaction to READ ONLY",
+        'take that out of the file; what is made for all tables leaves schema `kasm_db` out',
+      ],
+      [
         '`ended with exit code`, `was ended by`, `did not end within`',
         'the program that `once` has run failed; its own output stands before it in the log',
         'correct the cause and make the same call again: it runs the program again ([ONCE.md](ONCE.md))',
