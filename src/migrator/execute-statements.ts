@@ -11,7 +11,14 @@ import { indexState, isMadeBy } from './index-leftover.js';
 import { type Before, lookBefore, strongest, takenByStatement } from './locks-taken.js';
 import { type Recording, recordingOf } from './recording.js';
 import type { Run } from './run.js';
-import { inDoubt, notRecorded, partlyDone, type StatementPlace, statementFailure } from './statement-failure.js';
+import {
+  connectionLost,
+  inDoubt,
+  notRecorded,
+  partlyDone,
+  type StatementPlace,
+  statementFailure,
+} from './statement-failure.js';
 
 /** One statement of a file. */
 interface Step extends StatementPlace {
@@ -42,8 +49,11 @@ export async function executeStatements(run: Run, migration: Migration, down?: R
     for (const [index, statement] of statements.entries()) {
       const step = { run, migration, text, recording, before, statement, index, total };
       if (index >= recording.done) {
-        await executeStep(step);
-        await requireIntactAfter(step);
+        await executeStep(step)
+          .then(() => requireIntactAfter(step))
+          .catch((error) => {
+            throw connectionLost(error, step);
+          });
       } else if (isSessionSetting(statement)) await session.script(statement.sql);
     }
     if (total === 0) await writeRecord(run, migration.name, await recording.record(0, 0, 0));

@@ -1,6 +1,9 @@
 import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { Migration } from '../migrations/files.js';
 import type { ParsedStatement } from '../postgres/parser.js';
+import { isServerError } from '../postgres/server-error.js';
+import { isConnectionLost, toKasmDbError } from '../postgres/sqlstate.js';
 import { isRepeatable, needsNoTransaction } from '../postgres/statement-kinds.js';
 import { excerpt, lineAt } from '../postgres/statements.js';
 import { migrationFailure } from './failure.js';
@@ -66,6 +69,23 @@ export function notRecorded(error: unknown, { migration, recording, statement, i
   }
   const hint = `run the same command again; where that cannot know whether the statement was completed, it was: ${call}`;
   return new KasmDbError(outcome, message, { ...details, exitCode, hint, cause: error });
+}
+
+/** What came before is kept, and of the statement itself the next run finds out what became of it, or says that nobody knows. */
+export function connectionLost(
+  error: unknown,
+  { migration, recording, statement, index, total }: StatementPlace,
+): unknown {
+  if (error instanceof KasmDbError || isServerError(error) || !isConnectionLost(error)) return error;
+  const next = recording.dropsAgain
+    ? 'it goes through the script again from its start'
+    : `it goes on after what is recorded (${index} of ${plural(total, 'statement')})`;
+  return toKasmDbError(error, `${migration.name}, statement ${index + 1} of ${total}`, {
+    migration: migration.name,
+    file: migration.path,
+    statement: excerpt(statement.sql),
+    hint: `run the same command again: ${next}`,
+  });
 }
 
 /** A run died in it. */

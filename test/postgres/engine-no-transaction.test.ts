@@ -256,6 +256,25 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(await tableExists(db, 'last')).toBe(true);
   });
 
+  it('its connection is lost in mid-statement › exit 4 that says what is kept', async () => {
+    const db = await database();
+    const proxy = await startProxy(db.port);
+    const files = folder(noTransaction('CREATE TABLE first (x int);\nDO $$ BEGIN PERFORM pg_sleep(30); END $$;'));
+    const { ended } = startCli(['migrate', '--json', '--migrations', files], {
+      ...db.env,
+      POSTGRES_PORT: String(proxy.port),
+    });
+    await midStatement(db, 'pg_sleep(30)');
+    proxy.reset();
+    const run = await ended;
+    proxy.stop();
+    expect(run.code, run.stderr).toBe(4);
+    expect(run.json().error).toMatchObject({
+      message: expect.stringContaining('0002_alone, statement 2 of 2: the connection was lost'),
+      hint: expect.stringContaining('it goes on after what is recorded (1 of 2 statements)'),
+    });
+  });
+
   it('trap 7: a DO block was killed and nobody knows its outcome › exit 6 naming repair', async () => {
     const db = await database();
     const files = folder(
