@@ -1,6 +1,7 @@
 import type { GlobalOptions } from '../commands/command.js';
 import { WORK } from './commands.js';
 import { GLOBAL_OPTIONS } from './global-options.js';
+import { shellQuoted } from './shell-quoted.js';
 import type { CommandSpec } from './spec.js';
 
 /** Only these read seeds and Secrets. */
@@ -60,5 +61,5 @@ function mayHoldPassword(value: unknown): boolean {
 }
 
 function shellWord(value: string): string {
-  return /^[\w@%+=:,./-]+$/.test(value) ? value : `'${value.replaceAll("'", "'\\''")}'`;
+  return /^[\w@%+=:,./-]+$/.test(value) ? value : shellQuoted(value);
 }

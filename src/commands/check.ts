@@ -75,14 +75,13 @@ const COMPARE_MS = 5000;
 
 /** Where a Secret is mounted and its tokens may be read: are they the database's? Nothing that is wrong here makes a gate wait. */
 async function tokenDifferences(ctx: CommandContext, options: CheckOptions): Promise<string[]> {
-  const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
-  if (!folder) return [];
+  if (!(options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR)) return [];
   const [{ givenCredentials }, { compareCredentials }] = await Promise.all([
     import('./seed.js'),
     import('../seed/compare-credentials.js'),
   ]);
   try {
-    const { credentials } = givenCredentials(folder, ctx.env);
+    const { credentials } = givenCredentials(options, ctx.env);
     const asking = { ...sessionOptions(ctx), once: true, doing: 'comparing credentials' };
     const differences = await withSession(ctx.resolve, asking, (session) =>
       session.reading(() => compareCredentials(session, credentials), { statementTimeoutMs: COMPARE_MS }),

@@ -34,7 +34,7 @@ export async function compareWithSecret(
 /** A folder that cannot be read is told with the seed. */
 function credentialsIfReadable(ctx: CommandContext, options: Options) {
   try {
-    return givenCredentials(folderOf(ctx, options), ctx.env);
+    return givenCredentials(options, ctx.env);
   } catch (error) {
     if (error instanceof KasmDbError) return undefined;
     throw error;
@@ -49,7 +49,7 @@ export async function checkSeed(
   { state, planned }: Found,
 ): Promise<void> {
   try {
-    const { keys } = givenCredentials(folderOf(ctx, options), ctx.env);
+    const { keys } = givenCredentials(options, ctx.env);
     report.ok('secrets', keys.length > 0 ? `found ${keys.join(', ')}` : 'no credentials are given');
     const known = state && planned && { state, planned };
     if (known?.state.standby) return;
@@ -81,8 +81,4 @@ function checkKeys(report: Report, missing: readonly string[]): void {
       `the seed needs credentials that are not given: ${missing.join(', ')}`,
       'add these keys to the Secret that is mounted at --secrets (KASM_DB_SECRETS_DIR); to leave the seed out: kasm-db doctor --no-seed',
     );
-}
-
-function folderOf({ env }: CommandContext, { secrets }: Options): string | undefined {
-  return secrets ?? env.KASM_DB_SECRETS_DIR;
 }

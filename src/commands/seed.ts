@@ -1,8 +1,9 @@
 import { lockTimeout } from '../config/duration.js';
+import type { Environment } from '../config/variables.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { assignCredentials } from '../seed/assign.js';
 import { withAuthDomain } from '../seed/auth-domain.js';
-import { KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
+import { type Credentials, KNOWN_KEYS, readCredentials } from '../seed/credentials.js';
 import { documentRows, seedDigest } from '../seed/document-rows.js';
 import { readDocuments } from '../seed/documents.js';
 import { requireRotatable } from '../seed/require-credentials.js';
@@ -38,8 +39,7 @@ export async function seedCommand(ctx: CommandContext, options: SeedCommandOptio
 
 /** Seeds, for `seed` and `migrate --seed`. @throws KasmDbError */
 export async function runSeed(ctx: CommandContext, options: SeedCommandOptions): Promise<SeedResult> {
-  const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
-  const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
+  const credentials = await credentialsOf(ctx, options);
   const rotate = rotation(options.rotate);
   const dryRun = options.dryRun ?? false;
   const migrations = await ctx.migrations();
@@ -79,16 +79,24 @@ async function documentsOf({ env, signal }: Pick<CommandContext, 'env' | 'signal
   return withAuthDomain(await readDocuments(path, signal), env.KASM_DB_AUTH_DOMAIN);
 }
 
+/** Folder of a mounted Secret. */
+function secretsFolder({ secrets }: Pick<SeedCommandOptions, 'secrets'>, env: Environment): string | undefined {
+  return (secrets ?? env.KASM_DB_SECRETS_DIR) || undefined;
+}
+
+async function credentialsOf(ctx: CommandContext, options: SeedCommandOptions): Promise<Credentials> {
+  return readCredentials(secretsFolder(options, ctx.env), ctx.env, await ctx.generatedSecrets());
+}
+
 /** The credentials that are given, and which of the known keys they have; for `doctor` and `check`. @throws KasmDbError usage, seed */
-export function givenCredentials(folder: string | undefined, env: CommandContext['env']) {
-  const credentials = readCredentials(folder || undefined, env);
+export function givenCredentials(options: Pick<SeedCommandOptions, 'secrets'>, env: Environment) {
+  const credentials = readCredentials(secretsFolder(options, env), env);
   return { credentials, keys: KNOWN_KEYS.filter((key) => credentials.get(key) !== undefined) };
 }
 
 /** Keys of the credentials that a first seed needs and nobody gives; for `doctor`. @throws KasmDbError seed, usage */
 export async function missingKeys(ctx: CommandContext, options: SeedCommandOptions): Promise<string[]> {
-  const folder = options.secrets ?? ctx.env.KASM_DB_SECRETS_DIR;
-  const credentials = readCredentials(folder || undefined, ctx.env, await ctx.generatedSecrets());
+  const credentials = await credentialsOf(ctx, options);
   const rows = documentRows(await documentsOf(ctx, options.seeds), await ctx.migrations());
   return assignCredentials(rows, credentials).flatMap(({ needed, secret, key }) =>
     needed && secret === undefined ? [key] : [],

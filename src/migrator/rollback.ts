@@ -4,20 +4,17 @@ import type { LockHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
 import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
-import { halfUndoneSql } from '../history/record.js';
 import type { MigrationState } from '../history/state.js';
 import { type Down, readDown } from '../migrations/down.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import type { Result } from '../output/result.js';
 import { type Session, withSession } from '../postgres/session.js';
-import { toKasmDbError } from '../postgres/sqlstate.js';
-import { type Drop, dropsOf, goneFrom, type Inventory, inventory, type Loss, lossesIn, refusal } from './data-loss.js';
-import { execute } from './execute.js';
-import { executeStatements } from './execute-statements.js';
+import { dropsOf, type Loss, lossesIn, refusal } from './data-loss.js';
 import { needsDirectConnection } from './plan-for.js';
 import { planRollback, type RollbackGoal, type RollbackPlan } from './rollback-plan.js';
-import { inRun, progressSql, type Run } from './run.js';
-import { historyStorage, undoneSql } from './storage.js';
+import { inRun } from './run.js';
+import { historyStorage } from './storage.js';
+import { type UndoStep, undo } from './undo.js';
 import { LockTaken, type MigrationLock, requireWritable, sessionOptions, withMigrationLock } from './with-lock.js';
 
 export interface RollbackOptions extends RollbackGoal {
@@ -41,14 +38,6 @@ export interface RollbackResult {
 export interface RolledBack {
   name: string;
   ms: number;
-}
-
-/** A migration to undo, and its down migration. */
-interface Step {
-  migration: Migration;
-  down: Migration;
-  /** What the file says it drops. */
-  drops: Drop[];
 }
 
 /**
@@ -92,8 +81,8 @@ export async function rollBack(
 }
 
 /** Everything that can be known to be wrong before the first statement. */
-async function prepare({ steps }: RollbackPlan<Migration>, { pooled }: MigrationState): Promise<Step[]> {
-  const prepared: Step[] = [];
+async function prepare({ steps }: RollbackPlan<Migration>, { pooled }: MigrationState): Promise<UndoStep[]> {
+  const prepared: UndoStep[] = [];
   for (const migration of steps) {
     const { down, statements } = (await readDown(migration)) as Down;
     if (!down.transaction && pooled) throw needsDirectConnection(down.path, migration.name);
@@ -103,13 +92,13 @@ async function prepare({ steps }: RollbackPlan<Migration>, { pooled }: Migration
 }
 
 /** Behind a pooler another rollback may drop what is looked at, so this takes the lock too. */
-async function refuseLosses(lock: MigrationLock, steps: readonly Step[], options: RollbackOptions): Promise<void> {
+async function refuseLosses(lock: MigrationLock, steps: readonly UndoStep[], options: RollbackOptions): Promise<void> {
   await lock.begin('read');
   await lossesOf(lock.session, steps, options).finally(() => lock.session.rollback());
 }
 
 /** What the steps say they drop and that holds something. @throws KasmDbError integrity where that is not allowed */
-async function lossesOf(session: Session, steps: readonly Step[], options: RollbackOptions): Promise<Loss[]> {
+async function lossesOf(session: Session, steps: readonly UndoStep[], options: RollbackOptions): Promise<Loss[]> {
   const losses = await lossesIn(
     session,
     steps.flatMap((step) => step.drops),
@@ -125,7 +114,7 @@ async function lossesOf(session: Session, steps: readonly Step[], options: Rollb
 async function undoAll(
   ctx: Context,
   lock: MigrationLock,
-  steps: readonly Step[],
+  steps: readonly UndoStep[],
   { options, rolledBack }: { options: RollbackOptions; rolledBack: RolledBack[] },
 ): Promise<void> {
   const names = steps.map(({ migration }) => migration.name);
@@ -136,7 +125,7 @@ async function undoAll(
       migrations: steps.toReversed().map((step) => ({
         name: step.migration.name,
         up: async () => {},
-        down: () => undo(run, step, options),
+        down: () => undo(run, step, options.allowDataLoss),
       })),
       storage: historyStorage(
         run,
@@ -159,93 +148,6 @@ async function undoAll(
       // umzug wraps what a file's run has thrown; what the history has thrown comes as it is.
       throw error instanceof MigrationError ? error.cause : error;
     });
-  });
-}
-
-async function undo(run: Run, step: Step, options: RollbackOptions): Promise<void> {
-  if (!step.down.transaction) return undoStatements(run, step, options);
-  const drops = [...step.drops];
-  for (;;) {
-    try {
-      return await undoKnowing(run, step, drops, options);
-    } catch (error) {
-      if (!(error instanceof Unforeseen)) throw error;
-      // Rolled back. Once more, now looking at these too before they are dropped.
-      drops.push(...error.drops);
-    }
-  }
-}
-
-/** A file drops what it didn't name: through CASCADE, in a DO block, or under a name it gave before. */
-class Unforeseen extends Error {
-  constructor(readonly drops: Drop[]) {
-    super('the file drops more than it says');
-  }
-}
-
-async function undoKnowing(run: Run, step: Step, drops: readonly Drop[], options: RollbackOptions): Promise<void> {
-  const { session } = run.lock;
-  const { migration, down } = step;
-  const foreseen = new Set(drops.map(keyOf));
-  let there: Inventory = new Map();
-  await execute(run, down, {
-    locked: async () => {
-      await requireNewest(run, migration.name);
-      if (options.allowDataLoss) return;
-      const losses = await lossesIn(session, drops, true).catch((error) => {
-        throw toKasmDbError(error, `looking what rolling back ${migration.name} would drop`, {
-          migration: migration.name,
-          file: down.path,
-        });
-      });
-      if (losses.length > 0) {
-        throw refusal(`${migration.name} was not rolled back, because this`, losses, migration.name);
-      }
-      there = await inventory(session);
-    },
-    done: async () => {
-      if (options.allowDataLoss) return;
-      const more = goneFrom(there, await inventory(session)).filter((drop) => !isForeseen(drop, foreseen));
-      if (more.length > 0) throw new Unforeseen(more);
-    },
-  });
-}
-
-/** Behind a pooler others may have had the lock since the rollback was planned. */
-async function requireNewest({ lock }: Run, name: string): Promise<void> {
-  if (!lock.state.pooled) return;
-  const { history = [] } = await lock.reread();
-  const newest = history.at(-1)?.name;
-  if (newest === name) return;
-  if (!history.some((row) => row.name === name)) throw new LockTaken(undefined);
-  throw new KasmDbError('integrity', `${newest} was applied while this rollback was at work`, {
-    hint: 'stop what migrates (a deployment that still runs?), then run the rollback again',
-  });
-}
-
-const keyOf = ({ table, column }: Drop) => `${plain(table)}\0${column ?? ''}`;
-/** Names as the inventory writes them. */
-const plain = (table: string) => table.replaceAll(/"([a-z_][a-z0-9_$]*)"/g, '$1');
-
-function isForeseen(drop: Drop, foreseen: ReadonlySet<string>): boolean {
-  return foreseen.has(keyOf(drop)) || foreseen.has(keyOf({ table: drop.table }));
-}
-
-/**
- * Statement by statement. From its first statement on the migration counts as begun and not done, so that neither a check nor a rerun takes it
- * for applied; a rerun goes through the file from its start, where a DROP of what is gone is done.
- */
-async function undoStatements(run: Run, { migration, down, drops }: Step, options: RollbackOptions): Promise<void> {
-  const { session } = run.lock;
-  const { name } = migration;
-  const losses = options.allowDataLoss ? [] : await session.reading(() => lossesIn(session, drops, false));
-  if (losses.length > 0) throw refusal(`${name} was not rolled back, because this`, losses, name);
-  const begun = halfUndoneSql(name);
-  await executeStatements(run, down, {
-    ...{ done: 0, begun: undefined, dropsAgain: true },
-    mark: () => begun,
-    unmark: () => begun,
-    record: async (done, total) => (done < total ? begun : `${await undoneSql(run, name)}; ${progressSql(run, name)}`),
   });
 }
 

@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { sleep } from '../app/time.js';
 
 /** Stands in the environment of the program and of all that it starts, so that what has left its process group is found too. */
 export const MARK = 'KASM_DB_ONCE';
@@ -31,7 +32,7 @@ export async function untilGone(tree: ProcessTree, ms: number): Promise<number> 
   for (let left = ms; ; left -= LOOK_MS) {
     const count = living(tree).length;
     if (count === 0 || left <= 0) return count;
-    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    await sleep(LOOK_MS);
   }
 }
 

@@ -179,6 +179,11 @@ function describeCode({ what, owner, trusted }: FoundTable['code'][number]): str
   return `it has ${what}${trusted ? '' : `, which belongs to "${owner}"`}`;
 }
 
+/** May this login read it, does it show all its rows, and would reading it run no code of somebody else? */
+export function isReadable(found: FoundTable | undefined): boolean {
+  return found?.readable === true && !found.rowSecurity && objectionsTo(found).length === 0;
+}
+
 /** @throws KasmDbError integrity when a table of Kasm's is one that we must neither read nor write, or does not show us all its rows */
 export function requireSafe(found: FoundTable): void {
   const [objection] = objectionsTo(found);

@@ -1,7 +1,7 @@
 import { type DependencyReader, relationsOf } from './assemble-relations.js';
 import { sequencesOf } from './assemble-sequences.js';
 import { compact } from './compact.js';
-import { dotted } from './ddl/names.js';
+import { dotted, inQuotes } from './ddl/names.js';
 import { type GrantsReader, grantsReader } from './grants.js';
 import type { Collation, DataType, Namespace, Other, Routine, Schema } from './model.js';
 import { byName, bySchemaAndName, byText } from './order.js';
@@ -43,7 +43,7 @@ function collationOf(row: Rows['collations'][number]): Collation {
 }
 
 function collationOptions(row: Rows['collations'][number]): string {
-  const quote = (text: string | null) => `'${(text ?? '').replaceAll("'", "''")}'`;
+  const quote = (text: string | null) => inQuotes(text ?? '');
   const provider = { i: 'icu', c: 'libc', b: 'builtin' }[row.provider] ?? 'libc';
   const options = [
     `provider = ${provider}`,

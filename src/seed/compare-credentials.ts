@@ -1,5 +1,5 @@
 import type { Session } from '../postgres/session.js';
-import { findTables, objectionsTo } from '../postgres/tables.js';
+import { findTables, isReadable } from '../postgres/tables.js';
 import { type Credentials, hashPassword } from './credentials.js';
 import { looksEncrypted } from './encrypted.js';
 
@@ -22,11 +22,7 @@ const USERS = { 'admin-password': 'admin@kasm.local', 'user-password': 'user@kas
 export async function compareCredentials(session: Session, credentials: Credentials): Promise<CredentialDifference[]> {
   const differences: CredentialDifference[] = [];
   const found = await findTables(session, ['public.settings', 'public.users']);
-  const readable = (name: string) => {
-    const table = found.get(name);
-    return table?.readable && !table.rowSecurity && objectionsTo(table).length === 0;
-  };
-  if (readable('public.settings')) {
+  if (isReadable(found.get('public.settings'))) {
     const rows = await session.query<{ category: string; name: string; value: string | null }>(
       "SELECT category, name, value FROM public.settings WHERE (category, name) IN (('manager', 'token'), ('auth', 'registration_token'))",
     );
@@ -43,7 +39,7 @@ export async function compareCredentials(session: Session, credentials: Credenti
       );
     }
   }
-  if (readable('public.users')) {
+  if (isReadable(found.get('public.users'))) {
     const rows = await session.query<{ username: string; hash: string | null; salt: string | null }>(
       `SELECT username, pw_hash AS hash, salt FROM public.users WHERE username IN ('admin@kasm.local', 'user@kasm.local')`,
     );

@@ -1,6 +1,6 @@
 import { escapeIdentifier } from 'pg';
 import type { Session } from '../postgres/session.js';
-import { findTables, objectionsTo } from '../postgres/tables.js';
+import { findTables, isReadable } from '../postgres/tables.js';
 import { CREDENTIAL_COLUMNS } from './assign.js';
 import type { Table } from './catalog.js';
 import type { SeedRow } from './document.js';
@@ -54,8 +54,8 @@ async function readRows(session: Session, table: Table, columns: readonly string
 
 /** Is there anybody who could log in? @returns undefined: there is no such table, or this login may not see it */
 export async function hasUsers(session: Session): Promise<boolean | undefined> {
-  const users = (await findTables(session, ['public.users'])).get('public.users');
-  if (!users?.readable || users.rowSecurity || objectionsTo(users).length > 0) return undefined;
+  const found = await findTables(session, ['public.users']);
+  if (!isReadable(found.get('public.users'))) return undefined;
   const [{ some }] = (await session.query('SELECT EXISTS (SELECT FROM public.users) AS some')) as [{ some: boolean }];
   return some;
 }

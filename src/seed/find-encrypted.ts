@@ -1,6 +1,6 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import type { Session } from '../postgres/session.js';
-import { findTables, objectionsTo } from '../postgres/tables.js';
+import { findTables, isReadable } from '../postgres/tables.js';
 import { type Column, lookUpTables, type Table } from './catalog.js';
 import { BLOCK, looksEncrypted, mayBeEncrypted } from './encrypted.js';
 import { isAsWritten, type SeedRecord } from './records.js';
@@ -71,10 +71,7 @@ async function readableSecrets(session: Session): Promise<{ table: Table; column
     session,
     asked.map(({ table }) => `public.${table.name}`),
   );
-  return asked.filter(({ table }) => {
-    const there = found.get(`public.${table.name}`);
-    return there?.readable && !there.rowSecurity && objectionsTo(there).length === 0;
-  });
+  return asked.filter(({ table }) => isReadable(found.get(`public.${table.name}`)));
 }
 
 /** Values whose length may be that of whole blocks, in base64 or not. */

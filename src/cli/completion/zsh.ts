@@ -1,10 +1,11 @@
+import { shellQuoted } from '../shell-quoted.js';
 import type { Choice, Flag, Model } from './model.js';
 
 /** A script for zsh's own completion system. */
 export function zshCompletion({ commands, globals }: Model): string {
-  const list = commands.map(({ name, text }) => `    ${quote(`${name}:${text.replaceAll(':', '\\:')}`)}`);
+  const list = commands.map(({ name, text }) => `    ${shellQuoted(`${name}:${text.replaceAll(':', '\\:')}`)}`);
   const cases = commands.map(({ name, flags, argument }) => {
-    const specs = [...flags.map(spec), ...(argument ? [quote(`*:${name}:${action(argument)}`)] : [])];
+    const specs = [...flags.map(spec), ...(argument ? [shellQuoted(`*:${name}:${action(argument)}`)] : [])];
     return `    ${name}) _arguments $globals ${specs.join(' ')} ;;`;
   });
   return `#compdef kasm-db
@@ -23,7 +24,7 @@ ${list.join('\n')}
   if (( \${words[(I)--check]} )); then
     command=check
   else
-    _arguments -C $globals ${quote('--version[print the version]')} ${quote('--check[the same as the command check]')} '1: :->command' '*:: :->rest'
+    _arguments -C $globals ${shellQuoted('--version[print the version]')} ${shellQuoted('--check[the same as the command check]')} '1: :->command' '*:: :->rest'
     case $state in
       command) _describe -t commands command commands; return ;;
       rest) command=$words[1] ;;
@@ -44,8 +45,8 @@ fi`;
 /** An argument of _arguments; --option=value and --option value are the same. */
 function spec({ name, text, value, choice }: Flag): string {
   const shown = text.replace(/[\\[\]:]/g, '\\$&');
-  if (value === 'none') return quote(`${name}[${shown}]`);
-  return quote(`${name}=[${shown}]${value === 'optional' ? '::' : ':'}${name.slice(2)}:${action(choice)}`);
+  if (value === 'none') return shellQuoted(`${name}[${shown}]`);
+  return shellQuoted(`${name}=[${shown}]${value === 'optional' ? '::' : ':'}${name.slice(2)}:${action(choice)}`);
 }
 
 /** A single space: there is a value, and nobody can say which. */
@@ -53,8 +54,4 @@ function action(choice: Choice): string {
   if (choice === undefined) return ' ';
   if (choice === 'file') return '_files';
   return choice === 'folder' ? '_files -/' : `(${choice.words.join(' ')})`;
-}
-
-function quote(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -30,16 +30,21 @@ export function dotted({ schema, name }: { schema: string; name: string }): stri
   return `${schema}.${name}`;
 }
 
+/** A text as an SQL literal, where it has no backslash or is read by kasm-db's own settings. */
+export function inQuotes(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
 /** A text as an SQL literal that is read alike whatever standard_conforming_strings is. */
 export function literal(text: string): string {
-  const quoted = `'${text.replaceAll("'", "''")}'`;
+  const quoted = inQuotes(text);
   return quoted.includes('\\') ? `E${quoted.replaceAll('\\', '\\\\')}` : quoted;
 }
 
 /** `name=value` as it is stored, as SQL. */
 export function option(text: string): string {
   const at = text.indexOf('=');
-  return `${text.slice(0, at)} = '${text.slice(at + 1).replaceAll("'", "''")}'`;
+  return `${text.slice(0, at)} = ${inQuotes(text.slice(at + 1))}`;
 }
 
 /** A comment of one line, whatever names are in it: what stands behind a line break would be a statement. */
