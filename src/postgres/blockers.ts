@@ -75,6 +75,8 @@ const WITHIN_MS = 5000;
 /** A second session that watches what keeps the first from its lock. It only reports: whatever fails in it is silent. */
 export class BlockerWatch {
   #session: Promise<Session> | undefined;
+  /** The same once it is open. */
+  #open: Session | undefined;
   #turn: Promise<unknown> = Promise.resolve();
   readonly #ended = new AbortController();
 
@@ -83,8 +85,14 @@ export class BlockerWatch {
 
   /** Connects already, so that the first question is answered soon. */
   prepare(): void {
-    this.#session ??= Session.open(this.resolve, { once: true, signal: this.#ended.signal });
-    this.#session.catch(() => {});
+    if (this.#session) return;
+    this.#session = Session.open(this.resolve, { once: true, signal: this.#ended.signal });
+    this.#session.then(
+      (session) => {
+        this.#open = session;
+      },
+      () => {},
+    );
   }
 
   /** Who keeps a session from its lock. @param pid as its server counts it */
@@ -151,9 +159,11 @@ export class BlockerWatch {
     return (row as { ms?: number } | undefined)?.ms ?? 1000;
   }
 
+  /** A question that is being answered is not cancelled: PgBouncer 1.18 dies of a cancel request whose sender is gone (its issue 801). */
   end(): void {
+    this.#open?.cut();
     this.#ended.abort();
-    void this.#session?.then((session) => session.end()).catch(() => {});
+    void this.#session?.then((session) => session.cut()).catch(() => {});
   }
 
   async #read(sql: string, values: unknown[]): Promise<object[]> {

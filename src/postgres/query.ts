@@ -15,7 +15,7 @@ export async function cancellable<T>(
   signal?.throwIfAborted();
   let cut: NodeJS.Timeout | undefined;
   const onAbort = () => {
-    requestCancel(client);
+    if (!isDestroyed(client)) requestCancel(client);
     cut = setTimeout(() => destroy(client), CANCEL_GRACE_MS);
   };
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -72,9 +72,17 @@ function requestCancel(client: Client): void {
   else connection.connect(client.port, client.address);
 }
 
+const streamOf = (client: Client) =>
+  (client as unknown as { connection: { stream: { destroy(): void; destroyed: boolean } } }).connection.stream;
+
 /** Cuts a connection without a word to the server. */
 export function destroy(client: Client): void {
-  (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+  streamOf(client).destroy();
+}
+
+/** It is cut already: nobody waits for what the server does. */
+function isDestroyed(client: Client): boolean {
+  return streamOf(client).destroyed;
 }
 
 /** Ends a connection without waiting for a server that doesn't answer. */

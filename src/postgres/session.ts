@@ -4,7 +4,7 @@ import type { ConnectionSettings } from '../config/settings.js';
 import type { Client } from './client.js';
 import { type ConnectOptions, connect } from './connect.js';
 import { withDeadline } from './deadline.js';
-import { cancellable, cutAfterAbort, disconnect, reasonOf } from './query.js';
+import { cancellable, cutAfterAbort, destroy, disconnect, reasonOf } from './query.js';
 import { type ScriptRun, sendScript } from './script.js';
 import { isServerError, isWarning } from './server-error.js';
 import {
@@ -262,6 +262,12 @@ export class Session {
 
   async end(): Promise<void> {
     await disconnect(this.client);
+    this.#disarm();
+  }
+
+  /** Ends it at once, whatever it is doing, and without a cancel request. */
+  cut(): void {
+    destroy(this.client);
     this.#disarm();
   }
 

@@ -4,6 +4,7 @@ import { createLogin, ENGINE_VERSIONS, migrate, startMigrate, status } from '../
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
+import { startProxy } from '../support/proxy.js';
 import { busy } from '../support/time.js';
 
 const open: pg.Client[] = [];
@@ -83,6 +84,28 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a migration that waits for a t
     const result = await run.ended;
     expect(result.code, result.stderr).toBe(0);
     expect(result.json().lock).toMatchObject({ blockers: [{ pid, applicationName: 'short report' }] });
+  });
+
+  it('a run that ends while it still asks who is in the way sends no cancel request, which a pooler could die of', async () => {
+    const db = await busyDatabase(version);
+    let watching = -1;
+    let cancels = 0;
+    const proxy = await startProxy(db.port, {
+      onMessage: ({ direction, connection, bytes, text }) => {
+        if (direction === 'to server' && text().includes('pg_blocking_pids')) watching = connection;
+        if (direction === 'to server' && bytes.length === 16 && bytes.readInt32BE(4) === 80877102) cancels++;
+        return direction === 'to client' && connection === watching ? 'drop' : 'pass';
+      },
+    });
+    const env = { ...db.env, POSTGRES_PORT: String(proxy.port), PGSSLMODE: 'disable' };
+    // It ends as soon as it is asked about.
+    const sql = `DO $$ BEGIN WHILE NOT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND query LIKE '%pg_' || 'blocking_pids%') LOOP
+      PERFORM pg_sleep(0.05), pg_stat_clear_snapshot(); END LOOP; END $$;`;
+    const run = await cli(['migrate', '--json', '--migrations', files(sql)], env);
+    expect(run.code, run.stderr).toBe(0);
+    expect(watching).toBeGreaterThanOrEqual(0);
+    proxy.stop();
+    expect(cancels).toBe(0);
   });
 
   it('a role that may not look into other sessions is told PID, application and lock', async () => {

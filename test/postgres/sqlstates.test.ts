@@ -8,6 +8,7 @@ import { folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { ONE, TWO } from '../support/migrations.js';
 import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
+import { busy } from '../support/time.js';
 
 const SRC = join(import.meta.dirname, '../../src');
 /** The one place where that is done; our own parser's; rows of a seed, whose values nobody is told; a history that is somebody else's, and a rehearsal without CREATEDB. */
@@ -121,7 +122,7 @@ const CASES: Case[] = [
       const other = await db.connect();
       await other.query('BEGIN; LOCK TABLE kasm_db.run IN SHARE MODE');
       try {
-        return await library.migrate({ env: db.env, migrations: folder(TWO), lockTimeout: '500ms' });
+        return await library.migrate({ env: db.env, migrations: folder(TWO), lockTimeout: `${busy(500)}ms` });
       } finally {
         await other.end();
       }
