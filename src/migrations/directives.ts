@@ -27,6 +27,9 @@ export interface MigrationHeader {
 
 const NONE: readonly string[] = [];
 
+/** A part of a text by itself: engines let it share the whole, and a file of 90 MB would stay in memory for the name of a table. */
+const copyOf = (part: string) => Buffer.from(part).toString();
+
 /** What is written nearly as a directive would silently be a comment. */
 const NEARLY =
   /^\s*--+\s*kasm[-_ ]?db\b\s*:?\s*(no[-_ ]?transaction|min[-_ ]?compatible|lock[-_ ]?timeout|out[-_ ]?of[-_ ]?order|lint[-_ ]?ignore)\b/i;
@@ -54,10 +57,10 @@ export function parseMigration(name: string, path: string, text: string, hasDown
 
 function readHeader(header: MigrationHeader, path: string, text: string): void {
   header.creates = [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?"?(\w+)"?/gim)].map(
-    (m) => m[1] as string,
+    (m) => copyOf(m[1] as string),
   );
   const vendor = /^\s*(?:INSERT\s+INTO|UPDATE)\s+(?:public\.)?alembic_version\b[^;]*?'(\w+)'/im.exec(text);
-  if (vendor) header.vendorVersion = vendor[1] as string;
+  if (vendor) header.vendorVersion = copyOf(vendor[1] as string);
 
   const fail = (line: number, message: string, hint: string): never => {
     throw new KasmDbError('usage', `${path}:${line}: ${message}`, { file: path, line, migration: header.name, hint });
@@ -125,7 +128,7 @@ function applyDirective(
         fail(`min-compatible "${value}" is not a number NNNN`, 'write "-- kasm-db: min-compatible 0003"');
       if (value > header.number)
         fail(`min-compatible ${value} is newer than this migration`, 'it names an older migration, or this one');
-      header.minCompatible = value;
+      header.minCompatible = copyOf(value);
       return;
     case 'lock-timeout':
       try {

@@ -133,6 +133,7 @@ function readUnchanged(path: string, { checksum: planned }: MigrationHeader): st
  * @throws KasmDbError usage when it is unreadable, empty, no UTF-8 or holds a NUL
  */
 export function readSql(path: string): string {
+  collectUnused();
   let bytes: Buffer;
   try {
     bytes = readFile(path, 'migration').bytes;
@@ -142,6 +143,7 @@ export function readSql(path: string): string {
       hint: 'give the account that runs kasm-db the right to read it',
     });
   }
+  read += bytes.length;
   const nul = bytes.indexOf(0);
   if (nul >= 0 && isUtf16(bytes)) {
     throw new KasmDbError('usage', `${path} is UTF-16; SQL files are UTF-8`, {
@@ -169,6 +171,17 @@ export function readSql(path: string): string {
     throw new KasmDbError('usage', `${path} is empty`, { file: path, hint: 'write its SQL, or delete the file' });
   return normalize(text);
 }
+
+/** The executable's engine lets large texts that nobody uses any more lie for long: 12 files of 90 MB took 1.2 GB. */
+function collectUnused(): void {
+  if (read < COLLECTED_BYTES) return;
+  read = 0;
+  (globalThis as { Bun?: { gc(sync: boolean): void } }).Bun?.gc(true);
+}
+
+/** Bytes of SQL files since the last time. */
+let read = 0;
+const COLLECTED_BYTES = 32 << 20;
 
 /** By its byte order mark, or since every other byte of its beginning is 0, as in text of Latin letters. */
 function isUtf16(bytes: Buffer): boolean {

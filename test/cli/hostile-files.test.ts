@@ -5,6 +5,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -190,6 +191,22 @@ describe('a folder of migrations', () => {
       error: { message: expect.stringMatching(/0003_large\.sql was changed while/) },
     });
     expect(await db.query("SELECT FROM pg_tables WHERE tablename LIKE 'large_%'")).toHaveLength(0);
+  });
+
+  it('of 600 MB: the names of its tables do not keep its texts in memory', async () => {
+    const files = folder({});
+    const lines = `-- ${'x'.repeat(996)}\n`.repeat(60_000);
+    for (let i = 1001; i <= 1010; i++)
+      writeFileSync(join(files, `${i}_a.sql`), `CREATE TABLE a_table_with_a_long_name_${i} (x integer);\n${lines}`);
+    const cli = startCli(['check', '--json', '--migrations', files, '--connect-timeout', '1s'], {
+      POSTGRES_HOST: '127.0.0.1',
+      POSTGRES_PORT: '1',
+      POSTGRES_USER: 'kasmapp',
+    });
+    const megabytes = watchMemory(cli.child);
+    expect((await cli.ended).json()).toMatchObject({ outcome: 'unreachable' });
+    expect(megabytes()).toBeLessThan(550);
+    rmSync(files, { recursive: true });
   });
 
   it('with a line break in a name: told on one line', async () => {
