@@ -20,6 +20,16 @@ export function keepSecret<T extends string | undefined>(value: T): T {
   return value;
 }
 
+/** `://USER:PASSWORD@`, as far as its first @, and as far as its last: one may stand in the password. */
+const URL_PASSWORDS = [/:\/\/[^\s/@:]*:([^\s@]+)@/, /:\/\/[^\s/@:]*:(\S+)@/];
+
+/** Remembers the passwords of URLs, wherever they were put by mistake: what is wrong with a setting is told with its value. */
+export function keepUrlPasswords(values: Iterable<unknown>): void {
+  for (const value of values)
+    if (typeof value === 'string' && value.includes('://'))
+      for (const pattern of URL_PASSWORDS) keepSecret(pattern.exec(value)?.[1]);
+}
+
 /** A text without the secrets that are known. */
 export function withoutSecrets(text: string): string {
   let shown = text;

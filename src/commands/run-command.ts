@@ -1,5 +1,6 @@
 import { EXIT_CODES, interrupted, KasmDbError, messageOf } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
+import { keepUrlPasswords } from '../app/secrets.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import { withEnvFile } from '../config/env-file.js';
@@ -45,6 +46,7 @@ export async function runCommand(
   const { command, options, signal, events, writes, offline = false } = invocation;
   const started = now();
   let { env } = invocation;
+  keepUrlPasswords([...Object.values(env), ...Object.values(options)]);
   let resolve = settingsOf(options, env, { direct: writes });
   let aside: CommandContext['aside'];
   let server: EmbeddedServer | undefined;
@@ -58,6 +60,7 @@ export async function runCommand(
   try {
     if (options.envFile !== undefined) {
       env = withEnvFile(options.envFile, env);
+      keepUrlPasswords(Object.values(env));
       resolve = settingsOf(options, env, { direct: writes });
     }
     if (options.embedded) {

@@ -9,6 +9,7 @@ import { startServer } from '../../src/embedded/server-process.js';
 import type { ErrorInfo, Result } from '../../src/output/result.js';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, DEFAULT_VERSION, type TestDatabase, waitFor } from '../support/database.js';
+import { SECRET_MARK } from '../support/folder-setup.js';
 import { NEWEST } from '../support/release.js';
 import { freePort, startTestServer } from '../support/server.js';
 import { busy } from '../support/time.js';
@@ -87,6 +88,31 @@ describe('bad input › a wrong connection', () => {
     const { error } = await refused(['plan', ...QUICK, '--port', String(port)], db.env, 'unreachable');
     expect(error.message).toBe(`127.0.0.1:${port} refuses connections (ECONNREFUSED)`);
     expect(error.hint).toContain('POSTGRES_PORT');
+  });
+
+  it.each([
+    ...[
+      'POSTGRES_PORT',
+      'PGHOSTADDR',
+      'PGSSLMODE',
+      'PGSERVICE',
+      'PGCONNECT_TIMEOUT',
+      'PGREQUIREAUTH',
+      'KASM_DB_MIGRATIONS',
+    ],
+    ...['KASM_DB_ROLE', 'PGAPPNAME', 'PGSSLROOTCERT', 'KASM_DB_REDIS_SENTINELS', 'KASM_DB_TERMINATION_LOG'],
+  ])('a URL in %s by mistake: its password is not shown', async (name) => {
+    const env = {
+      POSTGRES_HOST: '127.0.0.1',
+      POSTGRES_PORT: '1',
+      POSTGRES_USER: 'x',
+      [name]: `postgres://u:${SECRET_MARK}@h/d`,
+    };
+    for (const args of [['check', '--json'], ['doctor']]) {
+      const run = await cli([...args, '--connect-timeout', '100ms'], env);
+      expect(run.code).toBeGreaterThan(1);
+      expect(`${run.stdout}${run.stderr}`).not.toContain(SECRET_MARK);
+    }
   });
 
   it.each(['0', '65536', 'x'])('port %j', async (port) => {
