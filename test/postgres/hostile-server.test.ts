@@ -94,6 +94,8 @@ const LOGIN: Scenario[] = [
     },
   },
   { name: 'key data without end', ...floods(authentication(0), keyData()) },
+  { name: 'key data of 256 bytes', ...says(authentication(0), message('K', Buffer.alloc(260))) },
+  { name: 'CopyBoth', ...says(authentication(0), message('W', '\0\0\0')), says: /unknown type 0x57/ },
   { name: 'key data that is short', ...says(authentication(0), message('K', 'xx')) },
   { name: 'AuthenticationOk, then nothing', ...says(authentication(0)) },
   { name: 'AuthenticationOk twice', ...says(authentication(0), authentication(0)) },
@@ -215,6 +217,29 @@ const TLS_FIRST: Scenario[] = (
   ] as Scenario[]
 ).map((scenario) => ({ ...scenario, name: `TLS › ${scenario.name}`, env: { PGSSLMODE: 'require' } }));
 
+/** What somebody in the middle puts between the records of TLS, before the login or once it is done. */
+const ALERT = Buffer.from('15030300020228', 'hex');
+const BELOW: Scenario[] = (
+  [
+    ['a fatal alert', ALERT],
+    ['a warning', Buffer.from('1503030002015a', 'hex')],
+    ['a record of no type', Buffer.from('ff030300020000', 'hex')],
+    ['a record of 64 KB, half of it', Buffer.concat([Buffer.from('170303ffff', 'hex'), Buffer.alloc(32_768)])],
+    ['plain messages', Buffer.concat([letIn(), ready()])],
+  ] as const
+).flatMap(([what, bytes]) => [
+  { name: `${what} before the login`, talk: (peer) => peer.sendBelow(bytes) },
+  {
+    name: `${what} in the place of an answer`,
+    talk: async (peer) => {
+      peer.send(letIn());
+      await peer.query();
+      peer.sendBelow(bytes);
+      await peer.hang();
+    },
+  },
+]);
+
 const REQUIRED = { PGSSLMODE: 'require', PGCHANNELBINDING: 'require' };
 const BINDING: Scenario[] = [
   {
@@ -237,6 +262,7 @@ describe.concurrent('trap 49: a server that breaks the protocol › each state e
   it.each(named(LOGIN))('login › %s', (_, scenario) => run(scenario, false));
   it.each(named(TLS_FIRST))('%s', (_, scenario) => run(scenario, false));
   it.each(named(LOGIN.filter((_, i) => i % 4 === 0)))('login over TLS › %s', (_, scenario) => run(scenario, true));
+  it.each(named(BELOW))('between the records of TLS › %s', (_, scenario) => run(scenario, true));
   it.each(named(BINDING))('channel_binding=require › %s: no password is sent', async (_, scenario) => {
     let heard = Buffer.alloc(0);
     const talk = async (peer: Peer) => {

@@ -10,6 +10,7 @@ export class Peer {
   private readonly held: Buffer[] = [];
   private waiting: (() => void) | undefined;
   private closed = false;
+  private raw: Socket | undefined;
 
   constructor(private socket: Socket) {
     this.listen(socket);
@@ -22,6 +23,7 @@ export class Peer {
   /** Whoever wants TLS takes over from here. */
   encrypt(certificate: Certificate): void {
     const raw = this.socket;
+    this.raw = raw;
     raw.removeAllListeners('data');
     this.socket = new TLSSocket(raw, { isServer: true, ...certificate });
     this.listen(this.socket);
@@ -72,6 +74,11 @@ export class Peer {
 
   send(...messages: Buffer[]): void {
     if (!this.closed) this.socket.write(Buffer.concat(messages));
+  }
+
+  /** Sends bytes beside TLS, as somebody in the middle would. */
+  sendBelow(bytes: Buffer): void {
+    if (!this.closed) this.raw?.write(bytes);
   }
 
   /** Sends the same again and again, as fast as it is taken, until the client has enough. */
