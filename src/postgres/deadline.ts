@@ -1,14 +1,14 @@
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { formatMs } from '../app/when.js';
 import type { Client } from './client.js';
-import { cancellable, destroy } from './query.js';
+import { destroy, reasonOf } from './query.js';
 import { hostText } from './refusal.js';
 
 /** An answer about the state holds a history, some rows and names; 5,000 migrations are 3 MB of it. */
 const ANSWER_BYTES = 16 << 20;
 
 export interface DeadlineOptions {
-  /** Cancels what the server is doing, as in `cancellable`. */
+  /** Cuts the connection: a cancel request would be for nothing, since the work only reads (blockers.ts says who dies of one). */
   signal?: AbortSignal | undefined;
   /** What the server may answer in all, with some 256 bytes for each message. */
   bytes?: number;
@@ -40,9 +40,14 @@ export async function withDeadline<T>(
     }, ms);
   });
   const unlimited = client.wire.limit(bytes);
+  const cut = () => destroy(client);
   try {
-    return await cancellable(client, signal, () => Promise.race([work(), late]));
-  } catch (error) {
+    signal?.throwIfAborted();
+    signal?.addEventListener('abort', cut, { once: true });
+    return await Promise.race([work(), late]);
+  } catch (caught) {
+    signal?.throwIfAborted();
+    const error = reasonOf(client, caught);
     // A row without the columns that were asked for, JSON that is none: a server of ours gives no such answer.
     const origin = error instanceof KasmDbError && error.outcome === 'internal' ? error.cause : error;
     if ([TypeError, SyntaxError, RangeError].some((kind) => origin instanceof kind)) {
@@ -58,6 +63,7 @@ export async function withDeadline<T>(
     throw error;
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener('abort', cut);
     unlimited();
   }
 }
