@@ -73,17 +73,18 @@ const VENDOR_SQL = `SELECT min(version_num::text) AS version FROM ${VENDOR_TABLE
 /** Another build's head under the same release, that `adopt` was told to accept. */
 const ACCEPTED_SQL = `SELECT actual AS version FROM ${DIFFERENCES_TABLE} WHERE object = '${HEAD_OBJECT}'`;
 
-const PUBLIC_TABLES_SQL = `SELECT c.relname AS name, c.relkind = 'r' AS plain,
-  has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) AND ${SAFE_TO_READ} AS readable
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN ${ME} me
+const PUBLIC_TABLES_SQL = `SELECT c.relname AS name, c.relkind = 'r' AS plain FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
   AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e') ORDER BY 1`;
 
 interface PublicTable {
   name: string;
   plain: boolean;
-  readable: boolean;
 }
+
+/** Which of them can be looked into; planning it takes the server long, so it is asked only where there are tables. */
+const READABLE_TABLES_SQL = `SELECT c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN ${ME} me
+WHERE n.nspname = 'public' AND c.relkind = 'r' AND has_table_privilege(c.oid, 'SELECT') AND NOT row_security_active(c.oid) AND ${SAFE_TO_READ}`;
 
 /** Of so many tables at once: PostgreSQL has room for some 6,400 locks, and each table needs one for itself and for each of its indexes. */
 const TABLES_AT_ONCE = 200;
@@ -168,21 +169,19 @@ async function readPublicTables(
   rows: boolean,
 ): Promise<Pick<MigrationState, 'publicTables' | 'rows'>> {
   const tables = await session.query<PublicTable>(PUBLIC_TABLES_SQL);
-  const names = (list: PublicTable[]) => list.map(({ name }) => name);
-  if (!rows) return { publicTables: names(tables) };
-  const readable = names(tables.filter(({ plain, readable: may }) => plain && may));
+  const publicTables = tables.map(({ name }) => name);
+  if (!rows) return { publicTables };
+  const plain = tables.filter((table) => table.plain).map(({ name }) => name);
+  const may = new Set(
+    plain.length === 0 ? [] : (await session.query<{ name: string }>(READABLE_TABLES_SQL)).map(({ name }) => name),
+  );
+  const readable = plain.filter((name) => may.has(name));
   const filled: string[] = [];
   for (let at = 0; at < readable.length; at += TABLES_AT_ONCE) {
     const some = await session.query<{ name: string }>(filledTablesSql(readable.slice(at, at + TABLES_AT_ONCE)));
     filled.push(...some.map(({ name }) => name));
   }
-  return {
-    publicTables: names(tables),
-    rows: {
-      filled,
-      unseen: names(tables.filter(({ plain, readable: may }) => plain && !may)),
-    },
-  };
+  return { publicTables, rows: { filled, unseen: plain.filter((name) => !may.has(name)) } };
 }
 
 function requireHistoryTable(found: FoundTable | undefined): void {
