@@ -2,8 +2,8 @@
 export interface Kept {
   /** A bench's section, by its title; undefined: it was never measured. */
   section(title: string): string | undefined;
-  /** Lines of the table of limits, but those of these texts. */
-  limits(but: readonly string[]): string[];
+  /** Lines of the table of limits, of these texts. */
+  limits(texts: readonly string[]): string[];
   /** Versions that were measured with, but of these tools. */
   versions(but: readonly string[]): string[];
 }
@@ -21,10 +21,10 @@ export function keptOf(page: string): Kept {
       const found = sections.find((section) => section.startsWith(`${title}\n`));
       return found === undefined ? undefined : dated(`## ${found}`).trimEnd();
     },
-    limits: (but) => {
+    limits: (texts) => {
       const section = sections.find((text) => text.startsWith('Limits\n')) ?? '';
       const rows = section.split('\n').filter((line) => /^\|.*\| (met|\*\*missed\*\*|not measured) \|$/.test(line));
-      return rows.filter((row) => !but.some((text) => row.startsWith(`| ${text} |`)));
+      return rows.filter((row) => texts.some((text) => row.startsWith(`| ${text} |`)));
     },
     versions: (but) => {
       const all = /^Versions: (.*)\.$/m.exec(head)?.[1]?.split(', ') ?? [];

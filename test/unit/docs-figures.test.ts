@@ -103,7 +103,9 @@ Repeat it: (measured at abc).
     expect(kept.section('Seed')).toBe('## Seed\n\nA table.\n\nRepeat it: (measured at abc on 2026-01-02).');
     expect(keptOf(`${kept.section('Seed')}\n`).section('Seed')).toBe(kept.section('Seed'));
     expect(kept.section('Memory')).toBeUndefined();
-    expect(kept.limits(['schema'])).toEqual(['| check: executable to psql | 1.21 x | at most 1.3 x | met |']);
+    expect(kept.limits(['check: executable to psql', 'of an older page'])).toEqual([
+      '| check: executable to psql | 1.21 x | at most 1.3 x | met |',
+    ]);
     expect(kept.versions(['psql', 'goose'])).toEqual(['tern 2.0']);
   });
 });
