@@ -112,7 +112,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d
 WHERE ${named(names)}`;
 
 /** All that there is to know of them; the server takes several times as long to plan it. */
-const lookCloselySql = (
+const detailsSql = (
   names: readonly string[],
 ) => `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, pg_get_userbyid(c.relowner) AS owner, ${TRUSTED} AS trusted,
   has_table_privilege(c.oid, 'SELECT') AS readable, row_security_active(c.oid) AS "rowSecurity",
@@ -129,6 +129,7 @@ WHERE ${named(names)}`;
 
 /** A row of findTablesSql. */
 interface FoundRow extends Pick<FoundTable, 'name' | 'owner' | 'readable' | 'columns'> {
+  /** See PLAIN. */
   plain: boolean;
 }
 
@@ -148,12 +149,12 @@ export async function findTables(session: Session, names: readonly string[]): Pr
   return names.length === 0 ? new Map() : foundTables(session, await session.query<FoundRow>(findTablesSql(names)));
 }
 
-/** What the rows of findTablesSql tell, by name; looks closely at tables that are not plain. */
+/** What the rows of findTablesSql tell, by name, with details of those that are not plain. */
 export async function foundTables(session: Session, rows: readonly FoundRow[]): Promise<Map<string, FoundTable>> {
   const others = rows.filter(({ plain }) => !plain).map(({ name }) => name);
-  const looked = others.length === 0 ? [] : await session.query<FoundTable>(lookCloselySql(others));
+  const detailed = others.length === 0 ? [] : await session.query<FoundTable>(detailsSql(others));
   const plain = rows.filter((row) => row.plain).map((row) => ({ ...PLAIN_TABLE, ...row }));
-  return new Map([...plain, ...looked].map((row) => [row.name, { ...row, columns: row.columns ?? {} }]));
+  return new Map([...plain, ...detailed].map((row) => [row.name, { ...row, columns: row.columns ?? {} }]));
 }
 
 /**
