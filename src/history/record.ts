@@ -39,6 +39,11 @@ function durationSql(ms: number | null | undefined): string {
   return ms === null ? 'NULL' : String(Math.round(ms));
 }
 
+/** SQL: how many migrations the history has beside this one. */
+export function othersSql(name: string): string {
+  return `(SELECT count(*)::int FROM kasm_db.migrations WHERE name <> ${escapeLiteral(name)})`;
+}
+
 /** SQL that takes the mark of a begun statement back: it has failed, and the server said so. */
 export function unmarkSql(name: string): string {
   return `UPDATE kasm_db.migrations SET duration_ms = 0 WHERE name = ${escapeLiteral(name)}`;

@@ -6,7 +6,7 @@ import { sqlstateOf } from '../postgres/sqlstate.js';
 import { isRepeatable, isSessionSetting, mayCommit, needsNoTransaction } from '../postgres/statement-kinds.js';
 import { withoutPresentExtensions } from './extensions.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
-import { INTACT_SQL, type Intact, requireIntact } from './hand-over.js';
+import { type Intact, intactSql, requireIntact } from './hand-over.js';
 import { indexState, isMadeBy } from './index-leftover.js';
 import { type Before, lookBefore, strongest, takenByStatement } from './locks-taken.js';
 import { type Recording, recordingOf } from './recording.js';
@@ -42,7 +42,7 @@ export async function executeStatements(run: Run, migration: Migration, down?: R
   const text = await migration.sql();
   const statements = await parseScript(text, migration.path);
   const total = statements.length;
-  const before = await session.reading(() => lookBefore(session, text));
+  const before = await session.reading(() => lookBefore(session, migration, text));
   // Waiting for old transactions is part of building an index concurrently, so only the patience bounds it.
   await session.settle('file', { lockTimeoutMs: migration.lockTimeoutMs ?? run.waits.patienceMs });
   try {
@@ -160,10 +160,11 @@ async function isIndexThere(step: Step, again: boolean): Promise<boolean> {
 }
 
 /** @throws KasmDbError failed when a statement has given the migration lock away, or keeps the history from being written */
-async function requireIntactAfter({ run, migration }: Step): Promise<void> {
+async function requireIntactAfter({ run, migration, before }: Step): Promise<void> {
   const { session } = run.lock;
-  const [intact] = await session.reading(() => session.query<Intact>(INTACT_SQL));
-  requireIntact(intact as Intact, migration, false);
+  const look = `${session.forUsInStatement()}; ${intactSql(migration.name)}`;
+  const [intact] = await session.reading(() => session.query<Intact>(look));
+  requireIntact(intact as Intact, migration, before, false);
 }
 
 /** Records what a statement of the file has come to. @param what of it, for messages */

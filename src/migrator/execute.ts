@@ -34,7 +34,7 @@ export async function execute(run: Run, migration: Migration, guards: Guards = {
     work: async () => {
       await guards.locked?.();
       const sent = await withoutPresentExtensions(session, sql);
-      const before = await lookBefore(session, sent);
+      const before = await lookBefore(session, migration, sent);
       await sendFile(session, migration, sent);
       await takeBack(run, migration, sent, before);
       await guards.done?.();
@@ -67,11 +67,11 @@ async function takeBack({ lock, locks }: Run, migration: Migration, sql: string,
       hint: 'take COMMIT and ROLLBACK out of the file',
     });
   }
-  const taken = await takeFromFile(session, before).catch((error) => {
+  const taken = await takeFromFile(session, migration, before).catch((error) => {
     throw migrationFailure(error, migration, sql, { sql: '', at: 0, completed: 0 });
   });
   locks.set(migration.name, taken.locks);
-  requireIntact(taken.intact, migration, state.pooled);
+  requireIntact(taken.intact, migration, before, state.pooled);
 }
 
 function* pieces(sql: string): Generator<{ sql: string; at: number }> {

@@ -1,10 +1,14 @@
 import type { LockInfo } from '../history/locks.js';
+import { othersSql } from '../history/record.js';
+import type { Migration } from '../migrations/files.js';
 import type { Session } from '../postgres/session.js';
 
 /** What there was before a migration's file. */
 export interface Before {
   /** A relation with a larger OID is made by the file itself: nobody else waits for it. */
   newestOid: number;
+  /** Other migrations in the history. */
+  others: number;
   /** Names of tables by their OID, where the file may drop some. */
   names: ReadonlyMap<number, string>;
 }
@@ -14,7 +18,7 @@ const STRONG = ['AccessExclusiveLock', 'ExclusiveLock', 'ShareRowExclusiveLock',
 const TABLES = "c.relkind IN ('r', 'p', 'm', 'f', 'v') AND n.nspname NOT LIKE 'pg\\_%'";
 const FROM_TABLES = 'FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace';
 
-const NEWEST_SQL = 'SELECT oid::bigint::float8 AS oid FROM pg_class ORDER BY oid DESC LIMIT 1';
+const NEWEST_SQL = '(SELECT oid::bigint::float8 FROM pg_class ORDER BY oid DESC LIMIT 1)';
 const NAMES_SQL = `SELECT c.oid::bigint::float8 AS oid, n.nspname || '.' || c.relname AS name ${FROM_TABLES} WHERE ${TABLES}`;
 
 /** SQL that looks what is locked, within a transaction of ours; `named` reads its rows. */
@@ -22,11 +26,11 @@ export const takenSql = (newestOid: number) => `SELECT l.relation::bigint::float
 WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND l.mode IN ('${STRONG.join("', '")}')
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND l.relation::bigint <= ${newestOid}`;
 
-/** What there is, within a transaction of ours. @param sql of the file */
-export async function lookBefore(session: Session, sql: string): Promise<Before> {
+/** What there is, within a transaction of ours. @param sql of the migration's file */
+export async function lookBefore(session: Session, { name }: Migration, sql: string): Promise<Before> {
   const names = /\bdrop\b/i.test(sql) ? await session.query<Named>(NAMES_SQL) : [];
-  const [newest] = await session.query(NEWEST_SQL);
-  return { newestOid: newest.oid, names: new Map(names.map(({ oid, name }) => [oid, name])) };
+  const [row] = await session.query(`SELECT ${NEWEST_SQL} AS newest, ${othersSql(name)} AS others`);
+  return { newestOid: row.newest, others: row.others, names: new Map(names.map(({ oid, name }) => [oid, name])) };
 }
 
 /** Looks at the end of a statement's transaction, of a file that runs statement by statement; what the file has set stays. */

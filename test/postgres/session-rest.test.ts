@@ -180,6 +180,27 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › what a migration leaves in the
     expect(await db.query("SELECT to_regclass('three') AS three")).toEqual([{ three: null }]);
   });
 
+  it.each([
+    ['transaction', 'TRUNCATE kasm_db.migrations'],
+    ['transaction', "DELETE FROM kasm_db.migrations WHERE name = '0001_one'"],
+    ['no-transaction', 'DELETE FROM kasm_db.migrations'],
+    ['no-transaction', 'DO $$BEGIN DELETE FROM kasm_db.migrations; COMMIT; END$$'],
+  ] as const)('%s: a file that empties the history is exit 7 naming it: %s', async (kind, sql) => {
+    const db = await createDatabase(version);
+    const path = folder({
+      '0001_one.sql': 'CREATE TABLE one ();',
+      '0002_two.sql': 'CREATE TABLE two ();',
+      '0003_three.sql': `${HEAD[kind]}${sql};`,
+      '0004_four.sql': 'CREATE TABLE four ();',
+    });
+    const run = await cli(['migrate', '--json', '--migrations', path], db.env);
+    expect(run.code, run.stderr).toBe(7);
+    expect(run.json().error?.message).toMatch(/0003_three\.sql has taken rows out of kasm_db\.migrations/);
+    expect(run.json().applied?.map(({ name }) => name)).toEqual(['0001_one', '0002_two']);
+    expect(await db.query("SELECT to_regclass('four') AS four")).toEqual([{ four: null }]);
+    if (kind === 'transaction') expect(await db.query('SELECT FROM kasm_db.migrations')).toHaveLength(2);
+  });
+
   it('SET SESSION AUTHORIZATION and SET ROLE hold for the rest of a no-transaction file, and the history is written as the login', async () => {
     const db = await createDatabase(version);
     const env = { ...db.env, POSTGRES_USER: 'postgres', POSTGRES_PASSWORD: inject('servers')[version]?.password ?? '' };
