@@ -1,3 +1,4 @@
+import { groupBy } from '../app/group-by.js';
 import { type Migration, readableMigration } from '../migrations/files.js';
 import { lint } from './lint.js';
 
@@ -28,10 +29,10 @@ export async function withSuppressions(
   const migration = readableMigration(name, { up, down });
   const findings = await lint([...before, migration], (file) => file === migration);
   const lines = up.split('\n');
-  const places = new Map<number, Set<string>>();
-  for (const { line, rule } of findings) places.set(line, (places.get(line) ?? new Set()).add(rule));
-  for (const [line, rules] of [...places].sort(([a], [b]) => b - a)) {
-    const comments = [...rules].map(
+  const places = groupBy(findings, ({ line }) => line);
+  // From the end, as the lines above stay where they are.
+  for (const [line, found] of [...places].sort(([a], [b]) => b - a)) {
+    const comments = [...new Set(found.map(({ rule }) => rule))].map(
       (rule) => `-- kasm-db: lint-ignore ${rule} ${REASONS[rule] ?? "the new release's export asks for it"}`,
     );
     lines.splice(line - 1, 0, ...comments);

@@ -1,36 +1,27 @@
-import { type LockMode, locked, type TableLock } from './lock-modes.js';
+import { type LockMode, locked, type Rewrite, type TableLock } from './lock-modes.js';
 import type { Relations } from './relations.js';
 import { constraintsOf, find, type Node, NUMBERED, nameOf, typeOf } from './tree.js';
 import { volatility } from './volatility.js';
 
-type Effect = [mode: LockMode, rewrite?: TableLock['rewrite']];
+type Effect = readonly [mode: LockMode, rewrite?: Rewrite];
 
 /** By subcommand of ALTER TABLE; what is not here takes ACCESS EXCLUSIVE and rewrites nothing (AlterTableGetLockLevel in the server's source). */
-const ALTER: Record<string, Effect> = {
-  AT_SetStatistics: ['SHARE UPDATE EXCLUSIVE'],
-  AT_SetOptions: ['SHARE UPDATE EXCLUSIVE'],
-  AT_ResetOptions: ['SHARE UPDATE EXCLUSIVE'],
-  AT_ClusterOn: ['SHARE UPDATE EXCLUSIVE'],
-  AT_DropCluster: ['SHARE UPDATE EXCLUSIVE'],
-  AT_SetRelOptions: ['SHARE UPDATE EXCLUSIVE'],
-  AT_ResetRelOptions: ['SHARE UPDATE EXCLUSIVE'],
-  AT_ValidateConstraint: ['SHARE UPDATE EXCLUSIVE'],
-  AT_AttachPartition: ['SHARE UPDATE EXCLUSIVE'],
-  AT_EnableTrig: ['SHARE ROW EXCLUSIVE'],
-  AT_EnableTrigAll: ['SHARE ROW EXCLUSIVE'],
-  AT_EnableTrigUser: ['SHARE ROW EXCLUSIVE'],
-  AT_EnableAlwaysTrig: ['SHARE ROW EXCLUSIVE'],
-  AT_EnableReplicaTrig: ['SHARE ROW EXCLUSIVE'],
-  AT_DisableTrig: ['SHARE ROW EXCLUSIVE'],
-  AT_DisableTrigAll: ['SHARE ROW EXCLUSIVE'],
-  AT_DisableTrigUser: ['SHARE ROW EXCLUSIVE'],
-  AT_AlterColumnType: ['ACCESS EXCLUSIVE', 'maybe'],
-  AT_SetLogged: ['ACCESS EXCLUSIVE', 'yes'],
-  AT_SetUnLogged: ['ACCESS EXCLUSIVE', 'yes'],
-  AT_SetTableSpace: ['ACCESS EXCLUSIVE', 'maybe'],
-  AT_SetAccessMethod: ['ACCESS EXCLUSIVE', 'yes'],
-  AT_SetExpression: ['ACCESS EXCLUSIVE', 'yes'],
-};
+const EFFECTS: ReadonlyMap<string, Effect> = new Map([
+  ...effectOfEach(
+    'SetStatistics SetOptions ResetOptions ClusterOn DropCluster SetRelOptions ResetRelOptions ValidateConstraint AttachPartition',
+    ['SHARE UPDATE EXCLUSIVE'],
+  ),
+  ...effectOfEach(
+    'EnableTrig EnableTrigAll EnableTrigUser EnableAlwaysTrig EnableReplicaTrig DisableTrig DisableTrigAll DisableTrigUser',
+    ['SHARE ROW EXCLUSIVE'],
+  ),
+  ...effectOfEach('AlterColumnType SetTableSpace', ['ACCESS EXCLUSIVE', 'maybe']),
+  ...effectOfEach('SetLogged SetUnLogged SetAccessMethod SetExpression', ['ACCESS EXCLUSIVE', 'yes']),
+]);
+
+function effectOfEach(names: string, effect: Effect): [string, Effect][] {
+  return names.split(' ').map((name) => [`AT_${name}`, effect]);
+}
 
 /** What a parent's partitions and heirs get too (ATPrepCmd in the server's source). */
 const RECURSES = new Set([
@@ -40,15 +31,15 @@ const RECURSES = new Set([
 ]);
 
 /** Table locks of an ALTER TABLE, and of ALTER VIEW, MATERIALIZED VIEW and SEQUENCE, which are parsed as one. */
-export function alterLocks(node: Node, relations: Relations): TableLock[] {
-  if (node.objtype === 'OBJECT_INDEX') return [];
-  const table = nameOf(node.relation);
-  if (node.objtype === 'OBJECT_VIEW' || node.objtype === 'OBJECT_SEQUENCE') return locked([table], 'ACCESS EXCLUSIVE');
-  return (node.cmds as Node[]).flatMap(({ AlterTableCmd: cmd }) => {
-    const { mode, rewrite } = effectOf(cmd, relations);
+export function alterLocks({ objtype, relation, cmds }: Node, relations: Relations): TableLock[] {
+  if (objtype === 'OBJECT_INDEX') return [];
+  const table = nameOf(relation);
+  if (objtype === 'OBJECT_VIEW' || objtype === 'OBJECT_SEQUENCE') return locked([table], 'ACCESS EXCLUSIVE');
+  return (cmds as Node[]).flatMap(({ AlterTableCmd: cmd }) => {
+    const [mode, rewrite] = effectOf(cmd, relations);
     return [
-      { table, mode, rewrite: relations.isPartitioned(table) ? 'no' : rewrite },
-      ...(node.relation.inh && RECURSES.has(cmd.subtype) ? locked(familyOf(table, cmd, relations), mode, rewrite) : []),
+      ...locked([table], mode, relations.partitioned.has(table) ? 'no' : rewrite),
+      ...(relation.inh && RECURSES.has(cmd.subtype) ? locked(familyOf(table, cmd, relations), mode, rewrite) : []),
       ...others(table, cmd, relations),
     ];
   });
@@ -63,18 +54,11 @@ export function referenced(tree: Node, relations: Relations): TableLock[] {
   );
 }
 
-function effectOf(cmd: Node, relations: Relations): { mode: LockMode; rewrite: TableLock['rewrite'] } {
-  const [mode, rewrite = 'no'] = ALTER[cmd.subtype] ?? ['ACCESS EXCLUSIVE'];
-  switch (cmd.subtype) {
-    case 'AT_AddColumn':
-      return { mode, rewrite: rewriteOfColumn(cmd.def.ColumnDef, relations) };
-    case 'AT_AddConstraint':
-      return { mode: cmd.def.Constraint.contype === 'CONSTR_FOREIGN' ? 'SHARE ROW EXCLUSIVE' : mode, rewrite };
-    case 'AT_DetachPartition':
-      return { mode: cmd.def.PartitionCmd.concurrent ? 'SHARE UPDATE EXCLUSIVE' : mode, rewrite };
-    default:
-      return { mode, rewrite };
-  }
+function effectOf({ subtype, def }: Node, relations: Relations): Effect {
+  if (subtype === 'AT_AddColumn') return ['ACCESS EXCLUSIVE', rewriteOfColumn(def.ColumnDef, relations)];
+  if (subtype === 'AT_AddConstraint' && def.Constraint.contype === 'CONSTR_FOREIGN') return ['SHARE ROW EXCLUSIVE'];
+  if (subtype === 'AT_DetachPartition' && def.PartitionCmd.concurrent) return ['SHARE UPDATE EXCLUSIVE'];
+  return EFFECTS.get(subtype) ?? ['ACCESS EXCLUSIVE'];
 }
 
 /** Keys go to partitions, not to heirs. */
@@ -93,10 +77,8 @@ function others(table: string, cmd: Node, relations: Relations): TableLock[] {
     case 'AT_AddConstraint':
       return referenced(cmd.def, relations);
     case 'AT_AttachPartition':
-    case 'AT_DetachPartition': {
-      const rest = relations.defaultPartitionOf(table);
-      return locked([nameOf(cmd.def.PartitionCmd.name), ...(rest ? [rest] : [])], 'ACCESS EXCLUSIVE');
-    }
+    case 'AT_DetachPartition':
+      return locked([nameOf(cmd.def.PartitionCmd.name), relations.defaultPartitions.get(table)], 'ACCESS EXCLUSIVE');
     case 'AT_AddInherit':
       return locked([nameOf(cmd.def.RangeVar)], 'SHARE UPDATE EXCLUSIVE');
     case 'AT_DropInherit':
@@ -129,13 +111,13 @@ function others(table: string, cmd: Node, relations: Relations): TableLock[] {
   }
 }
 
-function rewriteOfColumn(column: Node, relations: Relations): TableLock['rewrite'] {
+function rewriteOfColumn(column: Node, relations: Relations): Rewrite {
   const constraints = constraintsOf(column);
-  if (relations.isConstrainedDomain(typeOf(column.typeName))) return 'yes';
-  if (NUMBERED.has(typeOf(column.typeName)) || constraints.has('CONSTR_IDENTITY')) return 'yes';
+  const type = typeOf(column.typeName);
+  if (relations.constrainedDomains.has(type) || NUMBERED.has(type) || constraints.has('CONSTR_IDENTITY')) return 'yes';
   if (constraints.get('CONSTR_GENERATED')?.generated_kind === 's') return 'yes';
   const found = constraints.get('CONSTR_DEFAULT');
-  if (!found) return 'no';
-  const kind = volatility(found.raw_expr);
-  return kind === 'volatile' ? 'yes' : kind === 'maybe' ? 'maybe' : 'no';
+  return found ? VOLATILE_REWRITES[volatility(found.raw_expr)] : 'no';
 }
+
+const VOLATILE_REWRITES = { stable: 'no', maybe: 'maybe', volatile: 'yes' } as const;

@@ -5,67 +5,53 @@ import { dropped, type Node, nameOfParts } from './tree.js';
 
 /** Table locks of a DROP. */
 export function dropLocks(node: Node, known: Known): TableLock[] {
+  const mode =
+    node.concurrent || node.removeType === 'OBJECT_STATISTIC_EXT' ? 'SHARE UPDATE EXCLUSIVE' : 'ACCESS EXCLUSIVE';
+  return locked(
+    dropped(node).flatMap((parts) => lockedBy(node, parts, known)),
+    mode,
+  );
+}
+
+/** What is locked for one of its objects. */
+function lockedBy({ removeType, behavior }: Node, parts: string[], known: Known): (string | undefined)[] {
   const { relations } = known;
-  const names = dropped(node);
-  const cascades = node.behavior === 'DROP_CASCADE';
-  const tables = names.map(nameOfParts);
-  switch (node.removeType) {
+  const cascades = behavior === 'DROP_CASCADE';
+  const name = nameOfParts(parts);
+  switch (removeType) {
     case 'OBJECT_TABLE':
-      return locked(
-        tables.flatMap((table) => [
-          table,
-          ...goneWith(table, relations),
-          ...(cascades ? dependent(table, relations) : []),
-        ]),
-        'ACCESS EXCLUSIVE',
-      );
+      return [name, ...goneWith(name, relations), ...(cascades ? dependent(name, relations) : [])];
     case 'OBJECT_VIEW':
     case 'OBJECT_MATVIEW':
     case 'OBJECT_SEQUENCE':
-      return locked(
-        tables.flatMap((name) => [
-          name,
-          ...(cascades ? [...relations.viewsOver(name), ...relations.tablesOfSequence(name)] : []),
-        ]),
-        'ACCESS EXCLUSIVE',
-      );
+      return [name, ...(cascades ? [...relations.viewsOver(name), ...relations.tablesOfSequence(name)] : [])];
     case 'OBJECT_INDEX': {
-      const of = names.flatMap((parts) => known.tableOfIndex(parts.at(-1) as string) ?? []);
-      return locked(
-        of.flatMap((table) => [table, ...relations.partitionsOf(table)]),
-        node.concurrent ? 'SHARE UPDATE EXCLUSIVE' : 'ACCESS EXCLUSIVE',
-      );
+      const table = known.indexes.get(parts.at(-1) as string);
+      return table === undefined ? [] : [table, ...relations.partitionsOf(table)];
     }
     case 'OBJECT_TRIGGER':
     case 'OBJECT_POLICY':
     case 'OBJECT_RULE':
-      return locked(
-        names.map((parts) => nameOfParts(parts.slice(0, -1))),
-        'ACCESS EXCLUSIVE',
-      );
+      return [nameOfParts(parts.slice(0, -1))];
     case 'OBJECT_STATISTIC_EXT':
-      return locked(
-        tables.flatMap((name) => relations.tableOfStatistics(name) ?? []),
-        'SHARE UPDATE EXCLUSIVE',
-      );
+      return [relations.statistics.get(name)];
     case 'OBJECT_TYPE':
     case 'OBJECT_DOMAIN':
-      return locked(cascades ? names.flatMap((parts) => known.tablesWith(parts.at(-1))) : [], 'ACCESS EXCLUSIVE');
+      return cascades ? known.tablesWith(parts.at(-1)) : [];
     default:
       return [];
   }
 }
 
 /** What is locked with a table that is dropped: its partitions and sequences, what it refers to, and what it is a partition of. */
-function goneWith(table: string, relations: Relations): string[] {
+function goneWith(table: string, relations: Relations): (string | undefined)[] {
   const whole = relations.wholeOf(table);
-  const rest = whole === undefined ? undefined : relations.defaultPartitionOf(whole);
   return [
     ...relations.partitionsOf(table),
     ...relations.sequencesOf(table),
     ...relations.foreignKeysOf(table).map(({ to }) => to),
-    ...(whole === undefined ? [] : [whole]),
-    ...(rest === undefined ? [] : [rest]),
+    whole,
+    relations.defaultPartitions.get(whole ?? ''),
   ];
 }
 

@@ -1,7 +1,7 @@
 import { type Down, readDown } from '../migrations/down.js';
 import type { Migration } from '../migrations/files.js';
 import { refuseUnreadable } from '../migrations/refused.js';
-import { parseFile } from '../postgres/parser.js';
+import { type ParsedStatement, parseFile } from '../postgres/parser.js';
 import { lineCounter } from '../postgres/statements.js';
 import { Known } from './known.js';
 import type { Finding, LintFile, Rule, RuleContext } from './rule.js';
@@ -24,15 +24,15 @@ export const RULES: readonly Rule[] = [
 ];
 
 /** About the suppressions themselves. */
-const SUPPRESSION_RULES: Record<'suppression-without-reason' | 'suppression-unused', Pick<Rule, 'why' | 'safe'>> = {
-  'suppression-without-reason': {
-    why: 'whoever reads the file later cannot know whether it still holds',
-    safe: 'write: -- kasm-db: lint-ignore RULE why it is safe here',
-  },
-  'suppression-unused': {
-    why: 'it hides what may come in its place later',
-    safe: 'take it out',
-  },
+const WITHOUT_REASON: Rule = {
+  id: 'suppression-without-reason',
+  why: 'whoever reads the file later cannot know whether it still holds',
+  safe: 'write: -- kasm-db: lint-ignore RULE why it is safe here',
+};
+const UNUSED: Rule = {
+  id: 'suppression-unused',
+  why: 'it hides what may come in its place later',
+  safe: 'take it out',
 };
 
 /**
@@ -69,66 +69,60 @@ export async function lint(files: readonly Migration[], isPending: (file: Migrat
 /** Of a down migration only what PostgreSQL would refuse on the day on which it is needed: what it drops is its purpose. */
 function lintDown({ down, statements }: Down, text: string): Finding[] {
   const ctx: RuleContext = { known: new Known(), file: { migration: down, statements }, soFar: new SoFar() };
-  const rules = RULES.filter((rule) => rule.ofDown);
   const lineOf = lineCounter(text);
   return statements.flatMap((statement) => {
     const line = lineOf(statement.start);
-    return rules.flatMap((rule) =>
-      (rule.check?.(statement, ctx) ?? []).map((message) => finding(rule, down.path, line, message)),
+    return RULES.filter(({ ofDown }) => ofDown).flatMap((rule) =>
+      messages(rule, statement, ctx).map((message) => finding(rule, down.path, line, message)),
     );
   });
 }
 
 function lintFile(file: LintFile, text: string, known: Known, upgraded: Known): Finding[] {
-  const { migration, statements } = file;
+  const { path } = file.migration;
   const suppressions = suppressionsIn(text);
   const used = new Set<Suppression>();
   const findings: Finding[] = [];
-  const add = (rule: Rule, line: number, messages: readonly string[], applicable: readonly Suppression[]) => {
-    for (const message of messages) {
-      const suppression = applicable.find((entry) => entry.rule === rule.id);
-      if (suppression) used.add(suppression);
-      if (!suppression?.reason) findings.push(finding(rule, migration.path, line, message));
-    }
+  const add = (rule: Rule, line: number, message: string, applicable: readonly Suppression[]) => {
+    const suppression = applicable.find((entry) => entry.rule === rule.id);
+    if (suppression) used.add(suppression);
+    if (!suppression?.reason) findings.push(finding(rule, path, line, message));
   };
-  let after = 0;
   const lineOf = lineCounter(text);
   const ctx: RuleContext = { known, file, soFar: new SoFar() };
   const upgrade: RuleContext = { known: upgraded, file, soFar: new SoFar() };
   let next = 0;
-  for (const statement of statements) {
+  for (const statement of file.statements) {
     const line = lineOf(statement.start);
     const here: Suppression[] = [];
-    for (let entry = suppressions[next]; entry && entry.line < line; entry = suppressions[++next])
-      if (entry.line > after) here.push(entry);
-    for (const rule of RULES) if (rule.check) add(rule, line, rule.check(statement, ctx), here);
+    for (let entry = suppressions[next]; entry && entry.line < line; entry = suppressions[++next]) here.push(entry);
+    for (const rule of RULES) for (const message of messages(rule, statement, ctx)) add(rule, line, message, here);
     for (const suppression of here) {
       const rule = RULES.find(({ id }) => id === suppression.rule);
-      if (rule?.check?.(statement, upgrade).length) used.add(suppression);
+      if (rule && messages(rule, statement, upgrade).length > 0) used.add(suppression);
     }
     for (const { soFar, known } of suppressions.length > 0 ? [ctx, upgrade] : [ctx]) {
       soFar.take(statement, known);
       known.take(statement, true);
     }
-    after = line;
   }
-  for (const rule of RULES) if (rule.checkFile) add(rule, 1, rule.checkFile(file), suppressions);
+  for (const rule of RULES) {
+    const message = rule.checkFile?.(file);
+    if (message) add(rule, 1, message, suppressions);
+  }
   for (const suppression of suppressions) {
     const { line, rule, reason } = suppression;
-    const report = (id: keyof typeof SUPPRESSION_RULES, message: string) =>
-      findings.push(finding({ id, ...SUPPRESSION_RULES[id] }, migration.path, line, message));
     if (rule === '' || reason === '')
-      report('suppression-without-reason', `lint-ignore ${rule || 'names no rule and'} gives no reason`);
-    else if (!used.has(suppression)) report('suppression-unused', `nothing here is against "${rule}"`);
+      findings.push(finding(WITHOUT_REASON, path, line, `lint-ignore ${rule || 'names no rule and'} gives no reason`));
+    else if (!used.has(suppression)) findings.push(finding(UNUSED, path, line, `nothing here is against "${rule}"`));
   }
   return findings.sort((a, b) => a.line - b.line);
 }
 
-function finding(
-  { id, why, safe }: Pick<Rule, 'id' | 'why' | 'safe'>,
-  file: string,
-  line: number,
-  message: string,
-): Finding {
+function messages(rule: Rule, statement: ParsedStatement, ctx: RuleContext): string[] {
+  return [rule.check?.(statement, ctx)].flat().filter((told) => typeof told === 'string');
+}
+
+function finding({ id, why, safe }: Rule, file: string, line: number, message: string): Finding {
   return { rule: id, file, line, message, why, safe };
 }

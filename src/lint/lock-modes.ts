@@ -11,44 +11,40 @@ export const LOCK_ORDER = [
 ] as const;
 export type LockMode = (typeof LOCK_ORDER)[number];
 
+export const isStronger = (mode: LockMode, other: LockMode) => LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf(other);
+
 /** Does it stop writers or readers, not only other changes of the schema? */
-export const stopsOthers = (mode: LockMode): boolean =>
-  LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf('SHARE UPDATE EXCLUSIVE');
+export const stopsOthers = (mode: LockMode) => isStronger(mode, 'SHARE UPDATE EXCLUSIVE');
+
+const REWRITES = ['no', 'maybe', 'yes'] as const;
+/** Is the table written anew? `maybe`: it depends on what a parser can't see, such as the column's old type. */
+export type Rewrite = (typeof REWRITES)[number];
 
 /** What a statement does to a table. */
 export interface TableLock {
   table: string;
   mode: LockMode;
-  /** Is the table written anew? `maybe`: it depends on what a parser can't see, such as the column's old type. */
-  rewrite: 'no' | 'yes' | 'maybe';
+  rewrite: Rewrite;
   /** The statement makes the table: nobody waits for it. */
   creates?: true;
 }
 
 /** The same lock on each of these. */
-export function locked(tables: readonly string[], mode: LockMode, rewrite: TableLock['rewrite'] = 'no'): TableLock[] {
-  return tables.map((table) => ({ table, mode, rewrite }));
+export function locked(tables: readonly (string | undefined)[], mode: LockMode, rewrite: Rewrite = 'no'): TableLock[] {
+  return tables.flatMap((table) => (table === undefined ? [] : [{ table, mode, rewrite }]));
 }
-
-const strongest = (a: LockMode, b: LockMode) => (LOCK_ORDER.indexOf(a) > LOCK_ORDER.indexOf(b) ? a : b);
-
-const REWRITES = ['no', 'maybe', 'yes'] as const;
-const worst = (a: TableLock['rewrite'], b: TableLock['rewrite']) => (REWRITES.indexOf(a) > REWRITES.indexOf(b) ? a : b);
 
 /** One entry a table: its strongest lock, and the worst that is known of rewriting. */
 export function byTable(locks: readonly TableLock[]): TableLock[] {
   const merged = new Map<string, TableLock>();
   for (const lock of locks) {
-    const other = merged.get(lock.table);
-    if (!other) merged.set(lock.table, lock);
-    else {
-      merged.set(lock.table, {
-        ...other,
-        mode: strongest(other.mode, lock.mode),
-        rewrite: worst(other.rewrite, lock.rewrite),
-        ...(other.creates || lock.creates ? { creates: true as const } : {}),
-      });
-    }
+    const before = merged.get(lock.table) ?? lock;
+    merged.set(lock.table, {
+      ...before,
+      ...lock,
+      mode: isStronger(before.mode, lock.mode) ? before.mode : lock.mode,
+      rewrite: REWRITES[Math.max(REWRITES.indexOf(before.rewrite), REWRITES.indexOf(lock.rewrite))] as Rewrite,
+    });
   }
   return [...merged.values()];
 }

@@ -77,19 +77,16 @@ function madeBy(relation: Node): TableLock[] {
   return [{ table: nameOf(relation), mode: 'ACCESS EXCLUSIVE', rewrite: 'no', creates: true }];
 }
 
-function createTable(node: Node, { relations }: Known): TableLock[] {
-  const parents = tablesIn(node.inhRelations ?? []);
-  const rest = node.partbound ? parents.flatMap((table) => relations.defaultPartitionOf(table) ?? []) : [];
-  const own = nameOf(node.relation);
+function createTable({ relation, inhRelations = [], partbound, tableElts }: Node, { relations }: Known): TableLock[] {
+  const parents = tablesIn(inhRelations);
+  const rest = partbound ? parents.map((table) => relations.defaultPartitions.get(table)) : [];
+  const like = find(tableElts, 'TableLikeClause').map((clause) => nameOf(clause.relation));
   return [
-    ...madeBy(node.relation),
-    ...locked(parents, node.partbound ? 'ACCESS EXCLUSIVE' : 'SHARE UPDATE EXCLUSIVE'),
+    ...madeBy(relation),
+    ...locked(parents, partbound ? 'ACCESS EXCLUSIVE' : 'SHARE UPDATE EXCLUSIVE'),
     ...locked(rest, 'ACCESS EXCLUSIVE'),
-    ...referenced(node.tableElts, relations).filter(({ table }) => table !== own),
-    ...locked(
-      find(node.tableElts, 'TableLikeClause').map(({ relation }) => nameOf(relation)),
-      'ACCESS SHARE',
-    ),
+    ...referenced(tableElts, relations).filter(({ table }) => table !== nameOf(relation)),
+    ...locked(like, 'ACCESS SHARE'),
   ];
 }
 
@@ -115,18 +112,16 @@ function publication(node: Node): TableLock[] {
   return locked(tables, 'SHARE UPDATE EXCLUSIVE');
 }
 
-function createView(node: Node, { relations }: Known): TableLock[] {
-  const view = nameOf(node.view);
-  const replaced = node.replace && relations.readBy(view) !== undefined;
-  return [...locked(replaced ? [view] : [], 'ACCESS EXCLUSIVE'), ...reads(node.query)];
+function createView({ view, replace, query }: Node, { relations }: Known): TableLock[] {
+  const replaced = replace && relations.views.has(nameOf(view));
+  return [...locked(replaced ? [nameOf(view)] : [], 'ACCESS EXCLUSIVE'), ...reads(query)];
 }
 
-function comment(node: Node): TableLock[] {
-  const parts = stringsIn(node.object);
-  const lock = (table: string): TableLock[] => [{ table, mode: 'SHARE UPDATE EXCLUSIVE', rewrite: 'no' }];
-  if (['OBJECT_TABLE', 'OBJECT_VIEW', 'OBJECT_MATVIEW', 'OBJECT_SEQUENCE'].includes(node.objtype))
-    return lock(nameOfParts(parts));
-  return node.objtype === 'OBJECT_COLUMN' ? lock(nameOfParts(parts.slice(0, -1))) : [];
+function comment({ objtype, object }: Node): TableLock[] {
+  const parts = stringsIn([object]);
+  const isRelation = ['OBJECT_TABLE', 'OBJECT_VIEW', 'OBJECT_MATVIEW', 'OBJECT_SEQUENCE'].includes(objtype);
+  if (!isRelation && objtype !== 'OBJECT_COLUMN') return [];
+  return locked([nameOfParts(isRelation ? parts : parts.slice(0, -1))], 'SHARE UPDATE EXCLUSIVE');
 }
 
 /** An index is renamed under a lock on itself alone. */
@@ -139,17 +134,17 @@ function rename({ relation, renameType }: Node, known: Known): TableLock[] {
 /** ADD CONSTRAINT, VALIDATE and SET NOT NULL look at the rows. */
 function alterDomain({ subtype, def, typeName }: Node, known: Known): TableLock[] {
   if (!['C', 'V', 'O'].includes(subtype) || def?.Constraint?.skip_validation) return [];
-  return locked(known.tablesWith(stringsIn({ List: { items: typeName } }).at(-1)), 'SHARE');
+  return locked(known.tablesWith(stringsIn(typeName).at(-1)), 'SHARE');
 }
 
 function truncate(node: Node, known: Known): TableLock[] {
   const { relations } = known;
   const named = (node.relations as Node[]).flatMap(({ RangeVar }) => family(RangeVar, known));
-  const all =
-    node.behavior === 'DROP_CASCADE' ? [...named, ...named.flatMap((table) => referring(table, relations))] : named;
+  const cascades = node.behavior === 'DROP_CASCADE';
+  const all = [...named, ...(cascades ? named.flatMap((table) => referring(table, relations)) : [])];
   const sequences = node.restart_seqs ? all.flatMap((table) => relations.sequencesOf(table)) : [];
   return [
-    ...all.flatMap((table) => locked([table], 'ACCESS EXCLUSIVE', relations.isPartitioned(table) ? 'no' : 'yes')),
+    ...all.flatMap((table) => locked([table], 'ACCESS EXCLUSIVE', relations.partitioned.has(table) ? 'no' : 'yes')),
     ...locked(sequences, 'ACCESS EXCLUSIVE', 'maybe'),
   ];
 }
@@ -171,8 +166,7 @@ function vacuum(node: Node, known: Known): TableLock[] {
 function reindex(node: Node, known: Known): TableLock[] {
   const mode = hasOption(node, 'concurrently') ? 'SHARE UPDATE EXCLUSIVE' : 'SHARE';
   if (node.kind === 'REINDEX_OBJECT_TABLE') return locked(partitions(node.relation, known), mode);
-  const table = node.kind === 'REINDEX_OBJECT_INDEX' ? known.tableOfIndex(node.relation.relname) : undefined;
-  return table === undefined ? [] : locked([table], mode);
+  return node.kind === 'REINDEX_OBJECT_INDEX' ? locked([known.indexes.get(node.relation.relname)], mode) : [];
 }
 
 function lockTables(node: Node, known: Known): TableLock[] {
@@ -185,7 +179,7 @@ function lockTables(node: Node, known: Known): TableLock[] {
 
 /** What a view reads, and what the views that it reads do. */
 function behind(view: string, relations: Relations): string[] {
-  return (relations.readBy(view) ?? []).flatMap((table) => [table, ...behind(table, relations)]);
+  return (relations.views.get(view) ?? []).flatMap((table) => [table, ...behind(table, relations)]);
 }
 
 function writes(node: Node): TableLock[] {

@@ -4,7 +4,7 @@ import { refuseUnrunnable } from '../migrations/refused.js';
 import { MOST_TREE_CHARACTERS, parseFile } from '../postgres/parser.js';
 import { excerpt, lineCounter } from '../postgres/statements.js';
 import { Known } from './known.js';
-import { byTable, type TableLock } from './lock-modes.js';
+import { byTable, type LockMode, type Rewrite } from './lock-modes.js';
 import { locksOf } from './locks.js';
 
 /** A table lock of one statement of a migration. */
@@ -14,8 +14,8 @@ export interface StatementLock {
   /** Its beginning. */
   statement: string;
   table: string;
-  mode: TableLock['mode'];
-  rewrite: TableLock['rewrite'];
+  mode: LockMode;
+  rewrite: Rewrite;
   /** The table is made by what is pending: nobody waits for it. */
   fresh?: true;
 }
@@ -42,26 +42,17 @@ export async function locksOfFiles(
       continue;
     }
     if (isPending) refuseUnrunnable(migration, text);
-    const statements = isPending
-      ? await parseFile(text, migration.path)
-      : await parseFile(text, migration.path).catch(() => []);
     const lineOf = lineCounter(text);
-    for (const statement of statements) {
-      const line = lineOf(statement.start);
-      const found = byTable(locksOf(statement, known));
-      if (isPending) {
-        const fresh = new Map(found.map(({ table, creates }) => [table, creates === true || known.isFresh(table)]));
-        for (const { table, mode, rewrite } of found)
-          locks.push({
-            ...{
-              migration: migration.name,
-              line,
-              statement: excerpt(statement.sql.slice(0, 1000).replace(/\s+/g, ' '), 60),
-            },
-            ...{ table, mode, rewrite },
-            ...(fresh.get(table) ? { fresh: true } : {}),
-          });
-      }
+    const statements = parseFile(text, migration.path);
+    for (const statement of await (isPending ? statements : statements.catch(() => []))) {
+      for (const { table, mode, rewrite, creates } of isPending ? byTable(locksOf(statement, known)) : [])
+        locks.push({
+          migration: migration.name,
+          line: lineOf(statement.start),
+          statement: excerpt(statement.sql.slice(0, 1000).replace(/\s+/g, ' '), 60),
+          ...{ table, mode, rewrite },
+          ...(creates || known.isFresh(table) ? { fresh: true } : {}),
+        });
       known.take(statement, isPending);
     }
   }

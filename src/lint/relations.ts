@@ -1,4 +1,3 @@
-import type { ParsedStatement } from '../postgres/parser.js';
 import {
   commandsOf,
   constraintsOf,
@@ -12,7 +11,6 @@ import {
   typeOf,
 } from './tree.js';
 
-/** A foreign key. */
 interface ForeignKey {
   table: string;
   name: string;
@@ -23,23 +21,21 @@ interface ForeignKey {
 
 /** How the relations of the statements so far hang together: who is locked with whom. Nothing of it comes from a database. */
 export class Relations {
+  readonly partitioned = new Set<string>();
+  /** The partition that takes what no other takes, by its table: it is locked when others come and go. */
+  readonly defaultPartitions = new Map<string, string>();
+  /** What each view reads. */
+  readonly views = new Map<string, readonly string[]>();
+  /** The table of extended statistics. */
+  readonly statistics = new Map<string, string>();
+  /** Domains with a constraint: a new column of one makes the server rewrite the table. */
+  readonly constrainedDomains = new Set<string>();
   /** Partitions and heirs, by their parent. */
   private readonly children = new Map<string, Set<string>>();
-  private readonly partitioned = new Set<string>();
-  private readonly defaultPartitions = new Map<string, string>();
   private foreignKeys: ForeignKey[] = [];
   private readonly primaryKeys = new Map<string, readonly string[]>();
-  /** What a view reads. */
-  private readonly views = new Map<string, readonly string[]>();
   /** Sequences that belong to a table's columns. */
   private readonly sequences = new Map<string, Map<string, string>>();
-  private readonly statistics = new Map<string, string>();
-  /** Domains with a constraint: a new column of one makes the server rewrite the table. */
-  private readonly constrained = new Set<string>();
-
-  isPartitioned(table: string): boolean {
-    return this.partitioned.has(table);
-  }
 
   /** Its partitions or heirs, theirs, and so on. */
   descendantsOf(table: string): string[] {
@@ -49,17 +45,12 @@ export class Relations {
 
   /** The same, where they are partitions. */
   partitionsOf(table: string): string[] {
-    return this.isPartitioned(table) ? this.descendantsOf(table) : [];
+    return this.partitioned.has(table) ? this.descendantsOf(table) : [];
   }
 
   /** The table that this one is a partition of. */
   wholeOf(partition: string): string | undefined {
     return [...this.partitioned].find((table) => this.children.get(table)?.has(partition));
-  }
-
-  /** The partition that takes what no other takes: it is locked when others come and go. */
-  defaultPartitionOf(table: string): string | undefined {
-    return this.defaultPartitions.get(table);
   }
 
   foreignKeysOf(table: string): ForeignKey[] {
@@ -68,11 +59,6 @@ export class Relations {
 
   foreignKeysTo(table: string): ForeignKey[] {
     return this.foreignKeys.filter((key) => key.to === table);
-  }
-
-  /** undefined: no view is known by that name. */
-  readBy(view: string): readonly string[] | undefined {
-    return this.views.get(view);
   }
 
   /** Views that read it, and those that read these. */
@@ -85,7 +71,7 @@ export class Relations {
   sequencesOf(table: string, column?: string): string[] {
     return [...(this.sequences.get(table) ?? [])]
       .filter(([of]) => column === undefined || of === column)
-      .map(([, s]) => s);
+      .map(([, sequence]) => sequence);
   }
 
   /** Tables whose columns it numbers. */
@@ -93,52 +79,52 @@ export class Relations {
     return [...this.sequences].filter(([, own]) => [...own.values()].includes(sequence)).map(([table]) => table);
   }
 
-  /** @param type its name, as of a column */
-  isConstrainedDomain(type: string): boolean {
-    return this.constrained.has(type);
+  take(type: string, node: Node): void {
+    this.statements[type]?.(node);
   }
 
-  tableOfStatistics(name: string): string | undefined {
-    return this.statistics.get(name);
-  }
+  private readonly statements: Readonly<Record<string, (node: Node) => void>> = {
+    CreateStmt: (node) => this.create(node),
+    AlterTableStmt: (node) => {
+      for (const cmd of commandsOf({ type: 'AlterTableStmt', node }))
+        this.commands[cmd.subtype]?.(nameOf(node.relation), cmd);
+    },
+    CreateDomainStmt: ({ domainname, typeName, constraints = [] }) => {
+      const constrains = (constraints as Node[]).some(({ Constraint }) =>
+        ['CONSTR_CHECK', 'CONSTR_NOTNULL'].includes(Constraint?.contype),
+      );
+      if (constrains || this.constrainedDomains.has(typeOf(typeName))) this.constrain(domainname);
+    },
+    AlterDomainStmt: ({ subtype, typeName }) => {
+      if (['C', 'O'].includes(subtype)) this.constrain(typeName);
+    },
+    CreateTableAsStmt: ({ objtype, into, query }) => {
+      if (objtype === 'OBJECT_MATVIEW') this.views.set(nameOf(into.rel), find(query, 'RangeVar').map(nameOf));
+    },
+    ViewStmt: ({ view, query }) => this.views.set(nameOf(view), find(query, 'RangeVar').map(nameOf)),
+    CreateStatsStmt: ({ defnames, relations }) =>
+      this.statistics.set(nameOfParts(stringsIn(defnames)), nameOf(relations[0].RangeVar)),
+    DropStmt: (node) => {
+      for (const parts of dropped(node)) this.drop(nameOfParts(parts));
+    },
+    RenameStmt: ({ renameType, relation, newname }) => {
+      if (renameType === 'OBJECT_TABLE') this.rename(nameOf(relation), newname);
+    },
+  };
 
-  take(statement: ParsedStatement): void {
-    const { type, node } = statement;
-    switch (type) {
-      case 'CreateStmt':
-        this.create(node);
-        return;
-      case 'AlterTableStmt':
-        for (const cmd of commandsOf(statement)) this.alter(nameOf(node.relation), cmd);
-        return;
-      case 'CreateDomainStmt':
-        if (this.isConstrainedDomain(typeOf(node.typeName)) || constrains(node.constraints))
-          this.constrained.add(stringsIn({ List: { items: node.domainname } }).at(-1) as string);
-        return;
-      case 'AlterDomainStmt':
-        if (['C', 'O'].includes(node.subtype))
-          this.constrained.add(stringsIn({ List: { items: node.typeName } }).at(-1) as string);
-        return;
-      case 'CreateTableAsStmt':
-        if (node.objtype === 'OBJECT_MATVIEW')
-          this.views.set(nameOf(node.into.rel), find(node.query, 'RangeVar').map(nameOf));
-        return;
-      case 'ViewStmt':
-        this.views.set(nameOf(node.view), find(node.query, 'RangeVar').map(nameOf));
-        return;
-      case 'CreateStatsStmt':
-        this.statistics.set(
-          nameOfParts(stringsIn({ List: { items: node.defnames ?? [] } })),
-          nameOf(node.relations[0].RangeVar),
-        );
-        return;
-      case 'DropStmt':
-        for (const parts of dropped(node)) this.drop(nameOfParts(parts));
-        return;
-      case 'RenameStmt':
-        if (node.renameType === 'OBJECT_TABLE') this.rename(nameOf(node.relation), node.newname);
-    }
-  }
+  /** Subcommands of ALTER TABLE. */
+  private readonly commands: Readonly<Record<string, (table: string, cmd: Node) => void>> = {
+    AT_AddColumn: (table, { def }) => this.column(table, def.ColumnDef),
+    AT_AddConstraint: (table, { def }) => this.constraint(table, def.Constraint),
+    AT_DropConstraint: (table, { name }) => {
+      this.foreignKeys = this.foreignKeys.filter((key) => key.table !== table || key.name !== name);
+    },
+    AT_AttachPartition: (table, { def: { PartitionCmd } }) =>
+      this.attach(table, nameOf(PartitionCmd.name), PartitionCmd.bound),
+    AT_DetachPartition: (table, { def }) => this.children.get(table)?.delete(nameOf(def.PartitionCmd.name)),
+    AT_AddInherit: (table, { def }) => this.attach(nameOf(def.RangeVar), table),
+    AT_DropInherit: (table, { def }) => this.children.get(nameOf(def.RangeVar))?.delete(table),
+  };
 
   private create(node: Node): void {
     const table = nameOf(node.relation);
@@ -151,30 +137,8 @@ export class Relations {
     }
   }
 
-  private alter(table: string, cmd: Node): void {
-    const partition = cmd.def?.PartitionCmd;
-    switch (cmd.subtype) {
-      case 'AT_AddColumn':
-        this.column(table, cmd.def.ColumnDef);
-        return;
-      case 'AT_AddConstraint':
-        this.constraint(table, cmd.def.Constraint);
-        return;
-      case 'AT_DropConstraint':
-        this.foreignKeys = this.foreignKeys.filter((key) => key.table !== table || key.name !== cmd.name);
-        return;
-      case 'AT_AttachPartition':
-        this.attach(table, nameOf(partition.name), partition.bound);
-        return;
-      case 'AT_DetachPartition':
-        this.children.get(table)?.delete(nameOf(partition.name));
-        return;
-      case 'AT_AddInherit':
-        this.attach(nameOf(cmd.def.RangeVar), table);
-        return;
-      case 'AT_DropInherit':
-        this.children.get(nameOf(cmd.def.RangeVar))?.delete(table);
-    }
+  private constrain(domain: Node[]): void {
+    this.constrainedDomains.add(stringsIn(domain).at(-1) as string);
   }
 
   private attach(parent: string, child: string, bound?: Node): void {
@@ -194,15 +158,13 @@ export class Relations {
     if (foreign) this.constraint(table, { ...foreign, fk_attrs: [{ String: { sval: column.colname } }] });
   }
 
-  private constraint(table: string, constraint: Node): void {
-    if (constraint.contype === 'CONSTR_PRIMARY')
-      this.primaryKeys.set(table, stringsIn({ List: { items: constraint.keys ?? [] } }));
-    if (constraint.contype !== 'CONSTR_FOREIGN') return;
-    const columns = stringsIn({ List: { items: constraint.fk_attrs ?? [] } });
-    const name = constraint.conname ?? `${table}_${columns.join('_')}_fkey`;
-    const to = nameOf(constraint.pktable);
-    const named = stringsIn({ List: { items: constraint.pk_attrs ?? [] } });
-    const toColumns = named.length > 0 ? named : (this.primaryKeys.get(to) ?? []);
+  private constraint(table: string, { contype, conname, keys, fk_attrs, pktable, pk_attrs }: Node): void {
+    if (contype === 'CONSTR_PRIMARY') this.primaryKeys.set(table, stringsIn(keys));
+    if (contype !== 'CONSTR_FOREIGN') return;
+    const columns = stringsIn(fk_attrs);
+    const name = conname ?? `${table}_${columns.join('_')}_fkey`;
+    const to = nameOf(pktable);
+    const toColumns = pk_attrs ? stringsIn(pk_attrs) : (this.primaryKeys.get(to) ?? []);
     this.foreignKeys.push({ table, name, columns, to, toColumns });
   }
 
@@ -223,9 +185,4 @@ export class Relations {
     for (const children of this.children.values()) if (children.delete(from)) children.add(to);
     if (this.partitioned.delete(from)) this.partitioned.add(to);
   }
-}
-
-/** Of a domain: CHECK and NOT NULL. */
-function constrains(constraints: Node[] = []): boolean {
-  return constraints.some(({ Constraint }) => ['CONSTR_CHECK', 'CONSTR_NOTNULL'].includes(Constraint?.contype));
 }

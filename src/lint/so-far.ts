@@ -1,28 +1,20 @@
 import type { ParsedStatement } from '../postgres/parser.js';
 import type { Known } from './known.js';
-import { LOCK_ORDER, type LockMode, stopsOthers } from './lock-modes.js';
+import { isStronger, type LockMode, stopsOthers } from './lock-modes.js';
 import { locksOf } from './locks.js';
 import { commandsOf, nameOf } from './tree.js';
 
 /** What the statements of one file have done so far, whose transaction keeps it. */
 export class SoFar {
-  private readonly held = new Map<string, LockMode>();
-  private readonly stops = new Map<string, LockMode>();
+  /** The strongest lock that the transaction has on each table. */
+  readonly held = new Map<string, LockMode>();
+  /** Those of them that stop writers or readers, in the order in which they are taken. */
+  readonly stopped = new Map<string, LockMode>();
   private readonly added = new Set<string>();
-
-  /** The strongest lock that the transaction has on a table. */
-  lockOn(table: string): LockMode | undefined {
-    return this.held.get(table);
-  }
 
   /** Has the file added this constraint? */
   hasAdded(table: string, constraint: string): boolean {
     return this.added.has(`${table}\0${constraint}`);
-  }
-
-  /** Tables whose lock stops writers or readers, in the order in which they are locked. */
-  get stopped(): ReadonlyMap<string, LockMode> {
-    return this.stops;
   }
 
   /** @param known what was there before the statement */
@@ -31,11 +23,12 @@ export class SoFar {
       // Nobody waits for what this file makes.
       if (creates || known.isFresh(table)) continue;
       const before = this.held.get(table);
-      if (before === undefined || LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf(before)) this.held.set(table, mode);
-      if (stopsOthers(mode)) this.stops.set(table, this.held.get(table) as LockMode);
+      const strongest = before && isStronger(before, mode) ? before : mode;
+      this.held.set(table, strongest);
+      if (stopsOthers(mode)) this.stopped.set(table, strongest);
     }
-    for (const cmd of commandsOf(statement)) {
-      const name = cmd.subtype === 'AT_AddConstraint' ? cmd.def?.Constraint?.conname : undefined;
+    for (const { subtype, def } of commandsOf(statement)) {
+      const name = subtype === 'AT_AddConstraint' && def.Constraint.conname;
       if (name) this.added.add(`${nameOf(statement.node.relation)}\0${name}`);
     }
   }

@@ -15,20 +15,20 @@ export function nameOfParts(parts: readonly string[]): string {
 
 /** Name parts of each object of a DROP. */
 export function dropped(node: Node): string[][] {
-  return ((node.objects ?? []) as Node[]).map((object) => stringsIn(object));
+  return ((node.objects ?? []) as Node[]).map((object) => stringsIn([object]));
 }
 
-/** All strings of a list node, in order. */
-export function stringsIn(node: Node): string[] {
-  if (node?.String) return [node.String.sval];
-  if (node?.List) return (node.List.items as Node[]).flatMap(stringsIn);
-  if (node?.TypeName) return (node.TypeName.names as Node[]).flatMap(stringsIn);
-  if (node?.ObjectWithArgs) return (node.ObjectWithArgs.objname as Node[]).flatMap(stringsIn);
-  return [];
+/** All strings in these nodes, in order. */
+export function stringsIn(nodes: readonly Node[] = []): string[] {
+  return nodes.flatMap((node) =>
+    node.String
+      ? [node.String.sval]
+      : stringsIn(node.List?.items ?? node.TypeName?.names ?? node.ObjectWithArgs?.objname),
+  );
 }
 
 /** Subcommands of an ALTER TABLE; of ALTER INDEX, VIEW and SEQUENCE none, unless they are asked for. */
-export function commandsOf({ type, node }: ParsedStatement): Node[] {
+export function commandsOf({ type, node }: Pick<ParsedStatement, 'type' | 'node'>): Node[] {
   if (type !== 'AlterTableStmt' || (node.objtype !== undefined && node.objtype !== 'OBJECT_TABLE')) return [];
   return (node.cmds as Node[]).map((cmd) => cmd.AlterTableCmd);
 }
@@ -43,7 +43,7 @@ export function constraintsOf(column: Node): Map<string, Node> {
 
 /** A type as one would write it: `varchar(20)`, `int4`, `text[]`. */
 export function typeOf(typeName: Node): string {
-  const names = ((typeName?.names ?? []) as Node[]).flatMap(stringsIn);
+  const names = stringsIn(typeName?.names);
   const modifiers = ((typeName?.typmods ?? []) as Node[]).map((mod) => mod.A_Const?.ival?.ival ?? 0);
   const name = nameOfParts(names[0] === 'pg_catalog' ? names.slice(1) : names);
   return `${name}${modifiers.length > 0 ? `(${modifiers.join(',')})` : ''}${typeName?.arrayBounds ? '[]' : ''}`;
@@ -51,10 +51,10 @@ export function typeOf(typeName: Node): string {
 
 /** Column of a CHECK (column IS NOT NULL). */
 export function notNullCheck(constraint: Node): string | undefined {
-  if (constraint.contype === 'CONSTR_NOTNULL') return stringsIn({ List: { items: constraint.keys ?? [] } })[0];
+  if (constraint.contype === 'CONSTR_NOTNULL') return stringsIn(constraint.keys)[0];
   const test = constraint.raw_expr?.NullTest;
   if (constraint.contype !== 'CONSTR_CHECK' || test?.nulltesttype !== 'IS_NOT_NULL') return undefined;
-  return stringsIn({ List: { items: test.arg?.ColumnRef?.fields ?? [] } }).at(-1);
+  return stringsIn(test.arg?.ColumnRef?.fields).at(-1);
 }
 
 /** Every node of a kind anywhere in a tree. */

@@ -16,7 +16,7 @@ const VOLATILE = new Set(
 /** Does an expression differ from row to row? `maybe`: it calls what we don't know. */
 export function volatility(expression: Node): 'stable' | 'volatile' | 'maybe' {
   const names = find(expression, 'FuncCall').map((call) =>
-    nameOfParts(stringsIn({ List: { items: call.funcname } })).replace(/^pg_catalog\./, ''),
+    nameOfParts(stringsIn(call.funcname)).replace(/^pg_catalog\./, ''),
   );
   if (names.some((name) => VOLATILE.has(name.replace(/^.*\./, '')))) return 'volatile';
   return names.every((name) => STABLE.has(name)) ? 'stable' : 'maybe';

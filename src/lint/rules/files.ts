@@ -8,7 +8,7 @@ export const fileRules: Rule[] = [
     id: 'missing-down',
     why: 'kasm-db rollback cannot go back behind it',
     safe: 'write NNNN_name.down.sql beside it; comments alone say that nothing has to be undone',
-    checkFile: ({ migration }) => (migration.hasDown ? [] : [`there is no ${migration.name}.down.sql`]),
+    checkFile: ({ migration }) => !migration.hasDown && `there is no ${migration.name}.down.sql`,
   },
   {
     id: 'identifier-too-long',

@@ -1,5 +1,5 @@
-import type { Rule } from '../rule.js';
-import { commandsOf, dropped, nameOf, nameOfParts } from '../tree.js';
+import { eachCommand, type Rule } from '../rule.js';
+import { dropped, type Node, nameOf, nameOfParts } from '../tree.js';
 
 const OLD_PODS = 'pods of the release before it still run during a rolling update, and after a rollback of it';
 
@@ -23,31 +23,27 @@ export const removalRules: Rule[] = [
     why: `${OLD_PODS}: they use it, and its rows are gone`,
     safe: 'drop it a release after the last one that uses it; then suppress this with the reason',
     check: ({ type, node }, { known }) =>
-      type === 'DropStmt' && node.removeType === 'OBJECT_TABLE'
-        ? dropped(node).flatMap((parts) =>
-            known.isFresh(nameOfParts(parts)) ? [] : [`table ${nameOfParts(parts)} is dropped`],
-          )
-        : [],
+      type === 'DropStmt' &&
+      node.removeType === 'OBJECT_TABLE' &&
+      dropped(node)
+        .map(nameOfParts)
+        .map((table) => !known.isFresh(table) && `table ${table} is dropped`),
   },
   {
     id: 'drop-column',
     why: `${OLD_PODS}: they use it, and its values are gone`,
     safe: 'drop it a release after the last one that uses it; then suppress this with the reason',
-    check: (statement, { known }) =>
-      commandsOf(statement).flatMap((cmd) =>
-        cmd.subtype === 'AT_DropColumn' && !known.isFresh(nameOf(statement.node.relation))
-          ? [`column ${nameOf(statement.node.relation)}.${cmd.name} is dropped`]
-          : [],
-      ),
+    check: eachCommand(['AT_DropColumn'], ({ name }, table) => `column ${table}.${name} is dropped`),
   },
   {
     id: 'rename-column',
     why: `${OLD_PODS}: they use the old name`,
     safe: 'add a column with the new name, write both, fill it, drop the old one a release later',
     check: ({ type, node }, { known }) =>
-      type === 'RenameStmt' && node.renameType === 'OBJECT_COLUMN' && !known.isFresh(nameOf(node.relation))
-        ? [`${nameOf(node.relation)}.${node.subname} becomes ${node.newname}`]
-        : [],
+      type === 'RenameStmt' &&
+      node.renameType === 'OBJECT_COLUMN' &&
+      !known.isFresh(nameOf(node.relation)) &&
+      `${nameOf(node.relation)}.${node.subname} becomes ${node.newname}`,
   },
   {
     id: 'rename-table',
@@ -56,59 +52,53 @@ export const removalRules: Rule[] = [
     check: ({ type, node }, { known }) =>
       type === 'RenameStmt' &&
       ['OBJECT_TABLE', 'OBJECT_VIEW', 'OBJECT_MATVIEW'].includes(node.renameType) &&
-      !known.isMade(nameOf(node.relation))
-        ? [`${nameOf(node.relation)} becomes ${node.newname}`]
-        : [],
+      !known.isMade(nameOf(node.relation)) &&
+      `${nameOf(node.relation)} becomes ${node.newname}`,
   },
   {
     id: 'rename-sequence',
     why: `${OLD_PODS}: nextval('its old name') fails; what a column owns is found by its new name, too`,
     safe: 'leave its name; where it has to change, do it when no pod calls it by its old name; then suppress this with the reason',
     check: ({ type, node }, { known }) =>
-      type === 'RenameStmt' && node.renameType === 'OBJECT_SEQUENCE' && !known.isMade(nameOf(node.relation))
-        ? [`${nameOf(node.relation)} becomes ${node.newname}`]
-        : [],
+      type === 'RenameStmt' &&
+      node.renameType === 'OBJECT_SEQUENCE' &&
+      !known.isMade(nameOf(node.relation)) &&
+      `${nameOf(node.relation)} becomes ${node.newname}`,
   },
   {
     id: 'rename-enum-value',
     why: `${OLD_PODS}: they use the old value`,
     safe: 'ADD VALUE with the new one, and leave the old one',
-    check: ({ type, node }) =>
-      type === 'AlterEnumStmt' && node.oldVal ? [`'${node.oldVal}' becomes '${node.newVal}'`] : [],
+    check: ({ type, node }) => type === 'AlterEnumStmt' && node.oldVal && `'${node.oldVal}' becomes '${node.newVal}'`,
   },
   {
     id: 'set-schema',
     why: `${OLD_PODS}: they look for it where it was`,
     safe: 'leave it where it is, or leave a view in its place',
     check: ({ type, node }, { known }) =>
-      type === 'AlterObjectSchemaStmt' && !(node.relation && known.isMade(nameOf(node.relation)))
-        ? [`${node.relation ? nameOf(node.relation) : 'an object'} moves to schema ${node.newschema}`]
-        : [],
+      type === 'AlterObjectSchemaStmt' &&
+      !(node.relation && known.isMade(nameOf(node.relation))) &&
+      `${node.relation ? nameOf(node.relation) : 'an object'} moves to schema ${node.newschema}`,
   },
   {
     id: 'drop-object',
     why: `${OLD_PODS}: they may use it`,
     safe: 'drop it a release after the last one that uses it; then suppress this with the reason',
     check: ({ type, node }, { known }) =>
-      type === 'DropStmt' && OBJECTS[node.removeType]
-        ? dropped(node).flatMap((parts) =>
-            known.isMade(nameOfParts(parts)) ? [] : [`${OBJECTS[node.removeType]} ${nameOfParts(parts)} is dropped`],
-          )
-        : [],
+      type === 'DropStmt' &&
+      OBJECTS[node.removeType] &&
+      dropped(node)
+        .map(nameOfParts)
+        .map((name) => !known.isMade(name) && `${OBJECTS[node.removeType]} ${name} is dropped`),
   },
   {
     id: 'drop-cascade',
     why: 'CASCADE also drops what depends on it, which no one who reads the file sees',
     safe: 'name each object that is to be dropped',
     check: ({ type, node }) => {
-      const cascades =
-        ((type === 'DropStmt' || type === 'TruncateStmt' || type === 'DropOwnedStmt') &&
-          node.behavior === 'DROP_CASCADE') ||
-        (type === 'AlterTableStmt' &&
-          (node.cmds as { AlterTableCmd: { behavior?: string } }[]).some(
-            (c) => c.AlterTableCmd.behavior === 'DROP_CASCADE',
-          ));
-      return cascades ? ['CASCADE drops more than the file names'] : [];
+      const commands = type === 'AlterTableStmt' ? (node.cmds as Node[]).map((cmd) => cmd.AlterTableCmd) : [];
+      const drops = ['DropStmt', 'TruncateStmt', 'DropOwnedStmt'].includes(type) ? [node] : commands;
+      return drops.some(({ behavior }) => behavior === 'DROP_CASCADE') && 'CASCADE drops more than the file names';
     },
   },
   {
@@ -116,10 +106,9 @@ export const removalRules: Rule[] = [
     why: 'all rows are deleted, under a lock that stops all reads and writes',
     safe: 'leave the rows to whoever owns them, or suppress this with the reason',
     check: ({ type, node }, { known }) =>
-      type === 'TruncateStmt'
-        ? (node.relations as { RangeVar: { relname: string } }[]).flatMap(({ RangeVar }) =>
-            known.isFresh(nameOf(RangeVar)) ? [] : [`table ${nameOf(RangeVar)} is emptied`],
-          )
-        : [],
+      type === 'TruncateStmt' &&
+      (node.relations as Node[])
+        .map(({ RangeVar }) => nameOf(RangeVar))
+        .map((table) => !known.isFresh(table) && `table ${table} is emptied`),
   },
 ];

@@ -1,6 +1,6 @@
 import { formatMs } from '../../app/when.js';
 import type { ParsedStatement } from '../../postgres/parser.js';
-import { byTable, LOCK_ORDER, stopsOthers } from '../lock-modes.js';
+import { byTable, isStronger, stopsOthers } from '../lock-modes.js';
 import { locksOf } from '../locks.js';
 import type { Rule } from '../rule.js';
 import { hasOption, type Node, nameOf } from '../tree.js';
@@ -30,29 +30,28 @@ export const transactionRules: Rule[] = [
     id: 'transaction-control',
     why: 'kasm-db runs the file in a transaction of its own, which this would end; it refuses the file',
     safe: 'take it out; what cannot run in a transaction goes into a migration with "-- kasm-db: no-transaction"',
-    check: ({ type, node }) => (type === 'TransactionStmt' ? [String(node.kind).replace('TRANS_STMT_', '')] : []),
+    check: ({ type, node }) => type === 'TransactionStmt' && String(node.kind).replace('TRANS_STMT_', ''),
   },
   {
     id: 'write-whole-table',
     why: 'one transaction that writes every row keeps locks on all of them, bloats the table and delays autovacuum',
     safe: 'write in batches (WHERE id BETWEEN …) from a job, or in several no-transaction statements',
     check: (statement, { known }) =>
-      writesAllRows(statement) && !known.isFresh(nameOf(statement.node.relation))
-        ? [`every row of ${nameOf(statement.node.relation)} is written`]
-        : [],
+      writesAllRows(statement) &&
+      !known.isFresh(nameOf(statement.node.relation)) &&
+      `every row of ${nameOf(statement.node.relation)} is written`,
   },
   {
     id: 'backfill-with-ddl',
     why: 'the lock of the ALTER TABLE is kept until the rows are written',
     safe: 'put the UPDATE into a migration of its own',
     check: (statement, { known, file, soFar }) => {
-      if (!file.migration.transaction || !['UpdateStmt', 'DeleteStmt', 'MergeStmt'].includes(statement.type)) return [];
+      if (!file.migration.transaction || !['UpdateStmt', 'DeleteStmt', 'MergeStmt'].includes(statement.type))
+        return false;
       const table = nameOf(statement.node.relation);
-      if (known.isFresh(table)) return [];
-      const mode = soFar.lockOn(table);
-      return mode && LOCK_ORDER.indexOf(mode) > LOCK_ORDER.indexOf('ROW EXCLUSIVE') && !writesAllRows(statement)
-        ? [`${table} is already locked ${mode} by this file when its rows are written`]
-        : [];
+      const mode = soFar.held.get(table);
+      if (!mode || !isStronger(mode, 'ROW EXCLUSIVE') || known.isFresh(table) || writesAllRows(statement)) return false;
+      return `${table} is already locked ${mode} by this file when its rows are written`;
     },
   },
   {
@@ -60,13 +59,12 @@ export const transactionRules: Rule[] = [
     why: 'the first table stays locked while the file waits for the second, so traffic on both has to wait; a session that takes them in the other order deadlocks with it',
     safe: 'put what comes after into a second file: the first table is free once its own file is committed',
     check: (statement, { known, file, soFar }) => {
-      if (!file.migration.transaction) return [];
       const { stopped } = soFar;
-      if (stopped.size === 0) return [];
+      if (!file.migration.transaction || stopped.size === 0) return false;
       const waitsFor = byTable(locksOf(statement, known)).filter(
         ({ table, mode, creates }) => stopsOthers(mode) && !creates && !known.isFresh(table) && !stopped.has(table),
       );
-      if (waitsFor.length === 0) return [];
+      if (waitsFor.length === 0) return false;
       const first: string[] = [];
       for (const [table, mode] of stopped) if (first.push(`${table} (${mode})`) === SHOWN) break;
       const more = stopped.size > SHOWN ? ` and ${stopped.size - SHOWN} more` : '';
@@ -80,62 +78,60 @@ export const transactionRules: Rule[] = [
     why: 'everybody who needs the table waits until the file is through',
     safe: 'leave it out; each statement takes the lock that it needs',
     check: ({ type, node }, { known }) =>
-      type === 'LockStmt' && node.mode > 4
-        ? (node.relations as { RangeVar: { relname: string } }[]).flatMap(({ RangeVar }) =>
-            known.isFresh(nameOf(RangeVar)) ? [] : [`table ${nameOf(RangeVar)} is locked`],
-          )
-        : [],
+      type === 'LockStmt' &&
+      node.mode > 4 &&
+      (node.relations as Node[])
+        .map(({ RangeVar }) => nameOf(RangeVar))
+        .map((table) => !known.isFresh(table) && `table ${table} is locked`),
   },
   {
     id: 'vacuum-full',
     why: 'the table is written anew under a lock that stops all reads and writes',
     safe: 'plain VACUUM; or pg_repack in a maintenance window',
     check: ({ type, node }) =>
-      (type === 'VacuumStmt' && hasOption(node, 'full')) || type === 'ClusterStmt'
-        ? [`${type === 'ClusterStmt' ? 'CLUSTER' : 'VACUUM FULL'} rewrites its table`]
-        : [],
+      (type === 'ClusterStmt' && 'CLUSTER rewrites its table') ||
+      (type === 'VacuumStmt' && hasOption(node, 'full') && 'VACUUM FULL rewrites its table'),
   },
   {
     id: 'refresh-not-concurrent',
     why: 'nobody can read the materialized view while it is filled',
     safe: 'REFRESH MATERIALIZED VIEW CONCURRENTLY (it needs a unique index)',
     check: ({ type, node }, { known }) =>
-      type === 'RefreshMatViewStmt' && !node.concurrent && !known.isMade(nameOf(node.relation))
-        ? [`${nameOf(node.relation)} is refreshed while nobody can read it`]
-        : [],
+      type === 'RefreshMatViewStmt' &&
+      !node.concurrent &&
+      !known.isMade(nameOf(node.relation)) &&
+      `${nameOf(node.relation)} is refreshed while nobody can read it`,
   },
   {
     id: 'lock-timeout-off',
     why: 'a statement that waits for a table makes everyone behind it wait too, for as long as it takes',
     safe: 'keep kasm-db\'s (2 s, then it gives way and tries again), or "-- kasm-db: lock-timeout 2s" at the top',
     check: ({ type, node }) => {
-      if (type !== 'VariableSetStmt' || node.name !== 'lock_timeout') return [];
-      const value =
-        ((node.args ?? []) as Node[]).map((arg) => arg.A_Const?.sval?.sval ?? arg.A_Const?.ival?.ival ?? 0)[0] ?? 0;
-      return timeoutMs(String(value)) === 0 || timeoutMs(String(value)) > LONG_LOCK_TIMEOUT_MS
-        ? [value ? `lock_timeout is set to ${value}` : 'lock_timeout is off']
-        : [];
+      if (type !== 'VariableSetStmt' || node.name !== 'lock_timeout') return false;
+      const { sval, ival } = node.args?.[0]?.A_Const ?? {};
+      const value = sval?.sval ?? ival?.ival ?? 0;
+      const ms = timeoutMs(String(value));
+      if (ms > 0 && ms <= LONG_LOCK_TIMEOUT_MS) return false;
+      return value ? `lock_timeout is set to ${value}` : 'lock_timeout is off';
     },
     checkFile: ({ migration }) =>
-      migration.transaction && (migration.lockTimeoutMs ?? 0) > LONG_LOCK_TIMEOUT_MS
-        ? [`lock-timeout ${formatMs(migration.lockTimeoutMs ?? 0)}: all traffic on a table may wait that long`]
-        : [],
+      migration.transaction &&
+      (migration.lockTimeoutMs ?? 0) > LONG_LOCK_TIMEOUT_MS &&
+      `lock-timeout ${formatMs(migration.lockTimeoutMs ?? 0)}: all traffic on a table may wait that long`,
   },
   {
     id: 'busy-table-lock-timeout',
     why: 'sessions and logins have to wait while it waits for a table that is always in use; the default of 2 s is long for that',
     safe: '"-- kasm-db: lock-timeout 500ms" at the top: it gives way sooner, and tries again',
     check: (statement, { known, file }) => {
-      if ((file.migration.lockTimeoutMs ?? BUSY_LOCK_TIMEOUT_MS) < BUSY_LOCK_TIMEOUT_MS) return [];
-      const locks = locksOf(statement, known);
-      return [
-        ...new Set(
-          locks
-            .filter(({ table, mode, creates }) => !creates && mode === 'ACCESS EXCLUSIVE' && BUSY.has(table))
-            .filter(({ table }) => !known.isFresh(table))
-            .map(({ table }) => table),
-        ),
-      ].map((table) => `${table} is locked ACCESS EXCLUSIVE, and the file has no lock-timeout below 2s`);
+      if ((file.migration.lockTimeoutMs ?? BUSY_LOCK_TIMEOUT_MS) < BUSY_LOCK_TIMEOUT_MS) return false;
+      const tables = locksOf(statement, known)
+        .filter(({ mode, creates }) => !creates && mode === 'ACCESS EXCLUSIVE')
+        .map(({ table }) => table)
+        .filter((table) => BUSY.has(table) && !known.isFresh(table));
+      return [...new Set(tables)].map(
+        (table) => `${table} is locked ACCESS EXCLUSIVE, and the file has no lock-timeout below 2s`,
+      );
     },
   },
 ];
