@@ -16,11 +16,10 @@ import { toKasmDbError } from '../postgres/sqlstate.js';
 import { readAccepted } from '../schema/accepted.js';
 import { capture } from '../schema/capture.js';
 import type { Difference } from '../schema/diff.js';
-import { introspect } from '../schema/introspect.js';
+import { introspect, readStrangers } from '../schema/introspect.js';
 import type { Schema } from '../schema/model.js';
 import { type Ownership, readOwnership } from '../schema/ownership.js';
 import { readSnapshot } from '../schema/snapshot.js';
-import { readStrangers } from '../schema/strangers.js';
 import { compare } from '../schema/verify.js';
 import { type DatabaseForm, readForm, withTemporaryDatabase } from './temporary-database.js';
 

@@ -1,100 +1,80 @@
-import { type DependencyReader, relationsOf } from './assemble-relations.js';
-import { sequencesOf } from './assemble-sequences.js';
-import { compact } from './compact.js';
-import { dotted, inQuotes } from './ddl/names.js';
-import { type GrantsReader, grantsReader } from './grants.js';
-import type { Collation, DataType, Namespace, Other, Routine, Schema } from './model.js';
-import { byName, bySchemaAndName, byText } from './order.js';
-import type { Rows } from './rows.js';
+import { groupBy } from '../app/group-by.js';
+import { dotted } from './ddl/names.js';
+import { type Grantable, grantsReader } from './grants.js';
+import type * as Model from './model.js';
 
-/** Puts the rows together; pure. Nothing depends on the order of the rows. */
-export function assemble(rows: Rows): Schema {
+/** An object as a query gives it: null where there is nothing, and privileges as grantsOf() reads them. */
+type Row<T> = {
+  [K in keyof T]: undefined extends T[K] ? (K extends 'grants' ? string : T[K]) | null : T[K];
+};
+/** With the OID of the table or view that it is or belongs to. */
+type RelationRow<T> = Row<T> & { oid: string };
+type Parts = 'columns' | 'constraints' | 'indexes' | 'triggers' | 'policies' | 'attachments';
+
+/** Rows of the catalog queries, sorted; the columns of each stand in the order in which a snapshot has them. */
+export interface Rows {
+  schemas: Row<Model.Namespace>[];
+  extensions: Model.Extension[];
+  collations: Row<Model.Collation>[];
+  types: Row<Model.DataType>[];
+  sequences: Row<Model.Sequence>[];
+  routines: Row<Model.Routine>[];
+  relations: RelationRow<Omit<Model.Table, Parts> | Omit<Model.View, Parts>>[];
+  columns: RelationRow<Model.Column>[];
+  constraints: RelationRow<Model.Constraint>[];
+  indexes: RelationRow<Model.Index>[];
+  triggers: RelationRow<Model.Trigger>[];
+  policies: RelationRow<Model.Policy>[];
+  attachments: RelationRow<Model.Attachment>[];
+  others: Row<Model.Other>[];
+  dependencies: { dependent: string; needed: string[] }[];
+}
+
+/** Puts the rows together; pure. */
+export function assemble(rows: Rows): Model.Schema {
   const grantsOf = grantsReader();
-  const dependsOn = dependencyReader(rows.dependencies);
+  const needs = new Map(rows.dependencies.map(({ dependent, needed }) => [dependent, needed]));
+  /** @param id as dependencies have it */
+  const made = <T>(kind: Grantable, row: { grants?: unknown }, id = '') =>
+    compact<T>({ ...row, grants: grantsOf(kind, row.grants as string | null), dependsOn: needs.get(id) });
+
+  const columns = byRelation<Model.Column>(rows.columns, (row) =>
+    made('column', Object.assign(row, { identity: row.identity && made('sequence', row.identity) })),
+  );
+  const [constraints, indexes] = [byRelation(rows.constraints), byRelation(rows.indexes)];
+  const [triggers, policies, attachments] = [
+    byRelation(rows.triggers),
+    byRelation(rows.policies),
+    byRelation(rows.attachments),
+  ];
+  const relations = rows.relations.map(({ oid, ...row }) => {
+    const isTable = row.kind.endsWith('table');
+    return {
+      ...made<object>('table', row, `${isTable ? 'table' : 'view'} ${dotted(row)}`),
+      ...{ columns: columns(oid), indexes: indexes(oid), triggers: triggers(oid), attachments: attachments(oid) },
+      ...(isTable ? { constraints: constraints(oid), policies: policies(oid) } : {}),
+    } as Model.Table | Model.View;
+  });
   return {
-    schemas: namespacesOf(rows.schemas, grantsOf),
-    extensions: [...rows.extensions].sort(byName),
-    collations: rows.collations.map(collationOf).sort(bySchemaAndName),
-    types: rows.types.map((row) => typeOf(row, grantsOf, dependsOn)).sort(bySchemaAndName),
-    sequences: sequencesOf(rows.sequences, grantsOf),
-    routines: rows.routines.map((row) => routineOf(row, grantsOf, dependsOn)).sort(bySchemaAndName),
-    ...relationsOf(rows, grantsOf, dependsOn),
-    others: othersOf(rows),
+    schemas: rows.schemas.map((row) => made('schema', row)),
+    extensions: rows.extensions,
+    collations: rows.collations.map((row) => compact(row)),
+    types: rows.types.map((row) => made('type', row, `type ${dotted(row)}`)),
+    sequences: rows.sequences.map((row) => made('sequence', row)),
+    routines: rows.routines.map((row) => made('routine', row, `routine ${dotted(row)}(${row.arguments})`)),
+    tables: relations.filter((relation) => 'policies' in relation),
+    views: relations.filter((relation): relation is Model.View => !('policies' in relation)),
+    others: rows.others.map((row) => compact(row)),
   };
 }
 
-function dependencyReader(rows: Rows['dependencies']): DependencyReader {
-  const needs = new Map<string, string[]>();
-  for (const { dependent, needed } of rows) needs.set(dependent, [...(needs.get(dependent) ?? []), needed]);
-  return (id) => ({ dependsOn: needs.get(id)?.sort(byText) });
+/** The parts of each table and view, by its OID. */
+function byRelation<T>(rows: readonly RelationRow<T>[], make: (row: Row<T>) => T = compact): (oid: string) => T[] {
+  const groups = groupBy(rows, ({ oid }) => oid);
+  return (oid) => (groups.get(oid) ?? []).map(({ oid: _, ...row }) => make(row as Row<T>));
 }
 
-/** Who may create in public depends on the server's version; kasm-db bootstrap and operators set it. */
-function namespacesOf(rows: Rows['schemas'], grantsOf: GrantsReader): Namespace[] {
-  return rows
-    .filter(({ name }) => name !== 'public')
-    .map(({ name, comment, acl }) => compact<Namespace>({ name, comment, grants: grantsOf('schema', acl) }))
-    .sort(byName);
-}
-
-function collationOf(row: Rows['collations'][number]): Collation {
-  const { schema, name, comment } = row;
-  return compact<Collation>({ schema, name, options: collationOptions(row), comment });
-}
-
-function collationOptions(row: Rows['collations'][number]): string {
-  const quote = (text: string | null) => inQuotes(text ?? '');
-  const provider = { i: 'icu', c: 'libc', b: 'builtin' }[row.provider] ?? 'libc';
-  const options = [
-    `provider = ${provider}`,
-    ...(provider === 'libc'
-      ? [`lc_collate = ${quote(row.collate)}`, `lc_ctype = ${quote(row.ctype)}`]
-      : [`locale = ${quote(row.locale)}`]),
-    ...(row.deterministic ? [] : ['deterministic = false']),
-    ...(row.rules ? [`rules = ${quote(row.rules)}`] : []),
-  ];
-  return options.join(', ');
-}
-
-function typeOf(
-  { acl, attributes, constraints, ...row }: Rows['types'][number],
-  grantsOf: GrantsReader,
-  dependsOn: DependencyReader,
-): DataType {
-  type Attribute = NonNullable<DataType['attributes']>[number];
-  type Check = NonNullable<DataType['constraints']>[number];
-  return compact<DataType>({
-    ...row,
-    notNull: row.notNull || undefined,
-    attributes: attributes?.map((attribute) => compact<Attribute>(attribute)),
-    constraints: constraints?.map((check) => compact<Check>(check)).sort(byName),
-    grants: grantsOf('type', acl),
-    ...dependsOn(`type ${dotted(row)}`),
-  });
-}
-
-function routineOf(
-  { acl, ...row }: Rows['routines'][number],
-  grantsOf: GrantsReader,
-  dependsOn: DependencyReader,
-): Routine {
-  return compact<Routine>({
-    ...row,
-    definition: row.definition.trimEnd(),
-    grants: grantsOf('routine', acl),
-    ...dependsOn(`routine ${dotted(row)}(${row.arguments})`),
-  });
-}
-
-function othersOf({ others, neededOthers }: Rows): Other[] {
-  return others
-    .map(({ kind, name }) => {
-      const needed = neededOthers.filter((row) => row.kind === kind && row.name === name);
-      return compact<Other>({
-        kind,
-        name,
-        neededBy: needed.length > 0 && needed.map(({ dependent }) => dependent).sort(byText),
-      });
-    })
-    .sort((a, b) => byText(a.kind, b.kind) || byName(a, b));
+/** Without what is not there. */
+function compact<T>(row: object): T {
+  return Object.fromEntries(Object.entries(row).filter(([, value]) => value !== null && value !== undefined)) as T;
 }

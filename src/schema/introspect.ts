@@ -1,20 +1,19 @@
 import type { Client } from '../postgres/client.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { assemble } from './assemble.js';
+import { assemble, type Rows } from './assemble.js';
 import type { Schema } from './model.js';
 import { attachmentsSql, policiesSql, triggersSql } from './queries/attached.js';
 import { constraintsSql, indexesSql } from './queries/constraints.js';
 import { collationsSql, extensionsSql, schemasSql } from './queries/namespaces.js';
-import { dependenciesSql, neededOthersSql, othersSql } from './queries/others.js';
+import { dependenciesSql, neededOthersSql, neededStrangersSql, othersSql } from './queries/others.js';
 import { columnsSql, relationsSql, sequencesSql } from './queries/relations.js';
 import { routinesSql, typesSql } from './queries/routines.js';
-import type { Rows } from './rows.js';
 import { stabilize } from './stable-text.js';
 import { unqualifyViews } from './view-text.js';
 
 /** One question to the catalogs for each kind of object. */
-const QUERIES: Record<Exclude<keyof Rows, 'neededOthers'>, (version: number) => string> = {
+const QUERIES: Record<keyof Rows, (version: number) => string> = {
   schemas: schemasSql,
   extensions: extensionsSql,
   collations: collationsSql,
@@ -64,9 +63,17 @@ export async function introspectHere(client: Client): Promise<Schema> {
     const results = (await client.query(texts.join(';\n'))) as unknown as { rows: never[] }[];
     const rows = Object.fromEntries(kinds.map((kind, i) => [kind, results[i]?.rows ?? []])) as unknown as Rows;
     // Most databases have nothing of the kind, and need not be asked what stands on it.
-    rows.neededOthers = rows.others.length > 0 ? (await client.query(neededOthersSql(serverVersion))).rows : [];
+    if (rows.others.length > 0) rows.others = (await client.query(neededOthersSql(serverVersion))).rows;
     return await unqualifyViews(stabilize(assemble(rows)));
   } catch (error) {
     throw toKasmDbError(error, 'reading the catalog');
   }
+}
+
+/**
+ * Roles that are not trusted and have made something here, each with the ids of what it has made and of what cannot be there without that. Within a
+ * transaction of our own.
+ */
+export async function readStrangers(session: Session): Promise<Schema['others']> {
+  return session.query(neededStrangersSql(session.serverVersion));
 }

@@ -188,7 +188,19 @@ export interface Attachment {
   comment?: string;
 }
 
-export interface Table extends Dependent {
+/** What tables and views have. */
+interface Relation extends Dependent {
+  columns: Column[];
+  indexes: Index[];
+  triggers: Trigger[];
+  attachments: Attachment[];
+  /** Storage parameters, those of its TOAST table too. */
+  options?: string[];
+  /** Index by which CLUSTER orders it. */
+  clusterOn?: string;
+}
+
+export interface Table extends Relation {
   kind: 'table' | 'partitioned table';
   unlogged?: true;
   partitionKey?: string;
@@ -198,32 +210,18 @@ export interface Table extends Dependent {
   inherits?: string[];
   /** The composite type that it is a table of, as SQL. */
   ofType?: string;
-  /** Storage parameters, those of its TOAST table too. */
-  options?: string[];
-  /** Index by which CLUSTER orders it. */
-  clusterOn?: string;
   rowSecurity?: 'enabled' | 'forced';
   replicaIdentity?: string;
-  columns: Column[];
   constraints: Constraint[];
-  indexes: Index[];
-  triggers: Trigger[];
   policies: Policy[];
-  attachments: Attachment[];
 }
 
-export interface View extends Dependent {
+export interface View extends Relation {
   kind: 'view' | 'materialized view';
-  options?: string[];
-  clusterOn?: string;
   /** Of a materialized view that was never filled. */
   empty?: true;
   /** The query. */
   definition: string;
-  columns: Column[];
-  indexes: Index[];
-  triggers: Trigger[];
-  attachments: Attachment[];
 }
 
 export const EMPTY_SCHEMA: Schema = {

@@ -30,3 +30,8 @@ export const grants = (acl: string, kind: string, owner: string) =>
 /** The comment of an object as `e.description`: a join, since obj_description() asks anew for each of thousands. */
 export const describedBy = (catalog: string, oid: string) =>
   `LEFT JOIN pg_description e ON e.objoid = ${oid} AND e.classoid = '${catalog}'::regclass AND e.objsubid = 0`;
+
+/** Names of a table's columns, in the order of their numbers; a constraint may have none, and 0 stands for an expression. */
+export const columnNames = (table: string, numbers: string) =>
+  `(SELECT coalesce(json_agg(a.attname ORDER BY u.n), '[]') FROM unnest(${numbers}) WITH ORDINALITY AS u(num, n)
+    JOIN pg_attribute a ON a.attrelid = ${table} AND a.attnum = u.num AND a.attnum > 0)`;

@@ -38,7 +38,8 @@ UNION ALL SELECT 'pg_publication'::regclass, p.oid, 'publication', p.pubname::te
 UNION ALL SELECT 'pg_foreign_server'::regclass, s.oid, 'foreign server', s.srvname::text FROM pg_foreign_server s
   WHERE ${notMember('pg_foreign_server', 's.oid')}`;
 
-export const othersSql = () => `WITH ${OURS} SELECT kind, name FROM (${OTHERS}) other`;
+export const othersSql = () =>
+  `WITH ${OURS} SELECT kind, name FROM (${OTHERS}) other ORDER BY kind COLLATE "C", name COLLATE "C"`;
 
 const types = (alias: string) =>
   `(SELECT coalesce(string_agg(format_type(t, NULL), ',' ORDER BY n), '') FROM unnest(${alias}.proargtypes) WITH ORDINALITY AS u(t, n))`;
@@ -89,9 +90,9 @@ export const dependenciesSql = (version: number) => `WITH ${OURS}, ${UNITS(versi
   UNION ALL SELECT 'pg_constraint'::regclass, oid, owner FROM key
   UNION ALL SELECT 'pg_class'::regclass, conindid, owner FROM key
 )
-SELECT DISTINCT a.id AS dependent, b.id AS needed
+SELECT a.id AS dependent, array_agg(DISTINCT b.id COLLATE "C" ORDER BY b.id COLLATE "C") AS needed
 FROM pg_depend d JOIN whole a ON a.classid = d.classid AND a.objid = d.objid JOIN whole b ON b.classid = d.refclassid AND b.objid = d.refobjid
-WHERE a.id <> b.id AND a.id NOT LIKE 'sequence %' AND ${NEEDS}`;
+WHERE a.id <> b.id AND a.id NOT LIKE 'sequence %' AND ${NEEDS} GROUP BY 1`;
 
 /** What belongs to a role that is not trusted (postgres/trusted.ts), one node for each such role; see OTHERS. */
 const STRANGERS = `SELECT u.classid, u.objid, 'objects of role' AS kind, quote_ident(pg_get_userbyid(w.owner)) AS name FROM unit u
@@ -143,4 +144,7 @@ const neededSql = (
   UNION SELECT x.kind, x.name, l.id FROM other x JOIN loose l USING (classid, objid)
   UNION SELECT n.kind, n.name, e.dependent FROM needed n JOIN edge e ON e.needed = n.dependent
 )
-SELECT n.kind, n.name, n.dependent FROM needed n WHERE n.dependent NOT IN (SELECT kind || ' ' || name FROM other)`;
+SELECT o.kind, o.name, array_agg(n.dependent ORDER BY n.dependent COLLATE "C") FILTER (WHERE n.dependent IS NOT NULL) AS "neededBy"
+FROM (SELECT DISTINCT kind, name FROM other) o LEFT JOIN needed n ON n.kind = o.kind AND n.name = o.name
+  AND n.dependent NOT IN (SELECT kind || ' ' || name FROM other)
+GROUP BY 1, 2 ORDER BY o.kind COLLATE "C", o.name COLLATE "C"`;

@@ -26,11 +26,12 @@ const AGGREGATE_OPTIONS = `(SELECT concat_ws(', ',
 export const routinesSql = () => `WITH ${OURS}
 SELECT o.nspname AS schema, p.proname AS name,
   CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window function' WHEN 'a' THEN 'aggregate' ELSE 'function' END AS kind,
-  (SELECT coalesce(string_agg(format_type(t, NULL), ',' ORDER BY n), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS u(t, n)) AS arguments,
-  CASE WHEN p.prokind <> 'a' THEN pg_get_functiondef(p.oid) ELSE format('CREATE OR REPLACE AGGREGATE %I.%I(%s) (%s)', o.nspname, p.proname,
+  (SELECT coalesce(string_agg(format_type(t, NULL), ',' ORDER BY n), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS u(t, n)) COLLATE "C" AS arguments,
+  CASE WHEN p.prokind <> 'a' THEN rtrim(pg_get_functiondef(p.oid), E'\\n') ELSE format('CREATE OR REPLACE AGGREGATE %I.%I(%s) (%s)', o.nspname, p.proname,
     CASE WHEN p.pronargs = 0 THEN '*' ELSE pg_get_function_arguments(p.oid) END, ${AGGREGATE_OPTIONS}) END AS definition,
-  obj_description(p.oid, 'pg_proc') AS comment, ${grants('p.proacl', 'f', 'p.proowner')} AS acl
-FROM pg_proc p JOIN ours o ON o.oid = p.pronamespace WHERE ${notMember('pg_proc', 'p.oid')} AND NOT ${isBroughtAlong('pg_proc', 'p.oid')}`;
+  obj_description(p.oid, 'pg_proc') AS comment, ${grants('p.proacl', 'f', 'p.proowner')} AS grants
+FROM pg_proc p JOIN ours o ON o.oid = p.pronamespace WHERE ${notMember('pg_proc', 'p.oid')} AND NOT ${isBroughtAlong('pg_proc', 'p.oid')}
+ORDER BY schema, name, arguments`;
 
 /** The name that PostgreSQL gives a range's multirange, unless it is too long. */
 const MULTIRANGE = `CASE WHEN position('range' IN t.typname::text) = 0 THEN t.typname || '_multirange'
@@ -40,16 +41,10 @@ const MULTIRANGE = `CASE WHEN position('range' IN t.typname::text) = 0 THEN t.ty
 export const typesSql = (version: number) => `WITH ${OURS}
 SELECT o.nspname AS schema, t.typname AS name, CASE t.typtype WHEN 'e' THEN 'enum' WHEN 'd' THEN 'domain' WHEN 'r' THEN 'range' ELSE 'composite' END AS kind,
   (SELECT json_agg(e.enumlabel ORDER BY e.enumsortorder) FROM pg_enum e WHERE e.enumtypid = t.oid) AS labels,
-  (SELECT json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'collation',
-       CASE WHEN a.attcollation NOT IN (0, (SELECT typcollation FROM pg_type WHERE oid = a.atttypid)) THEN a.attcollation::regcollation::text END,
-       'comment', col_description(t.typrelid, a.attnum)) ORDER BY a.attnum)
-     FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
   CASE WHEN t.typtype = 'd' THEN format_type(t.typbasetype, t.typtypmod) END AS base,
   CASE WHEN t.typtype = 'd' AND t.typcollation NOT IN (0, (SELECT typcollation FROM pg_type WHERE oid = t.typbasetype)) THEN t.typcollation::regcollation::text
     WHEN r.rngcollation NOT IN (0, (SELECT typcollation FROM pg_type WHERE oid = r.rngsubtype)) THEN r.rngcollation::regcollation::text END AS collation,
-  CASE WHEN t.typtype = 'd' THEN coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) END AS default, t.typtype = 'd' AND t.typnotnull AS "notNull",
-  (SELECT json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid), 'comment', obj_description(k.oid, 'pg_constraint')))
-     FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c') AS constraints,
+  CASE WHEN t.typtype = 'd' THEN coalesce(pg_get_expr(t.typdefaultbin, 0), t.typdefault) END AS default, nullif(t.typtype = 'd' AND t.typnotnull, false) AS "notNull",
   format_type(r.rngsubtype, NULL) AS subtype,
   (SELECT format('%I.%I', n.nspname, c.opcname) FROM pg_opclass c JOIN pg_namespace n ON n.oid = c.opcnamespace
      WHERE c.oid = r.rngsubopc AND NOT c.opcdefault) AS "subtypeOpclass",
@@ -60,6 +55,14 @@ SELECT o.nspname AS schema, t.typname AS name, CASE t.typtype WHEN 'e' THEN 'enu
      WHERE m.oid = r.rngmultitypid AND (m.typnamespace <> t.typnamespace OR m.typname <> ${MULTIRANGE}))`
       : 'NULL'
   } AS multirange,
-  obj_description(t.oid, 'pg_type') AS comment, ${grants('t.typacl', 'T', 't.typowner')} AS acl
+  obj_description(t.oid, 'pg_type') AS comment,
+  (SELECT json_strip_nulls(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'collation',
+       CASE WHEN a.attcollation NOT IN (0, (SELECT typcollation FROM pg_type WHERE oid = a.atttypid)) THEN a.attcollation::regcollation::text END,
+       'comment', col_description(t.typrelid, a.attnum)) ORDER BY a.attnum))
+     FROM pg_attribute a WHERE t.typtype = 'c' AND a.attrelid = t.typrelid AND a.attnum > 0 AND NOT a.attisdropped) AS attributes,
+  (SELECT json_strip_nulls(json_agg(json_build_object('name', k.conname, 'definition', pg_get_constraintdef(k.oid),
+       'comment', obj_description(k.oid, 'pg_constraint')) ORDER BY k.conname))
+     FROM pg_constraint k WHERE k.contypid = t.oid AND k.contype = 'c') AS constraints,
+  ${grants('t.typacl', 'T', 't.typowner')} AS grants
 FROM pg_type t JOIN ours o ON o.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid LEFT JOIN pg_range r ON r.rngtypid = t.oid
-WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND ${notMember('pg_type', 't.oid')}`;
+WHERE (t.typtype IN ('e', 'd', 'r') OR (t.typtype = 'c' AND c.relkind = 'c')) AND ${notMember('pg_type', 't.oid')} ORDER BY schema, name`;
