@@ -31,7 +31,7 @@ export function dotted({ schema, name }: { schema: string; name: string }): stri
 }
 
 /** A text as an SQL literal, where it has no backslash or is read by kasm-db's own settings. */
-export function inQuotes(text: string): string {
+function inQuotes(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
