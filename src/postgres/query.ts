@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import type { Client } from './client.js';
 import { isServerError } from './server-error.js';
@@ -14,8 +15,9 @@ export async function cancellable<T>(
 ): Promise<T> {
   signal?.throwIfAborted();
   let cut: NodeJS.Timeout | undefined;
+  let cancelled: Promise<void> | undefined;
   const onAbort = () => {
-    if (!isDestroyed(client)) requestCancel(client);
+    if (!isDestroyed(client)) cancelled = requestCancel(client);
     cut = setTimeout(() => destroy(client), CANCEL_GRACE_MS);
   };
   signal?.addEventListener('abort', onAbort, { once: true });
@@ -27,8 +29,9 @@ export async function cancellable<T>(
     signal?.throwIfAborted();
     throw reasonOf(client, error);
   } finally {
-    clearTimeout(cut);
     signal?.removeEventListener('abort', onAbort);
+    await cancelled;
+    clearTimeout(cut);
   }
 }
 
@@ -54,22 +57,33 @@ export function cutAfterAbort(client: Client, signal: AbortSignal): () => void {
   };
 }
 
-/** Sends a CancelRequest on a connection of its own; its outcome shows on the cancelled one. */
-function requestCancel(client: Client): void {
+/**
+ * Sends a CancelRequest on a connection of its own; its outcome shows on the cancelled one. The server closes that connection when it has read the
+ * request. Until then the other one stays open: PgBouncer 1.18 dies of a request whose client is gone (its issue 801).
+ */
+function requestCancel(client: Client): Promise<void> {
   const connection = new pg.Connection({} as never) as unknown as {
     connect(port: number | string, host?: string): void;
     cancel(pid: number, key: unknown): void;
-    attachListeners(): void;
+    attachListeners(stream: Socket): void;
     on(event: string, listener: () => void): void;
+    stream: Socket;
   };
-  connection.on('error', () => {});
-  // Nothing is answered to it, and what comes all the same is not read.
-  connection.attachListeners = () => {};
-  connection.on('connect', () =>
-    connection.cancel(client.processID as number, (client as unknown as { secretKey: unknown }).secretKey),
-  );
-  if (client.address.startsWith('/')) connection.connect(`${client.address}/.s.PGSQL.${client.port}`);
-  else connection.connect(client.port, client.address);
+  return new Promise((resolve) => {
+    const late = setTimeout(() => connection.stream.destroy(), CANCEL_GRACE_MS);
+    connection.on('error', () => {});
+    connection.on('end', () => {
+      clearTimeout(late);
+      resolve();
+    });
+    // Nothing is answered to it; only its end is waited for.
+    connection.attachListeners = (stream) => void stream.resume();
+    connection.on('connect', () =>
+      connection.cancel(client.processID as number, (client as unknown as { secretKey: unknown }).secretKey),
+    );
+    if (client.address.startsWith('/')) connection.connect(`${client.address}/.s.PGSQL.${client.port}`);
+    else connection.connect(client.port, client.address);
+  });
 }
 
 const streamOf = (client: Client) =>
