@@ -4,7 +4,7 @@ import { keepUrlPasswords } from '../app/secrets.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import { withEnvFile } from '../config/env-file.js';
-import { settingsOf } from '../config/settings.js';
+import { resolveSettings } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import type { EmbeddedServer } from '../embedded/embedded.js';
 import { readMigrations, shippedMigrations } from '../migrations/files.js';
@@ -47,7 +47,7 @@ export async function runCommand(
   const started = now();
   let { env } = invocation;
   keepUrlPasswords([...Object.values(env), ...Object.values(options)]);
-  let resolve = settingsOf(options, env, { direct: writes });
+  let resolve = () => resolveSettings(options, env, { direct: writes });
   let aside: CommandContext['aside'];
   let server: EmbeddedServer | undefined;
   const again = (text: string, without?: string) =>
@@ -61,12 +61,12 @@ export async function runCommand(
     if (options.envFile !== undefined) {
       env = withEnvFile(options.envFile, env);
       keepUrlPasswords(Object.values(env));
-      resolve = settingsOf(options, env, { direct: writes });
     }
     if (options.embedded) {
       const { startEmbedded } = await import('../embedded/embedded.js');
       server = await startEmbedded(options.embedded === true ? EMBEDDED : options.embedded, signal, events);
-      const own = settingsOf(server.flags, {}, { direct: false });
+      const { flags } = server;
+      const own = () => resolveSettings(flags, {}, { direct: false });
       if (options.rehearse && settingsIfValid(resolve)) aside = own;
       else resolve = own;
     }

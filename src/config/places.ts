@@ -1,8 +1,8 @@
 import { KasmDbError } from '../app/errors.js';
 import { type ConnectionValues, parseConnectionString } from './connection-string.js';
-import { PARAMETERS, type Parameter, parameterOf } from './parameters.js';
+import { PARAMETERS, parameterOf } from './parameters.js';
 import { readService } from './service-file.js';
-import { type Environment, type readSecretFile, readVariable, variableName } from './variables.js';
+import { type Environment, readVariable, variableName } from './variables.js';
 
 /** The connection flags of the command line, as the user wrote them. */
 export interface ConnectionFlags {
@@ -20,96 +20,83 @@ export interface ConnectionFlags {
   secrets?: string;
 }
 
-/** One place where settings may stand. */
-export interface Place {
-  /** How messages name it; undefined: it does not set this parameter. An empty value counts as libpq counts it. */
-  source(parameter: Parameter): string | undefined;
-  value(parameter: Parameter): string;
+/** A value as it stands in a place, and how messages name that. An empty one is set too, where libpq counts it. */
+export interface Found {
+  source: string;
+  value: () => string;
 }
 
-/** All places, the strongest first. @throws KasmDbError usage */
-export function findPlaces(
-  flags: ConnectionFlags,
-  env: Environment,
-  direct: boolean,
-  readFile: typeof readSecretFile,
-): Place[] {
+/** What one place sets, by keyword. */
+export type Place = ReadonlyMap<string, Found>;
+
+/** All places, the strongest first; a value is read when it is asked for. @throws KasmDbError usage */
+export function findPlaces(flags: ConnectionFlags, env: Environment, direct: boolean): Place[] {
   const flag = (text: string | undefined, name: string) => (text === undefined ? [] : [stringPlace(text, name, true)]);
   const variable = (name: string) => {
-    const found = readVariable(env, name, readFile);
+    const found = readVariable(env, name);
     return found ? [stringPlace(found.value, name, false)] : [];
   };
   // A password in it is refused also where the command doesn't use it.
   const directFlag = flag(flags.directUrl, '--direct-url');
-  const directUrl = directFlag.length > 0 ? directFlag : direct ? variable('KASM_DB_DIRECT_URL') : [];
-  const strings = [...flag(flags.url, '--url'), ...variable('KASM_DB_URL'), ...variable('DATABASE_URL')];
-  const own = variablesPlace(env, (parameter) => parameter.own, readFile);
-  const libpq = variablesPlace(env, (parameter) => parameter.variable, readFile, true);
-  const places = [...(direct ? directUrl : []), flagsPlace(flags), ...strings, own];
+  const directUrl = directFlag.length > 0 || !direct ? directFlag : variable('KASM_DB_DIRECT_URL');
+  const places = [
+    ...(direct ? directUrl : []),
+    flagsPlace(flags),
+    ...flag(flags.url, '--url'),
+    ...variable('KASM_DB_URL'),
+    ...variable('DATABASE_URL'),
+    variablesPlace(env, 'own'),
+  ];
+  const libpq = variablesPlace(env, 'variable');
   // A service that a connection string names goes before PGSERVICE, as in libpq.
-  const service = parameterOf('service') as Parameter;
-  const naming = [...places, libpq].find((place) => place.source(service) !== undefined);
-  if (!naming) return [...places, libpq];
-  const name = naming.value(service);
-  return [...places, valuesPlace(readService(name, env), `service ${name}`), libpq];
+  const name = [...places, libpq]
+    .find((place) => place.has('service'))
+    ?.get('service')
+    ?.value();
+  const service = name === undefined ? [] : [placeOf(readService(name, env), () => `service ${name}`)];
+  return [...places, ...service, libpq];
 }
 
-function valuesPlace(values: ConnectionValues, source: string): Place {
-  return {
-    source: ({ keyword }) => (values.has(keyword) ? source : undefined),
-    value: ({ keyword }) => values.get(keyword) as string,
-  };
+function placeOf(values: ConnectionValues, sourceOf: (keyword: string) => string): Place {
+  return new Map([...values].map(([keyword, value]) => [keyword, { source: sourceOf(keyword), value: () => value }]));
 }
 
 function stringPlace(text: string, source: string, isFlag: boolean): Place {
   const values = parseConnectionString(text, source);
-  const secret = PARAMETERS.find((parameter) => isFlag && parameter.secret && values.get(parameter.keyword));
-  if (secret)
+  if (isFlag && PARAMETERS.some(({ keyword, secret }) => secret && values.get(keyword)))
     throw new KasmDbError('usage', `${source} holds a password; process arguments are visible to other users`, {
       hint: 'put the password into POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE or KASM_DB_URL',
     });
-  return valuesPlace(values, source);
+  return placeOf(values, () => source);
 }
 
 /** The flags that are a parameter of libpq each; --connect-timeout has a form of its own. */
 function flagsPlace({ host, port, dbname, user, sslmode, targetSessionAttrs }: ConnectionFlags): Place {
   const given = { host, port, dbname, user, sslmode, target_session_attrs: targetSessionAttrs };
+  const flagOf = (keyword: string) => parameterOf(keyword)?.flag as string;
   const values: ConnectionValues = new Map();
   for (const [keyword, value] of Object.entries(given)) {
-    const flag = parameterOf(keyword)?.flag as string;
     // An unset variable of a script must not become a default.
-    if (value === '') throw new KasmDbError('usage', `${flag} is empty`, { hint: 'give it a value, or leave it out' });
+    if (value === '')
+      throw new KasmDbError('usage', `${flagOf(keyword)} is empty`, { hint: 'give it a value, or leave it out' });
     if (keyword === 'dbname' && value?.includes('='))
       throw new KasmDbError('usage', '--dbname is the name of a database', {
         hint: 'a connection string goes into --url',
       });
     if (value !== undefined) values.set(keyword, value);
   }
-  return {
-    ...valuesPlace(values, ''),
-    source: (parameter) => (values.has(parameter.keyword) ? parameter.flag : undefined),
-  };
+  return placeOf(values, flagOf);
 }
 
-/** @param emptyCounts as in libpq: an empty variable is set, and overrides the default */
-function variablesPlace(
-  env: Environment,
-  nameOf: (parameter: Parameter) => string | undefined,
-  readFile: typeof readSecretFile,
-  emptyCounts = false,
-): Place {
-  const source = (parameter: Parameter) => {
-    const name = nameOf(parameter);
-    if (name === undefined) return undefined;
-    const set = variableName(env, name) ?? (emptyCounts && env[name] === '' ? name : undefined);
-    if (set !== undefined || parameter.keyword !== 'sslmode' || !emptyCounts) return set;
-    return env.PGREQUIRESSL?.startsWith('1') ? 'PGREQUIRESSL' : undefined;
-  };
-  return {
-    source,
-    value: (parameter) => {
-      if (source(parameter) === 'PGREQUIRESSL') return 'require';
-      return readVariable(env, nameOf(parameter) as string, readFile)?.value ?? '';
-    },
-  };
+/** @param names Kasm's variables, or libpq's: of these an empty one is set, too, and overrides the default */
+function variablesPlace(env: Environment, names: 'own' | 'variable'): Place {
+  const place = new Map<string, Found>();
+  for (const { keyword, [names]: name } of PARAMETERS) {
+    if (name === undefined) continue;
+    const source = variableName(env, name) ?? (names === 'variable' && env[name] === '' ? name : undefined);
+    if (source !== undefined) place.set(keyword, { source, value: () => readVariable(env, name)?.value ?? '' });
+  }
+  if (names === 'variable' && !place.has('sslmode') && env.PGREQUIRESSL?.startsWith('1'))
+    place.set('sslmode', { source: 'PGREQUIRESSL', value: () => 'require' });
+  return place;
 }

@@ -42,15 +42,15 @@ export interface ConnectionSettings extends ProtocolVersions {
   sslmode: SslMode;
   sslDirect: boolean;
   sslSni: boolean;
-  /** The default files are in it where they exist. */
+  /** Of the home folder, as the next three, where nothing else is set and it is there. */
   sslrootcert: string | undefined;
   sslcert: string | undefined;
   sslkey: string | undefined;
+  sslcrl: string | undefined;
+  sslcrldir: string | undefined;
   /** Of an encrypted sslkey. */
   sslpassword: string | undefined;
   sslcertmode: SslCertMode;
-  sslcrl: string | undefined;
-  sslcrldir: string | undefined;
   targetSessionAttrs: TargetSessionAttrs;
   /** Server options, as in PGOPTIONS. */
   options: string | undefined;
@@ -79,52 +79,17 @@ const ZERO_MEANS_FOR_EVER_MS = LARGEST_INTEGER;
 const DEFAULT_KEEPALIVE_SECONDS = 10;
 
 /**
- * The settings of a run: found once. Only the files of secrets are read again at each call, that is for each attempt to connect, since a
- * mounted Secret may change meanwhile.
+ * Finds every connection setting: per value, the first of flag, KASM_DB_URL, DATABASE_URL, POSTGRES_*, a libpq service, PG*. For each attempt to
+ * connect anew, since a mounted Secret may change meanwhile.
  * @param options.direct use the direct URL where one is set (commands that write)
- */
-export function settingsOf(
-  flags: ConnectionFlags,
-  env: Environment,
-  options: { direct: boolean },
-): () => ConnectionSettings {
-  let settings: ConnectionSettings | undefined;
-  let contents = new Map<string, string | undefined>();
-  const changed = () => [...contents].some(([path, content]) => contentOf(path) !== content);
-  return () => {
-    if (settings && !changed()) return settings;
-    contents = new Map();
-    settings = undefined;
-    settings = resolveSettings(flags, env, { ...options, onFile: (path, content) => contents.set(path, content) });
-    return settings;
-  };
-}
-
-function contentOf(path: string): string | undefined {
-  try {
-    return readSecretFile(path, path);
-  } catch {
-    return undefined;
-  }
-}
-
-/**
- * Finds every connection setting: per value, the first of flag, KASM_DB_URL, DATABASE_URL, POSTGRES_*, a libpq service, PG*.
- * @param options.onFile told which secret files were read, and what they hold (undefined: not there)
  * @throws KasmDbError usage, naming the setting
  */
 export function resolveSettings(
   flags: ConnectionFlags,
   env: Environment,
-  options: { direct: boolean; onFile?: (path: string, content: string | undefined) => void },
+  { direct }: { direct: boolean },
 ): ConnectionSettings {
-  const readFile = (path: string, setting: string) => {
-    const content = readSecretFile(path, setting);
-    options.onFile?.(path, content);
-    return content;
-  };
-  const places = findPlaces(flags, env, options.direct, readFile);
-  const found = new Values(places);
+  const found = new Values(findPlaces(flags, env, direct));
   const host = found.text('host');
   const hostaddr = found.text('hostaddr');
   const login = found.text('user');
@@ -137,39 +102,37 @@ export function resolveSettings(
   const user = login || accountName();
   const dbname = databaseName(named || user, found);
   const hosts = pairHosts({ host, hostaddr, port: found.text('port') }, found.sources);
-  const rootCert = found.text('sslrootcert') || undefined;
-  const sslmode = sslMode(found, rootCert);
-  const crl = { sslcrl: found.text('sslcrl') || undefined, sslcrldir: found.text('sslcrldir') || undefined };
+  const sslmode = sslMode(found);
   const inHome = (name: string) => {
     const path = homeFile(env, '.postgresql', name);
     return path && existsSync(path) ? path : undefined;
   };
+  const sslcrldir = found.text('sslcrldir');
   return {
     hosts,
     loadBalance: found.text('load_balance_hosts') === 'random',
     dbname,
     user,
-    password: keepSecret(
-      found.text('password') || mountedPassword(flags.secrets ?? env.KASM_DB_SECRETS_DIR, found, options.onFile),
-    ),
-    passfile: found.text('passfile') || homeFile(env, '.pgpass'),
-    requireAuth: requiredMethods(found.text('require_auth'), found.sources.require_auth),
+    password: keepSecret(found.text('password') ?? mountedPassword(flags.secrets ?? env.KASM_DB_SECRETS_DIR, found)),
+    passfile: found.text('passfile') ?? homeFile(env, '.pgpass'),
+    requireAuth: requiredMethods(found.given.require_auth, found.sources.require_auth),
     channelBinding: (found.text('channel_binding') ?? 'prefer') as ConnectionSettings['channelBinding'],
-    requirePeer: found.text('requirepeer') || undefined,
+    requirePeer: found.text('requirepeer'),
     sslmode,
     sslDirect: sslDirect(found, sslmode),
-    sslSni: (found.text('sslsni') ?? '1').startsWith('1'),
-    sslrootcert: rootCert ?? inHome('root.crt'),
-    sslcert: found.text('sslcert') || inHome('postgresql.crt'),
-    sslkey: found.text('sslkey') || inHome('postgresql.key'),
-    sslpassword: keepSecret(found.text('sslpassword') || undefined),
+    sslSni: (found.given.sslsni ?? '1').startsWith('1'),
+    sslrootcert: found.text('sslrootcert') ?? inHome('root.crt'),
+    sslcert: found.text('sslcert') ?? inHome('postgresql.crt'),
+    sslkey: found.text('sslkey') ?? inHome('postgresql.key'),
+    sslcrl: found.text('sslcrl') ?? (sslcrldir ? undefined : inHome('root.crl')),
+    sslcrldir,
+    sslpassword: keepSecret(found.text('sslpassword')),
     sslcertmode: certificateMode(found),
-    ...(crl.sslcrl || crl.sslcrldir ? crl : { sslcrl: inHome('root.crl'), sslcrldir: undefined }),
     ...protocolVersions(found),
-    targetSessionAttrs: wishedServer(found, hosts.length, options.direct),
-    options: found.text('options') || undefined,
+    targetSessionAttrs: wishedServer(found, hosts.length, direct),
+    options: found.text('options'),
     keepaliveSeconds: keepaliveSeconds(found),
-    role: flags.role || readVariable(env, 'KASM_DB_ROLE', readFile)?.value,
+    role: flags.role || readVariable(env, 'KASM_DB_ROLE')?.value,
     connectTimeoutMs: connectTimeout(found, flags.connectTimeout),
     sources: found.sources,
     hidden: found.hidden,
@@ -196,17 +159,11 @@ function databaseName(name: string, found: Values): string {
 }
 
 /** The vendor's Secret has the application's password under this key. */
-function mountedPassword(
-  folder: string | undefined,
-  found: Values,
-  onFile?: (path: string, content: string | undefined) => void,
-): string | undefined {
-  const path = folder ? join(folder, 'db-password') : undefined;
-  if (!path) return undefined;
-  const password = existsSync(path) ? readSecretFile(path, 'db-password') : undefined;
-  onFile?.(path, password);
-  if (password !== undefined) found.setSource('password', path);
-  return password;
+function mountedPassword(folder: string | undefined, found: Values): string | undefined {
+  const path = folder && join(folder, 'db-password');
+  if (!path || !existsSync(path)) return undefined;
+  found.setSource('password', path);
+  return readSecretFile(path, 'db-password');
 }
 
 /**
@@ -242,10 +199,12 @@ function connectTimeout(found: Values, flag: string | undefined): number {
 }
 
 function serviceLinks(env: Environment): string[] {
-  const found = PARAMETERS.flatMap(({ own, variable, secret }) => [own, variable].map((name) => ({ name, secret })));
-  return found.flatMap(({ name, secret }) =>
-    name !== undefined && isServiceLink(env, name)
-      ? `${name}${secret ? '' : `=${env[name]}`} is a Kubernetes service link, not a setting: ignored (enableServiceLinks: false removes it)`
-      : [],
+  return PARAMETERS.flatMap(({ own = '', variable = '', secret }) =>
+    [own, variable]
+      .filter((name) => isServiceLink(env, name))
+      .map(
+        (name) =>
+          `${name}${secret ? '' : `=${env[name]}`} is a Kubernetes service link, not a setting: ignored (enableServiceLinks: false removes it)`,
+      ),
   );
 }

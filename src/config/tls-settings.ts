@@ -16,15 +16,14 @@ export type SslCertMode = 'disable' | 'allow' | 'require';
 export const SYSTEM_ROOTS = 'system';
 
 /** @throws KasmDbError usage */
-export function sslMode(found: Values, root: string | undefined): SslMode {
-  const mode = (found.text('sslmode') ?? (root === SYSTEM_ROOTS ? 'verify-full' : 'prefer')) as SslMode;
-  if (root === SYSTEM_ROOTS && mode !== 'verify-full')
+export function sslMode(found: Values): SslMode {
+  const system = found.text('sslrootcert') === SYSTEM_ROOTS;
+  const mode = (found.text('sslmode') ?? (system ? 'verify-full' : 'prefer')) as SslMode;
+  if (system && mode !== 'verify-full')
     throw new KasmDbError(
       'usage',
       `sslrootcert=system needs sslmode=verify-full, not ${mode} (${found.sources.sslmode})`,
-      {
-        hint: 'set PGSSLMODE=verify-full, or leave it out',
-      },
+      { hint: 'set PGSSLMODE=verify-full, or leave it out' },
     );
   return mode;
 }
@@ -54,7 +53,7 @@ export function certificateMode(found: Values): SslCertMode {
 /** @throws KasmDbError usage */
 export function protocolVersions(found: Values): ProtocolVersions {
   const version = (key: string, fallback: string): ProtocolVersion | undefined => {
-    const value = found.text(key) ?? fallback;
+    const value = found.given[key] ?? fallback;
     const known = PROTOCOL_VERSIONS.find((name) => name.toLowerCase() === value.toLowerCase());
     if (known || value === '') return known;
     throw new KasmDbError('usage', `${key} "${value}" (${found.sources[key]}) is unknown`, {

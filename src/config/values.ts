@@ -1,6 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import { PARAMETERS, type Parameter } from './parameters.js';
-import type { Place } from './places.js';
+import type { Found, Place } from './places.js';
 
 /** libpq reads whole numbers of 32 bits. */
 export const LARGEST_INTEGER = 2_147_483_647;
@@ -20,22 +20,24 @@ export class Values {
 
   constructor(places: readonly Place[]) {
     for (const parameter of PARAMETERS) {
-      const [place, ...weaker] = places.filter((candidate) => candidate.source(parameter) !== undefined);
-      if (!place) continue;
-      const source = place.source(parameter) as string;
-      const value = place.value(parameter);
+      const { keyword, secret } = parameter;
+      const [found, ...weaker] = places.flatMap((place) => place.get(keyword) ?? []);
+      if (!found) continue;
+      const { source } = found;
+      const value = found.value();
       check(parameter, value, source);
-      const { keyword } = parameter;
       this.values[keyword] = value;
       this.sources[keyword] = source;
-      if (!parameter.secret) this.given[keyword] = value;
-      if (weaker.length > 0) this.hidden[keyword] = weaker.map((candidate) => candidate.source(parameter) as string);
-      this.contradictions.push(...contradictions(parameter, place, weaker));
+      if (!secret) this.given[keyword] = value;
+      if (weaker.length > 0) this.hidden[keyword] = weaker.map((other) => other.source);
+      const decisive = /^(--direct-url|KASM_DB_DIRECT_URL)/.test(source) ? DECISIVE_OF_DIRECT_URL : DECISIVE;
+      if (decisive.includes(keyword)) this.contradictions.push(...contradictions(keyword, value, source, weaker));
     }
   }
 
+  /** @returns undefined where it is not set, or empty; `given` has what an empty one means something else for */
   text(keyword: string): string | undefined {
-    return this.values[keyword];
+    return this.values[keyword] || undefined;
   }
 
   /** A place outside of libpq's. */
@@ -58,26 +60,20 @@ export class Values {
   }
 }
 
-function contradictions(parameter: Parameter, winner: Place, weaker: readonly Place[]): string[] {
-  const { keyword } = parameter;
-  const source = winner.source(parameter) as string;
-  const decisive = /^(--direct-url|KASM_DB_DIRECT_URL)/.test(source) ? DECISIVE_OF_DIRECT_URL : DECISIVE;
-  if (!decisive.includes(keyword)) return [];
-  const value = winner.value(parameter);
+function contradictions(keyword: string, value: string, source: string, weaker: readonly Found[]): string[] {
   return weaker.flatMap((place) => {
-    const other = valueIfReadable(place, parameter);
+    const other = valueIfReadable(place);
     if (!other || other === value) return [];
-    const name = place.source(parameter) as string;
     // What is no name was meant for another setting, and may hold a password.
     const not = /^[\w.,:/-]+$/.test(other) && !other.includes('://') ? `, not ${other}` : '';
-    return `${source} and ${name} contradict each other: ${keyword} is ${value || 'empty'}${not}, since ${source} counts more; unset one of them`;
+    return `${source} and ${place.source} contradict each other: ${keyword} is ${value || 'empty'}${not}, since ${source} counts more; unset one of them`;
   });
 }
 
 /** What does not count need not be readable. */
-function valueIfReadable(place: Place, parameter: Parameter): string | undefined {
+function valueIfReadable({ value }: Found): string | undefined {
   try {
-    return place.value(parameter);
+    return value();
   } catch {
     return undefined;
   }

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { settingsOf } from '../../src/config/settings.js';
+import { resolveSettings } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { authority, type Certificate } from '../support/certificates.js';
@@ -106,7 +106,9 @@ describe.skipIf(!hasLibpq())('TLS beside libpq', { timeout: 600_000 }, () => {
       const them = await libpq.connect('', env);
       let why = '';
       try {
-        await disconnect(await connect(settingsOf({ connectTimeout: '30s' }, env, { direct: false }), { once: true }));
+        await disconnect(
+          await connect(() => resolveSettings({ connectTimeout: '30s' }, env, { direct: false }), { once: true }),
+        );
       } catch (error) {
         why = (error as Error).message;
       }

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PARAMETERS } from '../../src/config/parameters.js';
-import { settingsOf } from '../../src/config/settings.js';
+import { resolveSettings } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { COMMAND, cli } from '../support/cli.js';
@@ -83,7 +83,7 @@ describe.skipIf(!available)('beside libpq', { timeout: 3_600_000 }, () => {
 
   async function ours(c: Case, env: Record<string, string>): Promise<{ in: boolean; why: string }> {
     try {
-      const client = await connect(settingsOf({}, { ...env, KASM_DB_URL: c.conninfo }, { direct: false }), {
+      const client = await connect(() => resolveSettings({}, { ...env, KASM_DB_URL: c.conninfo }, { direct: false }), {
         once: true,
       });
       await disconnect(client);
@@ -96,7 +96,7 @@ describe.skipIf(!available)('beside libpq', { timeout: 3_600_000 }, () => {
   /** Where one of several hosts is empty, libpq has no error to tell by: the next one let it in. */
   function takesDefaultHost(c: Case, env: Record<string, string>): boolean {
     try {
-      const { given, hosts } = settingsOf({}, { ...env, KASM_DB_URL: c.conninfo }, { direct: false })();
+      const { given, hosts } = resolveSettings({}, { ...env, KASM_DB_URL: c.conninfo }, { direct: false });
       const names = (given.host ?? '').split(',');
       return hosts.some(({ host, hostaddr }, i) => host === 'localhost' && hostaddr === undefined && !names[i]);
     } catch {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
 import type { ConnectionFlags } from '../../src/config/places.js';
-import { settingsOf } from '../../src/config/settings.js';
+import { resolveSettings } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { folder, startCli } from '../support/cli.js';
@@ -27,7 +27,7 @@ afterAll(() => {
 /** Logs in once, in this process; the host and port that answered. */
 async function login(env: Record<string, string>, flags: ConnectionFlags = { connectTimeout: '20s' }, retry = false) {
   const told: string[] = [];
-  const client = await connect(settingsOf(flags, { HOME: process.env.HOME, ...env }, { direct: false }), {
+  const client = await connect(() => resolveSettings(flags, { HOME: process.env.HOME, ...env }, { direct: false }), {
     once: !retry,
     onRetry: (reason) => told.push(reason.message),
   });

@@ -4,7 +4,7 @@ import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
-import { settingsOf } from '../../src/config/settings.js';
+import { resolveSettings } from '../../src/config/settings.js';
 import { connect } from '../../src/postgres/connect.js';
 import { disconnect } from '../../src/postgres/query.js';
 import { type LoggingServers, type Manner, startLoggingServers } from '../support/logging-server.js';
@@ -36,7 +36,9 @@ describe('what a server is not told', () => {
     const all = { HOME: '/nowhere', PGUSER: 'app', PGPASSWORD: PASSWORD, PGSSLMODE: 'disable', ...env };
     servers.visits();
     try {
-      await disconnect(await connect(settingsOf({ connectTimeout: '60s' }, all, { direct: false }), { once }));
+      await disconnect(
+        await connect(() => resolveSettings({ connectTimeout: '60s' }, all, { direct: false }), { once }),
+      );
       return undefined;
     } catch (error) {
       if (!(error instanceof KasmDbError)) throw error;

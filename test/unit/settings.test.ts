@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
 import type { ConnectionFlags } from '../../src/config/places.js';
-import { resolveSettings, settingsOf } from '../../src/config/settings.js';
+import { resolveSettings } from '../../src/config/settings.js';
 import type { Environment } from '../../src/config/variables.js';
 import { folder } from '../support/folder.js';
 
@@ -429,13 +429,12 @@ describe('settings › the direct URL', () => {
   });
 });
 
-describe('settings › resolved once, and the files of secrets read again', () => {
-  it('the environment counts as it was, a file as it is', () => {
+describe('settings › found anew for each attempt', () => {
+  it('a file counts as it is', () => {
     const files = folder({ pw: 'first', 'kasm/db-password': '' });
     const env: Environment = { POSTGRES_HOST: 'db', POSTGRES_PASSWORD_FILE: join(files, 'pw') };
-    const settings = settingsOf({}, env, { direct: false });
-    const first = settings();
-    expect(settings()).toBe(first);
+    const settings = () => resolveSettings({}, env, { direct: false });
+    expect(settings().password).toBe('first');
     writeFileSync(join(files, 'pw'), 'second');
     expect(settings()).toMatchObject({ password: 'second', hosts: [{ host: 'db' }] });
     writeFileSync(join(files, 'pw'), '');
@@ -446,7 +445,7 @@ describe('settings › resolved once, and the files of secrets read again', () =
 
   it('a mounted Secret that comes later is found', () => {
     const secrets = folder({});
-    const settings = settingsOf({ secrets }, { POSTGRES_HOST: 'db' }, { direct: false });
+    const settings = () => resolveSettings({ secrets }, { POSTGRES_HOST: 'db' }, { direct: false });
     expect(settings().password).toBeUndefined();
     writeFileSync(join(secrets, 'db-password'), 'late\n');
     expect(settings()).toMatchObject({ password: 'late', sources: { password: join(secrets, 'db-password') } });
