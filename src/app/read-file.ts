@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs';
+import { KasmDbError, messageOf } from './errors.js';
 import { pauseSync } from './time.js';
 import { formatMs } from './when.js';
 
@@ -55,6 +56,19 @@ export function readFile(path: string, kind: FileKind): FileContent {
     return content;
   } finally {
     closeSync(fd);
+  }
+}
+
+/**
+ * The same for a file that a setting names.
+ * @param cannot how the message begins: `sslcert: cannot use PATH`
+ * @throws KasmDbError usage
+ */
+export function readSettingFile(path: string, kind: FileKind, cannot: string, hint: string): FileContent {
+  try {
+    return readFile(path, kind);
+  } catch (cause) {
+    throw new KasmDbError('usage', `${cannot} (${messageOf(cause)})`, { hint, cause });
   }
 }
 

@@ -19,6 +19,23 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/**
+ * Waits for `work`, but no longer than `ms`, nor after the signal.
+ * @param late makes what is thrown when the time is up
+ * @throws whatever `work` or `late` give; the signal's reason
+ */
+export async function within<T>(ms: number, work: Promise<T>, late: () => unknown, signal?: AbortSignal): Promise<T> {
+  const done = new AbortController();
+  const stop = signal ? AbortSignal.any([signal, done.signal]) : done.signal;
+  const time = sleep(ms, stop).then(() => Promise.reject(late()));
+  try {
+    return await Promise.race([work, time]);
+  } finally {
+    done.abort();
+    time.catch(() => {});
+  }
+}
+
 /** Holds up everything, signals too. @param ms milliseconds */
 export function pauseSync(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);

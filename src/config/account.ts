@@ -3,16 +3,11 @@ import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Environment } from './variables.js';
 
-interface Account {
-  name: string;
-  home: string;
-}
-
 /**
  * The passwd entry of a uid; undefined where it has none, as in a container with a random one.
  * @param uid not given: this process's
  */
-export function accountOf(uid = process.geteuid?.()): Account | undefined {
+export function accountOf(uid = process.geteuid?.()): { name: string; home: string } | undefined {
   // Bun's userInfo() makes a name of $USER, or "unknown"; Node asks the system, whose accounts need not stand in /etc/passwd.
   if (uid === process.geteuid?.() && !process.versions.bun) {
     try {

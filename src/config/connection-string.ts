@@ -67,16 +67,16 @@ class Parsing {
   private query(text: string): void {
     // libpq lets the last & stand alone.
     for (const pair of text === '' ? [] : text.replace(/&$/, '').split('&')) {
-      const [keyword = '', value, more] = pair.split('=');
-      if (value === undefined || more !== undefined)
+      const parts = pair.split('=');
+      if (parts.length !== 2)
         throw this.wrong(
           'has a parameter that is not KEY=VALUE',
           'write = in a value as %3D, & as %26, ? in a password as %3F',
         );
-      const [decodedKeyword, decodedValue] = [this.decode(keyword), this.decode(value)];
+      const [keyword, value] = parts.map((part) => this.decode(part)) as [string, string];
       // The one word of JDBC's that libpq takes.
-      if (decodedKeyword === 'ssl' && decodedValue === 'true') this.set('sslmode', 'require');
-      else this.set(decodedKeyword, decodedValue);
+      if (keyword === 'ssl' && value === 'true') this.set('sslmode', 'require');
+      else this.set(keyword, value);
     }
   }
 

@@ -1,5 +1,5 @@
-import { KasmDbError, messageOf } from '../app/errors.js';
-import { readFile } from '../app/read-file.js';
+import { KasmDbError } from '../app/errors.js';
+import { readSettingFile } from '../app/read-file.js';
 import type { Environment } from './variables.js';
 
 const ASSIGNMENT = /^(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)$/;
@@ -10,19 +10,14 @@ const ASSIGNMENT = /^(?:export\s+)?([A-Za-z_]\w*)\s*=(.*)$/;
  * @throws KasmDbError usage, with file and line
  */
 export function withEnvFile(path: string, env: Environment): Environment {
-  let text: string;
-  try {
-    text = readFile(path, 'secret').bytes.toString('utf8');
-  } catch (error) {
-    throw new KasmDbError('usage', `--env-file: cannot read ${path} (${messageOf(error)})`, {
-      hint: 'correct the path, or leave --env-file out',
-    });
-  }
-  const found: Environment = {};
-  for (const [i, raw] of text
+  const hint = 'correct the path, or leave --env-file out';
+  const { bytes } = readSettingFile(path, 'secret', `--env-file: cannot read ${path}`, hint);
+  const lines = bytes
+    .toString('utf8')
     .replace(/^\ufeff/, '')
-    .split(/\r?\n/)
-    .entries()) {
+    .split(/\r?\n/);
+  const found: Environment = {};
+  for (const [i, raw] of lines.entries()) {
     const line = raw.trim();
     if (line === '' || line.startsWith('#')) continue;
     const [, name, value = ''] = ASSIGNMENT.exec(line) ?? [];

@@ -42,22 +42,24 @@ export function pairHosts(
     return {
       host: host || (hostaddr ? '' : DEFAULT_HOST),
       ...(hostaddr ? { hostaddr } : {}),
-      port: portNumber((ports.length > 1 ? ports[i] : ports[0]) || DEFAULT_PORT, sources.port),
+      port: portNumber(ports[ports.length > 1 ? i : 0] || DEFAULT_PORT, sources.port),
     };
   });
 }
 
+/** What no name of a host has; the first that fits is told. */
+const NO_NAMES: readonly (readonly [RegExp, string])[] = [
+  [/:\/\//, 'holds a URL'],
+  [/@/, 'holds an @'],
+  [/:/, 'holds a port'],
+  [/[\s/?#%]/, 'is not the name of a host'],
+];
+
 /** What is not the name of a host was meant for another setting, and may hold a password: it is not repeated, and looked up nowhere. */
 function checkHost(host: string, source = ''): string {
-  if (host.startsWith('/') || isIP(host) || !/[\s:@/?#%]/.test(host)) return host;
-  const what = /:\/\//.test(host)
-    ? 'holds a URL'
-    : host.includes('@')
-      ? 'holds an @'
-      : host.includes(':')
-        ? 'holds a port'
-        : 'is not the name of a host';
-  throw new KasmDbError('usage', `host (${source}) ${what}`, {
+  const wrong = NO_NAMES.find(([pattern]) => pattern.test(host));
+  if (!wrong || host.startsWith('/') || isIP(host)) return host;
+  throw new KasmDbError('usage', `host (${source}) ${wrong[1]}`, {
     hint: 'give the name or the address alone, several with commas and no blanks; the port goes into POSTGRES_PORT, a URL into KASM_DB_URL',
   });
 }

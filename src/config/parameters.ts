@@ -88,12 +88,7 @@ export const PARAMETERS: readonly Parameter[] = [
     default: 'any',
     values: TARGET_SESSION_ATTRS,
   },
-  {
-    keyword: 'load_balance_hosts',
-    variable: 'PGLOADBALANCEHOSTS',
-    default: 'disable',
-    values: ['disable', 'random'],
-  },
+  { keyword: 'load_balance_hosts', variable: 'PGLOADBALANCEHOSTS', default: 'disable', values: ['disable', 'random'] },
   { keyword: 'options', variable: 'PGOPTIONS', note: 'server settings at login, `-c name=value`' },
   {
     keyword: 'client_encoding',
@@ -143,12 +138,7 @@ export const PARAMETERS: readonly Parameter[] = [
     secret: true,
     note: 'of an encrypted key; the variable is ours, libpq has none',
   },
-  {
-    keyword: 'sslcertmode',
-    variable: 'PGSSLCERTMODE',
-    default: 'allow',
-    values: ['disable', 'allow', 'require'],
-  },
+  { keyword: 'sslcertmode', variable: 'PGSSLCERTMODE', default: 'allow', values: ['disable', 'allow', 'require'] },
   {
     keyword: 'sslrootcert',
     variable: 'PGSSLROOTCERT',
@@ -158,11 +148,7 @@ export const PARAMETERS: readonly Parameter[] = [
   { keyword: 'sslcrl', variable: 'PGSSLCRL', default: '~/.postgresql/root.crl' },
   { keyword: 'sslcrldir', variable: 'PGSSLCRLDIR', note: 'files named by `openssl rehash`' },
   { keyword: 'sslsni', variable: 'PGSSLSNI', default: '1' },
-  {
-    keyword: 'requirepeer',
-    variable: 'PGREQUIREPEER',
-    note: 'account that must own the Unix socket, by /etc/passwd',
-  },
+  { keyword: 'requirepeer', variable: 'PGREQUIREPEER', note: 'account that must own the Unix socket, by /etc/passwd' },
   {
     keyword: 'ssl_min_protocol_version',
     variable: 'PGSSLMINPROTOCOLVERSION',
@@ -200,11 +186,7 @@ export const PARAMETERS: readonly Parameter[] = [
   },
   { keyword: 'gsslib', variable: 'PGGSSLIB', refused: NO_GSSAPI },
   { keyword: 'gssdelegation', variable: 'PGGSSDELEGATION', default: '0', refused: NO_GSSAPI, harmless: /^0?$/ },
-  {
-    keyword: 'replication',
-    refused: 'kasm-db does not replicate: leave it out',
-    harmless: /^(0|f|false|n|no|off|)$/i,
-  },
+  { keyword: 'replication', refused: 'kasm-db does not replicate: leave it out', harmless: /^(0|f|false|n|no|off|)$/i },
   { keyword: 'scram_client_key', secret: true, refused: NO_SCRAM_KEYS, harmless: NONE },
   { keyword: 'scram_server_key', secret: true, refused: NO_SCRAM_KEYS, harmless: NONE },
   { keyword: 'oauth_issuer', refused: NO_OAUTH },

@@ -1,6 +1,6 @@
 import type { RedisOptions } from 'ioredis';
-import { KasmDbError, messageOf } from '../app/errors.js';
-import { readFile } from '../app/read-file.js';
+import { KasmDbError } from '../app/errors.js';
+import { readSettingFile } from '../app/read-file.js';
 import { keepSecret } from '../app/secrets.js';
 import { type Environment, readBoolean, readVariable } from './variables.js';
 
@@ -20,7 +20,7 @@ interface RedisNode {
 const DEFAULT_PORT = 6379;
 const SENTINEL_PORT = 26_379;
 
-/** Is Redis configured at all? Cheap: decides whether ioredis is loaded. */
+/** Is Redis configured at all? Only then ioredis is loaded. */
 export function wantsRedis(env: Environment): boolean {
   return ['URL', 'HOST', 'SENTINELS', 'CLUSTER'].some(
     (name) => env[`KASM_DB_REDIS_${name}`] || env[`KASM_DB_REDIS_${name}_FILE`],
@@ -41,53 +41,36 @@ export function redisSettings(env: Environment): RedisSettings {
     });
   if (url) keepUrlPassword(url);
   const ca = get('CA');
-  const tls =
-    readBoolean(env, 'KASM_DB_REDIS_TLS') || url?.startsWith('rediss://') || ca !== undefined
-      ? { ...(ca ? { ca: readCa(ca) } : {}) }
-      : undefined;
+  const encrypted = readBoolean(env, 'KASM_DB_REDIS_TLS') || url?.startsWith('rediss://') || ca !== undefined;
+  const tls = { ca: ca === undefined ? undefined : readCa(ca) };
   const login: RedisOptions = {
-    ...(get('USERNAME') ? { username: get('USERNAME') as string } : {}),
-    ...(get('PASSWORD') ? { password: keepSecret(get('PASSWORD') as string) } : {}),
-    ...(tls ? { tls } : {}),
+    username: get('USERNAME'),
+    password: keepSecret(get('PASSWORD')),
+    ...(encrypted ? { tls } : {}),
   };
   const cluster = get('CLUSTER');
   if (cluster) return { url: undefined, options: login, nodes: nodes(cluster, DEFAULT_PORT, 'KASM_DB_REDIS_CLUSTER') };
   const sentinels = get('SENTINELS');
   if (sentinels) {
-    const name = get('MASTER') ?? 'mymaster';
-    return {
-      url: undefined,
-      options: {
-        ...login,
-        sentinels: nodes(sentinels, SENTINEL_PORT, 'KASM_DB_REDIS_SENTINELS'),
-        name,
-        ...(tls ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {}),
-      },
-    };
+    const list = nodes(sentinels, SENTINEL_PORT, 'KASM_DB_REDIS_SENTINELS');
+    const secure = encrypted ? { sentinelTLS: tls, enableTLSForSentinelMode: true } : {};
+    return { url: undefined, options: { ...login, sentinels: list, name: get('MASTER') ?? 'mymaster', ...secure } };
   }
-  const host = get('HOST');
+  if (url) return { url, options: login };
   const port = get('PORT');
-  return {
-    url,
-    options: {
-      ...login,
-      ...(host && !url ? { host } : {}),
-      ...(port && !url ? { port: portNumber(port, 'KASM_DB_REDIS_PORT') } : {}),
-    },
-  };
+  const portOf = port === undefined ? undefined : portNumber(port, 'KASM_DB_REDIS_PORT');
+  return { url, options: { ...login, host: get('HOST'), port: portOf } };
 }
 
 function nodes(text: string, port: number, setting: string): RedisNode[] {
   return text.split(',').map((node) => {
-    const match = /^\s*(\[[^\]]+\]|[^:\s]+)(?::(\d+))?\s*$/.exec(node);
+    const match = /^\s*(?:\[([^\]]+)\]|([^:\s]+))(?::(\d+))?\s*$/.exec(node);
     if (!match)
       throw new KasmDbError('usage', `${setting}: "${node}" is not HOST:PORT`, {
         hint: 'give the nodes as HOST:PORT, separated by commas',
       });
-    return {
-      host: (match[1] as string).replace(/^\[|\]$/g, ''),
-      port: match[2] ? portNumber(match[2], setting) : port,
-    };
+    const [, ipv6, name, given] = match;
+    return { host: (ipv6 ?? name) as string, port: given ? portNumber(given, setting) : port };
   });
 }
 
@@ -99,13 +82,8 @@ function portNumber(text: string, setting: string): number {
 }
 
 function readCa(path: string): string {
-  try {
-    return readFile(path, 'pem').bytes.toString('utf8');
-  } catch (error) {
-    throw new KasmDbError('usage', `KASM_DB_REDIS_CA: cannot read ${path} (${messageOf(error)})`, {
-      hint: 'mount the CA there, or correct the path',
-    });
-  }
+  const hint = 'mount the CA there, or correct the path';
+  return readSettingFile(path, 'pem', `KASM_DB_REDIS_CA: cannot read ${path}`, hint).bytes.toString('utf8');
 }
 
 function keepUrlPassword(url: string): void {

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { KasmDbError, messageOf } from '../app/errors.js';
-import { readFile } from '../app/read-file.js';
+import { KasmDbError } from '../app/errors.js';
+import { readSettingFile } from '../app/read-file.js';
 import { homeFile } from './account.js';
 import type { ConnectionValues } from './connection-string.js';
 import { parameterOf } from './parameters.js';
@@ -9,6 +9,7 @@ import type { Environment } from './variables.js';
 
 /** libpq's limit, the newline included. */
 const LINE_BYTES = 1023;
+const HINT = 'correct PGSERVICEFILE, or unset it';
 
 /**
  * Reads one section of a libpq service file (PostgreSQL manual, 34.17; parseServiceFile in its fe-connect.c): of PGSERVICEFILE or the
@@ -22,22 +23,13 @@ export function readService(name: string, env: Environment): ConnectionValues {
     (file) => file !== undefined && (file === env.PGSERVICEFILE || existsSync(file)),
   ) as string[];
   for (const file of files) {
-    const values = section(read(file), name, file);
+    const { bytes } = readSettingFile(file, 'settings', `cannot read the service file ${file}`, HINT);
+    const values = section(bytes.toString('utf8'), name, file);
     if (values) return values;
   }
   throw new KasmDbError('usage', `service "${name}" is in no service file (looked in: ${files.join(', ') || 'none'})`, {
     hint: `add a section [${name}] to ${env.PGSERVICEFILE ?? own ?? system}, or unset PGSERVICE`,
   });
-}
-
-function read(file: string): string {
-  try {
-    return readFile(file, 'settings').bytes.toString('utf8');
-  } catch (error) {
-    throw new KasmDbError('usage', `cannot read the service file ${file} (${messageOf(error)})`, {
-      hint: 'correct PGSERVICEFILE, or unset it',
-    });
-  }
 }
 
 function section(text: string, name: string, file: string): ConnectionValues | undefined {

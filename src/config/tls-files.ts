@@ -1,8 +1,8 @@
 import { createPrivateKey } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { KasmDbError, messageOf } from '../app/errors.js';
-import { type FileContent, readFile } from '../app/read-file.js';
+import { KasmDbError } from '../app/errors.js';
+import { type FileContent, readSettingFile } from '../app/read-file.js';
 
 /**
  * Reads certificates as PEM text.
@@ -18,13 +18,7 @@ export function readPem(path: string, setting: string): string {
 }
 
 function read(path: string, setting: string): FileContent {
-  try {
-    return readFile(path, 'pem');
-  } catch (error) {
-    throw new KasmDbError('usage', `${setting}: cannot use ${path} (${messageOf(error)})`, {
-      hint: 'mount the file there, or correct the path',
-    });
-  }
+  return readSettingFile(path, 'pem', `${setting}: cannot use ${path}`, 'mount the file there, or correct the path');
 }
 
 /**

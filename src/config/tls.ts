@@ -16,12 +16,12 @@ export type TlsAttempt = false | (() => ConnectionOptions);
  * and it has neither `allow` nor `prefer` (traps: sslmode).
  */
 export function tlsAttempts(settings: ConnectionSettings, host: Host): TlsAttempt[] {
-  // libpq ignores sslmode on Unix sockets.
-  if (settings.sslmode === 'disable' || isSocket(host)) return [false];
+  const { sslmode } = settings;
   const encrypted = () => tlsOptions(settings, host.host);
-  if (settings.sslmode === 'allow') return [false, encrypted];
-  if (settings.sslmode === 'prefer') return [encrypted, false];
-  return [encrypted];
+  // libpq ignores sslmode on Unix sockets.
+  if (sslmode === 'disable' || isSocket(host)) return [false];
+  if (sslmode === 'allow') return [false, encrypted];
+  return sslmode === 'prefer' ? [encrypted, false] : [encrypted];
 }
 
 /**
@@ -38,8 +38,7 @@ function tlsOptions(settings: ConnectionSettings, host: string): ConnectionOptio
     ...(settings.sslSni && /^[^/]/.test(host) && !isIP(host) ? { servername: host } : {}),
     ...clientCertificate(settings),
   };
-  const mustVerify = sslmode === 'verify-ca' || sslmode === 'verify-full';
-  if (mustVerify && !root) {
+  if (sslmode.startsWith('verify-') && !root) {
     throw new KasmDbError('usage', `sslmode=${sslmode} needs a root certificate, and none is set`, {
       hint: 'set PGSSLROOTCERT to the CA file (or to "system"), or choose another sslmode',
     });

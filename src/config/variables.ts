@@ -1,5 +1,5 @@
-import { KasmDbError, messageOf } from '../app/errors.js';
-import { readFile } from '../app/read-file.js';
+import { KasmDbError } from '../app/errors.js';
+import { readSettingFile } from '../app/read-file.js';
 
 export type Environment = Record<string, string | undefined>;
 
@@ -25,18 +25,13 @@ export function variableName(env: Environment, name: string): string | undefined
 
 /**
  * Reads NAME or NAME_FILE; an empty one is not set.
- * @param readFile how a secret file is read
  * @throws KasmDbError usage
  */
-export function readVariable(
-  env: Environment,
-  name: string,
-  readFile = readSecretFile,
-): { value: string; source: string } | undefined {
+export function readVariable(env: Environment, name: string): { value: string; source: string } | undefined {
   const source = variableName(env, name);
   if (source === undefined) return undefined;
   const value = env[source] as string;
-  return { value: source === name ? value : readFile(value, source), source };
+  return { value: source === name ? value : readSecretFile(value, source), source };
 }
 
 /**
@@ -44,15 +39,9 @@ export function readVariable(
  * @throws KasmDbError usage
  */
 export function readSecretFile(path: string, setting: string): string {
-  let text: string;
-  try {
-    text = readFile(path, 'secret').bytes.toString('utf8');
-  } catch (error) {
-    throw new KasmDbError('usage', `${setting}: cannot read ${path} (${messageOf(error)})`, {
-      hint: 'mount the Secret there, or correct the path',
-    });
-  }
-  const value = text.replace(/\r?\n$/, '');
+  const hint = 'mount the Secret there, or correct the path';
+  const { bytes } = readSettingFile(path, 'secret', `${setting}: cannot read ${path}`, hint);
+  const value = bytes.toString('utf8').replace(/\r?\n$/, '');
   if (value === '')
     throw new KasmDbError('usage', `${setting}: ${path} is empty`, { hint: 'give the Secret key a value' });
   if (value.includes('\0'))

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError } from '../app/errors.js';
 import { pauseSync } from '../app/time.js';
-import { readOwnFile } from './own-file.js';
+import { readOwnFile } from './data-folder.js';
 
 const ownerFile = (data: string) => `${data}.owner`;
 
@@ -20,7 +20,7 @@ export function claim(data: string): void {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const [owner = '', born] = readOwnFile(file).text.split(' ');
+    const [owner = '', born] = readOwnFile(file).bytes.toString().split(' ');
     if (isAlive(Number(owner)) && bornAt(Number(owner)) === born) {
       throw new KasmDbError('locked', `the embedded server in ${data} is used by another kasm-db (PID ${owner})`, {
         hint: 'wait until it has ended',
@@ -29,7 +29,7 @@ export function claim(data: string): void {
     rmSync(file, { force: true });
   }
   const pidFile = join(data, 'postmaster.pid');
-  const left = existsSync(pidFile) ? Number(readOwnFile(pidFile).text.split('\n')[0]) : 0;
+  const left = existsSync(pidFile) ? Number(readOwnFile(pidFile).bytes.toString().split('\n')[0]) : 0;
   if (!isServer(left, data)) return;
   process.kill(left, 'SIGINT');
   for (let i = 0; i < 100 && isServer(left, data); i++) pauseSync(100);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { chownSync, existsSync, lstatSync, mkdirSync, readdirSync, readlinkSync, symlinkSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { type FileContent, readSettingFile } from '../app/read-file.js';
 import { type Account, passable, sharedFolder } from './binaries.js';
 
 /**
@@ -36,4 +37,13 @@ export function makeData(path: string, account: Account | undefined): void {
 /** To the account that the server runs as. */
 export function give(path: string, account: Account | undefined): void {
   if (account) chownSync(path, account.uid, account.gid);
+}
+
+/**
+ * Reads a small file beside or in the data folder.
+ * @throws KasmDbError usage: something else stands there, such as a pipe
+ */
+export function readOwnFile(path: string): FileContent {
+  const hint = 'take it away where no kasm-db uses the folder, or give --embedded another one';
+  return readSettingFile(path, 'settings', `cannot read ${path}`, hint);
 }

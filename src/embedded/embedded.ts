@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { KasmDbError } from '../app/errors.js';
@@ -7,7 +7,7 @@ import type { ConnectionFlags } from '../config/places.js';
 import { type Account, embeddedBinaries, serverAccount } from './binaries.js';
 import { claim, release } from './claim.js';
 import { dataFolder, give, makeData } from './data-folder.js';
-import { generatedSecret, readGenerated } from './generated-secrets.js';
+import { generatedSecrets } from './generated-secrets.js';
 import { initdb, startServer } from './server-process.js';
 
 export interface EmbeddedServer {
@@ -32,54 +32,32 @@ export async function startEmbedded(folder: string, signal: AbortSignal, events:
   const native = embeddedBinaries(account, process.versions.bun ? process.execPath : import.meta.filename);
   const data = dataFolder(resolve(folder), account);
   claim(data);
-  try {
-    return await startClaimed(folder, { data, native, account }, signal, events);
-  } catch (error) {
-    release(data);
-    throw error;
-  }
-}
-
-interface Cluster {
-  /** Its folder. */
-  data: string;
-  /** Folder of the server's programs. */
-  native: string;
-  account: Account | undefined;
-}
-
-async function startClaimed(
-  folder: string,
-  cluster: Cluster,
-  signal: AbortSignal,
-  events: RunEvents,
-): Promise<EmbeddedServer> {
-  const { data, native, account } = cluster;
-  if (!existsSync(join(data, 'PG_VERSION'))) {
-    events.progress?.(`making a private PostgreSQL in ${folder}`);
-    await makeCluster(cluster);
-  }
-  signal.throwIfAborted();
-  const sockets = mkdtempSync(join(tmpdir(), 'kasm-db-'));
-  // Path length of a Unix socket is limited to 107 bytes, so it can't be in the data folder.
-  give(sockets, account);
-  chmodSync(sockets, 0o700);
+  let sockets: string | undefined;
   const cleanUp = () => {
-    rmSync(sockets, { recursive: true, force: true });
+    if (sockets !== undefined) rmSync(sockets, { recursive: true, force: true });
     release(data);
   };
   try {
-    const server = await startServer(
-      native,
-      data,
-      account,
-      ['-k', sockets, '-c', 'listen_addresses=', '-c', 'logging_collector=off'],
-      signal,
-    );
+    if (!existsSync(join(data, 'PG_VERSION'))) {
+      events.progress?.(`making a private PostgreSQL in ${folder}`);
+      await makeCluster(native, data, account);
+    }
+    signal.throwIfAborted();
+    // Path length of a Unix socket is limited to 107 bytes, so it can't be in the data folder.
+    sockets = mkdtempSync(join(tmpdir(), 'kasm-db-'));
+    give(sockets, account);
+    chmodSync(sockets, 0o700);
+    const args = ['-k', sockets, '-c', 'listen_addresses=', '-c', 'logging_collector=off'];
+    const server = await startServer(native, data, account, args, signal);
     await createDatabase(sockets);
     return {
-      generatedSecrets: async () => generateSecrets(`${resolve(folder)}.credentials`, events),
       flags: { host: sockets, port: '5432', user: USER, dbname: DATABASE, sslmode: 'disable' },
+      generatedSecrets: async () => {
+        const file = `${resolve(folder)}.credentials`;
+        const secrets = generatedSecrets(file);
+        events.progress?.(`passwords and tokens of this database are in ${file}`);
+        return secrets;
+      },
       stop: async () => {
         await server.stop();
         cleanUp();
@@ -91,30 +69,20 @@ async function startClaimed(
   }
 }
 
-const GENERATED_KEYS = ['admin-password', 'user-password', 'manager-token', 'service-token'];
-
-async function generateSecrets(file: string, events: RunEvents): Promise<ReadonlyMap<string, string>> {
-  if (!existsSync(file)) {
-    const lines = GENERATED_KEYS.map((key) => `${key}: ${generatedSecret()}\n`);
-    writeFileSync(file, lines.join(''), { mode: 0o600, flag: 'wx' });
-  }
-  events.progress?.(`passwords and tokens of this database are in ${file}`);
-  return readGenerated(file);
-}
-
 /** A cluster that is whole or not there: initdb works beside it, and may be killed. */
-async function makeCluster({ data, native, account }: Cluster): Promise<void> {
+async function makeCluster(native: string, data: string, account: Account | undefined): Promise<void> {
+  const args = [`--username=${USER}`, '--auth=trust', '--no-sync'];
   const half = `${data}.new-${process.pid}`;
   makeData(half, account);
   try {
-    await initdb(native, half, account, [`--username=${USER}`, '--auth=trust', '--no-sync']);
+    await initdb(native, half, account, args);
     // rename() takes the place of an empty folder, and refuses one with something in it.
     renameSync(half, data);
   } catch (error) {
     rmSync(half, { recursive: true, force: true });
     const code = (error as NodeJS.ErrnoException).code;
     // A mount point can't be replaced.
-    if (code === 'EBUSY') return initdb(native, data, account, [`--username=${USER}`, '--auth=trust', '--no-sync']);
+    if (code === 'EBUSY') return initdb(native, data, account, args);
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
     throw new KasmDbError('environment', `${data} holds something that is no PostgreSQL database`, {
       hint: 'give --embedded another folder',

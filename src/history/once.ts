@@ -1,6 +1,6 @@
 import { escapeLiteral } from 'pg';
-import { applicationName } from '../postgres/application-name.js';
 import type { Session } from '../postgres/session.js';
+import { applicationName } from '../postgres/session-settings.js';
 import { findHistoryTable } from './tables.js';
 
 /** A row of kasm_db.once: a program that was run, and has ended with 0. */

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { escapeLiteral } from 'pg';
 import { withoutSecrets } from '../app/secrets.js';
 import { VERSION } from '../app/version.js';
-import { applicationName } from '../postgres/application-name.js';
+import { applicationName } from '../postgres/session-settings.js';
 import type { RunRow } from './state.js';
 
 /** What a run writes about itself into kasm_db.run; as SQL text, so that it travels with the message that commits. */

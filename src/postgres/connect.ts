@@ -1,11 +1,11 @@
 import type { KasmDbError } from '../app/errors.js';
 import { backoff, retry } from '../app/retry.js';
-import { now, sleep } from '../app/time.js';
+import { now, within } from '../app/time.js';
 import type { Host } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { addressesOf } from './addresses.js';
 import type { Client } from './client.js';
-import { combine, type Refusal, refusal } from './refusal.js';
+import { combine, type Refusal, refusal, TIME_IS_UP } from './refusal.js';
 import { tryAddress } from './try-address.js';
 
 export interface ConnectOptions {
@@ -99,7 +99,9 @@ async function tryHost(
 ): Promise<Client | Refusal> {
   let addresses: string[];
   try {
-    addresses = await within(deadline, addressesOf(host), options.signal);
+    // A name server may answer nothing, too.
+    const late = () => new Error(TIME_IS_UP);
+    addresses = await within(Math.max(deadline - now(), 0), addressesOf(host), late, options.signal);
   } catch (error) {
     options.signal?.throwIfAborted();
     return refusal(error, settings, host);
@@ -121,17 +123,4 @@ function shuffled<T>(items: readonly T[]): T[] {
     [mixed[i], mixed[j]] = [mixed[j] as T, mixed[i] as T];
   }
   return mixed;
-}
-
-/** A name server may answer nothing, too. */
-async function within<T>(deadline: number, work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  const stop = new AbortController();
-  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  const late = sleep(Math.max(deadline - now(), 0), either).then(() => Promise.reject(new Error('timeout expired')));
-  try {
-    return await Promise.race([work, late]);
-  } finally {
-    stop.abort();
-    late.catch(() => {});
-  }
 }

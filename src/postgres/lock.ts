@@ -1,8 +1,16 @@
 import { KasmDbError } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
-import { LOCK_CLASSID, LOCK_KEY, LOCK_OBJID } from './lock-key.js';
 import { type Session, TO_PRIMARY } from './session.js';
 import { sqlstateOf, toKasmDbError } from './sqlstate.js';
+
+/**
+ * The key of the migration lock: the bytes of "kasm-db" as one big-endian integer, so that it is its own documentation.
+ * It never changes between builds; two builds with different keys would migrate at the same time.
+ */
+export const LOCK_KEY = 0x6b61736d2d6462n;
+/** The halves as pg_locks shows them (classid, objid; objsubid is 1 for a bigint key). */
+export const LOCK_CLASSID = Number(LOCK_KEY >> 32n);
+export const LOCK_OBJID = Number(LOCK_KEY & 0xffffffffn);
 
 const IS_OURS = `l.locktype = 'advisory' AND l.granted AND l.classid = ${LOCK_CLASSID}::pg_catalog.oid AND l.objid = ${LOCK_OBJID}::pg_catalog.oid
   AND l.objsubid = 1 AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`;

@@ -1,15 +1,17 @@
 import type { ConnectionOptions } from 'node:tls';
 import pg from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import { keepSecret } from '../app/secrets.js';
+import { within } from '../app/time.js';
 import { type Host, isSocket } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
-import { applicationName } from './application-name.js';
 import { Authentication, type DriverConnection } from './authentication.js';
 import type { Client } from './client.js';
-import { passwordFor } from './password.js';
-import { hostText } from './refusal.js';
+import { destroy } from './query.js';
+import { hostText, TIME_IS_UP } from './refusal.js';
 import { prepareAsLibpq } from './scram-proof.js';
 import { isServerError } from './server-error.js';
+import { applicationName } from './session-settings.js';
 import { foreignSocket } from './socket-owner.js';
 import { WireGuard } from './wire-guard.js';
 
@@ -44,7 +46,7 @@ export async function logIn(
   target: Target,
   { tls, timeoutMs, progress, signal }: LoginOptions,
 ): Promise<Client> {
-  const client = newClient(settings, target, tls, timeoutMs, () => {
+  const client = newClient(settings, target, tls, () => {
     authentication.beforePassword();
     return passwordFor(settings, target);
   });
@@ -59,8 +61,12 @@ export async function logIn(
   client.on('error', (error) => {
     if (isServerError(error)) client.lastWords ??= error;
   });
+  const late = () => {
+    destroy(client);
+    return new Error(TIME_IS_UP);
+  };
   try {
-    await untilAborted(client.connect(), signal);
+    await within(timeoutMs, client.connect(), late, signal);
     authentication.afterLogin();
   } catch (error) {
     void client.end().catch(() => {});
@@ -76,8 +82,7 @@ function newClient(
   settings: ConnectionSettings,
   target: Target,
   tls: ConnectionOptions | false,
-  timeoutMs: number,
-  password: () => Promise<string> | string,
+  password: () => Promise<string>,
 ): Client {
   const client = new pg.Client({
     host: target.address,
@@ -93,7 +98,6 @@ function newClient(
     application_name: applicationName(),
     keepAlive: settings.keepaliveSeconds !== undefined,
     keepAliveInitialDelayMillis: (settings.keepaliveSeconds ?? 0) * 1000,
-    connectionTimeoutMillis: timeoutMs,
   } as pg.ClientConfig) as Client;
   client.announced = {};
   client.address = target.address;
@@ -118,13 +122,19 @@ function noteAnnounced(client: Client, connection: DriverConnection): void {
   });
 }
 
-/** Waits for `work`, or stops waiting with the signal's reason. */
-function untilAborted(work: Promise<unknown>, signal: AbortSignal | undefined): Promise<unknown> {
-  if (!signal) return work;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    signal.addEventListener('abort', abort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', abort));
+/**
+ * The password for one host: the one that is set, else the one that the pass file has for this host.
+ * @throws KasmDbError unreachable when there is none
+ */
+async function passwordFor(settings: ConnectionSettings, target: Target): Promise<string> {
+  const { password, passfile, dbname, user } = settings;
+  if (password !== undefined) return password;
+  const { passwordFromFile } = await import('../config/pass-file.js');
+  const host = target.host || (target.hostaddr as string);
+  const found = passfile === undefined ? {} : passwordFromFile(passfile, { host, port: target.port, dbname, user });
+  if (found.password) return keepSecret(found.password);
+  throw new KasmDbError('unreachable', `${hostText(target)} asks for a password, and none is set`, {
+    hint: `set POSTGRES_PASSWORD or POSTGRES_PASSWORD_FILE${found.ignored ? `; ${passfile} is ignored: ${found.ignored}` : ''}`,
   });
 }
 

@@ -5,6 +5,9 @@ import { loginHint } from './login-hints.js';
 import { poolerHint, refusesSimpleQueries } from './pooler-words.js';
 import { isServerError, type ServerError, shownOf } from './server-error.js';
 
+/** How an attempt ends that took too long. */
+export const TIME_IS_UP = 'timeout expired';
+
 /** What may be wrong with one attempt, and whether a later one may succeed. */
 export interface Refusal {
   error: KasmDbError;
@@ -68,7 +71,7 @@ export function refusal(error: unknown, settings: ConnectionSettings, host: Host
       'is PostgreSQL running there? check POSTGRES_HOST and POSTGRES_PORT',
     );
   }
-  if (messageOf(error) === 'timeout expired') {
+  if (messageOf(error) === TIME_IS_UP) {
     return {
       ...refuse(
         true,

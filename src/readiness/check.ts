@@ -1,7 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
-import type { ConnectionSettings } from '../config/settings.js';
 import { readState, type StateRequest } from '../history/read-state.js';
 import { SEEDED_BY_PROGRAM } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
@@ -9,7 +8,7 @@ import type { Migration } from '../migrations/files.js';
 import { isNewer, type Plan, plan } from '../migrator/plan.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
-import { pendingHint, pendingText } from './pending-state.js';
+import { pendingTexts } from './pending-state.js';
 
 /** What `check --seed` asks for. */
 export interface ExpectedSeed {
@@ -36,13 +35,15 @@ export interface CheckRequest extends Omit<StateRequest, 'withinMs'> {
 export async function check(ctx: Context, migrations: Migration[], request: CheckRequest): Promise<CheckResult> {
   const { attemptMs, seed, vendor } = request;
   const options = { ...sessionOptions(ctx), once: attemptMs !== undefined, doing: 'checking' };
-  const resolve = attemptMs === undefined ? ctx.resolve : () => connectWithin(attemptMs, ctx.resolve());
+  const resolve = () => {
+    const settings = ctx.resolve();
+    return {
+      ...settings,
+      connectTimeoutMs: Math.min(settings.connectTimeoutMs, attemptMs ?? Number.POSITIVE_INFINITY),
+    };
+  };
   const state = await withSession(resolve, options, (session) => readState(session, { vendor, withinMs: attemptMs }));
   return evaluate(migrations, state, seed);
-}
-
-function connectWithin(ms: number, settings: ConnectionSettings): ConnectionSettings {
-  return { ...settings, connectTimeoutMs: Math.min(settings.connectTimeoutMs, ms) };
 }
 
 /** What a state means; pure. @throws KasmDbError pending, integrity */
@@ -52,16 +53,10 @@ export function evaluate(migrations: Migration[], state: MigrationState, seed?: 
   for (const problem of planned.problems) {
     // Kasm's own upgrade came later than kasm-db's work: all that this build needs is there.
     if (problem.kind === 'vendor-upgraded') warnings.push(problem.message);
-    else {
-      throw new KasmDbError('integrity', problem.message, {
-        hint: problem.hint,
-        ...(problem.migration ? { migration: problem.migration } : {}),
-      });
-    }
+    else throw new KasmDbError('integrity', problem.message, { hint: problem.hint, migration: problem.migration });
   }
-  if (planned.pending.length > 0) throw new PendingError(migrations.length, state, planned);
-  if (seed && !planned.ahead && !isSeeded(seed, state.run?.seedDigest))
-    throw new PendingError(migrations.length, state, planned);
+  const isUnseeded = seed && !planned.ahead && !isSeeded(seed, state.run?.seedDigest);
+  if (planned.pending.length > 0 || isUnseeded) throw new PendingError(migrations.length, state, planned);
   return { state, plan: planned, warnings };
 }
 
@@ -81,6 +76,7 @@ export class PendingError extends KasmDbError {
     readonly state: MigrationState,
     readonly plan: Plan<Migration>,
   ) {
-    super('pending', pendingText(total, state, plan), { hint: pendingHint(state, plan) });
+    const { text, hint } = pendingTexts(total, state, plan);
+    super('pending', text, { hint });
   }
 }

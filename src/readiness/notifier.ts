@@ -1,6 +1,7 @@
 import { Redis, type RedisOptions, type SentinelConnectionOptions, SentinelConnector } from 'ioredis';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import { withoutSecrets } from '../app/secrets.js';
+import { sleep, within } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import { formatMs } from '../app/when.js';
 import { redisSettings } from '../config/redis.js';
@@ -55,25 +56,15 @@ export function subscribe(env: Environment, database: string, warn: (text: strin
     complain(error);
   }
   return {
-    wait: (ms, signal) =>
-      new Promise((resolve, reject) => {
-        const finish = (settle: () => void) => {
-          clearTimeout(timer);
-          signal.removeEventListener('abort', abort);
-          wake = () => {};
-          settle();
-        };
-        const abort = () => finish(() => reject(signal.reason));
-        const timer = setTimeout(() => finish(() => resolve(false)), ms);
-        wake = () =>
-          finish(() => {
-            notified = false;
-            resolve(true);
-          });
-        signal.addEventListener('abort', abort);
-        if (signal.aborted) abort();
-        else if (notified) wake();
-      }),
+    wait: async (ms, signal) => {
+      const woken = new AbortController();
+      wake = () => woken.abort();
+      if (notified) wake();
+      await sleep(ms, AbortSignal.any([signal, woken.signal])).catch(() => signal.throwIfAborted());
+      const was = notified;
+      notified = false;
+      return was;
+    },
     close: () => client?.disconnect(),
   };
 }
@@ -116,16 +107,11 @@ async function withRedis(env: Environment, ms: number, work: (client: Redis) => 
   client.on('error', (error) => {
     last = error;
   });
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(last ?? new Error(`no answer came within ${formatMs(ms)}`)), ms);
-  });
   try {
-    await Promise.race([work(client), late]);
+    await within(ms, work(client), () => new Error(`no answer came within ${formatMs(ms)}`));
   } catch (error) {
     throw last ?? error;
   } finally {
-    clearTimeout(timer);
     client.disconnect();
   }
 }
@@ -133,57 +119,53 @@ async function withRedis(env: Environment, ms: number, work: (client: Redis) => 
 /** What Redis may say in all: a gate gets some hundred bytes, and the client keeps a line until it ends. */
 const MOST_BYTES = 1 << 20;
 
-/** How much was said; who says more is left for good. */
-class Limit {
-  private received = 0;
-
-  /** @returns the same client, which from now on counts */
-  on(client: Redis): Redis {
-    client.on('connect', () => client.stream.on('data', (chunk: Buffer) => this.count(client, chunk.length)));
-    return client;
-  }
-
-  private count(client: Redis, bytes: number): void {
-    this.received += bytes;
-    if (this.received <= MOST_BYTES) return;
+/** @returns counts what a client is told, all of them together, and leaves for good who says more than MOST_BYTES */
+function byteLimit(): (client: Redis) => Redis {
+  let received = 0;
+  const count = (client: Redis, bytes: number) => {
+    received += bytes;
+    if (received <= MOST_BYTES) return;
     client.disconnect();
     client.stream.destroy();
     client.emit('error', new Error(`it says more than ${MOST_BYTES} bytes`));
-  }
+  };
+  return (client) =>
+    client.on('connect', () => client.stream.on('data', (chunk: Buffer) => count(client, chunk.length)));
 }
 
 /** The library reaches Sentinels by clients of its own making, which can only be had where it makes them. */
-function boundedSentinels(limit: Limit) {
+function boundedSentinels(limit: (client: Redis) => Redis) {
   return class extends SentinelConnector {
     constructor(options: unknown) {
       super(options as SentinelConnectionOptions);
       const maker = this as unknown as { connectToSentinel: (...args: unknown[]) => Redis };
       const connect = maker.connectToSentinel.bind(this);
-      maker.connectToSentinel = (...args) => limit.on(connect(...args));
+      maker.connectToSentinel = (...args) => limit(connect(...args));
     }
   };
 }
 
 function open(env: Environment): Redis {
-  const settings = redisSettings(env);
-  const common = {
+  const { url, options: given, nodes = [] } = redisSettings(env);
+  const retryStrategy = (times: number) => Math.min(500 * times, 10_000);
+  const limit = byteLimit();
+  const options: RedisOptions = {
     connectTimeout: CONNECT_MS,
     maxRetriesPerRequest: null,
     enableReadyCheck: false,
-    retryStrategy: (times: number) => Math.min(500 * times, 10_000),
+    retryStrategy,
+    ...given,
+    ...nodes[0],
   };
-  const limit = new Limit();
-  const { nodes = [] } = settings;
-  let tried = 0;
-  const options: RedisOptions = { ...common, ...settings.options, ...nodes[0] };
-  if (settings.options.sentinels) {
+  if (given.sentinels) {
     options.Connector = boundedSentinels(limit);
     options.sentinelCommandTimeout = CONNECT_MS;
-    options.sentinelRetryStrategy = common.retryStrategy;
+    options.sentinelRetryStrategy = retryStrategy;
     // Those that are configured, and nobody else they may name.
     options.updateSentinels = false;
   }
-  const client = limit.on(settings.url ? new Redis(settings.url, options) : new Redis(options));
+  const client = limit(url ? new Redis(url, options) : new Redis(options));
+  let tried = 0;
   client.on('close', () => {
     tried++;
     Object.assign(client.options, nodes[tried % nodes.length]);

@@ -18,51 +18,46 @@ export function pendingState({ history, run, lockHeld }: MigrationState, planned
   return planned.pending.length > 0 ? 'not-applied' : 'not-seeded';
 }
 
-/** The same for people. @param total migrations that this build has */
-export function pendingText(total: number, state: MigrationState, planned: Plan): string {
+/** The same for people, and what to do about it. @param total migrations that this build has */
+export function pendingTexts(total: number, state: MigrationState, planned: Plan): { text: string; hint: string } {
   const { run } = state;
   const count = `${planned.applied.length} of ${plural(total, 'migration')} ${planned.applied.length === 1 ? 'is' : 'are'} applied`;
-  const next = planned.pending[0]?.name;
   const by = run ? `${run.applicationName} (PID ${run.pid}) since ${localTime(run.startedAt)}` : '';
   const at = run?.current;
+  const wait = 'wait until it is done; kasm-db status shows how far it is';
   switch (pendingState(state, planned)) {
     case 'no-history':
-      return 'there is no history yet: no migration was ever applied to this database';
-    case 'migrating':
-      return `${run?.rollback ? 'a rollback' : 'the migrator'} is running: ${by}${at ? `, last at ${at}` : ''}; ${count}`;
+      return {
+        text: 'there is no history yet: no migration was ever applied to this database',
+        hint: 'run: kasm-db migrate (in a cluster: is the migration Job there?)',
+      };
+    case 'migrating': {
+      const what = run?.rollback ? 'a rollback' : 'the migrator';
+      return { text: `${what} is running: ${by}${at ? `, last at ${at}` : ''}; ${count}`, hint: wait };
+    }
     case 'seeding':
-      return `${count}; the seed is being written: ${by}${at ? `, by ${at}` : ''}`;
-    case 'died':
-      return `the migrator has died: ${by}${at ? `, last at ${at}` : ''}; ${count}`;
+      return { text: `${count}; the seed is being written: ${by}${at ? `, by ${at}` : ''}`, hint: wait };
+    case 'died': {
+      const again = isOnce(run) ? 'run the same kasm-db once again' : 'kasm-db migrate, which goes on where it stopped';
+      return {
+        text: `the migrator has died: ${by}${at ? `, last at ${at}` : ''}; ${count}`,
+        hint: `its Job starts it again; by hand: ${again}`,
+      };
+    }
     case 'failed':
-      return `the last run failed${at ? ` at ${at}` : ''}: ${run?.error}; ${count}`;
-    case 'not-seeded':
-      return run?.seedDigest
-        ? `${count}, but it was seeded by an older kasm-db, or from other documents`
-        : `${count}, but it is not seeded yet`;
-    default:
-      return `${count}, ${next} is next`;
-  }
-}
-
-/** What to do about it. */
-export function pendingHint(state: MigrationState, planned: Plan): string {
-  switch (pendingState(state, planned)) {
-    case 'migrating':
-    case 'seeding':
-      return 'wait until it is done; kasm-db status shows how far it is';
-    case 'died':
-      if (isOnce(state.run)) return 'its Job starts it again; by hand: run the same kasm-db once again';
-      return 'its Job starts it again; by hand: kasm-db migrate, which goes on where it stopped';
-    case 'failed':
-      if (isOnce(state.run))
-        return "correct the cause (the Job's log has what the program wrote), then run the same kasm-db once again";
-      return "correct the cause (the Job's log has the whole error), then run: kasm-db migrate";
-    case 'not-seeded':
-      return 'run: kasm-db migrate --seed';
-    case 'no-history':
-      return 'run: kasm-db migrate (in a cluster: is the migration Job there?)';
-    default:
-      return 'run: kasm-db migrate';
+      return {
+        text: `the last run failed${at ? ` at ${at}` : ''}: ${run?.error}; ${count}`,
+        hint: isOnce(run)
+          ? "correct the cause (the Job's log has what the program wrote), then run the same kasm-db once again"
+          : "correct the cause (the Job's log has the whole error), then run: kasm-db migrate",
+      };
+    case 'not-seeded': {
+      const why = run?.seedDigest
+        ? 'but it was seeded by an older kasm-db, or from other documents'
+        : 'but it is not seeded yet';
+      return { text: `${count}, ${why}`, hint: 'run: kasm-db migrate --seed' };
+    }
+    case 'not-applied':
+      return { text: `${count}, ${planned.pending[0]?.name} is next`, hint: 'run: kasm-db migrate' };
   }
 }

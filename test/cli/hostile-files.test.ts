@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { LOCK_KEY } from '../../src/postgres/lock-key.js';
+import { LOCK_KEY } from '../../src/postgres/lock.js';
 import { COMMAND, startCli } from '../support/cli.js';
 import { createDatabase, waitFor } from '../support/database.js';
 import { folder } from '../support/folder.js';

@@ -15,7 +15,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { embeddedBinaries, serverAccount } from '../../src/embedded/binaries.js';
 import { type ServerProcess, startServer } from '../../src/embedded/server-process.js';
-import { LOCK_KEY } from '../../src/postgres/lock-key.js';
+import { LOCK_KEY } from '../../src/postgres/lock.js';
 import { fingerprint } from '../fixtures/kasm/catalog.js';
 import {
   check,

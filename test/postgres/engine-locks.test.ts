@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import { afterEach, describe, expect, it } from 'vitest';
-import { LOCK_KEY } from '../../src/postgres/lock-key.js';
+import { LOCK_KEY } from '../../src/postgres/lock.js';
 import { fingerprint, historyOf } from '../fixtures/kasm/catalog.js';
 import {
   advisoryLocks,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { serverAccount } from '../../src/embedded/binaries.js';
-import { LOCK_KEY } from '../../src/postgres/lock-key.js';
+import { LOCK_KEY } from '../../src/postgres/lock.js';
 import { advisoryLocks } from '../fixtures/kasm/observe.js';
 import {
   document,
