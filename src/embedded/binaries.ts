@@ -12,7 +12,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { createRequire } from 'node:module';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
 
 /** The system account that a server runs as when we are root, which PostgreSQL refuses to be. */
@@ -86,21 +86,18 @@ function folderAbove(name: string, start: string): string | undefined {
 function makeLinks(native: string): boolean {
   const list = join(native, 'pg-symlinks.json');
   if (!existsSync(list)) return true;
+  // Their paths begin with `native/`, which a copy has another name for.
   const links = JSON.parse(readFileSync(list, 'utf8')) as { source: string; target: string }[];
   for (const { source, target } of links) {
-    const path = join(native, '..', target);
+    const path = join(native, relative('native', target));
     if (existsSync(path)) continue;
     try {
-      symlinkSync(relativeTarget(native, source, target), path);
+      symlinkSync(relative(dirname(target), source), path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') return false;
     }
   }
   return true;
-}
-
-function relativeTarget(native: string, source: string, target: string): string {
-  return dirname(source) === dirname(target) ? (source.split('/').at(-1) as string) : join(native, '..', source);
 }
 
 /** True when an account may pass through every folder above `path`. */

@@ -49,7 +49,10 @@ export async function startEmbedded(folder: string, signal: AbortSignal, events:
     chmodSync(sockets, 0o700);
     const args = ['-k', sockets, '-c', 'listen_addresses=', '-c', 'logging_collector=off'];
     const server = await startServer(native, data, account, args, signal);
-    await createDatabase(sockets);
+    await createDatabase(sockets).catch(async (error) => {
+      await server.stop();
+      throw error;
+    });
     return {
       flags: { host: sockets, port: '5432', user: USER, dbname: DATABASE, sslmode: 'disable' },
       generatedSecrets: async () => {

@@ -16,6 +16,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { embeddedBinaries } from '../../src/embedded/binaries.js';
 import { type CliRun, cli, folder, type RunningCli, startCli } from '../support/cli.js';
 import { waitFor } from '../support/database.js';
 import { busy } from '../support/time.js';
@@ -175,6 +176,14 @@ describe('--embedded › two at once on one folder', () => {
   });
 });
 
+it('--embedded › a server that refuses our login is ended', async () => {
+  const data = join(place(), 'pg');
+  expectWorking(await cli(migrate(data)));
+  writeFileSync(join(data, 'pg_hba.conf'), 'local all all reject\n');
+  expect((await cli(migrate(data))).json()).not.toMatchObject({ outcome: 'ok' });
+  expect(processesOn(data)).toEqual([]);
+});
+
 describe('--embedded › ended before its time, the next run works and no server is left', () => {
   it('SIGTERM in the middle of a migration: 143 within 2 s, and the server with it', async () => {
     const data = join(place(), 'pg');
@@ -257,6 +266,30 @@ function serverStarted(data: string): boolean {
 }
 
 describe.runIf(isRoot)('--embedded › as root, below a folder that no other user can enter', () => {
+  it("the server's programs are copied to where its account reaches them, with the links that npm does not unpack", () => {
+    const version = `0.0.0-test.${process.pid}`;
+    const native = {
+      'lib/libx.so.1.2': 'library',
+      'pg-symlinks.json': '[{"source":"native/lib/libx.so.1.2","target":"native/lib/libx.so.1"}]',
+    };
+    const files = Object.entries(native).map(([name, text]) => [
+      `node_modules/postgres-of-a-test/native/${name}`,
+      text,
+    ]);
+    const root = folder({
+      'node_modules/postgres-of-a-test/package.json': JSON.stringify({ version }),
+      ...Object.fromEntries(files),
+    });
+    chmodSync(root, 0o700);
+    const copy = embeddedBinaries({ uid: 65_534, gid: 65_534 }, join(root, 'program.js'), 'postgres-of-a-test');
+    try {
+      expect(copy).toBe(`/var/lib/kasm-db/postgres-${version}`);
+      expect(readFileSync(join(copy, 'lib/libx.so.1'), 'utf8')).toBe('library');
+    } finally {
+      rmSync(copy, { recursive: true, force: true });
+    }
+  });
+
   it('the data is a link into /var/lib/kasm-db, and all works as elsewhere', async () => {
     const data = join(place(0o700), 'pg');
     const shared = '/var/lib/kasm-db';
