@@ -68,6 +68,17 @@ export class KasmDbError extends Error {
   }
 }
 
+/** The same failure in other words, with fields of the result that would else get lost. */
+export class RetoldError extends KasmDbError {
+  readonly fields: object;
+
+  constructor(error: KasmDbError, message: string, fields: object, hint = error.details.hint) {
+    const { exitCode, cause, details } = error;
+    super(error.outcome, message, { ...details, ...(hint === undefined ? {} : { hint }), exitCode, cause });
+    this.fields = fields;
+  }
+}
+
 /** The caller has stopped the work. */
 export function interrupted(cause: unknown): KasmDbError {
   return new KasmDbError('interrupted', 'interrupted; what was not committed is rolled back', {

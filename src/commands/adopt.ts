@@ -5,7 +5,7 @@ import type { Style } from '../output/terminal.js';
 import { type AdoptResult, adopt } from '../schema/adopt.js';
 import type { Difference } from '../schema/diff.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
+import { unlessEmpty } from './database-info.js';
 import { acceptedText } from './difference-text.js';
 
 export interface AdoptCommandOptions {
@@ -38,13 +38,15 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
   const { allowed, tolerated, added, recorded, already, stamped } = result;
   const current = already || !dryRun ? migrations.at(-1)?.name : undefined;
   return {
+    state: result.state,
     fields: {
-      database: describeDatabase(ctx.resolve(), result.state),
-      ...(current ? { current } : {}),
+      current,
       ...(dryRun ? { pending: recorded } : { applied: recorded.map((name) => ({ name, ms: 0 })) }),
-      ...(already ? {} : { accepted: [...allowed, ...tolerated] }),
-      ...(added.length > 0 ? { added } : {}),
-      ...(stamped ? { warnings: [stampText(stamped)] } : {}),
+      accepted: already ? undefined : [...allowed, ...tolerated],
+      added: unlessEmpty(added),
+      warnings: stamped
+        ? [`the tables were complete and without rows, and alembic_version was missing: it is ${stamped} now`]
+        : [],
     },
     text: (s) => ctx.again(report(result, dryRun, s)),
   };
@@ -56,9 +58,6 @@ function requireHead(text: string): string {
     hint: 'it is what SELECT version_num FROM alembic_version answers, such as bfc22f00ad19',
   });
 }
-
-const stampText = (version: string) =>
-  `the tables were complete and without rows, and alembic_version was missing: it is ${version} now`;
 
 function report(
   { already, recorded, allowed, tolerated, added, stamped }: AdoptResult,

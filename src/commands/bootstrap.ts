@@ -6,7 +6,6 @@ import { type Environment, readSecretFile } from '../config/variables.js';
 import { type Style, table } from '../output/terminal.js';
 import { comment } from '../schema/ddl/names.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
 
 export interface BootstrapCommandOptions {
   /** Where the admin login is looked up; default: the command's environment. */
@@ -35,16 +34,11 @@ export function bootstrapAnswer(
   result: BootstrapResult,
   options: Pick<BootstrapCommandOptions, 'dryRun'>,
 ): Answer {
-  const database = describeDatabase(ctx.resolve());
+  const { dbname } = ctx.resolve();
   return {
-    fields: {
-      database,
-      ...(result.warnings.length > 0 ? { warnings: result.warnings } : {}),
-    },
+    fields: { warnings: result.warnings },
     text: (s) =>
-      options.dryRun
-        ? dryRunReport(result, database.name, s)
-        : report(result, database.name, ctx.again('kasm-db migrate'), s),
+      options.dryRun ? dryRunReport(result, dbname, s) : report(result, dbname, ctx.again('kasm-db migrate'), s),
   };
 }
 
@@ -55,16 +49,12 @@ export function runBootstrap(ctx: CommandContext, options: BootstrapCommandOptio
   const path = folder ? join(folder, 'gate-password') : undefined;
   return bootstrap(ctx, {
     env,
-    ...(options.appPassword ? { appPassword: options.appPassword } : {}),
+    appPassword: options.appPassword || undefined,
     dryRun: options.dryRun ?? false,
-    ...(options.gateRole ? { gateRole: options.gateRole } : {}),
-    ...gatePassword(options, path),
+    gateRole: options.gateRole || undefined,
+    gatePassword:
+      options.gatePassword || (path && existsSync(path) ? readSecretFile(path, 'gate-password') : undefined),
   });
-}
-
-function gatePassword({ gatePassword }: BootstrapCommandOptions, path: string | undefined): { gatePassword?: string } {
-  if (gatePassword) return { gatePassword };
-  return path && existsSync(path) ? { gatePassword: readSecretFile(path, 'gate-password') } : {};
 }
 
 function report({ steps }: BootstrapResult, database: string, next: string, s: Style): string {

@@ -10,7 +10,6 @@ import { capture } from '../schema/capture.js';
 import { introspect } from '../schema/introspect.js';
 import { snapshotText } from '../schema/snapshot.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
 
 export interface CaptureOptions {
   /** Where to; a name that ends in .json gets the snapshot that `verify` reads, any other one a migration. */
@@ -31,7 +30,6 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
       schema: await introspect(session),
     }),
   );
-  const database = describeDatabase(ctx.resolve(), state);
   if (snapshot) {
     const newest = migrations.at(-1)?.name as string;
     const elsewhere = wrongFolder(migrations, state.history ?? []);
@@ -40,14 +38,12 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
       throw new KasmDbError(
         'pending',
         `${newest}, the newest migration, is not applied to the database, so a snapshot of it would be wrong`,
-        {
-          hint: 'run kasm-db migrate first',
-        },
+        { hint: 'run kasm-db migrate first' },
       );
     }
     write(out, snapshotText(newest, schema), false);
   }
-  const captured = snapshot ? undefined : capture(schema, `database ${database.name}`);
+  const captured = snapshot ? undefined : capture(schema, `database ${ctx.resolve().dbname}`);
   if (captured) write(out, captured.sql, true);
   const warnings = [
     ...schema.others.map(({ kind, name }) => `${kind} ${name} is not captured`),
@@ -55,7 +51,8 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
   ];
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {
-    fields: { database, ...(warnings.length > 0 ? { warnings } : {}) },
+    state,
+    fields: { warnings },
     text: (s) =>
       `${s.green('Wrote')} ${out}: ${plural(schema.tables.length, 'table')}, ${plural(schema.views.length, 'view')}.`,
   };

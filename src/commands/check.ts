@@ -2,13 +2,13 @@ import { KasmDbError } from '../app/errors.js';
 import { now } from '../app/time.js';
 import { formatMs } from '../app/when.js';
 import { parseDuration } from '../config/duration.js';
-import { type Migration, writesVendorVersion } from '../migrations/files.js';
+import { writesVendorVersion } from '../migrations/files.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
 import { check, type ExpectedSeed } from '../readiness/check.js';
 import { waitUntilReady } from '../readiness/wait.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
+import { unlessEmpty } from './database-info.js';
 
 export interface CheckOptions {
   /** Keep looking until the answer is yes, or this time is up; true: for ever. */
@@ -34,33 +34,25 @@ export async function checkCommand(ctx: CommandContext, options: CheckOptions): 
   const { state, plan, warnings } =
     options.wait === undefined
       ? await check(ctx, migrations, { vendor: writesVendorVersion(migrations), seed })
-      : await waitFor(ctx, migrations, options.wait, options.failFast ?? false, seed);
+      : await waitUntilReady(ctx, migrations, {
+          waitMs: options.wait === true ? FOR_EVER_MS : parseDuration(options.wait, '--wait'),
+          failFast: options.failFast ?? false,
+          seed,
+          env: ctx.env,
+        });
   if (options.seed) warnings.push(...(await tokenDifferences(ctx, options)));
   for (const warning of warnings) ctx.events.warning?.(warning);
   return {
-    fields: {
-      database: describeDatabase(ctx.resolve(), state),
-      ...(plan.target ? { target: plan.target } : {}),
-      ...(plan.current ? { current: plan.current } : {}),
-      ...(plan.unknown.length > 0 ? { unknown: plan.unknown } : {}),
-      ...(warnings.length > 0 ? { warnings } : {}),
+    state,
+    fields: { target: plan.target, current: plan.current, unknown: unlessEmpty(plan.unknown), warnings },
+    text: (s) => {
+      const one = plan.applied.length === 1;
+      const all = one ? 'The only migration' : `All ${plan.applied.length} migrations`;
+      const seeded = seed ? ', and it is seeded' : '';
+      const waited = options.wait === undefined ? '' : ` (after ${formatMs(now() - started)})`;
+      return `${s.green('Ready.')} ${all} that this build needs ${one ? 'is' : 'are'} applied${seeded}${waited}.`;
     },
-    text: (s) =>
-      `${s.green('Ready.')} ${plan.applied.length === 1 ? 'The only migration that this build needs is' : `All ${plan.applied.length} migrations that this build needs are`} applied${seed ? ', and it is seeded' : ''}${
-        options.wait === undefined ? '' : ` (after ${formatMs(now() - started)})`
-      }.`,
   };
-}
-
-async function waitFor(
-  ctx: CommandContext,
-  migrations: Migration[],
-  wait: string | true,
-  failFast: boolean,
-  seed: ExpectedSeed | undefined,
-) {
-  const waitMs = wait === true ? FOR_EVER_MS : parseDuration(wait, '--wait');
-  return waitUntilReady(ctx, migrations, { waitMs, failFast, seed, env: ctx.env });
 }
 
 /** With documents of one's own, exactly those must have been seeded; else any seed of this or a newer build will do. */

@@ -3,6 +3,7 @@ import type { Context } from '../config/context.js';
 import type { ConnectionFlags } from '../config/places.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
+import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import type { Result } from '../output/result.js';
 import type { Style } from '../output/terminal.js';
@@ -21,7 +22,10 @@ export interface GlobalOptions extends ConnectionFlags {
 
 /** A command's answer: fields of the result, and a text for people. */
 export interface Answer {
+  /** Those that are undefined are left out; without an outcome it is ok. */
   fields: Partial<Result>;
+  /** What was read of the database, for the result's `database`. */
+  state?: MigrationState | undefined;
   text: (s: Style) => string;
   /** The text is for a file or another program: no line of it is broken, on a terminal neither. */
   verbatim?: boolean;

@@ -29,13 +29,7 @@ export function nameTarget(resolve: () => ConnectionSettings, env: Environment, 
   return warnings;
 }
 
-/** @returns undefined where the settings are wrong or name no database */
-export function databaseInfo(resolve: () => ConnectionSettings): DatabaseInfo | undefined {
-  const settings = settingsIfValid(resolve);
-  return settings && describeDatabase(settings);
-}
-
-/** @returns undefined where they are wrong, which the command itself says */
+/** @returns undefined where they are wrong or name no database, which the command itself says */
 export function settingsIfValid(resolve: () => ConnectionSettings): ConnectionSettings | undefined {
   try {
     return resolve();
@@ -52,12 +46,14 @@ export function describeDatabase(settings: ConnectionSettings, state?: Migration
     port,
     name: settings.dbname,
     user: settings.user,
-    ...(state
-      ? { serverVersion: versionText(state.serverVersion), connection: state.pooled ? 'pooled' : 'direct' }
-      : {}),
+    ...(state && {
+      serverVersion: `${Math.floor(state.serverVersion / 10_000)}.${state.serverVersion % 10_000}`,
+      connection: state.pooled ? 'pooled' : 'direct',
+    }),
   };
 }
 
-function versionText(version: number): string {
-  return `${Math.floor(version / 10_000)}.${version % 10_000}`;
+/** A list that is left out of a result where nothing is in it. */
+export function unlessEmpty<T>(list: readonly T[]): T[] | undefined {
+  return list.length > 0 ? [...list] : undefined;
 }

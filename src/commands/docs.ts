@@ -15,7 +15,7 @@ import { htmlOf } from '../schema-docs/html.js';
 import { markdownOf } from '../schema-docs/markdown.js';
 import { mermaidOf } from '../schema-docs/mermaid.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase, describeTarget } from './database-info.js';
+import { describeTarget } from './database-info.js';
 
 export interface DocsOptions {
   /** html (default), mermaid or markdown. */
@@ -32,17 +32,18 @@ export async function docsCommand(ctx: CommandContext, options: DocsOptions): Pr
   if (!FORMATS.some((known) => known === format)) {
     throw new KasmDbError('usage', `--format ${format} is not known`, { hint: `one of ${FORMATS.join(', ')}` });
   }
-  const { schema, of, live } = await read(ctx, ctx.folder);
+  const { schema, of, live } = await read(ctx);
   const title = `Schema of ${of}`;
-  const areas = areasOf(userSchema(schema), await ctx.migrations());
+  // Our own history is no part of it.
+  const tables = schema.tables.filter((table) => table.schema !== 'kasm_db');
+  const areas = areasOf({ ...schema, tables }, await ctx.migrations());
   const page =
     format === 'html'
       ? htmlOf(title, areas, await (await import('../schema-docs/draw.js')).drawAll(areas), foot(ctx, live))
       : format === 'markdown'
         ? markdownOf(title, areas)
         : mermaidOf(areas);
-  const fields = live ? { database: describeDatabase(ctx.resolve()) } : {};
-  if (out === undefined) return { fields: { ...fields, page }, text: () => page.trimEnd(), verbatim: true };
+  if (out === undefined) return { fields: { page }, text: () => page.trimEnd(), verbatim: true };
   try {
     writeFile(out, page);
   } catch (error) {
@@ -50,7 +51,7 @@ export async function docsCommand(ctx: CommandContext, options: DocsOptions): Pr
   }
   const count = areas.reduce((sum, { tables }) => sum + tables.length, 0);
   const text = `${out}: ${plural(count, 'table')} in ${plural(areas.length, 'area')}, ${Math.round(Buffer.byteLength(page) / 1000)} kB.`;
-  return { fields, text: (s) => `${s.green('Wrote')} ${text}` };
+  return { fields: {}, text: (s) => `${s.green('Wrote')} ${text}` };
 }
 
 /** Which server, when, and by which version. */
@@ -59,21 +60,18 @@ function foot(ctx: CommandContext, live: boolean): string {
   return `Read from ${from} on ${localTime(new Date().toISOString())} by kasm-db ${VERSION}.`;
 }
 
-async function read(
-  ctx: CommandContext,
-  folder: string | undefined,
-): Promise<{ schema: Schema; of: string; live: boolean }> {
+async function read(ctx: CommandContext): Promise<{ schema: Schema; of: string; live: boolean }> {
   if (hasDatabase(ctx)) {
     const schema = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'reading the catalog' }, introspect);
     return { schema, of: `database ${ctx.resolve().dbname}`, live: true };
   }
-  const snapshot = await readSnapshot(folder);
+  const snapshot = await readSnapshot(ctx.folder);
   if (!snapshot) {
     throw new KasmDbError('usage', 'these migrations have no schema.snapshot.json, and no database is given', {
       hint: 'write one with kasm-db capture, or name a database',
     });
   }
-  return { schema: snapshot.schema, of: folder ?? `Kasm Workspaces after ${snapshot.migration}`, live: false };
+  return { schema: snapshot.schema, of: ctx.folder ?? `Kasm Workspaces after ${snapshot.migration}`, live: false };
 }
 
 function hasDatabase(ctx: CommandContext): boolean {
@@ -84,9 +82,4 @@ function hasDatabase(ctx: CommandContext): boolean {
     if (error instanceof KasmDbError && error.message === NO_DATABASE) return false;
     throw error;
   }
-}
-
-/** Our own history is no part of it. */
-function userSchema(schema: Schema): Schema {
-  return { ...schema, tables: schema.tables.filter((table) => table.schema !== 'kasm_db') };
 }

@@ -1,4 +1,3 @@
-import { EXIT_CODES, type FailureOutcome } from '../app/errors.js';
 import { checkAdmin } from '../doctor/admin.js';
 import { checkDatabase } from '../doctor/database.js';
 import { checkEncryption } from '../doctor/encryption.js';
@@ -15,7 +14,7 @@ import type { Plan } from '../migrator/plan.js';
 import { printable } from '../output/terminal.js';
 import type { Session } from '../postgres/session.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
+import { unlessEmpty } from './database-info.js';
 import type { SeedCommandOptions } from './seed.js';
 
 export interface DoctorOptions extends Pick<SeedCommandOptions, 'secrets' | 'seeds'> {
@@ -45,13 +44,12 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   if (seed) await (await import('./doctor-seed.js')).checkSeed(report, ctx, options, found);
   await checkAdmin(report, ctx, ctx.env);
   const lines = report.lines.map((line) => (line.fix === undefined ? line : { ...line, fix: ctx.again(line.fix) }));
-  const failed = lines.find((line) => line.state === 'failed')?.code as FailureOutcome | undefined;
   return {
+    state: found.state,
     fields: {
-      database: describeDatabase(settings, found.state),
-      ...(found.encrypted?.length ? { encrypted: found.encrypted } : {}),
+      encrypted: unlessEmpty(found.encrypted ?? []),
       checks: lines,
-      ...(failed ? { outcome: failed, exitCode: EXIT_CODES[failed] } : {}),
+      outcome: lines.find((line) => line.state === 'failed')?.code,
     },
     text: (s) => `${reportText(lines, s)}\n\n${printable(conclusion(lines, { seed }))}`,
   };

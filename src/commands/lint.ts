@@ -1,5 +1,5 @@
 import { basename, dirname, resolve } from 'node:path';
-import { EXIT_CODES, KasmDbError } from '../app/errors.js';
+import { KasmDbError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
 import { lint } from '../lint/lint.js';
 import type { Finding } from '../lint/rule.js';
@@ -28,10 +28,7 @@ export async function lintCommand(
   const findings = await lint(files, isPending);
   const count = files.filter(isPending).length;
   return {
-    fields: {
-      findings,
-      ...(findings.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
-    },
+    fields: { findings, outcome: findings.length > 0 ? 'integrity' : 'ok' },
     text: (s) => (findings.length > 0 ? report(findings, s) : s.green(`No finding in ${plural(count, 'migration')}.`)),
   };
 }

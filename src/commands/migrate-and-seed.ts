@@ -1,4 +1,5 @@
-import { KasmDbError } from '../app/errors.js';
+import { KasmDbError, RetoldError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { kasmServerNote } from '../doctor/kasm-server.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
@@ -11,7 +12,6 @@ import { dryRun } from './migrate-dry-run.js';
 import { notifyGates } from './notify-gates.js';
 import type { SeedCommandOptions } from './seed.js';
 import { seedFields, seedText } from './seed-answer.js';
-import { SeedFailed } from './seed-failed.js';
 
 /** What `migrate` was called with; times in milliseconds but for the one that is the seed's. */
 export interface MigrateAndSeedOptions
@@ -48,7 +48,7 @@ export async function migrateAndSeed(ctx: CommandContext, options: MigrateAndSee
     fields: {
       ...migrateFields(result, database, options),
       ...ofSeeding,
-      ...(warnings.length > 0 ? { warnings } : {}),
+      warnings,
     },
     text: (s) => {
       const main = done ? migrateText(result, database.dbname, migrations.length, s) : dryRunText(result, s);
@@ -63,7 +63,7 @@ export async function migrateAndSeed(ctx: CommandContext, options: MigrateAndSee
 
 const OTHER_RELEASE = 'the database is of another release of Kasm';
 
-/** @throws SeedFailed, which says what was applied */
+/** @throws RetoldError, which says what was applied */
 async function seedAfter(
   ctx: CommandContext,
   options: MigrateAndSeedOptions,
@@ -76,8 +76,17 @@ async function seedAfter(
   if (options.dryRun && plan.pending.length > 0) return undefined;
   const { runSeed } = await import('./seed.js');
   return runSeed(ctx, options).catch((error) => {
-    throw error instanceof KasmDbError && !options.dryRun ? new SeedFailed(error, migrated, database) : error;
+    throw error instanceof KasmDbError && !options.dryRun ? seedFailed(error, migrated, database) : error;
   });
+}
+
+/** The migrations are in, the seed is not: both are said. */
+function seedFailed(error: KasmDbError, migrated: MigrateResult, database: ConnectionSettings): RetoldError {
+  const n = migrated.applied.length;
+  const done = n > 0 ? `${plural(n, 'migration was', 'migrations were')} applied, but the seed failed: ` : '';
+  const { hint = '' } = error.details;
+  const again = /--seed(?!s)/.test(hint) ? hint : `${hint ? `${hint}; then ` : ''}run: kasm-db migrate --seed`;
+  return new RetoldError(error, `${done}${error.message}`, migrateFields(migrated, database), again);
 }
 
 type Found = Pick<MigrateResult, 'plan' | 'state'>;

@@ -4,7 +4,7 @@ import type { ConnectionSettings } from '../config/settings.js';
 import type { MigrateResult } from '../migrator/migrate.js';
 import type { Result } from '../output/result.js';
 import { type Style, table } from '../output/terminal.js';
-import { describeDatabase } from './database-info.js';
+import { describeDatabase, unlessEmpty } from './database-info.js';
 
 /** What of a run goes into the result. @param dryRun what is pending is told, too */
 export function migrateFields(
@@ -12,25 +12,22 @@ export function migrateFields(
   settings: ConnectionSettings,
   { dryRun = false } = {},
 ): Partial<Result> {
-  const current = applied.at(-1)?.name ?? plan.current;
   const waited = waitedMs > 0 || blockers.length > 0 || cancelled.length > 0;
   return {
     database: describeDatabase(settings, state),
-    ...(plan.target ? { target: plan.target } : {}),
-    ...(current ? { current } : {}),
+    target: plan.target,
+    current: applied.at(-1)?.name ?? plan.current,
     applied,
-    ...(dryRun ? { pending: plan.pending.map(({ name }) => name) } : {}),
-    ...(plan.unknown.length > 0 ? { unknown: plan.unknown } : {}),
-    ...(waited
+    pending: dryRun ? plan.pending.map(({ name }) => name) : undefined,
+    unknown: unlessEmpty(plan.unknown),
+    lock: waited
       ? {
-          lock: {
-            waitedMs: Math.round(waitedMs),
-            ...(holder ? { holder } : {}),
-            ...(blockers.length > 0 ? { blockers: [...blockers] } : {}),
-            ...(cancelled.length > 0 ? { cancelled: [...cancelled] } : {}),
-          },
+          waitedMs: Math.round(waitedMs),
+          holder,
+          blockers: unlessEmpty(blockers),
+          cancelled: unlessEmpty(cancelled),
         }
-      : {}),
+      : undefined,
   };
 }
 

@@ -29,7 +29,7 @@ export async function dryRunOfNothing(
   for (const warning of warnings) ctx.events.warning?.(warning);
   const missing = options.seed ? await (await import('./seed.js')).missingKeys(ctx, options) : [];
   return {
-    fields: { applied: [], pending, ...(warnings.length > 0 ? { warnings } : {}) },
+    fields: { applied: [], pending, warnings },
     text: () =>
       [
         `Would then apply, in this order:\n${pending.map((name) => `  ${name}`).join('\n')}`,

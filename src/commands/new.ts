@@ -48,7 +48,7 @@ export async function newCommand(ctx: CommandContext, name: string, options: New
   const copied =
     copies.length > 0 ? `Copied ${plural(before.length, 'migration')} that ship with kasm-db into ${folder}\n` : '';
   return {
-    fields: warnings.length > 0 ? { warnings } : {},
+    fields: { warnings },
     text: () => `${copied}Created ${made.files.map(([path]) => path).join('\n        ')}`,
   };
 }

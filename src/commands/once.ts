@@ -3,7 +3,6 @@ import { formatMs, localTime } from '../app/when.js';
 import { lockTimeout, parseDuration } from '../config/duration.js';
 import { runOnce } from '../once/once.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
 import { notifyGates } from './notify-gates.js';
 
 export interface OnceCommandOptions {
@@ -42,22 +41,22 @@ export async function onceCommand(
     passSignals: ctx.passSignals,
   });
   const { state, ran, before, skipped } = result;
-  const database = describeDatabase(ctx.resolve(), state);
+  const { dbname } = ctx.resolve();
   // Gates wait for the seed.
-  if (ran && options.seedsDatabase) await notifyGates(ctx, database.name);
+  if (ran && options.seedsDatabase) await notifyGates(ctx, dbname);
   const warning = 'the database is newer than this build, so the program was not run';
   if (skipped) ctx.events.warning?.(warning);
   return {
+    state,
     fields: {
-      database,
       once: { name, ran: ran !== undefined, ...(ran ? { exitCode: 0, ms: Math.round(ran.ms) } : {}) },
-      ...(skipped ? { warnings: [warning] } : {}),
+      warnings: skipped ? [warning] : [],
     },
     text: (s) => {
       if (skipped) return `${s.yellow('Skipped:')} ${warning}.`;
       if (ran)
-        return `${s.green('Done.')} ${command[0]} ended with 0 after ${formatMs(ran.ms)}; ${name} is recorded and will not be run again on database ${database.name}.`;
-      return `${s.green('Nothing to do.')} ${name} was run on database ${database.name} at ${localTime(before?.finishedAt ?? '')} by ${before?.runBy}: ${before?.command}.`;
+        return `${s.green('Done.')} ${command[0]} ended with 0 after ${formatMs(ran.ms)}; ${name} is recorded and will not be run again on database ${dbname}.`;
+      return `${s.green('Nothing to do.')} ${name} was run on database ${dbname} at ${localTime(before?.finishedAt ?? '')} by ${before?.runBy}: ${before?.command}.`;
     },
   };
 }

@@ -1,4 +1,3 @@
-import { EXIT_CODES } from '../app/errors.js';
 import { plural } from '../app/plural.js';
 import { formatMs } from '../app/when.js';
 import { readState } from '../history/read-state.js';
@@ -11,7 +10,7 @@ import { withSession } from '../postgres/session.js';
 import type { Rehearsal } from '../rehearsal/rehearse.js';
 import { comment } from '../schema/ddl/names.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
+import { unlessEmpty } from './database-info.js';
 import { differenceText } from './difference-text.js';
 
 export interface PlanOptions {
@@ -30,7 +29,13 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
   );
   const planned = planFor(migrations, state, options);
   const { pending } = planned;
-  const rehearsed = options.rehearse ? await rehearsal(ctx, migrations, options) : undefined;
+  const rehearsed = options.rehearse
+    ? await (await import('../rehearsal/rehearse.js')).rehearse(ctx, migrations, {
+        to: options.to,
+        folder: ctx.folder,
+        aside: ctx.aside,
+      })
+    : undefined;
   const sql = options.sql
     ? await Promise.all(pending.map(async (m) => ({ migration: m.name, file: m.path, sql: await m.sql() })))
     : [];
@@ -39,16 +44,16 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
     pending.length > 0 ? await locksOfFiles(applied, pending) : { locks: [], warnings: [] };
   const warnings = [...planned.warnings, ...unseen, ...(rehearsed?.warnings ?? [])];
   return {
+    state,
     fields: {
-      database: describeDatabase(ctx.resolve(), state),
-      ...(planned.target ? { target: planned.target } : {}),
-      ...(planned.current ? { current: planned.current } : {}),
+      target: planned.target,
+      current: planned.current,
       pending: pending.map((m) => m.name),
-      ...(planned.unknown.length > 0 ? { unknown: planned.unknown } : {}),
-      ...(pending.length > 0 ? { locks } : {}),
-      ...(options.sql ? { sql } : {}),
+      unknown: unlessEmpty(planned.unknown),
+      locks: pending.length > 0 ? locks : undefined,
+      sql: options.sql ? sql : undefined,
       ...(rehearsed && pending.length > 0 ? rehearsalFields(rehearsed) : {}),
-      ...(warnings.length > 0 ? { warnings } : {}),
+      warnings,
     },
     verbatim: options.sql === true,
     text: (s) => {
@@ -66,17 +71,12 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
   };
 }
 
-async function rehearsal(ctx: CommandContext, migrations: Migration[], { to }: PlanOptions): Promise<Rehearsal> {
-  const { rehearse } = await import('../rehearsal/rehearse.js');
-  return rehearse(ctx, migrations, { to, folder: ctx.folder, aside: ctx.aside });
-}
-
 /** Drift between the result and the snapshot ends as `verify` does. */
-function rehearsalFields({ applied, compared, differences }: Rehearsal) {
+function rehearsalFields({ applied, compared, differences }: Rehearsal): Answer['fields'] {
   return {
     rehearsal: { applied, compared },
-    ...(compared ? { differences } : {}),
-    ...(differences.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
+    differences: compared ? differences : undefined,
+    outcome: differences.length > 0 ? 'integrity' : 'ok',
   };
 }
 

@@ -4,7 +4,7 @@ import { lockTimeout } from '../config/duration.js';
 import { printable } from '../output/terminal.js';
 import { lookForRepairs, repair } from '../repair/repair.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
+import { unlessEmpty } from './database-info.js';
 
 export interface RepairCommandOptions {
   /** Record this migration as applied, without running it. */
@@ -39,22 +39,18 @@ export async function repairCommand(ctx: CommandContext, options: RepairCommandO
         hint: 'run it on a terminal, or add --yes',
       });
     }
-    if (!wanted)
-      return {
-        fields: { database: describeDatabase(ctx.resolve(), state), repairs: [] },
-        text: () => 'Nothing was changed.',
-      };
+    if (!wanted) return { state, fields: { repairs: [] }, text: () => 'Nothing was changed.' };
     await repair(ctx, migrations, { ...request, lockTimeoutMs }, repairs);
   }
   const asked = applied !== undefined || pending !== undefined || checksums === true || restartEmpty === true;
   // It was looked for before: what was asked for and is repaired is in it.
   const wrong = asked && repairs.length > 0 ? [] : advice;
   return {
+    state,
     fields: {
-      database: describeDatabase(ctx.resolve(), state),
       repairs: repairs.map(({ what, name, text }) => ({ what, name, text })),
-      ...(unknown.length > 0 ? { unknown } : {}),
-      ...(wrong.length > 0 ? { warnings: wrong } : {}),
+      unknown: unlessEmpty(unknown),
+      warnings: wrong,
     },
     text: (s) => {
       if (repairs.length > 0) {

@@ -6,7 +6,7 @@ import { describeLoss } from '../migrator/data-loss.js';
 import { rollBack } from '../migrator/rollback.js';
 import { printable, table } from '../output/terminal.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
+import { unlessEmpty } from './database-info.js';
 
 export interface RollbackCommandOptions {
   /** Stays applied; what is newer is undone. `none`: everything. */
@@ -24,28 +24,28 @@ export interface RollbackCommandOptions {
 /** Runs down scripts, last applied first. */
 export async function rollbackCommand(ctx: CommandContext, options: RollbackCommandOptions): Promise<Answer> {
   const result = await rollBack(ctx, await ctx.migrations(), {
-    ...(options.to === undefined ? {} : { to: options.to }),
-    ...(options.steps === undefined ? {} : { steps: wholeNumber(options.steps) }),
+    to: options.to,
+    steps: options.steps === undefined ? undefined : wholeNumber(options.steps),
     lockTimeoutMs: lockTimeout(options.lockTimeout),
     allowDataLoss: options.allowDataLoss ?? false,
     dryRun: options.dryRun ?? false,
   });
   const { plan, rolledBack, waitedMs, holder, state } = result;
-  const database = describeDatabase(ctx.resolve(), state);
+  const { dbname } = ctx.resolve();
   const at = plan.target ?? 'no migration';
   const names = plan.steps.map((migration) => migration.name);
   return {
+    state,
     fields: {
-      database,
-      ...(plan.target ? { target: plan.target } : {}),
-      ...currentOf(options.dryRun || plan.steps.length === 0 ? plan.current : plan.target),
+      target: plan.target,
+      current: options.dryRun || plan.steps.length === 0 ? plan.current : plan.target,
       rolledBack,
-      ...(options.dryRun ? { toRollBack: names } : {}),
-      ...(result.losses.length > 0 ? { losses: result.losses } : {}),
-      ...(waitedMs > 0 ? { lock: { waitedMs: Math.round(waitedMs), ...(holder ? { holder } : {}) } } : {}),
+      toRollBack: options.dryRun ? names : undefined,
+      losses: unlessEmpty(result.losses),
+      lock: waitedMs > 0 ? { waitedMs: Math.round(waitedMs), holder } : undefined,
     },
     text: (s) => {
-      if (names.length === 0) return `${s.green('Nothing to do.')} Database ${database.name} is at ${at}.`;
+      if (names.length === 0) return `${s.green('Nothing to do.')} Database ${dbname} is at ${at}.`;
       if (options.dryRun) {
         const lost = result.losses.map((loss) => `  ${printable(describeLoss(loss))}`);
         const losses = lost.length > 0 ? `\n${s.red('Would lose:')}\n${lost.join('\n')}` : '';
@@ -54,13 +54,9 @@ export async function rollbackCommand(ctx: CommandContext, options: RollbackComm
       const rows = rolledBack.map(({ name, ms }) => [name, formatMs(ms)]);
       const n = rolledBack.length;
       const list = s.listed ? '' : `${table(['ROLLED BACK', 'TIME'], rows, s)}\n\n`;
-      return `${list}${s.green(`Rolled back ${plural(n, 'migration')}`)} of database ${database.name}; it is now at ${at}.`;
+      return `${list}${s.green(`Rolled back ${plural(n, 'migration')}`)} of database ${dbname}; it is now at ${at}.`;
     },
   };
-}
-
-function currentOf(name: string | undefined): { current?: string } {
-  return name ? { current: name } : {};
 }
 
 function wholeNumber(steps: string | number): number {

@@ -1,4 +1,4 @@
-import { KasmDbError } from '../app/errors.js';
+import { KasmDbError, RetoldError } from '../app/errors.js';
 import { readVariable } from '../config/variables.js';
 import { Session } from '../postgres/session.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
@@ -64,21 +64,12 @@ export async function withWorkingLogin(ctx: CommandContext): Promise<CommandCont
 }
 
 /** The role has its new password already, whatever became of the rest: that must not get lost. */
-export class AfterPasswordError extends KasmDbError {
-  /** Goes into the result. */
-  readonly fields: { seed: ReturnType<typeof seedOf> };
-
-  constructor(error: KasmDbError, user: string, report: CredentialReport) {
-    const { hint, ...details } = error.details;
-    super(error.outcome, `${error.message}; before that, the password of role "${user}" was changed to the Secret's`, {
-      ...details,
-      hint: [
-        `log in with the new password from now on (POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE)`,
-        ...(hint ? [hint] : []),
-      ].join('; '),
-      exitCode: error.exitCode,
-      cause: error.cause,
-    });
-    this.fields = { seed: seedOf({ counts: NOTHING_SEEDED, credentials: [report] }) };
-  }
+export function failedAfterPassword(error: KasmDbError, user: string, report: CredentialReport): RetoldError {
+  const { hint } = error.details;
+  return new RetoldError(
+    error,
+    `${error.message}; before that, the password of role "${user}" was changed to the Secret's`,
+    { seed: seedOf({ counts: NOTHING_SEEDED, credentials: [report] }) },
+    `log in with the new password from now on (POSTGRES_PASSWORD, POSTGRES_PASSWORD_FILE)${hint ? `; ${hint}` : ''}`,
+  );
 }

@@ -1,4 +1,4 @@
-import { EXIT_CODES, interrupted, KasmDbError, messageOf } from '../app/errors.js';
+import { EXIT_CODES, interrupted, KasmDbError, messageOf, type Outcome } from '../app/errors.js';
 import type { RunEvents } from '../app/events.js';
 import { keepUrlPasswords } from '../app/secrets.js';
 import { now } from '../app/time.js';
@@ -7,11 +7,12 @@ import { withEnvFile } from '../config/env-file.js';
 import { resolveSettings } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import type { EmbeddedServer } from '../embedded/embedded.js';
+import type { MigrationState } from '../history/state.js';
 import { readMigrations, shippedMigrations } from '../migrations/files.js';
 import { errorInfo } from '../output/error-info.js';
-import type { ErrorInfo, Result } from '../output/result.js';
+import type { Result } from '../output/result.js';
 import type { Answer, CommandContext, GlobalOptions } from './command.js';
-import { databaseInfo, nameTarget, settingsIfValid } from './database-info.js';
+import { describeDatabase, nameTarget, settingsIfValid, unlessEmpty } from './database-info.js';
 import { hintFor } from './hints.js';
 
 export interface Invocation {
@@ -52,10 +53,11 @@ export async function runCommand(
   let server: EmbeddedServer | undefined;
   const again = (text: string, without?: string) =>
     hintFor(invocation.again?.(text, without) ?? text, settingsIfValid(resolve), env);
-  const resultOf = (ending: Pick<Result, 'outcome' | 'exitCode'>, fields: Partial<Result>): Result => {
-    const database = offline ? undefined : (fields.database ?? databaseInfo(resolve));
+  const resultOf = (outcome: Outcome, exitCode: number, fields: Partial<Result>, state?: MigrationState): Result => {
+    const settings = offline ? undefined : settingsIfValid(resolve);
+    const database = settings && describeDatabase(settings, state);
     const durationMs = Math.round(now() - started);
-    return { command, version: VERSION, ...ending, ...(database ? { database } : {}), ...fields, durationMs };
+    return { command, version: VERSION, outcome, exitCode, database, ...fields, durationMs };
   };
   try {
     if (options.envFile !== undefined) {
@@ -88,16 +90,20 @@ export async function runCommand(
       migrations: async () => (folder === undefined ? shippedMigrations() : readMigrations(folder)),
     };
     const misread = offline ? [] : nameTarget(resolve, options.embedded ? {} : env, events);
-    const { fields, text, verbatim = false } = await work(ctx);
+    const { fields, state, text, verbatim = false } = await work(ctx);
+    const { outcome = 'ok' } = fields;
     // doctor has a line for each.
-    const warnings = [...(fields.checks ? [] : misread), ...(fields.warnings ?? [])];
-    const ok = { outcome: 'ok', exitCode: EXIT_CODES.ok } as const;
-    return { result: resultOf(ok, { ...fields, ...(warnings.length > 0 ? { warnings } : {}) }), text, verbatim };
+    const warnings = unlessEmpty([...(fields.checks ? [] : misread), ...(fields.warnings ?? [])]);
+    const result = resultOf(outcome, EXIT_CODES[outcome], { ...fields, outcome, warnings }, state);
+    return { result, text, verbatim };
   } catch (caught) {
     const error = toOurs(caught, signal);
-    const { outcome, exitCode } = error;
-    const result = { ...resultOf({ outcome, exitCode }, fieldsOf(error)), error: withHint(errorInfo(error), again) };
-    return { result, ...(outcome === 'internal' ? { text: () => (caught as Error)?.stack ?? '' } : {}) };
+    const info = errorInfo(error);
+    const hint = info.hint === undefined ? undefined : again(info.hint);
+    // An error may know more of the state than its message.
+    const fields = 'fields' in error ? (error.fields as Partial<Result>) : {};
+    const result = { ...resultOf(error.outcome, error.exitCode, fields), error: { ...info, hint } };
+    return { result, ...(error.outcome === 'internal' ? { text: () => (caught as Error)?.stack ?? '' } : {}) };
   } finally {
     await server?.stop();
   }
@@ -118,13 +124,4 @@ function migrationsFolder({ migrations }: GlobalOptions, env: Environment): stri
   if (migrations === '')
     throw new KasmDbError('usage', '--migrations is empty', { hint: 'give it a value, or leave it out' });
   return migrations ?? (env.KASM_DB_MIGRATIONS || undefined);
-}
-
-function withHint(error: ErrorInfo, again: CommandContext['again']): ErrorInfo {
-  return error.hint === undefined ? error : { ...error, hint: again(error.hint) };
-}
-
-/** An error that knows more of the state than its message. */
-function fieldsOf(error: KasmDbError): Partial<Result> {
-  return 'fields' in error ? (error.fields as Partial<Result>) : {};
 }

@@ -1,16 +1,17 @@
 import { plural } from '../app/plural.js';
 import { type Style, table } from '../output/terminal.js';
 import type { SeedResult } from '../seed/seed.js';
+import { unlessEmpty } from './database-info.js';
 
 /** The `seed` of a result. */
 export function seedFields(result: SeedResult) {
   const warnings = result.skipped ? ['the database is newer than this build, so seeding was skipped'] : result.warnings;
   return {
-    ...(warnings.length > 0 ? { warnings } : {}),
-    ...(result.plainText.length > 0 ? { plainText: result.plainText } : {}),
-    ...(result.encrypted.length > 0 ? { encrypted: result.encrypted } : {}),
+    warnings,
+    plainText: unlessEmpty(result.plainText),
+    encrypted: unlessEmpty(result.encrypted),
     // The role's password is changed even then.
-    ...(result.skipped && result.credentials.length === 0 ? {} : { seed: seedOf(result) }),
+    seed: result.skipped && result.credentials.length === 0 ? undefined : seedOf(result),
   };
 }
 

@@ -9,8 +9,7 @@ import { readDocuments } from '../seed/documents.js';
 import { requireRotatable } from '../seed/require-credentials.js';
 import { type SeedOptions, type SeedResult, seed } from '../seed/seed.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
-import { AfterPasswordError, DATABASE_PASSWORD, rotateDatabaseLogin, withWorkingLogin } from './rotate-login.js';
+import { DATABASE_PASSWORD, failedAfterPassword, rotateDatabaseLogin, withWorkingLogin } from './rotate-login.js';
 import { seedFields, seedText } from './seed-answer.js';
 
 export interface SeedCommandOptions {
@@ -30,9 +29,9 @@ export interface SeedCommandOptions {
 export async function seedCommand(ctx: CommandContext, options: SeedCommandOptions): Promise<Answer> {
   const result = await runSeed(ctx, options);
   for (const warning of result.warnings) ctx.events.warning?.(warning);
-  const database = describeDatabase(ctx.resolve(), result.state);
   return {
-    fields: { database, ...seedFields(result) },
+    state: result.state,
+    fields: seedFields(result),
     text: (s) => ctx.again(seedText(result, options.dryRun === true, s)),
   };
 }
@@ -57,7 +56,7 @@ export async function runSeed(ctx: CommandContext, options: SeedCommandOptions):
   const seeding = dryRun ? await withWorkingLogin(ctx) : ctx;
   const result = await seed(seeding, migrations, seedOptions).catch((error) => {
     if (dryRun) throw error;
-    throw new AfterPasswordError(toKasmDbError(error, 'seeding'), ctx.resolve().user, databasePassword);
+    throw failedAfterPassword(toKasmDbError(error, 'seeding'), ctx.resolve().user, databasePassword);
   });
   return { ...result, credentials: [...result.credentials, databasePassword] };
 }

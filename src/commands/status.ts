@@ -12,7 +12,6 @@ import type { RunInfo } from '../output/result.js';
 import { lockHolders } from '../postgres/lock.js';
 import { withSession } from '../postgres/session.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
 import { metricsOf } from './status-metrics.js';
 import { lockText, statusText } from './status-text.js';
 
@@ -74,23 +73,19 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
       ? await metricsOf(ctx, { planned, changed, run }, options.drift === true)
       : undefined;
   return {
+    state,
     fields: {
-      database: describeDatabase(ctx.resolve(), state),
-      ...(planned.target ? { target: planned.target } : {}),
-      ...(planned.current ? { current: planned.current } : {}),
+      target: planned.target,
+      current: planned.current,
       applied: (state.history ?? [])
         .filter((row) => planned.applied.includes(row.name))
-        .map(({ name, durationMs }) => ({
-          name,
-          ms: durationMs ?? 0,
-          ...(locks.has(name) ? { locks: locks.get(name) } : {}),
-        })),
+        .map(({ name, durationMs }) => ({ name, ms: durationMs ?? 0, locks: locks.get(name) })),
       pending: planned.pending.map((m) => m.name),
       unknown: planned.unknown,
       changed,
-      ...(holder ? { lock: { waitedMs: 0, holder } } : {}),
-      ...(run ? { run } : {}),
-      ...(warnings.length > 0 ? { warnings } : {}),
+      lock: holder && { waitedMs: 0, holder },
+      run,
+      warnings,
     },
     verbatim: metrics !== undefined,
     text: (s) =>
@@ -116,15 +111,14 @@ async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<
  * A run whose phase says "at work" while nobody holds the lock has died; a standby doesn't show the primary's locks, and pg_locks may be revoked.
  */
 function runInfo(run: RunRow, holder: LockHolder | undefined, seesLocks: boolean): RunInfo {
-  const working = isAtWork(run);
   return {
-    phase: working && holder === undefined && seesLocks ? 'died' : run.phase,
-    ...(run.rollback ? { rollback: true } : {}),
+    phase: isAtWork(run) && holder === undefined && seesLocks ? 'died' : run.phase,
+    rollback: run.rollback || undefined,
     startedAt: run.startedAt,
     by: `${run.applicationName} (PID ${run.pid}${run.clientAddr ? ` from ${run.clientAddr}` : ''})`,
-    ...(run.current ? { current: run.current } : {}),
+    current: run.current || undefined,
     done: run.done,
     total: run.total,
-    ...(run.error ? { error: run.error } : {}),
+    error: run.error || undefined,
   };
 }

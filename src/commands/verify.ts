@@ -1,11 +1,9 @@
-import { EXIT_CODES } from '../app/errors.js';
 import { plural } from '../app/plural.js';
-import type { Style } from '../output/terminal.js';
-import { printable } from '../output/terminal.js';
+import { printable, type Style } from '../output/terminal.js';
 import { comment } from '../schema/ddl/names.js';
 import { type VerifyResult, verify } from '../schema/verify.js';
 import type { Answer, CommandContext } from './command.js';
-import { describeDatabase } from './database-info.js';
+import { unlessEmpty } from './database-info.js';
 import { acceptedText, differenceText } from './difference-text.js';
 
 export interface VerifyOptions {
@@ -28,15 +26,15 @@ export async function verifyCommand(ctx: CommandContext, options: VerifyOptions)
   for (const warning of warnings) ctx.events.warning?.(warning);
   const sql = options.fixSql ? await fixSql(result, options.against) : undefined;
   return {
+    state: result.state,
     fields: {
-      database: describeDatabase(ctx.resolve(), result.state),
-      ...(result.plan?.current ? { current: result.plan.current } : {}),
+      current: result.plan?.current,
       differences,
-      ...(accepted.length > 0 ? { accepted } : {}),
-      ...(others.length > 0 ? { others } : {}),
-      ...(warnings.length > 0 ? { warnings } : {}),
-      ...(sql === undefined ? {} : { fixSql: sql }),
-      ...(differences.length > 0 ? { outcome: 'integrity' as const, exitCode: EXIT_CODES.integrity } : {}),
+      accepted: unlessEmpty(accepted),
+      others: unlessEmpty(others),
+      warnings,
+      fixSql: sql,
+      outcome: differences.length > 0 ? 'integrity' : 'ok',
     },
     verbatim: sql !== undefined,
     text: (s) =>

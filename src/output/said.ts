@@ -16,7 +16,7 @@ const SAID = new Set([
   'warnings',
 ]);
 
-/** A result in which no secret of ours stands, whoever repeated it. */
+/** A result without fields that do not apply (undefined), and in which no secret of ours stands, whoever repeated it. */
 export function saidWithoutSecrets(result: Result): Result {
   return walk(result, false) as Result;
 }
@@ -25,5 +25,6 @@ function walk(value: unknown, said: boolean): unknown {
   if (typeof value === 'string') return said ? withoutSecrets(value) : value;
   if (Array.isArray(value)) return value.map((item) => walk(item, said));
   if (value === null || typeof value !== 'object') return value;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, walk(item, SAID.has(key))]));
+  const there = Object.entries(value).filter(([, item]) => item !== undefined);
+  return Object.fromEntries(there.map(([key, item]) => [key, walk(item, SAID.has(key))]));
 }

@@ -1,5 +1,5 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
-import { KasmDbError } from '../app/errors.js';
+import { KasmDbError, RetoldError } from '../app/errors.js';
 import type { Context } from '../config/context.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { readState } from '../history/read-state.js';
@@ -50,7 +50,7 @@ const LOCK_TIMEOUT_MS = 60_000;
 /**
  * Applies what is pending to a copy of the schema, without rows, in a temporary database, and holds the result against the snapshot. The database itself
  * is only read.
- * @throws KasmDbError as `migrate` would; RehearsalError where a migration fails
+ * @throws KasmDbError as `migrate` would; RetoldError where a migration fails
  */
 export async function rehearse(ctx: Context, migrations: Migration[], options: RehearseOptions): Promise<Rehearsal> {
   const live = await readLive(ctx, migrations, options.to);
@@ -196,7 +196,12 @@ async function applyToCopy(
     return (await migrate(ctx, migrations, { to, lockTimeoutMs: LOCK_TIMEOUT_MS })).applied;
   } catch (error) {
     if (!(error instanceof KasmDbError) || error.outcome === 'interrupted') throw error;
-    throw new RehearsalError(error, pending);
+    const applied = 'fields' in error ? ((error.fields as { applied?: Applied[] }).applied ?? []) : [];
+    // Nothing of it is applied to the database itself.
+    throw new RetoldError(error, `in the rehearsal ${error.message}; the database itself was only read`, {
+      pending: pending.map(({ name }) => name),
+      rehearsal: { applied, compared: false },
+    });
   }
 }
 
@@ -218,22 +223,4 @@ async function compareCopy(
   const found = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'comparing the copy' }, introspect);
   const { ours } = compare(found, snapshot.schema, { ownership, stored: accepted });
   return { compared: true, differences: ours, warnings };
-}
-
-/** A migration fails on this schema. */
-class RehearsalError extends KasmDbError {
-  /** Goes into the result: nothing of it is applied to the database itself. */
-  readonly fields: { pending: string[]; rehearsal: { applied: Applied[]; compared: false } };
-
-  constructor(error: KasmDbError, pending: readonly Migration[]) {
-    const { hint, ...details } = error.details;
-    super(error.outcome, `in the rehearsal ${error.message}; the database itself was only read`, {
-      ...details,
-      ...(hint ? { hint } : {}),
-      exitCode: error.exitCode,
-      cause: error.cause,
-    });
-    const applied = 'fields' in error ? ((error.fields as { applied?: Applied[] }).applied ?? []) : [];
-    this.fields = { pending: pending.map(({ name }) => name), rehearsal: { applied, compared: false } };
-  }
 }
