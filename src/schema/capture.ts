@@ -1,7 +1,8 @@
 import { createAll } from './ddl/create.js';
 import { comment, statement } from './ddl/names.js';
 import { type LeftOut, withoutLeftOut } from './left-out.js';
-import type { Grant, Schema } from './model.js';
+import type { Schema } from './model.js';
+import { objectsOf } from './objects.js';
 
 export interface Captured {
   /** A migration that makes the same catalog in an empty database. */
@@ -46,18 +47,10 @@ export function capture(whole: Schema, from: string): Captured {
 }
 
 function grantees(schema: Schema): string[] {
-  const names = new Set<string>();
-  const addAll = (objects: readonly { grants?: Grant[] }[]) => {
-    for (const { grants = [] } of objects) for (const { grantee } of grants) names.add(grantee);
-  };
-  for (const objects of [schema.schemas, schema.types, schema.sequences, schema.routines]) addAll(objects);
-  for (const relations of [schema.tables, schema.views]) {
-    addAll(relations);
-    for (const { columns } of relations) {
-      addAll(columns);
-      for (const { identity } of columns) if (identity) addAll([identity]);
-    }
-  }
-  for (const { policies } of schema.tables) for (const { roles } of policies) for (const role of roles) names.add(role);
+  const objects = [...objectsOf(schema).values()];
+  const names = new Set([
+    ...objects.flatMap(({ item: { grants = [] } }) => grants.map(({ grantee }) => grantee)),
+    ...schema.tables.flatMap(({ policies }) => policies.flatMap(({ roles }) => roles)),
+  ]);
   return [...names].filter((name) => name !== 'PUBLIC' && name !== 'OWNER').sort();
 }

@@ -1,6 +1,7 @@
 import type { DifferenceInfo } from '../output/result.js';
-import type { Schema, Table } from './model.js';
-import { objectsOf, type SchemaObject } from './objects.js';
+import { dotted } from './ddl/names.js';
+import type { Schema } from './model.js';
+import { factsOf, objectsOf, type SchemaObject } from './objects.js';
 
 export type Difference = DifferenceInfo;
 
@@ -9,62 +10,53 @@ export type Difference = DifferenceInfo;
  * @returns sorted by table, then object
  */
 export function diff(expected: Schema, actual: Schema): Difference[] {
-  const same = sameTables(expected, actual);
-  const others = (schema: Schema) => ({ ...schema, tables: schema.tables.filter((table) => !same.has(idOf(table))) });
-  return diffObjects(objectsOf(others(expected)), objectsOf(others(actual)));
+  // Nearly all tables are the same to the letter, and taking them apart is most of the work.
+  const texts = new Map(expected.tables.map((table) => [dotted(table), JSON.stringify(table)]));
+  const same = new Set(
+    actual.tables.filter((table) => texts.get(dotted(table)) === JSON.stringify(table)).map((table) => dotted(table)),
+  );
+  const rest = ({ tables, ...schema }: Schema) =>
+    new Map(
+      [...objectsOf({ ...schema, tables: tables.filter((table) => !same.has(dotted(table))) })].filter(
+        ([, object]) => object.compared,
+      ),
+    );
+  const [wanted, found] = [rest(expected), rest(actual)];
+  const only = (change: 'missing' | 'extra', here: typeof wanted, there: typeof wanted): Difference[] =>
+    [...here.values()]
+      .filter(({ id, parent }) => !there.has(id) && (!parent || there.has(parent)))
+      .map(({ id, group }) => ({ change, object: id, group }));
+  return [
+    ...only('missing', wanted, found),
+    ...only('extra', found, wanted),
+    ...[...wanted.values()].flatMap((object) => changes(object, found.get(object.id))),
+  ].sort(
+    (a, b) => byText(a.group, b.group) || byText(a.object, b.object) || byText(a.property ?? '', b.property ?? ''),
+  );
 }
 
-const idOf = ({ schema, name }: Table) => `${schema}.${name}`;
-
-/** Tables that are the same to the letter: nearly all are, and taking those apart is most of the work. */
-function sameTables(expected: Schema, actual: Schema): ReadonlySet<string> {
-  const texts = new Map(expected.tables.map((table) => [idOf(table), JSON.stringify(table)]));
-  return new Set(actual.tables.filter((table) => texts.get(idOf(table)) === JSON.stringify(table)).map(idOf));
+function changes(wanted: SchemaObject, found: SchemaObject | undefined): Difference[] {
+  if (!found) return [];
+  const [before, now] = [factsOf(wanted), factsOf(found)];
+  return Object.keys({ ...before, ...now })
+    .filter((property) => before[property] !== now[property])
+    .map((property) => changed(wanted.id, wanted.group, property, before[property], now[property]));
 }
 
-function diffObjects(
-  expected: ReadonlyMap<string, SchemaObject>,
-  actual: ReadonlyMap<string, SchemaObject>,
-): Difference[] {
-  const differences: Difference[] = [];
-  for (const object of expected.values()) {
-    const found = actual.get(object.id);
-    if (found) differences.push(...changes(object, found));
-    else if (!object.parent || actual.has(object.parent)) differences.push(only('missing', object));
-  }
-  for (const object of actual.values()) {
-    if (!expected.has(object.id) && (!object.parent || expected.has(object.parent)))
-      differences.push(only('extra', object));
-  }
-  const key = ({ group, object, property = '' }: Difference) => [group, object, property];
-  return differences.sort((a, b) => compare(key(a), key(b)));
+/** A property that is not as it should be; undefined: it is not there. */
+export function changed(
+  object: string,
+  group: string,
+  property: string,
+  expected: string | undefined,
+  actual: string | undefined,
+): Difference {
+  return {
+    ...{ change: 'changed', object, group, property },
+    ...(expected === undefined ? {} : { expected }),
+    ...(actual === undefined ? {} : { actual }),
+  };
 }
 
-function only(change: 'missing' | 'extra', { id, group }: SchemaObject): Difference {
-  return { change, object: id, group };
-}
-
-function changes(expected: SchemaObject, actual: SchemaObject): Difference[] {
-  const properties = new Set([...Object.keys(expected.facts), ...Object.keys(actual.facts)]);
-  return [...properties].flatMap((property) => {
-    const [before, now] = [expected.facts[property], actual.facts[property]];
-    if (before === now) return [];
-    return [
-      {
-        change: 'changed' as const,
-        object: expected.id,
-        group: expected.group,
-        property,
-        ...(before === undefined ? {} : { expected: before }),
-        ...(now === undefined ? {} : { actual: now }),
-      },
-    ];
-  });
-}
-
-function compare(a: string[], b: string[]): number {
-  for (let i = 0; i < a.length; i++) {
-    if (a[i] !== b[i]) return (a[i] as string) < (b[i] as string) ? -1 : 1;
-  }
-  return 0;
-}
+/** By code points, whatever the language of this machine. */
+const byText = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);

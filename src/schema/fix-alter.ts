@@ -1,147 +1,83 @@
 import { columnSettings, identitySequence, identitySql, sequenceOptions } from './ddl/columns.js';
-import { comment, dotted, ident, literal, option, qualified } from './ddl/names.js';
+import { comment, ident, literal, option, qualified } from './ddl/names.js';
 import { grantSql } from './ddl/others.js';
 import { enableTrigger } from './ddl/tables.js';
 import type { Difference } from './diff.js';
-import type { Column, Grant, Identity, Schema, Table } from './model.js';
+import type { Column, DataType, Grant, Identity, Routine, Sequence, Table, Trigger } from './model.js';
 import type { SchemaObject } from './objects.js';
 
 /** Is it dropped and made anew? No statement alters it, or none that always works. */
-export function isRemade({ kind, facts }: SchemaObject, differences: readonly Difference[]): boolean {
+export function isRemade({ kind, item }: SchemaObject, differences: readonly Difference[]): boolean {
   const changed = (...properties: string[]) => differences.some(({ property }) => properties.includes(property ?? ''));
   if (kind === 'trigger') return changed('definition');
-  if (kind === 'column') return changed('generated') || (changed('default') && 'generated' in facts);
+  if (kind === 'column') return changed('generated') || (changed('default') && 'generated' in item);
   if (kind === 'view' || kind === 'materialized view') return changed('definition', 'columns', 'options');
   return ['constraint', 'index', 'policy', 'rule', 'statistics', 'collation'].includes(kind);
 }
 
-/** An object that is there and differs. */
-interface Change {
-  id: string;
-  expected: Schema;
-  actual: Schema;
-  /** Does a property of it differ? */
-  has: (property: string) => boolean;
-  /** What no statement can do. */
-  byHand: string[];
-}
+/** Does this property differ? */
+type Has = (property: string) => boolean;
 
 /** ALTER statements for what is there and differs. */
 export function alterStatements(
-  id: string,
+  wanted: SchemaObject,
+  found: SchemaObject,
   differences: readonly Difference[],
-  expected: Schema,
-  actual: Schema,
 ): string[] {
   const has = (property: string) => differences.some((difference) => difference.property === property);
-  const byHand = differences.map(({ property, expected: wanted }) =>
-    comment(`By hand: ${property} of ${id} is to be ${wanted ?? 'none'}`),
-  );
-  const change: Change = { id, expected, actual, has, byHand };
-  return (
-    changeTable(change) ??
-    changePart(change) ??
-    changeView(change) ??
-    changeSequence(change) ??
-    changeRoutine(change) ??
-    changeSchema(change) ??
-    changeType(change, differences.length) ??
-    byHand
-  );
+  const byHand = (list: readonly Difference[]) =>
+    list.map(({ property, expected }) =>
+      comment(`By hand: ${property} of ${wanted.id} is to be ${expected ?? 'none'}`),
+    );
+  const { kind, granted, item } = wanted;
+  const column = kind === 'column' ? ident((item as Column).name) : '';
+  const grants = has('grants') ? grantSql(granted, item.grants, found.item.grants, column) : [];
+  const shape = differences.filter(({ property = '' }) => SHAPE.includes(property));
+  if (kind === 'table') return [...alterTable(item as Table, found.item as Table, has), ...byHand(shape), ...grants];
+  const own = alterOther(wanted, found, has) ?? (has('grants') && differences.length === 1 ? [] : undefined);
+  return own ? [...own, ...grants] : byHand(differences);
 }
 
-type Named = { schema: string; name: string; grants?: Grant[] };
+/** What a table cannot become by a statement. */
+const SHAPE = ['kind', 'partitionKey', 'partitionBound', 'inherits'];
 
-function find<T extends Named>(list: readonly T[], id: string, ...kinds: string[]): T | undefined {
-  return list.find((item) => kinds.some((kind) => id === `${kind} ${dotted(item)}`));
-}
-
-/** @param target such as `TABLE public.users` */
-function grants({ has }: Change, target: string, wanted: { grants?: Grant[] }, found?: { grants?: Grant[] }): string[] {
-  return has('grants') ? grantSql(target, wanted.grants, found?.grants) : [];
-}
-
-function changeTable(change: Change): string[] | undefined {
-  const table = find(change.expected.tables, change.id, 'table');
-  if (!table) return undefined;
-  const found = find(change.actual.tables, change.id, 'table') as Table;
-  return [...alterTable(table, found, change), ...grants(change, `TABLE ${qualified(table)}`, table, found)];
-}
-
-/** A column or a trigger of a table. */
-function changePart({ id, expected, actual, has }: Change): string[] | undefined {
-  for (const relation of expected.tables) {
-    const found = actual.tables.find(({ schema, name }) => schema === relation.schema && name === relation.name);
-    const name = dotted(relation);
-    const column = relation.columns.find((item) => id === `column ${name}.${item.name}`);
-    const before = found?.columns.find((item) => item.name === column?.name);
-    if (column && before) return alterColumn(relation, column, before, has);
-    const trigger = relation.triggers.find((item) => id === `trigger ${name}.${item.name}`);
-    if (trigger) return [enableTrigger(relation, trigger)];
+/** @returns undefined where no statement does it */
+function alterOther(
+  { kind, unit, target, item, relation }: SchemaObject,
+  found: SchemaObject,
+  has: Has,
+): string[] | undefined {
+  if (unit.startsWith('routine ')) return has('definition') ? [(item as Routine).definition] : [];
+  if (unit.startsWith('view ') || kind === 'schema') return [];
+  if (kind === 'sequence') return alterSequence(item as Sequence, `ALTER ${target}`, has);
+  if (kind === 'domain' && !has('base') && !has('collation'))
+    return alterDomain(item as DataType, `ALTER ${target}`, has);
+  if (kind === 'enum') {
+    const added = addedLabels((item as DataType).labels ?? [], (found.item as DataType).labels ?? []);
+    return added?.map((text) => `ALTER ${target} ${text}`);
   }
-  return undefined;
+  if (!relation || !('policies' in relation)) return undefined;
+  if (kind === 'trigger') return [enableTrigger(relation, item as Trigger)];
+  return kind === 'column' ? alterColumn(relation, item as Column, found.item as Column, has) : undefined;
 }
 
-function changeView(change: Change): string[] | undefined {
-  const kinds = ['view', 'materialized view'];
-  const view = find(change.expected.views, change.id, ...kinds);
-  return view && grants(change, `TABLE ${qualified(view)}`, view, find(change.actual.views, change.id, ...kinds));
-}
-
-function changeSequence(change: Change): string[] | undefined {
-  const { id, expected, actual, has } = change;
-  const sequence = find(expected.sequences, id, 'sequence');
-  if (!sequence) return undefined;
-  const alter = `ALTER SEQUENCE ${qualified(sequence)}`;
+function alterSequence(sequence: Sequence, alter: string, has: Has): string[] {
   const options = ['type', 'start', 'increment', 'min', 'max', 'cache', 'cycle'].some(has);
   return [
     ...(options ? [`${alter} AS ${sequence.type} ${sequenceOptions(sequence, true)}`] : []),
     ...(has('ownedBy') ? [`${alter} OWNED BY ${sequence.ownedBy ?? 'NONE'}`] : []),
-    ...grants(change, `SEQUENCE ${qualified(sequence)}`, sequence, find(actual.sequences, id, 'sequence')),
   ];
 }
 
-function changeRoutine(change: Change): string[] | undefined {
-  const { id, expected, actual, has } = change;
-  const isRoutine = (item: Schema['routines'][number]) => id === `${item.kind} ${dotted(item)}(${item.arguments})`;
-  const routine = expected.routines.find(isRoutine);
-  if (!routine) return undefined;
-  const target = `ROUTINE ${qualified(routine)}(${routine.arguments})`;
+function alterDomain(domain: DataType, alter: string, has: Has): string[] {
   return [
-    ...(has('definition') ? [routine.definition] : []),
-    ...grants(change, target, routine, actual.routines.find(isRoutine)),
+    ...(has('default') ? [`${alter} ${defaultSql(domain.default)}`] : []),
+    ...(has('notNull') ? [`${alter} ${domain.notNull ? 'SET' : 'DROP'} NOT NULL`] : []),
   ];
 }
 
-function changeSchema(change: Change): string[] | undefined {
-  const isSchema = ({ name }: { name: string }) => change.id === `schema ${name}`;
-  const schema = change.expected.schemas.find(isSchema);
-  return schema && grants(change, `SCHEMA ${ident(schema.name)}`, schema, change.actual.schemas.find(isSchema));
-}
-
-/** @param count of all differences of the type */
-function changeType(change: Change, count: number): string[] | undefined {
-  const { id, expected, actual, has } = change;
-  const kinds = ['enum', 'domain', 'range', 'type'];
-  const type = find(expected.types, id, ...kinds);
-  if (!type) return undefined;
-  const found = find(actual.types, id, ...kinds);
-  const granted = grants(change, `TYPE ${qualified(type)}`, type, found);
-  if (type.kind === 'domain' && !has('base') && !has('collation')) {
-    const alter = `ALTER DOMAIN ${qualified(type)}`;
-    return [
-      ...(has('default')
-        ? [type.default === undefined ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${type.default}`]
-        : []),
-      ...(has('notNull') ? [`${alter} ${type.notNull ? 'SET' : 'DROP'} NOT NULL`] : []),
-      ...granted,
-    ];
-  }
-  const added = addedLabels(type.labels ?? [], found?.labels ?? []);
-  if (type.kind === 'enum' && added)
-    return [...added.map((text) => `ALTER TYPE ${qualified(type)} ${text}`), ...granted];
-  return has('grants') && count === 1 ? granted : undefined;
-}
+const defaultSql = (expression: string | undefined) =>
+  expression === undefined ? 'DROP DEFAULT' : `SET DEFAULT ${expression}`;
 
 /** @returns undefined when labels would have to go or to move, which PostgreSQL can't */
 function addedLabels(wanted: string[], found: string[]): string[] | undefined {
@@ -154,10 +90,9 @@ function addedLabels(wanted: string[], found: string[]): string[] | undefined {
   });
 }
 
-function alterTable(table: Table, found: Table, { has, byHand }: Change): string[] {
+function alterTable(table: Table, found: Table, has: Has): string[] {
   const alter = `ALTER TABLE ${qualified(table)}`;
   const reset = (found.options ?? []).map((text) => text.slice(0, text.indexOf('=')));
-  const shape = ['kind', 'partitionKey', 'partitionBound', 'inherits'];
   return [
     ...(has('options') && reset.length > 0 ? [`${alter} RESET (${reset.join(', ')})`] : []),
     ...(has('options') && table.options ? [`${alter} SET (${table.options.map(option).join(', ')})`] : []),
@@ -170,16 +105,10 @@ function alterTable(table: Table, found: Table, { has, byHand }: Change): string
           `${alter} ${table.rowSecurity === 'forced' ? 'FORCE' : 'NO FORCE'} ROW LEVEL SECURITY`,
         ]
       : []),
-    ...byHand.filter((text) => shape.some((property) => text.startsWith(`-- By hand: ${property} `))),
   ];
 }
 
-function alterColumn(
-  relation: { schema: string; name: string },
-  column: Column,
-  found: Column,
-  has: (property: string) => boolean,
-): string[] {
+function alterColumn(relation: { schema: string; name: string }, column: Column, found: Column, has: Has): string[] {
   const table = qualified(relation);
   const name = ident(column.name);
   const alter = `ALTER TABLE ${table} ALTER COLUMN ${name}`;
@@ -205,7 +134,6 @@ function alterColumn(
       : []),
     ...(has('options') && reset.length > 0 ? [`${alter} RESET (${reset.join(', ')})`] : []),
     ...(settings ? columnSettings(table, column) : []),
-    ...(has('grants') ? grantSql(`TABLE ${table}`, column.grants, found.grants, name) : []),
   ];
 }
 

@@ -1,11 +1,12 @@
-import { createAll } from './ddl/create.js';
-import { dotted, statement } from './ddl/names.js';
-import { inOrder } from './ddl/units.js';
+import { groupBy } from '../app/group-by.js';
+import { createAll, inOrder } from './ddl/create.js';
+import { comment, dotted, ident, qualified, statement } from './ddl/names.js';
 import type { Difference } from './diff.js';
 import { alterStatements, isRemade } from './fix-alter.js';
-import { dropStatement } from './fix-drop.js';
-import type { Schema } from './model.js';
+import type { Column, Constraint, Index, Schema, Trigger, View } from './model.js';
 import { objectsOf, type SchemaObject } from './objects.js';
+
+type Objects = ReadonlyMap<string, SchemaObject>;
 
 /** In which order things go: what stands on others first. */
 const DROP_ORDER = [
@@ -42,40 +43,38 @@ const STANDALONE = [
  */
 export function fixStatements(differences: readonly Difference[], expected: Schema, actual: Schema): string {
   if (differences.length === 0) return '-- Nothing to do: there is no difference.';
-  const [wantedObjects, found] = [objectsOf(expected), objectsOf(actual)];
-  const make = new Set<string>();
+  const [wanted, found] = [objectsOf(expected), objectsOf(actual)];
+  const ids = (of: Difference['change']) =>
+    differences.filter(({ change }) => change === of).map(({ object }) => object);
+  const make = new Set(ids('missing'));
   const drop = new Set<string>();
-  const extra = new Set<string>();
-  /** What is in the way and no migration has made. */
-  const restore = new Set<string>();
-  const changed = new Map<string, Difference[]>();
-  for (const difference of differences) {
-    if (difference.change === 'missing') make.add(difference.object);
-    else if (difference.change === 'extra') extra.add(difference.object);
-    else changed.set(difference.object, [...(changed.get(difference.object) ?? []), difference]);
-  }
+  const changed = groupBy(
+    differences.filter(({ change }) => change === 'changed'),
+    ({ object }) => object,
+  );
   const remake = (id: string) => {
     if (found.has(id)) drop.add(id);
-    if (wantedObjects.has(id)) make.add(id);
-    else restore.add(id);
+    make.add(id);
   };
-  for (const [id, list] of changed) if (isRemade(wantedObjects.get(id) as SchemaObject, list)) remake(id);
-  for (const id of inTheWay(drop, changed, actual)) remake(id);
+  for (const [id, list] of changed) if (isRemade(wanted.get(id) as SchemaObject, list)) remake(id);
+  for (const id of inTheWay(drop, changed, found)) remake(id);
 
-  const drops = sortedDrops(drop, found, actual);
-  const before = (id: string) =>
-    [...STANDALONE, 'schema', 'extension'].includes((wantedObjects.get(id) ?? found.get(id))?.kind ?? '');
+  const isFirst = (id: string) =>
+    [...STANDALONE, 'schema', 'extension'].includes((wanted.get(id) ?? found.get(id))?.kind ?? '');
+  const drops = sortedDrops([...drop], found, actual);
+  const dropAll = (list: readonly string[]) => list.map((id) => dropStatement(found.get(id) as SchemaObject));
   const lines = [
-    ...drops.filter((id) => !before(id)).flatMap((id) => dropStatement(id, actual)),
-    ...createAll(expected, (id) => make.has(id) && before(id)),
+    ...dropAll(drops.filter((id) => !isFirst(id))),
+    ...createAll(expected, (id) => make.has(id) && isFirst(id)),
     ...[...changed]
       .filter(([id]) => !make.has(id))
-      .flatMap(([id, list]) => alterStatements(id, list, expected, actual)),
-    ...drops.filter(before).flatMap((id) => dropStatement(id, actual)),
-    ...createAll(expected, (id) => make.has(id) && !before(id)),
-    ...createAll(actual, (id) => restore.has(id)),
+      .flatMap(([id, list]) => alterStatements(wanted.get(id) as SchemaObject, found.get(id) as SchemaObject, list)),
+    ...dropAll(drops.filter(isFirst)),
+    ...createAll(expected, (id) => make.has(id) && !isFirst(id)),
+    // What was in the way and no migration has made.
+    ...createAll(actual, (id) => make.has(id) && !wanted.has(id)),
   ];
-  const left = sortedDrops(extra, found, actual).flatMap((id) => dropStatement(id, actual));
+  const left = dropAll(sortedDrops(ids('extra'), found, actual));
   return [
     '-- What brings this database back to the expected schema. Read it before you run it.',
     'BEGIN;',
@@ -96,64 +95,70 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
 
 const LOSES = /^(DROP TABLE|DROP SEQUENCE|ALTER TABLE .* DROP COLUMN)/;
 
+/** DROP for an object of the live catalog; a line for a person where kasm-db has no statement. */
+function dropStatement({ id, kind, target, item, relation }: SchemaObject): string {
+  if (target === '') return comment(`By hand: drop ${id}`);
+  const { name, inherited } = item as Trigger;
+  if (kind === 'trigger' && inherited)
+    return comment(`By hand: enable or disable ${id} as on the table that it comes from`);
+  // It may have gone with its column.
+  if (kind === 'sequence') return `DROP ${target.replace('SEQUENCE', 'SEQUENCE IF EXISTS')}`;
+  if (kind !== 'column' && kind !== 'constraint') return `DROP ${target}`;
+  const whole = relation ? `TABLE ${qualified(relation)}` : target.slice(target.indexOf(' ON DOMAIN ') + ' ON '.length);
+  return `ALTER ${whole} DROP ${kind.toUpperCase()} ${ident(name)}`;
+}
+
 /** Keys to a primary key that goes, views on a table that changes, indexes and constraints on a column that is made anew. */
-function inTheWay(drop: ReadonlySet<string>, changed: ReadonlyMap<string, Difference[]>, actual: Schema): Set<string> {
+function inTheWay(drop: ReadonlySet<string>, changed: ReadonlyMap<string, Difference[]>, found: Objects): Set<string> {
   const out = new Set<string>();
   const touched = new Set<string>();
-  for (const id of [...drop, ...changed.keys()]) {
-    const list = changed.get(id);
-    if (/^(table|view|materialized view) /.test(id)) {
-      if (drop.has(id)) touched.add(id.replace('materialized ', ''));
-    } else if (
-      id.startsWith('column ') &&
-      (drop.has(id) || list?.some(({ property = '' }) => ['type', 'collation', 'generated'].includes(property)))
-    )
-      touched.add(`table ${list?.[0]?.group ?? id.slice('column '.length, id.lastIndexOf('.'))}`);
-  }
-  for (const table of actual.tables) {
-    const name = dotted(table);
-    const keys = table.constraints.filter(({ kind }) => kind === 'primary key' || kind === 'unique');
-    const loses = keys.some((key) => drop.has(`constraint ${name}.${key.name}`));
-    if (loses) {
-      for (const other of actual.tables)
-        for (const { name: key, references } of other.constraints)
-          if (references && `${references.schema}.${references.table}` === name)
-            out.add(`constraint ${dotted(other)}.${key}`);
+  const addAll = (isInTheWay: (object: SchemaObject) => boolean | undefined) => {
+    for (const object of found.values()) if (isInTheWay(object)) out.add(object.id);
+  };
+  for (const id of new Set([...drop, ...changed.keys()])) {
+    const { kind, unit, item, relation, parent = '' } = found.get(id) as SchemaObject;
+    if (kind === 'column') {
+      const isChanged = changed
+        .get(id)
+        ?.some(({ property = '' }) => ['type', 'collation', 'generated'].includes(property));
+      if (drop.has(id) || isChanged) touched.add(found.get(parent)?.unit as string);
     }
-    for (const column of table.columns) {
-      if (!drop.has(`column ${name}.${column.name}`)) continue;
-      for (const part of table.constraints)
-        if (part.columns.includes(column.name)) out.add(`constraint ${name}.${part.name}`);
-      for (const part of table.indexes)
-        if (part.definition.includes(column.name)) out.add(`index ${name}.${part.name}`);
-    }
+    if (!drop.has(id)) continue;
+    if (/^(table|view) /.test(unit)) touched.add(unit);
+    if (kind === 'constraint' && relation && ['primary key', 'unique'].includes((item as Constraint).kind))
+      addAll(({ kind: other, item: key }) => {
+        const target = other === 'constraint' ? (key as Constraint).references : undefined;
+        return target?.schema === relation.schema && target.table === relation.name;
+      });
+    if (kind === 'column') addAll((part) => part.parent === parent && standsOn(part, (item as Column).name));
   }
   // Views stand on views.
+  const views = [...found.values()].filter(({ unit }) => unit.startsWith('view '));
   for (let before = -1; before !== touched.size; ) {
     before = touched.size;
-    for (const view of actual.views) {
-      const id = `view ${dotted(view)}`;
-      if (touched.has(id) || !view.dependsOn?.some((needed) => touched.has(needed))) continue;
-      touched.add(id);
-      out.add(`${view.kind} ${dotted(view)}`);
+    for (const { id, unit, item } of views) {
+      if (touched.has(unit) || !(item as View).dependsOn?.some((needed) => touched.has(needed))) continue;
+      touched.add(unit);
+      out.add(id);
     }
   }
   return out;
 }
 
-function sortedDrops(drop: ReadonlySet<string>, found: ReadonlyMap<string, SchemaObject>, actual: Schema): string[] {
+function standsOn({ kind, item }: SchemaObject, column: string): boolean {
+  if (kind === 'constraint') return (item as Constraint).columns.includes(column);
+  return kind === 'index' && (item as Index).definition.includes(column);
+}
+
+function sortedDrops(drop: readonly string[], found: Objects, actual: Schema): string[] {
   const views = inOrder(new Map(actual.views.map((view) => [`view ${dotted(view)}`, view.dependsOn ?? []])));
   const rank = (id: string) => {
-    const object = found.get(id);
-    if (object?.kind === 'constraint' && object.facts.kind === 'foreign key') return DROP_ORDER.indexOf('foreign key');
-    if (object?.kind.endsWith('view')) {
-      const at = views.indexOf(id.replace('materialized ', ''));
-      return DROP_ORDER.indexOf('materialized view') + (views.length - at) / (views.length + 1);
-    }
-    const at = DROP_ORDER.indexOf(object?.kind ?? '');
-    return at >= 0 ? at : DROP_ORDER.length + STANDALONE.indexOf(object?.kind ?? '');
+    const { kind, unit, item } = found.get(id) as SchemaObject;
+    if (unit.startsWith('view '))
+      return DROP_ORDER.indexOf('materialized view') + (views.length - views.indexOf(unit)) / (views.length + 1);
+    const isForeign = kind === 'constraint' && (item as Constraint).kind === 'foreign key';
+    const at = DROP_ORDER.indexOf(isForeign ? 'foreign key' : kind);
+    return at >= 0 ? at : DROP_ORDER.length + STANDALONE.indexOf(kind);
   };
-  // A part goes with what goes anyway, unless it must go before (a key to another table that goes too).
-  const ids = [...drop].filter((id) => found.has(id));
-  return ids.sort((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+  return drop.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
 }

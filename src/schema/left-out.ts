@@ -1,5 +1,5 @@
-import { dotted } from './ddl/names.js';
-import type { Schema } from './model.js';
+import type { Schema, Table, View } from './model.js';
+import { objectsOf } from './objects.js';
 
 /** What a captured migration cannot make, and why. */
 export interface LeftOut {
@@ -15,29 +15,23 @@ export function withoutLeftOut(schema: Schema): { schema: Schema; leftOut: LeftO
   for (const { kind, name, neededBy = [] } of schema.others)
     for (const id of neededBy) if (!needs.has(id)) needs.set(id, `${kind} ${name}`);
   if (needs.size === 0) return { schema, leftOut: [] };
-  const stays = (id: string) => !needs.has(id);
-  const parts = <T extends Schema['tables'][number] | Schema['views'][number]>(relation: T): T => {
-    const part = (kind: string, of: string) => stays(`${kind} ${dotted(relation)}.${of}`);
-    return {
-      ...relation,
-      indexes: relation.indexes.filter((item) => part('index', item.name)),
-      triggers: relation.triggers.filter((item) => part('trigger', item.name)),
-      attachments: relation.attachments.filter((item) => part(item.kind, item.name)),
-      ...('policies' in relation
-        ? {
-            constraints: relation.constraints.filter((item) => part('constraint', item.name)),
-            policies: relation.policies.filter((item) => part('policy', item.name)),
-          }
-        : {}),
-    };
-  };
+  const objects = [...objectsOf(schema).values()];
+  const gone = new Set<object>(objects.flatMap(({ unit, item }) => (needs.has(unit) ? [item] : [])));
+  const stays = <T extends object>(items: T[]) => items.filter((item) => !gone.has(item));
+  const rest = <T extends Table | View>(relation: T): T => ({
+    ...relation,
+    indexes: stays(relation.indexes),
+    triggers: stays(relation.triggers),
+    attachments: stays(relation.attachments),
+    ...('policies' in relation ? { constraints: stays(relation.constraints), policies: stays(relation.policies) } : {}),
+  });
   const kept: Schema = {
     ...schema,
-    types: schema.types.filter((item) => stays(`type ${dotted(item)}`)),
-    routines: schema.routines.filter((item) => stays(`routine ${dotted(item)}(${item.arguments})`)),
-    sequences: schema.sequences.filter((item) => stays(`sequence ${dotted(item)}`)),
-    tables: schema.tables.filter((item) => stays(`table ${dotted(item)}`)).map(parts),
-    views: schema.views.filter((item) => stays(`view ${dotted(item)}`)).map(parts),
+    types: stays(schema.types),
+    routines: stays(schema.routines),
+    sequences: stays(schema.sequences),
+    tables: stays(schema.tables).map(rest),
+    views: stays(schema.views).map(rest),
   };
   const isPart = (id: string) => {
     const [, relation] = /^\w+ (.*)\.[^.]*$/.exec(id) ?? [];

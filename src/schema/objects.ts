@@ -1,97 +1,157 @@
-import { dotted } from './ddl/names.js';
-import type { Column, Schema } from './model.js';
+import { identitySequence } from './ddl/columns.js';
+import { dotted, ident, qualified } from './ddl/names.js';
+import type { Column, DataType, Grant, Schema, Table, View } from './model.js';
 
-/** One thing that can be missing, extra or changed; columns, constraints and the like are things of their own. */
+/** One thing that can be missing, extra or changed, or has a comment; columns, constraints and the like are things of their own. */
 export interface SchemaObject {
   /** `column public.users.email`; unique. */
   id: string;
   kind: string;
+  /** What dependencies call it: they know one kind of view, of type and of routine. */
+  unit: string;
   /** Under which table or view it is reported; of anything else, its own name. */
   group: string;
   /** The object that brings it along: it is not reported when that one is missing or extra. */
   parent?: string;
-  /** What is compared, as texts. */
-  facts: Record<string, string>;
+  /** As COMMENT ON and DROP name it: `INDEX public.users_mail`. */
+  target: string;
+  /** As GRANT names it, or what it is a column of. */
+  granted: string;
+  /** As it stands in the model. */
+  item: object & { comment?: string; grants?: Grant[] };
+  /** Which table or view it is a part of. */
+  relation?: Table | View;
+  /** undefined: it is not compared by itself. */
+  compared?: object;
+}
+
+/** Takes a catalog apart, each object after the one that brings it along. */
+export function objectsOf(schema: Schema): Map<string, SchemaObject> {
+  const objects = [
+    ...schema.schemas.map((item) => object('schema', item.name, `SCHEMA ${ident(item.name)}`, item)),
+    // Where an extension's objects are is the administrator's choice.
+    ...schema.extensions.map((item) => ({
+      ...object('extension', item.name, `EXTENSION ${ident(item.name)}`, item),
+      compared: {},
+    })),
+    ...schema.collations.map((item) => object('collation', dotted(item), `COLLATION ${qualified(item)}`, item)),
+    ...schema.types.flatMap(typeObjects),
+    ...schema.sequences.map((item) => object('sequence', dotted(item), `SEQUENCE ${qualified(item)}`, item)),
+    ...schema.routines.map((item) => {
+      const name = `${dotted(item)}(${item.arguments})`;
+      const routine = object(item.kind, name, `ROUTINE ${qualified(item)}(${item.arguments})`, item);
+      return { ...routine, unit: `routine ${name}`, compared: { ...item, kind: undefined } };
+    }),
+    ...[...schema.tables, ...schema.views].flatMap(relationObjects),
+    ...schema.others.map(({ kind, name }) => object(kind, name, '', {})),
+  ];
+  return new Map(objects.map((item) => [item.id, item]));
+}
+
+function object(kind: string, name: string, target: string, item: SchemaObject['item']): SchemaObject {
+  const id = `${kind} ${name}`;
+  return { id, kind, unit: id, group: name, target, granted: target, item, compared: item };
+}
+
+type PartMaker = <P extends { name: string }>(kind: string, target: string, item: P, compared?: object) => SchemaObject;
+
+const partsOf =
+  (whole: SchemaObject, relation?: Table | View): PartMaker =>
+  (kind, target, item, compared = item) => ({
+    ...object(kind, `${whole.group}.${item.name}`, target, item),
+    ...{ group: whole.group, parent: whole.id, compared, ...(relation ? { relation } : {}) },
+  });
+
+function typeObjects(item: DataType): SchemaObject[] {
+  const { constraints = [], attributes = [], kind, ...own } = item;
+  const name = qualified(item);
+  const type: SchemaObject = {
+    ...object(
+      kind === 'composite' ? 'type' : kind,
+      dotted(item),
+      `${kind === 'domain' ? 'DOMAIN' : 'TYPE'} ${name}`,
+      item,
+    ),
+    unit: `type ${dotted(item)}`,
+    granted: `TYPE ${name}`,
+    compared: { ...own, attributes: item.attributes?.map((attribute) => ({ ...attribute, comment: undefined })) },
+  };
+  const part = partsOf(type);
+  return [
+    type,
+    ...attributes.map((attribute) => ({
+      ...part('attribute', `COLUMN ${name}.${ident(attribute.name)}`, attribute),
+      compared: undefined,
+    })),
+    ...constraints.map((check) => part('constraint', `CONSTRAINT ${ident(check.name)} ON DOMAIN ${name}`, check)),
+  ];
+}
+
+function relationObjects(item: Table | View): SchemaObject[] {
+  const isTable = 'policies' in item;
+  const name = qualified(item);
+  const kind = isTable ? 'table' : item.kind;
+  const { columns, indexes, triggers, attachments, ...own } = item;
+  const relation: SchemaObject = {
+    ...object(kind, dotted(item), `${kind.toUpperCase()} ${name}`, item),
+    unit: `${isTable ? 'table' : 'view'} ${dotted(item)}`,
+    granted: `TABLE ${name}`,
+    compared: isTable
+      ? { ...own, constraints: undefined, policies: undefined }
+      : { ...own, kind: undefined, columns: columns.map((column) => `${column.name} ${column.type}`) },
+  };
+  const part = partsOf(relation, item);
+  const within = ident(item.schema);
+  return [
+    relation,
+    ...columns.flatMap((column) => columnObjects(column, item, part)),
+    // Method, columns and uniqueness stand in the definition.
+    ...indexes.map((index) =>
+      part('index', `INDEX ${within}.${ident(index.name)}`, index, {
+        definition: index.definition,
+        valid: index.valid,
+      }),
+    ),
+    ...triggers.map((trigger) => part('trigger', `TRIGGER ${ident(trigger.name)} ON ${name}`, trigger)),
+    ...attachments.map((made) => {
+      const target =
+        made.kind === 'rule' ? `RULE ${ident(made.name)} ON ${name}` : `STATISTICS ${within}.${ident(made.name)}`;
+      return part(made.kind, target, made, { ...made, kind: undefined });
+    }),
+    ...(isTable
+      ? [
+          ...item.constraints.map((key) =>
+            part('constraint', `CONSTRAINT ${ident(key.name)} ON ${name}`, key, { ...key, columns: undefined }),
+          ),
+          ...item.policies.map((policy) => part('policy', `POLICY ${ident(policy.name)} ON ${name}`, policy)),
+        ]
+      : []),
+  ];
+}
+
+/** A column and the sequence of its identity. A view's column has nothing of its own but privileges and a default. */
+function columnObjects(column: Column, relation: Table | View, part: PartMaker): SchemaObject[] {
+  const { name, identity } = column;
+  const isCompared = 'policies' in relation || column.grants || column.default;
+  const object: SchemaObject = {
+    ...part('column', `COLUMN ${qualified(relation)}.${ident(name)}`, column),
+    granted: `TABLE ${qualified(relation)}`,
+    compared: isCompared ? { ...column, identity: identity && { ...identity, comment: undefined } } : undefined,
+  };
+  if (!identity) return [object];
+  const target = `SEQUENCE ${identitySequence(relation, column)}`;
+  const sequence = { ...part('identity', target, { name }), item: identity, parent: object.id, compared: undefined };
+  return [object, sequence];
 }
 
 /** Says nothing of how a database works, or differs between servers that are alike. */
 const NOT_COMPARED = new Set(['name', 'schema', 'comment', 'dependsOn', 'references', 'arguments', 'clusterOn']);
 
-/** Takes a catalog apart. Comments, the order of columns, owners and the versions of extensions are left out: no drift. */
-export function objectsOf(schema: Schema): Map<string, SchemaObject> {
-  const objects = new Map<string, SchemaObject>();
-  const add = (kind: string, name: string, group: string, value: object, parent?: string): string => {
-    const id = `${kind} ${name}`;
-    objects.set(id, { id, kind, group, ...(parent ? { parent } : {}), facts: factsOf(value) });
-    return id;
-  };
-  for (const item of schema.schemas) add('schema', item.name, item.name, item);
-  // Where an extension's objects are is the administrator's choice.
-  for (const { name } of schema.extensions) add('extension', name, name, {});
-  for (const item of schema.collations) add('collation', dotted(item), dotted(item), item);
-  for (const item of schema.types) {
-    const { constraints = [], ...type } = item;
-    const attributes = item.attributes?.map(({ comment: _, ...attribute }) => attribute);
-    const id = add(item.kind === 'composite' ? 'type' : item.kind, dotted(item), dotted(item), {
-      ...type,
-      attributes,
-      kind: undefined,
-    });
-    for (const check of constraints) add('constraint', `${dotted(item)}.${check.name}`, dotted(item), check, id);
-  }
-  for (const item of schema.sequences) add('sequence', dotted(item), dotted(item), item);
-  for (const item of schema.routines) {
-    const name = `${dotted(item)}(${item.arguments})`;
-    add(item.kind, name, name, { ...item, kind: undefined });
-  }
-  for (const item of schema.tables) {
-    const { columns, constraints, indexes, triggers, policies, attachments, ...table } = item;
-    const name = dotted(item);
-    const id = add('table', name, name, table);
-    for (const part of columns) add('column', `${name}.${part.name}`, name, comparedColumn(part), id);
-    for (const part of constraints)
-      add('constraint', `${name}.${part.name}`, name, { ...part, columns: undefined }, id);
-    for (const part of policies) add('policy', `${name}.${part.name}`, name, part, id);
-    addParts(name, id, { indexes, triggers, attachments });
-  }
-  for (const item of schema.views) {
-    const { columns, indexes, triggers, attachments, ...view } = item;
-    const name = dotted(item);
-    const id = add(item.kind, name, name, {
-      ...view,
-      kind: undefined,
-      columns: columns.map((column) => `${column.name} ${column.type}`),
-    });
-    addParts(name, id, { indexes, triggers, attachments });
-    for (const part of columns) if (part.grants || part.default) add('column', `${name}.${part.name}`, name, part, id);
-  }
-  for (const { kind, name } of schema.others) add(kind, name, name, {});
-  return objects;
-
-  function addParts(
-    name: string,
-    id: string,
-    parts: Pick<Schema['views'][number], 'indexes' | 'triggers' | 'attachments'>,
-  ): void {
-    // Method, columns and uniqueness stand in the definition.
-    for (const part of parts.indexes)
-      add('index', `${name}.${part.name}`, name, { definition: part.definition, valid: part.valid }, id);
-    for (const part of parts.triggers) add('trigger', `${name}.${part.name}`, name, part, id);
-    for (const part of parts.attachments)
-      add(part.kind, `${name}.${part.name}`, name, { ...part, kind: undefined }, id);
-  }
-}
-
-function comparedColumn(column: Column): object {
-  if (!column.identity) return column;
-  const { comment: _, ...identity } = column.identity;
-  return { ...column, identity };
-}
-
-function factsOf(value: object): Record<string, string> {
+/** What is compared of an object, as texts. Comments, the order of columns, owners and the versions of extensions are no drift. */
+export function factsOf({ compared = {} }: SchemaObject): Record<string, string> {
   return Object.fromEntries(
-    Object.entries(value)
-      .filter(([key, item]) => !NOT_COMPARED.has(key) && item !== undefined)
-      .map(([key, item]) => [key, typeof item === 'string' ? item : JSON.stringify(item)]),
+    Object.entries(compared)
+      .filter(([key, value]) => !NOT_COMPARED.has(key) && value !== undefined)
+      .map(([key, value]) => [key, typeof value === 'string' ? value : JSON.stringify(value)]),
   );
 }

@@ -1,123 +1,167 @@
-import type { Constraint, Extension, Schema, Table, View } from '../model.js';
-import { columnSettings } from './columns.js';
-import { commentsAndGrants, type Wanted } from './comments.js';
-import { dotted, ident, qualified } from './names.js';
-import { createSequence } from './others.js';
+import type * as Model from '../model.js';
+import { objectsOf, type SchemaObject } from '../objects.js';
+import { columnSettings, columnSql, notNullUnchecked } from './columns.js';
+import { dotted, ident, literal, qualified } from './names.js';
+import { createSequence, createType, grantSql } from './others.js';
 import {
   addConstraint,
   createAttachment,
   createIndex,
   createPolicy,
+  createTable,
   createTrigger,
+  createView,
   isInline,
   rowSecurity,
 } from './tables.js';
-import { inOrder, shellsOf, unitsOf } from './units.js';
+
+/** What is to be made, by id: each after what brings it along, tables after those that they are partitions of. */
+type Made = ReadonlyMap<string, SchemaObject>;
 
 /**
  * Statements that make what is in a schema, in an order that works: first what the columns of tables need, then tables and views by what
  * they need, then what goes between tables.
+ * @param wanted says of an object's id (`column public.users.email`) whether it is to be made; parts of a wanted table are too
  */
-export function createAll(schema: Schema, wanted: Wanted = () => true): string[] {
-  const units = new Map(unitsOf(schema, wanted).map((unit) => [unit.id, unit]));
-  const order = inOrder(new Map([...units].map(([id, { needs }]) => [id, needs])));
-  const places = new Map(order.map((id, i) => [id, i]));
-  const place = (kind: 'table' | 'view', item: Table | View) => places.get(`${kind} ${dotted(item)}`) as number;
+export function createAll(schema: Model.Schema, wanted: (id: string) => boolean = () => true): string[] {
+  const order = inOrder(needsOf(schema));
+  const places = new Map(order.map((unit, i) => [unit, i]));
+  const place = (table: Model.Table) => places.get(`table ${dotted(table)}`) as number;
   // What is made on a partitioned table is made on its partitions too, and takes what is like it there for its own: it comes first.
-  const tables = schema.tables.toSorted((a, b) => place('table', a) - place('table', b));
-  const filled = schema.views
-    .filter((view) => view.kind === 'materialized view' && !view.empty && isNew(view, wanted))
-    .sort((a, b) => place('view', a) - place('view', b));
+  const objects = objectsOf({ ...schema, tables: schema.tables.toSorted((a, b) => place(a) - place(b)) });
+  const made = new Map<string, SchemaObject>();
+  for (const object of objects.values())
+    if (wanted(object.id) || made.has(object.parent ?? '')) made.set(object.id, object);
+
+  const byUnit = new Map([...objects.values()].map((object) => [object.unit, object]));
+  const units = order.map((unit) => byUnit.get(unit) as SchemaObject);
+  const filled = units.filter(
+    ({ id, kind, item }) => kind === 'materialized view' && made.has(id) && !(item as Model.View).empty,
+  );
   return [
-    ...createFirst(schema, wanted),
-    ...order.flatMap((id) => units.get(id)?.create() ?? []),
-    ...createLast(schema, tables, wanted),
-    ...filled.map((view) => `REFRESH MATERIALIZED VIEW ${qualified(view)}`),
-    ...commentsAndGrants(schema, wanted),
+    ...createFirst(made),
+    ...units.flatMap((unit) => createUnit(unit, made, schema)),
+    ...createLast(made),
+    ...filled.map(({ target }) => `REFRESH ${target}`),
+    ...commentsAndGrants(made),
   ];
+}
+
+/** Types, routines, tables and views, which may need each other in any direction, with what each needs. */
+function needsOf({ types, routines, tables, views }: Model.Schema): Map<string, readonly string[]> {
+  const shells = new Map(types.map((type) => [`type ${dotted(type)}`, type.canonical]));
+  const needs = (kind: string, item: Model.Table | Model.View | Model.DataType): [string, readonly string[]] => [
+    `${kind} ${dotted(item)}`,
+    item.dependsOn ?? [],
+  ];
+  return new Map([
+    ...types.map((type) => needs('type', type)),
+    // A range's canonical function takes the range: it is made when only the range's name is there.
+    ...routines.map((routine): [string, readonly string[]] => [
+      `routine ${dotted(routine)}(${routine.arguments})`,
+      (routine.dependsOn ?? []).filter((id) => shells.get(id) !== qualified(routine)),
+    ]),
+    ...tables.map((table) => needs('table', table)),
+    ...views.map((view) => needs('view', view)),
+  ]);
+}
+
+/** Ids in an order in which each comes after all that it needs; those that need each other come as they are. */
+export function inOrder(needs: ReadonlyMap<string, readonly string[]>): string[] {
+  const order = new Set<string>();
+  const seen = new Set<string>();
+  const visit = (id: string) => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    for (const needed of needs.get(id) ?? []) if (needs.has(needed)) visit(needed);
+    order.add(id);
+  };
+  for (const id of needs.keys()) visit(id);
+  return [...order];
+}
+
+/** The statements for each object of some kinds. */
+function each<T>(made: Made, kinds: string[], create: (item: T, object: SchemaObject) => string[]): string[] {
+  return [...made.values()]
+    .filter(({ kind }) => kinds.includes(kind))
+    .flatMap((object) => create(object.item as T, object));
 }
 
 /** What needs nothing else. */
-function createFirst(schema: Schema, wanted: Wanted): string[] {
+function createFirst(made: Made): string[] {
   return [
-    ...schema.schemas
-      .filter((item) => wanted(`schema ${item.name}`))
-      .map((item) => `CREATE SCHEMA ${ident(item.name)}`),
-    ...schema.extensions.filter((item) => wanted(`extension ${item.name}`)).map(createExtension),
-    ...schema.collations
-      .filter((item) => wanted(`collation ${dotted(item)}`))
-      .map((item) => `CREATE COLLATION ${qualified(item)} (${item.options})`),
-    ...schema.sequences.filter((item) => wanted(`sequence ${dotted(item)}`)).map(createSequence),
-    ...shellsOf(schema)
-      .filter((item) => wanted(`range ${dotted(item)}`))
-      .map((item) => `CREATE TYPE ${qualified(item)}`),
+    ...each(made, ['schema'], (_, { target }) => [`CREATE ${target}`]),
+    ...each<Model.Extension>(made, ['extension'], ({ name, schema }) => [
+      `CREATE EXTENSION IF NOT EXISTS ${ident(name)}${schema === 'public' ? '' : ` SCHEMA ${ident(schema)}`}`,
+    ]),
+    ...each<Model.Collation>(made, ['collation'], ({ options }, { target }) => [`CREATE ${target} (${options})`]),
+    ...each<Model.Sequence>(made, ['sequence'], (item) => [createSequence(item)]),
+    ...each<Model.DataType>(made, ['range'], ({ canonical }, { target }) => (canonical ? [`CREATE ${target}`] : [])),
   ];
 }
 
-function createExtension({ name, schema }: Extension): string {
-  return `CREATE EXTENSION IF NOT EXISTS ${ident(name)}${schema === 'public' ? '' : ` SCHEMA ${ident(schema)}`}`;
+/** A type, routine, table or view; of one that is there the columns or checks that are to be made. */
+function createUnit({ id, unit, item }: SchemaObject, made: Made, { tables }: Model.Schema): string[] {
+  if (!made.has(id))
+    return [...made.values()]
+      .filter(({ parent }) => parent === id)
+      .flatMap((part) => addPart(item as Model.Table, part));
+  if (unit.startsWith('type ')) return [createType(item as Model.DataType)];
+  if (unit.startsWith('routine ')) return [(item as Model.Routine).definition];
+  return unit.startsWith('table ') ? createTable(item as Model.Table, tables) : createView(item as Model.View);
 }
 
-/** What tables and views consist of besides, and what goes between them. @param tables those of the schema, wholes before their partitions */
-function createLast(schema: Schema, tables: readonly Table[], wanted: Wanted): string[] {
-  const { views, sequences } = schema;
-  const relations = [...tables, ...views];
-  const constraints = (...kinds: Constraint['kind'][]) =>
-    tables.flatMap((table) => createConstraints(table, kinds, wanted));
+function addPart(whole: Model.Table | Model.DataType, { kind, item, relation }: SchemaObject): string[] {
+  const name = qualified(whole);
+  if (!relation) {
+    const check = item as Model.Constraint;
+    return [`ALTER DOMAIN ${name} ADD CONSTRAINT ${ident(check.name)} ${check.definition}`];
+  }
+  if (kind !== 'column' || !('policies' in relation)) return [];
+  const column = item as Model.Column;
+  return [`ALTER TABLE ${name} ADD COLUMN ${columnSql(column, whole.schema)}`, ...notNullUnchecked(name, column)];
+}
+
+/** What tables and views consist of besides, and what goes between them. */
+function createLast(made: Made): string[] {
+  type Relation = Model.Table | Model.View;
+  const onRelation = <T>(kinds: string[], create: (relation: Relation, item: T, isNew: boolean) => string[]) =>
+    each<T>(made, kinds, (item, { relation, parent = '' }) =>
+      relation ? create(relation, item, made.has(parent)) : [],
+    );
+  const constraints = (...kinds: Model.Constraint['kind'][]) =>
+    onRelation<Model.Constraint>(['constraint'], (table, item, isNew) =>
+      kinds.includes(item.kind) && !(isInline(item) && isNew) ? [addConstraint(table, item)] : [],
+    );
   return [
-    ...[...tables, ...views.filter(({ kind }) => kind === 'materialized view')].flatMap((relation) =>
-      partsOf(relation, relation.columns, 'column', wanted).flatMap((part) =>
-        columnSettings(qualified(relation), part),
-      ),
+    ...onRelation<Model.Column>(['column'], (relation, column) =>
+      relation.kind === 'view' ? [] : columnSettings(qualified(relation), column),
     ),
-    ...sequences
-      .filter((item) => item.ownedBy && wanted(`sequence ${dotted(item)}`))
-      .map((item) => `ALTER SEQUENCE ${qualified(item)} OWNED BY ${item.ownedBy}`),
+    ...each<Model.Sequence>(made, ['sequence'], ({ ownedBy }, { target }) =>
+      ownedBy ? [`ALTER ${target} OWNED BY ${ownedBy}`] : [],
+    ),
     ...constraints('primary key', 'unique'),
     ...constraints('exclusion', 'check'),
-    ...relations.flatMap((relation) => partsOf(relation, relation.indexes, 'index', wanted).flatMap(createIndex)),
+    ...each<Model.Index>(made, ['index'], createIndex),
     ...constraints('foreign key'),
-    ...schema.tables
-      .filter((table) => table.replicaIdentity && isNew(table, wanted))
-      .map((table) => `ALTER TABLE ${qualified(table)} REPLICA IDENTITY ${table.replicaIdentity}`),
-    ...relations.flatMap((relation) =>
-      relation.clusterOn && isNew(relation, wanted)
-        ? [`ALTER TABLE ${qualified(relation)} CLUSTER ON ${ident(relation.clusterOn)}`]
-        : [],
+    ...each<Model.Table>(made, ['table'], ({ replicaIdentity }, { target }) =>
+      replicaIdentity ? [`ALTER ${target} REPLICA IDENTITY ${replicaIdentity}`] : [],
     ),
-    ...relations.flatMap((relation) =>
-      partsOf(relation, relation.attachments, ({ kind }) => kind, wanted).flatMap((part) =>
-        createAttachment(relation, part),
-      ),
+    ...each<Relation>(made, ['table', 'materialized view'], ({ clusterOn }, { granted }) =>
+      clusterOn ? [`ALTER ${granted} CLUSTER ON ${ident(clusterOn)}`] : [],
     ),
-    ...relations.flatMap((relation) =>
-      partsOf(relation, relation.triggers, 'trigger', wanted).flatMap((part) => createTrigger(relation, part)),
-    ),
-    ...tables.flatMap((table) =>
-      partsOf(table, table.policies, 'policy', wanted).map((part) => createPolicy(table, part)),
-    ),
-    ...schema.tables.filter((table) => isNew(table, wanted)).flatMap(rowSecurity),
+    ...onRelation<Model.Attachment>(['rule', 'statistics'], createAttachment),
+    ...onRelation<Model.Trigger>(['trigger'], createTrigger),
+    ...onRelation<Model.Policy>(['policy'], (table, policy) => [createPolicy(table, policy)]),
+    ...each<Model.Table>(made, ['table'], rowSecurity),
   ];
 }
 
-function isNew(relation: Table | View, wanted: Wanted): boolean {
-  return wanted(`${relation.kind.endsWith('table') ? 'table' : relation.kind} ${dotted(relation)}`);
-}
-
-/** Of a relation that is new all parts, else those that are. */
-function partsOf<P extends { name: string }>(
-  relation: Table | View,
-  parts: readonly P[],
-  kind: string | ((part: P) => string),
-  wanted: Wanted,
-): readonly P[] {
-  if (isNew(relation, wanted)) return parts;
-  const kindOf = (part: P) => (typeof kind === 'string' ? kind : kind(part));
-  return parts.filter((part) => wanted(`${kindOf(part)} ${dotted(relation)}.${part.name}`));
-}
-
-function createConstraints(table: Table, kinds: readonly Constraint['kind'][], wanted: Wanted): string[] {
-  return partsOf(table, table.constraints, 'constraint', wanted)
-    .filter((constraint) => kinds.includes(constraint.kind) && !(isInline(constraint) && isNew(table, wanted)))
-    .map((constraint) => addConstraint(table, constraint));
+function commentsAndGrants(made: Made): string[] {
+  return [...made.values()].flatMap(({ kind, target, granted, item }) => [
+    ...(item.comment === undefined ? [] : [`COMMENT ON ${target} IS ${literal(item.comment)}`]),
+    ...(item.grants
+      ? grantSql(granted, item.grants, [], kind === 'column' ? ident((item as Model.Column).name) : '')
+      : []),
+  ]);
 }

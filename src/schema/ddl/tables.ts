@@ -4,9 +4,9 @@ import { ident, option, qualified } from './names.js';
 
 /**
  * CREATE TABLE and what belongs to it at once; foreign keys, checks, indexes and the rest come when all tables are there.
- * @param tables all of them, by their names as SQL
+ * @param tables all of them
  */
-export function createTable(table: Table, tables: ReadonlyMap<string, Table>): string[] {
+export function createTable(table: Table, tables: readonly Table[]): string[] {
   const name = qualified(table);
   const partition = table.partitionBound !== undefined;
   const parents = partition ? [] : (table.inherits ?? []);
@@ -56,9 +56,9 @@ export function isInline({ kind }: Constraint): boolean {
 }
 
 /** A child may have given a column of its parent another default. */
-function inheritedChanges(table: Table, tables: ReadonlyMap<string, Table>): string[] {
+function inheritedChanges(table: Table, tables: readonly Table[]): string[] {
   if (table.partitionBound !== undefined || !table.inherits) return [];
-  const parents = table.inherits.flatMap((name) => tables.get(name) ?? []);
+  const parents = table.inherits.flatMap((name) => tables.filter((other) => qualified(other) === name));
   const parentOf = (column: Column) =>
     parents.map((parent) => parent.columns.find(({ name }) => name === column.name)).find(Boolean);
   return table.columns.flatMap((column) => {
