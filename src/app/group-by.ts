@@ -9,3 +9,9 @@ export function groupBy<T, K>(items: readonly T[], keyOf: (item: T) => K): Map<K
   }
   return groups;
 }
+
+/** @returns those that are so, and those that are not */
+export function partition<T>(items: readonly T[], is: (item: T) => boolean): [T[], T[]] {
+  const groups = groupBy(items, is);
+  return [groups.get(true) ?? [], groups.get(false) ?? []];
+}

@@ -1,8 +1,9 @@
+import { partition } from '../app/group-by.js';
 import { HEAD_OBJECT, type MigrationState } from '../history/state.js';
 import { DIFFERENCES_TABLE, findHistoryTable } from '../history/tables.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import type { Difference } from './diff.js';
+import { changed, type Difference } from './diff.js';
 
 /** Differences that `adopt` was told to accept. @throws KasmDbError environment when the role may not read them; integrity */
 export async function readAccepted(session: Session): Promise<Difference[]> {
@@ -24,22 +25,13 @@ export function withoutAccepted(
   const key = ({ object, change, property, actual }: Difference) =>
     JSON.stringify([object, change, property ?? '', actual ?? null]);
   const known = new Set(accepted.map(key));
-  return {
-    open: differences.filter((difference) => !known.has(key(difference))),
-    accepted: differences.filter((difference) => known.has(key(difference))),
-  };
+  const [still, open] = partition(differences, (difference) => known.has(key(difference)));
+  return { open, accepted: still };
 }
 
 /** The alembic_version of another build of the same release, as a difference. @param known what the migrations write */
 export function headDifference(known: string | undefined, actual: string): Difference {
-  return {
-    change: 'changed',
-    object: HEAD_OBJECT,
-    group: 'public.alembic_version',
-    property: 'version_num',
-    ...(known === undefined ? {} : { expected: known }),
-    actual,
-  };
+  return changed(HEAD_OBJECT, 'public.alembic_version', 'version_num', known, actual);
 }
 
 /** That difference where it was accepted and is still so. */

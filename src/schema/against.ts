@@ -1,6 +1,7 @@
-import type { Difference } from './diff.js';
-import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType } from './export.js';
-import type { Column, Schema, Table } from './model.js';
+import { groupBy } from '../app/group-by.js';
+import { changed, type Difference } from './diff.js';
+import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType, targetOf } from './export.js';
+import { type Column, publicTables, type Schema, type Table } from './model.js';
 
 /**
  * Compares a catalog with Kasm's own export, in what the export knows: tables and columns of schema public, types, which columns are
@@ -13,76 +14,57 @@ export function diffExport(
   actual: Schema,
   alembicVersion: string | undefined,
 ): { differences: Difference[]; leftOver: Difference[] } {
-  const tables = new Map(actual.tables.filter(({ schema }) => schema === 'public').map((table) => [table.name, table]));
+  const tables = publicTables(actual);
   const differences: Difference[] = [];
+  const leftOver: Difference[] = [];
   for (const [name, columns] of expected.tables) {
     const table = tables.get(name);
     if (!table) differences.push({ change: 'missing', object: `table public.${name}`, group: `public.${name}` });
     else differences.push(...diffTable(table, columns, expected));
   }
-  for (const { name } of tables.values()) {
-    if (!expected.tables.has(name) && !NOT_EXPORTED.has(name))
-      differences.push({ change: 'extra', object: `table public.${name}`, group: `public.${name}` });
+  for (const table of tables.values()) {
+    const group = `public.${table.name}`;
+    const columns = expected.tables.get(table.name);
+    if (!columns && !NOT_EXPORTED.has(table.name)) leftOver.push({ change: 'extra', object: `table ${group}`, group });
+    for (const column of columns ? table.columns.filter(({ name }) => !columns.has(name)) : [])
+      (isRequired(column) ? differences : leftOver).push({
+        change: 'extra',
+        object: `column ${group}.${column.name}`,
+        group,
+      });
   }
-  if (expected.alembicVersion !== undefined && expected.alembicVersion !== alembicVersion) {
-    differences.push({
-      change: 'changed',
-      object: 'alembic_version',
-      group: 'public.alembic_version',
-      property: 'version_num',
-      expected: expected.alembicVersion,
-      ...(alembicVersion === undefined ? {} : { actual: alembicVersion }),
-    });
-  }
+  const { alembicVersion: version } = expected;
+  if (version !== undefined && version !== alembicVersion)
+    differences.push(changed('alembic_version', 'public.alembic_version', 'version_num', version, alembicVersion));
   const byTable = (a: Difference, b: Difference) => (a.group + a.object < b.group + b.object ? -1 : 1);
-  const isLeftOver = ({ change, object, group }: Difference) => {
-    if (change !== 'extra') return false;
-    const columns = tables.get(group.slice('public.'.length))?.columns ?? [];
-    const column = columns.find(({ name }) => object === `column ${group}.${name}`);
-    return column === undefined || !isRequired(column);
-  };
-  return {
-    differences: differences.filter((difference) => !isLeftOver(difference)).sort(byTable),
-    leftOver: differences.filter(isLeftOver).sort(byTable),
-  };
+  return { differences: differences.sort(byTable), leftOver: leftOver.sort(byTable) };
 }
 
 function diffTable(table: Table, expected: Map<string, ExportedColumn>, exported: ExportedSchema): Difference[] {
   const group = `public.${table.name}`;
   const columns = new Map(table.columns.map((column) => [column.name, column]));
-  const keys = referencesOf(table);
-  const out: Difference[] = [];
-  for (const [name, facts] of expected) {
+  const keys = groupBy(
+    table.constraints.filter((key) => key.references?.schema === 'public' && key.columns.length === 1),
+    (key) => key.columns[0],
+  );
+  return [...expected].flatMap(([name, facts]): Difference[] => {
     const object = `column ${group}.${name}`;
     const column = columns.get(name);
-    if (!column) {
-      out.push({ change: 'missing', object, group });
-      continue;
-    }
-    const compare = (property: string, wanted: string | undefined, found: string | undefined) => {
-      if (wanted === found) return;
-      out.push({
-        change: 'changed',
-        object,
-        group,
-        property,
-        ...(wanted === undefined ? {} : { expected: wanted }),
-        ...(found === undefined ? {} : { actual: found }),
-      });
-    };
-    const array = facts.type.toUpperCase() === 'ARRAY' && column.type.endsWith('[]');
-    if (!array) compare('type', postgresType(facts.type), column.type);
-    compare('required', String(facts.required), String(isRequired(column)));
-    const target = facts.references && exported.tables.has(facts.references.table) ? facts.references : undefined;
+    if (!column) return [{ change: 'missing', object, group }];
+    const compare = (property: string, wanted: string | undefined, found: string | undefined) =>
+      wanted === found ? [] : [changed(object, group, property, wanted, found)];
+    const target = targetOf(facts, exported);
+    const wanted = target && `${target.table}.${target.column}`;
     // A key to a table that the export leaves out can be there or not.
-    const found = keys.get(name)?.filter((key) => exported.tables.has(key.split('.')[0] as string));
-    if (!target || !found?.includes(`${target.table}.${target.column}`))
-      compare('foreign_key', target && `${target.table}.${target.column}`, found?.[0]);
-  }
-  for (const name of columns.keys()) {
-    if (!expected.has(name)) out.push({ change: 'extra', object: `column ${group}.${name}`, group });
-  }
-  return out;
+    const found = (keys.get(name) ?? []).flatMap(({ references }) =>
+      references && exported.tables.has(references.table) ? [`${references.table}.${references.columns[0]}`] : [],
+    );
+    return [
+      ...(isSomeArray(facts.type, column.type) ? [] : compare('type', postgresType(facts.type), column.type)),
+      ...compare('required', String(facts.required), String(isRequired(column))),
+      ...(wanted && found.includes(wanted) ? [] : compare('foreign_key', wanted, found[0])),
+    ];
+  });
 }
 
 /** NOT NULL, and nobody but the writer gives a value. */
@@ -90,12 +72,7 @@ export function isRequired(column: Column): boolean {
   return column.notNull && column.default === undefined && column.identity === undefined;
 }
 
-function referencesOf(table: Table): Map<string, string[]> {
-  const map = new Map<string, string[]>();
-  for (const { columns, references } of table.constraints) {
-    if (!references || columns.length !== 1 || references.schema !== 'public') continue;
-    const [column] = columns as [string];
-    map.set(column, [...(map.get(column) ?? []), `${references.table}.${references.columns[0]}`]);
-  }
-  return map;
+/** The export says ARRAY, and not of what. */
+export function isSomeArray(exportedType: string, type: string): boolean {
+  return exportedType.toUpperCase() === 'ARRAY' && type.endsWith('[]');
 }

@@ -77,19 +77,20 @@ export async function readExport(file: string, signal?: AbortSignal): Promise<Ex
   }
   const first = text.split('\n').find((line) => line.trim() && !line.startsWith('#')) ?? '';
   const parsed = /^[TS] \S/.test(first) ? compactForm(text, file) : await yamlForm(text, file, signal);
-  if (parsed.tables.size === 0) fail(file, 1, 'it lists no table');
+  if (parsed.tables.size === 0) throw faultIn(file, 1, 'it lists no table');
   for (const [table, columns] of parsed.tables) {
-    for (const [name, { references }] of columns) {
-      const target = references && parsed.tables.get(references.table);
-      if (target && !target.has(references.column))
-        fail(file, 1, `${table}.${name} refers to ${references.table}.${references.column}, which is not there`);
+    for (const [name, facts] of columns) {
+      const target = targetOf(facts, parsed);
+      if (target && !parsed.tables.get(target.table)?.has(target.column))
+        throw faultIn(file, 1, `${table}.${name} refers to ${target.table}.${target.column}, which is not there`);
     }
   }
   return parsed;
 }
 
-function fail(file: string, line: number, message: string): never {
-  throw faultIn(file, line, message);
+/** Where a column's foreign key leads, unless the export leaves that table out. */
+export function targetOf({ references }: ExportedColumn, { tables }: ExportedSchema): ExportedColumn['references'] {
+  return references && tables.has(references.table) ? references : undefined;
 }
 
 function faultIn(file: string, line: number, message: string): KasmDbError {
@@ -100,10 +101,6 @@ function faultIn(file: string, line: number, message: string): KasmDbError {
   });
 }
 
-function checkType(file: string, line: number, column: string, type: string): void {
-  if (postgresType(type) === undefined) fail(file, line, `${column}: unknown type "${type}"`);
-}
-
 function reference(text: string): ExportedColumn['references'] {
   const at = text.lastIndexOf('.');
   return at > 0 ? { table: text.slice(0, at), column: text.slice(at + 1) } : undefined;
@@ -112,23 +109,23 @@ function reference(text: string): ExportedColumn['references'] {
 function compactForm(text: string, file: string): ExportedSchema {
   const result: ExportedSchema = { file, alembicVersion: undefined, tables: new Map() };
   let columns: Map<string, ExportedColumn> | undefined;
-  for (const [i, raw] of text.split('\n').entries()) {
-    const line = raw.trim();
-    const [word = '', second = '', third] = line.split(/\s+/);
-    if (!line || line.startsWith('#')) continue;
+  for (const [i, line] of text.split('\n').entries()) {
+    const [word = '', second = '', third] = line.trim().split(/\s+/);
+    const fault = (message: string) => faultIn(file, i + 1, message);
+    if (word === '' || word.startsWith('#')) continue;
     if (word === 'T') {
+      if (result.tables.has(second)) throw fault(`table ${second} stands there twice`);
       columns = new Map();
-      if (result.tables.has(second)) fail(file, i + 1, `table ${second} stands there twice`);
       result.tables.set(second, columns);
     } else if (word === 'S') {
       if (second === 'alembic_version') result.alembicVersion = third;
     } else {
       const type = second.replace(/!$/, '');
-      if (!columns) fail(file, i + 1, 'a column stands before the first table');
-      checkType(file, i + 1, word, type);
+      if (!columns) throw fault('a column stands before the first table');
+      if (!postgresType(type)) throw fault(`${word}: unknown type "${type}"`);
       const references = third?.startsWith('->') ? reference(third.slice(2)) : undefined;
-      if (third && !references) fail(file, i + 1, `"${third}" is not a reference (->table.column)`);
-      columns?.set(word, { type, required: second.endsWith('!'), ...(references ? { references } : {}) });
+      if (third && !references) throw fault(`"${third}" is not a reference (->table.column)`);
+      columns.set(word, { type, required: second.endsWith('!'), ...(references ? { references } : {}) });
     }
   }
   return result;
@@ -139,27 +136,25 @@ async function yamlForm(text: string, file: string, signal: AbortSignal | undefi
     throw error instanceof YamlFault ? faultIn(file, error.line, error.message) : error;
   });
   const result: ExportedSchema = { file, alembicVersion: undefined, tables: new Map() };
-  if (!isMap(root)) return fail(file, 1, 'the top level must be a map of tables');
+  const fault = (key: unknown, message: string) => faultIn(file, lineOf(key), message);
+  if (!isMap(root)) throw faultIn(file, 1, 'the top level must be a map of tables');
   for (const { key, value } of root.items) {
     const table = String(isScalar(key) ? key.value : key);
     if (isScalar(value)) {
       if (table === 'alembic_version') result.alembicVersion = String(value.value);
       continue;
     }
-    if (!isMap(value)) fail(file, lineOf(key), `"${table}" must be a map of columns`);
+    if (!isMap(value)) throw fault(key, `"${table}" must be a map of columns`);
     const columns = new Map<string, ExportedColumn>();
-    for (const item of (value as { items: { key: unknown; value: unknown }[] }).items) {
-      const column = String(isScalar(item.key) ? item.key.value : item.key);
-      const facts = item.value;
-      if (!isMap(facts))
-        return fail(file, lineOf(item.key), `"${table}.${column}" must say type, required, foreign_key`);
-      const get = (name: string) => facts.get(name) as unknown;
-      const type = String(get('type') ?? '');
-      checkType(file, lineOf(item.key), `${table}.${column}`, type);
-      const target = get('foreign_key');
+    for (const { key, value: facts } of value.items) {
+      const name = String(isScalar(key) ? key.value : key);
+      if (!isMap(facts)) throw fault(key, `"${table}.${name}" must say type, required, foreign_key`);
+      const type = String(facts.get('type') ?? '');
+      if (!postgresType(type)) throw fault(key, `${table}.${name}: unknown type "${type}"`);
+      const target = facts.get('foreign_key');
       const references = typeof target === 'string' && target !== '' ? reference(target) : undefined;
-      if (target && !references) fail(file, lineOf(item.key), `${table}.${column}: foreign_key must be table.column`);
-      columns.set(column, { type, required: get('required') === true, ...(references ? { references } : {}) });
+      if (target && !references) throw fault(key, `${table}.${name}: foreign_key must be table.column`);
+      columns.set(name, { type, required: facts.get('required') === true, ...(references ? { references } : {}) });
     }
     result.tables.set(table, columns);
   }

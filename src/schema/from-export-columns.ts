@@ -1,4 +1,4 @@
-import { isRequired } from './against.js';
+import { isRequired, isSomeArray } from './against.js';
 import { comment, ident } from './ddl/names.js';
 import { type ExportedColumn, postgresType } from './export.js';
 import type { Column } from './model.js';
@@ -10,40 +10,6 @@ export interface Steps {
   down: string[];
 }
 
-/** A value for rows that are there when a column becomes required. @returns undefined when there is none that says nothing */
-export function placeholder(type: string): string | undefined {
-  const plain = type.replace(/\(.*\)/, '');
-  if (plain.endsWith('[]')) return "'{}'";
-  switch (plain) {
-    case 'character varying':
-    case 'character':
-    case 'text':
-      return "''";
-    case 'boolean':
-      return 'false';
-    case 'integer':
-    case 'bigint':
-    case 'smallint':
-    case 'double precision':
-    case 'real':
-    case 'numeric':
-      return '0';
-    case 'json':
-    case 'jsonb':
-      return "'{}'";
-    case 'bytea':
-      return "'\\x'";
-    case 'timestamp without time zone':
-    case 'timestamp with time zone':
-    case 'date':
-      return "'1970-01-01'";
-    case 'time without time zone':
-      return "'00:00'";
-    default:
-      return undefined;
-  }
-}
-
 /** The same family converts by itself, and refuses what does not fit; a cast would cut it off in silence. */
 function family(type: string): string {
   const plain = type.replace(/\(.*\)/, '');
@@ -52,19 +18,34 @@ function family(type: string): string {
   return plain.replace(/^jsonb?$/, 'json');
 }
 
-const TEXT = 'text';
+/** By family; of an id there is none that says nothing. */
+const PLACEHOLDERS: Record<string, string> = {
+  text: "''",
+  number: '0',
+  json: "'{}'",
+  boolean: 'false',
+  bytea: "'\\x'",
+  date: "'1970-01-01'",
+  'timestamp without time zone': "'1970-01-01'",
+  'timestamp with time zone': "'1970-01-01'",
+  'time without time zone': "'00:00'",
+};
+
+/** A value for rows that are there when a column becomes required. @returns undefined when there is none that says nothing */
+export function placeholder(type: string): string | undefined {
+  return type.endsWith('[]') ? "'{}'" : PLACEHOLDERS[family(type)];
+}
+
+const TIMESTAMPS = ['timestamp without time zone', 'timestamp with time zone'];
+const OF_TIMESTAMPS = [...TIMESTAMPS, 'date', 'time without time zone'];
 /** What has a conversion into one another (manual, 9.1 and CREATE CAST's catalog): besides text, which everything becomes and comes from. */
-const CONVERSIONS: readonly (readonly [from: string, to: string])[] = [
-  ['integer', 'boolean'],
-  ['boolean', 'integer'],
-  ...['timestamp without time zone', 'timestamp with time zone'].flatMap((time) =>
-    (['timestamp without time zone', 'timestamp with time zone', 'date', 'time without time zone'] as const).map(
-      (to) => [time, to] as const,
-    ),
-  ),
-  ['date', 'timestamp without time zone'],
-  ['date', 'timestamp with time zone'],
-];
+const CONVERSIONS: Record<string, readonly string[]> = {
+  integer: ['boolean'],
+  boolean: ['integer'],
+  'timestamp without time zone': OF_TIMESTAMPS,
+  'timestamp with time zone': OF_TIMESTAMPS,
+  date: TIMESTAMPS,
+};
 
 /**
  * Can PostgreSQL make one type of the other?
@@ -75,9 +56,9 @@ const CONVERSIONS: readonly (readonly [from: string, to: string])[] = [
 export function canConvert(from: string, exportedType: string, how: 'at all' | 'alike' = 'at all'): boolean {
   const to = postgresType(exportedType) as string;
   const [a, b] = [family(from), family(to)];
-  if (a === b || (exportedType.toUpperCase() === 'ARRAY' && from.endsWith('[]'))) return true;
+  if (a === b || isSomeArray(exportedType, from)) return true;
   if (how === 'alike') return /^timestamp/.test(a) && /^timestamp/.test(b);
-  return a === TEXT || b === TEXT || CONVERSIONS.some(([one, other]) => one === from && other === to);
+  return a === 'text' || b === 'text' || (CONVERSIONS[from]?.includes(to) ?? false);
 }
 
 const UNITS = { bytes: 1, kb: 1024, mb: 1024 ** 2, gb: 1024 ** 3 };
@@ -99,36 +80,33 @@ export function changeColumn(table: string, column: Column, facts: ExportedColum
   const name = ident(column.name);
   const alter = `ALTER TABLE ${ident(table)} ALTER COLUMN ${name}`;
   const type = postgresType(facts.type) as string;
-  const array = facts.type.toUpperCase() === 'ARRAY' && column.type.endsWith('[]');
   const up: string[] = [];
   const down: string[] = [];
   const retype = (to: string, from: string) =>
     `${alter} TYPE ${to}${family(to) === family(from) ? '' : ` USING ${name}::${to}`};`;
   const becomes = facts.required && !isRequired(column);
-  if (type !== column.type && !array && !canConvert(column.type, facts.type)) {
+  const dropDefault = column.default === undefined ? [] : [`${alter} DROP DEFAULT;`];
+  const setDefault = column.default === undefined ? [] : [`${alter} SET DEFAULT ${column.default};`];
+  const retyped = type !== column.type && !isSomeArray(facts.type, column.type);
+  const isPossible = canConvert(column.type, facts.type);
+  if (retyped && !isPossible) {
     up.push(
       comment(
         `${ident(table)}.${name} becomes ${type}, and PostgreSQL makes none of ${column.type}. Say how, then take the comments away:`,
       ),
-      ...(column.default === undefined ? [] : [comment(`${alter} DROP DEFAULT;`)]),
+      ...dropDefault.map(comment),
       comment(`${alter} TYPE ${type} USING (… ${name} …);`),
     );
-  } else if (type !== column.type && !array) {
-    if (column.default !== undefined) up.push(`${alter} DROP DEFAULT;`);
-    up.push(retype(type, column.type));
+  } else if (retyped) {
+    up.push(...dropDefault, retype(type, column.type));
     if (column.default !== undefined && !becomes) up.push(`${alter} SET DEFAULT (${column.default})::${type};`);
-    down.push(
-      ...(column.default === undefined ? [] : [`${alter} DROP DEFAULT;`]),
-      retype(column.type, type),
-      ...(column.default === undefined ? [] : [`${alter} SET DEFAULT ${column.default};`]),
-    );
-  } else if (becomes && column.default !== undefined) {
-    up.push(`${alter} DROP DEFAULT;`);
-    down.push(`${alter} SET DEFAULT ${column.default};`);
+    down.push(...dropDefault, retype(column.type, type), ...setDefault);
+  } else if (becomes) {
+    up.push(...dropDefault);
+    down.push(...setDefault);
   }
   if (becomes && !column.notNull) {
-    const kept = array || canConvert(column.type, facts.type) ? type : column.type;
-    const value = facts.references ? undefined : placeholder(kept);
+    const value = facts.references ? undefined : placeholder(isPossible ? type : column.type);
     const check = ident(`kasm_db_${table}_${column.name}_required`.slice(0, 63));
     const change = `ALTER TABLE ${ident(table)}`;
     up.push(

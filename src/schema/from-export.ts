@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
 import { isRequired } from './against.js';
 import { comment, ident, literal } from './ddl/names.js';
-import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType } from './export.js';
+import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType, targetOf } from './export.js';
 import { changeColumn, placeholder, type Steps } from './from-export-columns.js';
-import type { Schema, Table } from './model.js';
+import { publicTables, type Schema, type Table } from './model.js';
 import {
   likelyRenames,
   likelyTableRenames,
@@ -31,9 +31,9 @@ export function stepsTo(
   renames: readonly Rename[] = [],
 ): Steps & { likely: Rename[]; likelyTables: TableRename[] } {
   const base = renamed(before, renames);
-  const likelyTables = likelyTableRenames(base, exported, (name) => NOT_EXPORTED.has(name));
+  const likelyTables = likelyTableRenames(base, exported);
   const likely = likelyRenames(base, exported);
-  const known = new Map(base.tables.filter(({ schema }) => schema === 'public').map((table) => [table.name, table]));
+  const known = publicTables(base);
   const added = [...exported.tables].filter(([name]) => !known.has(name));
   const changed = [...exported.tables].flatMap(([name, columns]) => {
     const table = known.get(name);
@@ -75,8 +75,8 @@ function createTable(name: string, columns: Columns, exported: ExportedSchema): 
     }
     return `    ${parts.join(' ')}`;
   });
-  const indexes = list.flatMap(([column, { references }]) =>
-    references && exported.tables.has(references.table) && column !== key ? [indexSql(name, column)] : [],
+  const indexes = list.flatMap(([column, facts]) =>
+    targetOf(facts, exported) && column !== key ? [indexSql(name, column)] : [],
   );
   return [`CREATE TABLE ${ident(name)} (\n${lines.join(',\n')}\n);`, ...indexes].join('\n');
 }
@@ -193,9 +193,10 @@ function changeKeys(
   const down: string[] = [];
   const table = known.get(name);
   const alter = `ALTER TABLE ${ident(name)}`;
-  for (const [column, { references }] of columns) {
+  for (const [column, facts] of columns) {
+    const { references } = facts;
     const present = (table?.constraints ?? []).filter((key) => key.references && key.columns.join() === column);
-    const wanted = references && exported.tables.has(references.table) ? references : undefined;
+    const wanted = targetOf(facts, exported);
     const same = present.find(
       (key) => key.references?.table === wanted?.table && key.references?.columns.join() === wanted?.column,
     );

@@ -235,3 +235,7 @@ export const EMPTY_SCHEMA: Schema = {
   views: [],
   others: [],
 };
+
+/** Tables of schema public by name: those that Kasm's export may list. */
+export const publicTables = ({ tables }: Schema): Map<string, Table> =>
+  new Map(tables.filter(({ schema }) => schema === 'public').map((table) => [table.name, table]));

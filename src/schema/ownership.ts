@@ -1,3 +1,4 @@
+import { partition } from '../app/group-by.js';
 import type { Session } from '../postgres/session.js';
 import { dotted } from './ddl/names.js';
 import type { Difference } from './diff.js';
@@ -79,10 +80,8 @@ export function notOurs(
     const kind = [...OF_THE_DATABASE, 'schema'].find((name) => object.startsWith(`${name} `));
     return kind !== undefined || ofOthers.has(object) || !own.some((schema) => group.startsWith(`${schema}.`));
   };
-  return {
-    ours: differences.filter((difference) => !isOthers(difference)),
-    others: differences.filter(isOthers),
-  };
+  const [others, ours] = partition(differences, isOthers);
+  return { ours, others };
 }
 
 /** The catalog without the privileges that every new object gets by default privileges, where the migrations do not give them; pure. */

@@ -1,8 +1,8 @@
 import { KasmDbError } from '../app/errors.js';
 import { comment, ident } from './ddl/names.js';
-import type { ExportedSchema } from './export.js';
+import { type ExportedSchema, NOT_EXPORTED } from './export.js';
 import { canConvert, unitChange } from './from-export-columns.js';
-import type { Column, Constraint, Schema, Table } from './model.js';
+import { type Constraint, publicTables, type Schema, type Table } from './model.js';
 
 /** A column of schema public that the new release calls otherwise. */
 export interface Rename {
@@ -36,47 +36,50 @@ export function parseRenames(texts: readonly string[]): Rename[] {
  * @throws KasmDbError usage
  */
 export function checkRenames(renames: readonly Rename[], base: Schema, exported: ExportedSchema): void {
-  const fail = (rename: Rename, why: string, hint: string): never => {
-    throw refusal(rename, why, hint);
-  };
-  const once = (part: 'from' | 'to', rename: Rename) =>
-    renames.filter((other) => other.table === rename.table && other[part] === rename[part]).length === 1;
+  const tables = publicTables(base);
   for (const rename of renames) {
     const { table: name, from, to } = rename;
-    const table = publicTable(base, name);
-    const columns = exported.tables.get(name);
-    const why = !table ? `the newest snapshot has no table ${name}` : `${exported.file} has no table ${name}`;
-    if (!table || !columns) throw refusal(rename, why, 'correct the name of the table');
-    if (!table.columns.some((column) => column.name === from))
-      fail(rename, `table ${name} has no column ${from}`, `its columns: ${names(table.columns)}`);
-    if (!columns.has(to))
-      fail(rename, `${exported.file} lists no column ${to} of ${name}`, `it lists: ${[...columns.keys()].join(', ')}`);
-    if (renames.some((other) => other !== rename && other.table === name && (other.from === to || other.to === from)))
-      fail(
-        rename,
+    const known = tables.get(name)?.columns.map((column) => column.name);
+    const listed = exported.tables.get(name);
+    const others = renames.filter((other) => other !== rename && other.table === name);
+    const problems: [is: boolean, why: string, hint: string][] = [
+      [!known, `the newest snapshot has no table ${name}`, 'correct the name of the table'],
+      [!listed, `${exported.file} has no table ${name}`, 'correct the name of the table'],
+      [!known?.includes(from), `table ${name} has no column ${from}`, `its columns: ${known?.join(', ')}`],
+      [
+        !listed?.has(to),
+        `${exported.file} lists no column ${to} of ${name}`,
+        `it lists: ${[...(listed?.keys() ?? [])].join(', ')}`,
+      ],
+      [
+        others.some((other) => other.from === to || other.to === from),
         `the name of ${name}.${from} or of ${name}.${to} goes from one column to another`,
         'leave these renames out, and write them into the file by hand, in an order in which no name is taken, by a third name where two are exchanged',
-      );
-    if (table.columns.some((column) => column.name === to))
-      fail(rename, `table ${name} has a column ${to} already`, 'leave this --rename out');
-    if (columns.has(from))
-      fail(rename, `${exported.file} still lists ${name}.${from}, so it is not renamed`, 'leave this --rename out');
-    if (!once('to', rename)) fail(rename, `two columns would become ${name}.${to}`, 'give one of the two');
-    if (!once('from', rename)) fail(rename, `${name}.${from} would get two names`, 'give one of the two');
+      ],
+      [!!known?.includes(to), `table ${name} has a column ${to} already`, 'leave this --rename out'],
+      [
+        !!listed?.has(from),
+        `${exported.file} still lists ${name}.${from}, so it is not renamed`,
+        'leave this --rename out',
+      ],
+      [others.some((other) => other.to === to), `two columns would become ${name}.${to}`, 'give one of the two'],
+      [others.some((other) => other.from === from), `${name}.${from} would get two names`, 'give one of the two'],
+    ];
+    const problem = problems.find(([is]) => is);
+    if (problem) throw new KasmDbError('usage', `--rename ${renameText(rename)}: ${problem[1]}`, { hint: problem[2] });
   }
-}
-
-function refusal(rename: Rename, why: string, hint: string): KasmDbError {
-  return new KasmDbError('usage', `--rename ${renameText(rename)}: ${why}`, { hint });
 }
 
 /** The catalog as it is after the renames; pure. */
 export function renamed(base: Schema, renames: readonly Rename[]): Schema {
   let { tables } = base;
   for (const rename of renames) {
+    const { from, to } = rename;
     tables = tables.map((table) => ({
       ...table,
-      columns: isOf(table, rename) ? table.columns.map((column) => ofColumn(column, rename)) : table.columns,
+      columns: table.columns.map((column) =>
+        isOf(table, rename) && column.name === from ? { ...column, name: to } : column,
+      ),
       constraints: table.constraints.map((constraint) => ofConstraint(constraint, table, rename)),
     }));
   }
@@ -87,32 +90,24 @@ function isOf(table: { schema: string; name: string }, rename: Rename): boolean 
   return table.schema === 'public' && table.name === rename.table;
 }
 
-function ofColumn(column: Column, { from, to }: Rename): Column {
-  return column.name === from ? { ...column, name: to } : column;
-}
-
 /** The name of a constraint stays, as in PostgreSQL. */
 function ofConstraint(constraint: Constraint, table: Table, rename: Rename): Constraint {
-  const { from, to } = rename;
-  const swap = (list: readonly string[]) => list.map((name) => (name === from ? to : name));
   const { references } = constraint;
-  const own = isOf(table, rename);
-  const target = references && isOf({ schema: references.schema, name: references.table }, rename);
-  if (!own && !target) return constraint;
-  const columns = own ? swap(constraint.columns) : constraint.columns;
-  if (!references) return { ...constraint, columns };
-  const referenced = target ? swap(references.columns) : references.columns;
+  const isOwn = isOf(table, rename);
+  const isTarget = references && isOf({ schema: references.schema, name: references.table }, rename);
+  if (!isOwn && !isTarget) return constraint;
+  const swap = (list: string[]) => list.map((name) => (name === rename.from ? rename.to : name));
   const list = (of: readonly string[]) => `(${of.map(ident).join(', ')})`;
+  const columns = isOwn ? swap(constraint.columns) : constraint.columns;
+  if (!references) return { ...constraint, columns };
+  const referenced = isTarget ? swap(references.columns) : references.columns;
   return {
     ...constraint,
     columns,
     references: { ...references, columns: referenced },
     definition: constraint.definition
       .replace(list(constraint.columns), list(columns))
-      .replace(
-        new RegExp(`(REFERENCES [^(]*)\\(${escapeRegex(references.columns.map(ident).join(', '))}\\)`),
-        `$1${list(referenced)}`,
-      ),
+      .replace(new RegExp(`(REFERENCES [^(]*)${escapeRegex(list(references.columns))}`), `$1${list(referenced)}`),
   };
 }
 
@@ -145,23 +140,17 @@ export function renameSteps({ table, from, to }: Rename): { up: string[]; down: 
 
 /** Columns that are gone and columns that are new, which look like the same one: of one kind of type, and alike by name or alone. */
 export function likelyRenames(base: Schema, exported: ExportedSchema): Rename[] {
-  return [...exported.tables].flatMap(([name, columns]) => {
-    const table = publicTable(base, name);
-    if (!table) return [];
-    const gone = table.columns.filter((column) => !columns.has(column.name));
-    const added = [...columns].filter(([column]) => !table.columns.some((known) => known.name === column));
-    const taken = new Set<string>();
-    return gone.flatMap((column) => {
-      const fits = added.filter(([to, facts]) => !taken.has(to) && canConvert(column.type, facts.type, 'alike'));
-      const alone = gone.length === 1 && added.length === 1;
-      const best = fits
-        .map(([to]) => ({ to, score: likeness(column.name, to) }))
-        .filter(({ score }) => alone || score >= 0.5)
-        .sort((a, b) => b.score - a.score)[0];
-      if (!best) return [];
-      taken.add(best.to);
-      return [{ table: name, from: column.name, to: best.to }];
-    });
+  const tables = publicTables(base);
+  return [...exported.tables].flatMap(([table, columns]) => {
+    const known = tables.get(table)?.columns;
+    if (!known) return [];
+    const gone = known.filter(({ name }) => !columns.has(name));
+    const added = [...columns].filter(([column]) => !known.some(({ name }) => name === column));
+    const isAlone = gone.length === 1 && added.length === 1;
+    return bestPairs(gone, added, (column, [to, facts]) => {
+      if (!canConvert(column.type, facts.type, 'alike')) return 0;
+      return isAlone ? 1 : likeness(column.name.split('_').filter(Boolean), to.split('_').filter(Boolean));
+    }).map(([{ name: from }, [to]]) => ({ table, from, to }));
   });
 }
 
@@ -174,41 +163,32 @@ export interface TableRename {
 export const renameTable = ({ from, to }: TableRename) => `ALTER TABLE ${ident(from)} RENAME TO ${ident(to)};`;
 
 /** Tables that are gone and tables that are new, of which most columns have the same names. */
-export function likelyTableRenames(
-  base: Schema,
-  exported: ExportedSchema,
-  isKnownGone: (table: string) => boolean,
-): TableRename[] {
-  const gone = base.tables.filter(
-    ({ schema, name }) => schema === 'public' && !exported.tables.has(name) && !isKnownGone(name),
-  );
-  const taken = new Set<string>();
-  return gone.flatMap(({ name: from, columns }) => {
-    const best = [...exported.tables]
-      .filter(([to]) => !publicTable(base, to) && !taken.has(to))
-      .map(([to, listed]) => {
-        const shared = columns.filter(({ name }) => listed.has(name)).length;
-        return { to, score: shared / (columns.length + listed.size - shared) };
-      })
-      .filter(({ score }) => score >= 0.5)
-      .sort((a, b) => b.score - a.score)[0];
+export function likelyTableRenames(base: Schema, exported: ExportedSchema): TableRename[] {
+  const tables = publicTables(base);
+  const gone = [...tables.values()].filter(({ name }) => !exported.tables.has(name) && !NOT_EXPORTED.has(name));
+  const added = [...exported.tables].filter(([to]) => !tables.has(to));
+  return bestPairs(gone, added, ({ columns }, [, listed]) => {
+    const shared = columns.filter(({ name }) => listed.has(name)).length;
+    return shared / (columns.length + listed.size - shared);
+  }).map(([{ name: from }, [to]]) => ({ from, to }));
+}
+
+/** For each that is gone the best of those that are new and not taken yet. @param score from 0 to 1: less than a half is no pair */
+function bestPairs<G, N>(gone: readonly G[], added: readonly N[], score: (from: G, to: N) => number): [G, N][] {
+  const taken = new Set<N>();
+  return gone.flatMap((from): [G, N][] => {
+    const [best] = added
+      .filter((to) => !taken.has(to))
+      .map((to) => ({ to, score: score(from, to) }))
+      .filter((pair) => pair.score >= 0.5)
+      .sort((a, b) => b.score - a.score);
     if (!best) return [];
     taken.add(best.to);
-    return [{ from, to: best.to }];
+    return [[from, best.to]];
   });
 }
 
 /** Words that two names share, of those that the longer one has. */
-function likeness(a: string, b: string): number {
-  const [first, second] = [a, b].map((name) => name.split('_').filter(Boolean)) as [string[], string[]];
-  const shared = first.filter((word) => second.includes(word)).length;
-  return shared / Math.max(first.length, second.length);
-}
-
-function publicTable(schema: Schema, name: string): Table | undefined {
-  return schema.tables.find((table) => table.schema === 'public' && table.name === name);
-}
-
-function names(columns: readonly Column[]): string {
-  return columns.map(({ name }) => name).join(', ');
+function likeness(a: readonly string[], b: readonly string[]): number {
+  return a.filter((word) => b.includes(word)).length / Math.max(a.length, b.length);
 }

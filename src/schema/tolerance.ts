@@ -1,3 +1,4 @@
+import { partition } from '../app/group-by.js';
 import { dotted } from './ddl/names.js';
 import type { Difference } from './diff.js';
 import { NOT_EXPORTED } from './export.js';
@@ -12,10 +13,11 @@ export function tolerate(
   expected: Schema,
   actual: Schema,
 ): { tolerated: Difference[]; refused: Difference[] } {
-  const open = new Open(expected, actual);
-  const tolerated: Difference[] = [];
-  const refused: Difference[] = [];
-  for (const difference of differences) (open.leaves(difference) ? tolerated : refused).push(difference);
+  const byName = (schema: Schema) => new Map(schema.tables.map((table) => [dotted(table), table]));
+  const [wanted, found] = [byName(expected), byName(actual)];
+  const [tolerated, refused] = partition(differences, (difference) =>
+    isOpen(difference, wanted.get(difference.group), found.get(difference.group)),
+  );
   return { tolerated, refused };
 }
 
@@ -31,59 +33,43 @@ const OPERATIONAL = new Set([
   'unlogged',
 ]);
 
-class Open {
-  private readonly expected: Map<string, Table>;
-  private readonly actual: Map<string, Table>;
-
-  constructor(expected: Schema, actual: Schema) {
-    const byName = (schema: Schema) => new Map(schema.tables.map((table) => [dotted(table), table]));
-    [this.expected, this.actual] = [byName(expected), byName(actual)];
-  }
-
-  /** Does the export leave open whether it is so? */
-  leaves({ change, object, group, property = '' }: Difference): boolean {
-    const kind = object.slice(0, object.indexOf(' '));
-    const name = object.slice(object.lastIndexOf('.') + 1);
-    if (FREE.has(group) || kind === 'extension' || kind === 'index') return true;
-    if (change === 'changed' && OPERATIONAL.has(property)) return true;
-    const [wanted, found] = [this.expected.get(group), this.actual.get(group)];
-    // The export leaves things out, tables among them: what only the database has is no contradiction.
-    if (change === 'extra') return true;
-    if (!wanted || !found) return false;
-    if (kind === 'constraint')
-      return this.leavesConstraint(change, object.slice(`constraint ${group}.`.length), wanted, found);
-    if (kind !== 'column' || change !== 'changed') return false;
-    const columns = [wanted, found].map((table) => table.columns.find((column) => column.name === name));
-    const [before, now] = columns as [Column, Column];
-    if (property === 'default') return now.generated === undefined && before.generated === undefined;
-    if (property === 'type') return likeInExport(before.type, now.type);
-    // Required means NOT NULL without a default; an id is never said to be.
-    if (property !== 'notNull') return false;
-    const isKey = [wanted, found].some((table) =>
-      table.constraints.some(({ kind: of, columns: list }) => of === 'primary key' && list.includes(name)),
-    );
-    const required = (column: Column) => column.notNull && column.default === undefined;
-    return isKey || required(before) === required(now);
-  }
-
-  private leavesConstraint(change: Difference['change'], name: string, wanted: Table, found: Table): boolean {
-    const of = (table: Table) => table.constraints.find((constraint) => constraint.name === name);
-    const [before, now] = [of(wanted), of(found)];
-    if (change === 'changed') return before !== undefined && now !== undefined && isAlike(before, now);
-    // The export has no keys; whoever makes a database from it alone makes those that references need.
-    return (
-      before !== undefined &&
-      (before.kind === 'primary key' ||
-        before.kind === 'unique' ||
-        found.constraints.some((other) => isAlike(before, other)))
-    );
-  }
+/** Does the export leave open whether it is so? */
+function isOpen({ change, object, group, property = '' }: Difference, wanted?: Table, found?: Table): boolean {
+  const kind = object.slice(0, object.indexOf(' '));
+  if (FREE.has(group) || kind === 'extension' || kind === 'index') return true;
+  // The export leaves things out, tables among them: what only the database has is no contradiction.
+  if (change === 'extra' || (change === 'changed' && OPERATIONAL.has(property))) return true;
+  if (!wanted || !found) return false;
+  const name = object.slice(`${kind} ${group}.`.length);
+  if (kind === 'constraint') return isOpenConstraint(change, name, wanted, found);
+  if (kind !== 'column' || change !== 'changed') return false;
+  const columns = [wanted, found].map((table) => table.columns.find((column) => column.name === name));
+  const [before, now] = columns as [Column, Column];
+  if (property === 'default') return now.generated === undefined && before.generated === undefined;
+  if (property === 'type') return likeInExport(before.type, now.type);
+  // Required means NOT NULL without a default; an id is never said to be.
+  if (property !== 'notNull') return false;
+  const isKey = [wanted, found].some((table) =>
+    table.constraints.some(({ kind: of, columns: list }) => of === 'primary key' && list.includes(name)),
+  );
+  const required = (column: Column) => column.notNull && column.default === undefined;
+  return isKey || required(before) === required(now);
 }
+
+function isOpenConstraint(change: Difference['change'], name: string, wanted: Table, found: Table): boolean {
+  const of = (table: Table) => table.constraints.find((constraint) => constraint.name === name);
+  const [before, now] = [of(wanted), of(found)];
+  if (!before) return false;
+  if (change === 'changed') return now !== undefined && isAlike(before, now);
+  // The export has no keys; whoever makes a database from it alone makes those that references need.
+  return isUnique(before) || found.constraints.some((other) => isAlike(before, other));
+}
+
+const isUnique = ({ kind }: Constraint) => kind === 'primary key' || kind === 'unique';
 
 /** The same key, whatever its name, its actions and when it is checked. */
 function isAlike(a: Constraint, b: Constraint): boolean {
-  const unique = ({ kind }: Constraint) => kind === 'primary key' || kind === 'unique';
-  if (unique(a) && unique(b)) return [...a.columns].sort().join() === [...b.columns].sort().join();
+  if (isUnique(a) && isUnique(b)) return [...a.columns].sort().join() === [...b.columns].sort().join();
   if (a.references && b.references)
     return JSON.stringify([a.columns, a.references]) === JSON.stringify([b.columns, b.references]);
   return a.kind === b.kind && a.definition === b.definition;
