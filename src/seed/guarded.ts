@@ -41,11 +41,9 @@ function refusedRow(error: ServerError, doing: string): Error {
       hint: 'run as the owner of the tables in schema public, or with --role',
     });
   }
-  const where = [
-    ...(table ? [`table ${table}`] : []),
-    ...(column ? [`column ${column}`] : []),
-    ...(constraint ? [`constraint ${constraint}`] : []),
-  ].join(', ');
+  const where = Object.entries({ table, column, constraint })
+    .flatMap(([what, name]) => (name ? [`${what} ${name}`] : []))
+    .join(', ');
   const place = where && ` (${where})`;
   return new KasmDbError('seed', `${doing}: the database refused a row${place}, SQLSTATE ${error.code}`, {
     sqlstate: error.code,

@@ -31,12 +31,7 @@ export function insertRow(row: PlannableRow, references: References, position: (
   const record = newRecord(row, rowKeyOfTexts(table, texts), (column) => texts[column] ?? null);
   return {
     count: 'inserted',
-    write: {
-      kind: 'insert',
-      table: table.name,
-      values,
-      ...(isSame(values, resolved.values) ? { sent: resolved.n } : {}),
-    },
+    write: { kind: 'insert', table: table.name, values },
     ...(Object.keys(deferred).length > 0 ? { deferredUpdate: updateOf(row, deferred) } : {}),
     record,
     place: { rowKey: record.rowKey, inserted: true, texts: undefined, record },
@@ -48,9 +43,4 @@ export function insertRow(row: PlannableRow, references: References, position: (
 function updateOf({ resolved: { table }, texts }: PlannableRow, deferred: Record<string, unknown>): Write {
   const empty = Object.fromEntries(Object.keys(deferred).map((column) => [column, null]));
   return { kind: 'update', table: table.name, rowKey: rowKeyOfTexts(table, { ...texts, ...empty }), values: deferred };
-}
-
-function isSame(a: Record<string, unknown>, b: Record<string, unknown>): boolean {
-  const columns = Object.keys(a);
-  return columns.length === Object.keys(b).length && columns.every((column) => a[column] === b[column]);
 }

@@ -60,28 +60,19 @@ export async function updateRecords(
   renamed: readonly RenamedRecord[],
   written: readonly SeedRecord[],
 ): Promise<void> {
-  await pruneRecords(
-    session,
-    renamed.map(({ before }) => before),
-  );
-  const after = [...renamed.map((row) => row.after), ...written];
-  await writeRecords(session, [...new Map(after.map((record) => [recordId(record), record])).values()]);
-}
-
-async function pruneRecords(session: Session, records: readonly SeedRecord[]): Promise<void> {
-  if (records.length === 0) return;
-  await session.query(
-    `DELETE FROM kasm_db.seeds s USING unnest($1::text[], $2::text[]) AS d(name, key) WHERE s.table_name = d.name AND s.doc_key = d.key`,
-    [records.map(({ table }) => table), records.map(({ docKey }) => docKey)],
-  );
-}
-
-async function writeRecords(session: Session, records: readonly SeedRecord[]): Promise<void> {
+  const before = renamed.map((record) => record.before);
+  if (before.length > 0)
+    await session.query(
+      'DELETE FROM kasm_db.seeds s USING unnest($1::text[], $2::text[]) AS d(name, key) WHERE s.table_name = d.name AND s.doc_key = d.key',
+      [before.map(({ table }) => table), before.map(({ docKey }) => docKey)],
+    );
+  const after = [...renamed.map((record) => record.after), ...written];
+  const records = [...new Map(after.map((record) => [recordId(record), record])).values()];
   if (records.length === 0) return;
   await sendRows(
     session,
     'kasm_db_remember',
-    records.map((record, n) => ({ n, target: record.table, values: record })),
+    records.map((record) => ({ values: record })),
   );
   await guarded(
     session,

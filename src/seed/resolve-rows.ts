@@ -10,8 +10,6 @@ import { looksLikeToken } from './tokens.js';
 
 /** A row of the documents with its tokens and credentials resolved. */
 export interface ResolvedRow {
-  /** Its place among all rows of the documents. */
-  n: number;
   row: SeedRow;
   table: Table;
   docKey: string;
@@ -37,7 +35,7 @@ export async function resolveRows({ rows, catalog, credentials, known, breathe }
   const secrets = new GeneratedSecrets(known, credentials.get);
   const assignments = new Map(assignCredentials(rows, credentials).map((assignment) => [assignment.row, assignment]));
   const resolved: ResolvedRow[] = [];
-  for (const [n, row] of rows.entries()) {
+  for (const row of rows) {
     await breathe();
     const table = catalog.get(row.table) as Table;
     const assignment = assignments.get(row);
@@ -47,7 +45,7 @@ export async function resolveRows({ rows, catalog, credentials, known, breathe }
     giveId(values, table);
     const credentialColumns = new Set(Object.keys(given));
     if (assignment?.columns.hash) credentialColumns.add(assignment.columns.hash).add(assignment.columns.salt as string);
-    resolved.push({ n, row, table, docKey: docKeyOf(row, table), values, assignment, credentialColumns });
+    resolved.push({ row, table, docKey: docKeyOf(row, table), values, assignment, credentialColumns });
   }
   return resolved;
 }

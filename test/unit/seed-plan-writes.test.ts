@@ -38,9 +38,7 @@ function run(
 describe('planWrites › a row that nobody knows', () => {
   it('is inserted, and remembered with the fingerprint of every value', async () => {
     const result = await run([resolved(ZONES, { zone_id: 'z1', zone_name: 'one' })]);
-    expect(result.writes).toEqual([
-      { kind: 'insert', table: 'zones', values: { zone_id: 'z1', zone_name: 'one' }, sent: 0 },
-    ]);
+    expect(result.writes).toEqual([{ kind: 'insert', table: 'zones', values: { zone_id: 'z1', zone_name: 'one' } }]);
     expect(result.counts).toEqual({ inserted: 1, updated: 0, unchanged: 0, kept: 0 });
     const [entry] = result.records as [SeedRecord];
     expect(entry).toMatchObject({ table: 'zones', rowKey: 'z1', docKey: '["one"]' });
