@@ -2,7 +2,7 @@ import { KasmDbError, messageOf } from '../app/errors.js';
 import { plural } from '../app/plural.js';
 import { findHistoryTable } from '../history/tables.js';
 import type { Session } from '../postgres/session.js';
-import { type EncryptedColumn, findEncrypted } from '../seed/find-encrypted.js';
+import { type EncryptedColumn, findEncrypted } from '../seed/encrypted.js';
 import { readRecords } from '../seed/records.js';
 import type { Report } from './report.js';
 

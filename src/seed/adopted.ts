@@ -1,15 +1,23 @@
 import { SEEDED_BY_PROGRAM } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
-import type { Table } from './catalog.js';
+import type { Column, Table } from './catalog.js';
 import type { CurrentRows } from './current.js';
 import type { SeedRow } from './document.js';
 
 /** Its form was never published, so that an adopted database may have another one. */
 const UNPUBLISHED = 'installation';
 
+/** No Kasm works without a row in each of these. */
+const NEEDED = ['settings', 'users'];
+
 /** Leaves out rows that a database has no place for: an adopted one, or one of somebody's own migrations. Pure. */
 export function withPlace(rows: readonly SeedRow[], catalog: ReadonlyMap<string, Table>): SeedRow[] {
-  return rows.filter((row) => row.table !== UNPUBLISHED || fits(row, catalog.get(row.table)));
+  const fits = ({ table, cells }: SeedRow) => {
+    const columns = catalog.get(table)?.columns ?? new Map<string, Column>();
+    const required = [...columns.values()].filter(({ notNull, hasDefault }) => notNull && !hasDefault);
+    return [...cells.keys()].every((name) => columns.has(name)) && required.every(({ name }) => cells.has(name));
+  };
+  return rows.filter((row) => row.table !== UNPUBLISHED || (catalog.has(UNPUBLISHED) && fits(row)));
 }
 
 export interface Adoption {
@@ -33,29 +41,11 @@ export function adoptionOf(
 ): Adoption {
   const byProgram = run?.seedDigest?.endsWith(`:${SEEDED_BY_PROGRAM}`) ?? false;
   const adopted = byProgram || history.some(({ kind }) => kind === 'adopted');
-  if (seededBefore || !adopted || !hasRows(rows, current)) return { adopted, adopting: false, lacking: [] };
-  // A program that has come to its end meant to leave out what it left out.
-  const lacking = byProgram ? [] : unpopulated(rows, current);
-  return { adopted, adopting: lacking.length === 0, lacking };
-}
-
-/** No Kasm works without a row in each of these. */
-const NEEDED = ['settings', 'users'];
-
-/** The tables without a row that no Kasm can do without. */
-function unpopulated(rows: readonly SeedRow[], current: CurrentRows): string[] {
   const tables = new Set(rows.map(({ table }) => table));
-  return NEEDED.filter((table) => tables.has(table) && !current.get(table)?.size);
-}
-
-/** Has any of the documents' tables a row? */
-function hasRows(rows: readonly SeedRow[], current: CurrentRows): boolean {
-  return rows.some(({ table }) => table !== UNPUBLISHED && (current.get(table)?.size ?? 0) > 0);
-}
-
-function fits({ cells }: SeedRow, table: Table | undefined): boolean {
-  if (!table || [...cells.keys()].some((column) => !table.columns.has(column))) return false;
-  return [...table.columns.values()].every(
-    ({ name, notNull, hasDefault }) => cells.has(name) || !notNull || hasDefault,
-  );
+  const isEmpty = (table: string) => !current.get(table)?.size;
+  const hasRows = [...tables].some((table) => table !== UNPUBLISHED && !isEmpty(table));
+  if (seededBefore || !adopted || !hasRows) return { adopted, adopting: false, lacking: [] };
+  // A program that has come to its end meant to leave out what it left out.
+  const lacking = byProgram ? [] : NEEDED.filter((table) => tables.has(table) && isEmpty(table));
+  return { adopted, adopting: lacking.length === 0, lacking };
 }

@@ -93,6 +93,11 @@ export function insertOrder(tables: readonly Table[]): Table[] {
   return order;
 }
 
+/** The column by which others refer to a table's rows. @returns undefined: its primary key has several, or there is none */
+export function idColumn({ primaryKey: [id, ...others] }: Table): string | undefined {
+  return others.length === 0 ? id : undefined;
+}
+
 /** May the column of the key not be null? */
 export function isRequired(table: Table, key: ForeignKey): boolean {
   return table.columns.get(key.column)?.notNull === true;

@@ -1,3 +1,4 @@
+import { groupBy } from '../app/group-by.js';
 import type { Session } from '../postgres/session.js';
 import { findTables, isReadable } from '../postgres/tables.js';
 import { type Credentials, hashPassword } from './credentials.js';
@@ -12,8 +13,20 @@ export interface CredentialDifference {
   encrypted?: true;
 }
 
-const TOKENS = { 'manager-token': ['manager', 'token'], 'service-token': ['auth', 'registration_token'] } as const;
-const USERS = { 'admin-password': 'admin@kasm.local', 'user-password': 'user@kasm.local' } as const;
+/** What a table has of the credentials, by their keys; a hash has the user that it belongs to. */
+const STORED_SQL = {
+  'public.settings': `SELECT CASE category WHEN 'manager' THEN 'manager-token' ELSE 'service-token' END AS key, value, NULL AS username, NULL AS salt
+FROM public.settings WHERE (category, name) IN (('manager', 'token'), ('auth', 'registration_token')) ORDER BY key`,
+  'public.users': `SELECT CASE username WHEN 'admin@kasm.local' THEN 'admin-password' ELSE 'user-password' END AS key, pw_hash AS value, username, salt
+FROM public.users WHERE username IN ('admin@kasm.local', 'user@kasm.local') ORDER BY key`,
+};
+
+interface Stored {
+  key: string;
+  value: string | null;
+  username: string | null;
+  salt: string | null;
+}
 
 /**
  * Compares the credentials that are given with those that the database has, where this login may read them: two charts that have each made a Secret
@@ -21,36 +34,29 @@ const USERS = { 'admin-password': 'admin@kasm.local', 'user-password': 'user@kas
  */
 export async function compareCredentials(session: Session, credentials: Credentials): Promise<CredentialDifference[]> {
   const differences: CredentialDifference[] = [];
-  const found = await findTables(session, ['public.settings', 'public.users']);
-  if (isReadable(found.get('public.settings'))) {
-    const rows = await session.query<{ category: string; name: string; value: string | null }>(
-      "SELECT category, name, value FROM public.settings WHERE (category, name) IN (('manager', 'token'), ('auth', 'registration_token'))",
-    );
-    for (const [key, [category, name]] of Object.entries(TOKENS)) {
+  const found = await findTables(session, Object.keys(STORED_SQL));
+  for (const [table, sql] of Object.entries(STORED_SQL)) {
+    const rows = isReadable(found.get(table)) ? await session.query<Stored>(sql) : [];
+    for (const [key, stored] of groupBy(rows, (row) => row.key)) {
       const secret = credentials.get(key);
-      const values = rows.filter((row) => row.category === category && row.name === name).map(({ value }) => value);
-      if (secret === undefined || values.length === 0 || values.includes(secret)) continue;
-      const text = `${key}: the database has another value than the Secret`;
-      const encrypted = values.some((value) => looksEncrypted(value, 'varchar'));
-      differences.push(
-        encrypted
-          ? { key, kind: 'token', text: `${text}, unless Kasm has encrypted it`, encrypted }
-          : { key, kind: 'token', text },
-      );
-    }
-  }
-  if (isReadable(found.get('public.users'))) {
-    const rows = await session.query<{ username: string; hash: string | null; salt: string | null }>(
-      `SELECT username, pw_hash AS hash, salt FROM public.users WHERE username IN ('admin@kasm.local', 'user@kasm.local')`,
-    );
-    for (const [key, username] of Object.entries(USERS)) {
-      const secret = credentials.get(key);
-      const of = rows.filter((row) => row.username === username);
-      if (secret === undefined || of.length === 0) continue;
-      if (of.some(({ hash, salt }) => hash === hashPassword(secret, salt ?? ''))) continue;
-      const text = `${key}: ${username} has another password in the database than in the Secret`;
-      differences.push({ key, kind: 'password', text });
+      if (secret !== undefined && !stored.some((row) => isSame(row, secret))) differences.push(difference(key, stored));
     }
   }
   return differences;
+}
+
+function isSame({ value, username, salt }: Stored, secret: string): boolean {
+  return value === (username === null ? secret : hashPassword(secret, salt ?? ''));
+}
+
+function difference(key: string, stored: readonly Stored[]): CredentialDifference {
+  const [username] = stored.map((row) => row.username);
+  if (username) {
+    const text = `${key}: ${username} has another password in the database than in the Secret`;
+    return { key, kind: 'password', text };
+  }
+  const text = `${key}: the database has another value than the Secret`;
+  return stored.some(({ value }) => looksEncrypted(value, 'varchar'))
+    ? { key, kind: 'token', text: `${text}, unless Kasm has encrypted it`, encrypted: true }
+    : { key, kind: 'token', text };
 }

@@ -61,9 +61,8 @@ export function readCredentials(
     },
     places: (key) => {
       const name = ENVIRONMENT_NAMES[key];
-      const parts = [folder === undefined ? 'the folder of --secrets, which is not given' : join(folder, key)];
-      if (name) parts.push(name, `${name}_FILE`);
-      return parts.join(', ');
+      const file = folder === undefined ? 'the folder of --secrets, which is not given' : join(folder, key);
+      return [file, ...(name ? [name, `${name}_FILE`] : [])].join(', ');
     },
   };
 }
@@ -80,19 +79,15 @@ function listFolder(folder: string): Set<string> {
 }
 
 function readSecret(path: string): string | undefined {
+  const hint = 'give the Secret key a text value';
   try {
     if (!statSync(path).isFile()) return undefined;
-    requireUtf8(path);
-    return readSecretFile(path, 'secret');
+    if (isUtf8(readFile(path, 'secret').bytes)) return readSecretFile(path, 'secret');
   } catch (error) {
     const what = error instanceof KasmDbError ? error.message : `secret: cannot read ${path} (${messageOf(error)})`;
-    throw new KasmDbError('seed', what, { file: path, hint: 'give the Secret key a text value' });
+    throw new KasmDbError('seed', what, { file: path, hint });
   }
-}
-
-function requireUtf8(path: string): void {
-  if (isUtf8(readFile(path, 'secret').bytes)) return;
-  throw new KasmDbError('seed', `secret: ${path} is not UTF-8 text`, { hint: 'give the Secret key a text value' });
+  throw new KasmDbError('seed', `secret: ${path} is not UTF-8 text`, { file: path, hint });
 }
 
 /** Keys that belong to services: a user "db@…" must not get the database's password. */
@@ -113,14 +108,13 @@ export function userKeys(username: string): string[] {
 /** Keys of a Secret that may hold an API key's password, the preferred one first. */
 export function apiKeys(apiKey: string, name: string): string[] {
   const known = KNOWN_API_KEYS[apiKey];
-  return known ? [`${known}-password`] : [`api-${slug(name)}-password`, `api-${apiKey}-password`];
-}
-
-const slug = (name: string) =>
-  name
+  if (known) return [`${known}-password`];
+  const dashed = name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, '-')
     .replace(/^-|-$/g, '');
+  return [`api-${dashed}-password`, `api-${apiKey}-password`];
+}
 
 export const saltKey = (passwordKey: string) => passwordKey.replace(/-password$/, '-salt');
 

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer';
 import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { KasmDbError, messageOf } from '../app/errors.js';
@@ -10,13 +11,6 @@ const OVERLAY = /^custom(_properties)?\.ya?ml$/;
 /** Of all documents of a folder together; one alone has limits of its own (src/app/yaml.ts, FILE_LIMITS). */
 const MOST_BYTES = 16 << 20;
 const MOST_ROWS = 40_000;
-
-function tooMuch(path: string): KasmDbError {
-  const most = `${MOST_ROWS.toLocaleString('en-US')} rows or ${MOST_BYTES >> 20} MB`;
-  return new KasmDbError('seed', `--seeds: the documents in ${path} together hold more than ${most}`, {
-    hint: 'name the folder of the documents that are meant; what is seeded once need not stay there',
-  });
-}
 
 /** The documents that ship with this build, read when it was built. */
 async function shippedDocuments(): Promise<SeedDocument[]> {
@@ -38,40 +32,31 @@ export async function readDocuments(path: string | undefined, signal?: AbortSign
   if (path === undefined) return shippedDocuments();
   const documents: SeedDocument[] = [];
   let bytes = 0;
-  let rows = 0;
+  let count = 0;
   // One after the other: each may take as much memory as a small pod has.
   for (const file of listFiles(path)) {
     const text = readText(file);
-    const document = toldByContent(await parseSeed(file, text, signal));
+    const document = await parseSeed(file, text, signal);
+    const { overlay, alembicVersion, rows } = document;
     bytes += text.length;
-    rows += document.rows.length;
-    if (bytes > MOST_BYTES || rows > MOST_ROWS) throw tooMuch(path);
-    documents.push(document);
+    count += rows.length;
+    if (bytes > MOST_BYTES || count > MOST_ROWS) {
+      const most = `${MOST_ROWS.toLocaleString('en-US')} rows or ${MOST_BYTES >> 20} MB`;
+      throw new KasmDbError('seed', `--seeds: the documents in ${path} together hold more than ${most}`, {
+        hint: 'name the folder of the documents that are meant; what is seeded once need not stay there',
+      });
+    }
+    // Under another name an overlay is told by what it is: every document of Kasm's has an alembic_version.
+    documents.push({ ...document, overlay: overlay || (alembicVersion === undefined && rows.length > 0) });
   }
   if (documents.every((document) => document.overlay)) return [...(await shippedDocuments()), ...documents];
-  return isWhole(documents) ? [...documents, ...(await initialRows(documents))] : documents;
-}
-
-/** Kasm's own seed file and a complete Export Configuration have these; what stands in their place is a whole deployment. */
-function isWhole(documents: readonly SeedDocument[]): boolean {
   const tables = new Set(documents.flatMap(({ rows }) => rows.map(({ table }) => table)));
-  return tables.has('settings') && tables.has('users');
-}
-
-/** Kasm makes this row when it initialises a database; its seed files and exports leave the table out. */
-const INITIAL = 'installation';
-
-async function initialRows(documents: readonly SeedDocument[]): Promise<SeedDocument[]> {
-  if (documents.some(({ rows }) => rows.some(({ table }) => table === INITIAL))) return [];
-  return (await shippedDocuments()).filter(
-    ({ rows }) => rows.length > 0 && rows.every(({ table }) => table === INITIAL),
-  );
-}
-
-/** Under another name an overlay is told by what it is: rows without an alembic_version, which every document of Kasm's has. */
-function toldByContent(document: SeedDocument): SeedDocument {
-  const { overlay, alembicVersion, rows } = document;
-  return { ...document, overlay: overlay || (alembicVersion === undefined && rows.length > 0) };
+  // Kasm's own seed file and a complete Export Configuration have these; what stands in their place is a whole deployment.
+  const isWhole = tables.has('settings') && tables.has('users');
+  // Kasm makes this row when it initialises a database; its seed files and exports leave the table out.
+  if (!isWhole || tables.has('installation')) return documents;
+  const initial = (await shippedDocuments()).filter(({ rows }) => rows[0]?.table === 'installation');
+  return [...documents, ...initial];
 }
 
 function listFiles(path: string): string[] {
@@ -92,35 +77,31 @@ function listFiles(path: string): string[] {
 }
 
 function readText(file: string): string {
-  let bytes: Buffer;
+  const bytes = readBytes(file);
+  if (bytes.subarray(0, 4).equals(Buffer.from('PK\u0003\u0004', 'latin1')))
+    throw new KasmDbError('seed', `${file} is a ZIP archive, such as Kasm's Export Configuration makes`, {
+      file,
+      hint: 'unpack it with its password (its encryption is AES-256: 7z x FILE), and name the export_data.yaml that is in it with --seeds',
+    });
+  if (!isUtf8(bytes)) throw new KasmDbError('seed', `${file} is not UTF-8 text`, { file, hint: 'save it as UTF-8' });
+  if (bytes.includes(0))
+    throw new KasmDbError('seed', `${file} holds a NUL byte; it is not text`, {
+      file,
+      hint: 'name a document in YAML',
+    });
+  return new TextDecoder().decode(bytes);
+}
+
+function readBytes(file: string): Buffer {
   try {
-    bytes = readFile(file, 'seeds').bytes;
+    return readFile(file, 'seeds').bytes;
   } catch (error) {
     throw new KasmDbError('usage', `--seeds: cannot read ${file} (${messageOf(error)})`, {
       file,
       hint: 'correct --seeds',
     });
   }
-  if (isZip(bytes))
-    throw new KasmDbError('seed', `${file} is a ZIP archive, such as Kasm's Export Configuration makes`, {
-      file,
-      hint: 'unpack it with its password (its encryption is AES-256: 7z x FILE), and name the export_data.yaml that is in it with --seeds',
-    });
-  let text: string;
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-  } catch {
-    throw new KasmDbError('seed', `${file} is not UTF-8 text`, { file, hint: 'save it as UTF-8' });
-  }
-  if (text.includes('\0'))
-    throw new KasmDbError('seed', `${file} holds a NUL byte; it is not text`, {
-      file,
-      hint: 'name a document in YAML',
-    });
-  return text;
 }
-
-const isZip = (bytes: Buffer) => bytes.subarray(0, 4).equals(Buffer.from('PK\u0003\u0004', 'latin1'));
 
 /**
  * Reads one document of Kasm's seed format: `alembic_version`, and a list of rows for each table.

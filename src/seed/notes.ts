@@ -1,15 +1,10 @@
 import type { Table } from './catalog.js';
-import { mayBeEncrypted } from './encrypted.js';
-import type { EncryptedColumn } from './find-encrypted.js';
+import { type EncryptedColumn, mayBeEncrypted } from './encrypted.js';
 import type { SeedRecord } from './records.js';
 import type { Write } from './write-rows.js';
 
 /** Global settings of Kasm 1.19, as its chart implies; of 77 the names are public (docs/ASSUMPTIONS.md, Seeds). */
 const SETTINGS = 87;
-
-/** The other way, for who finds that Kasm cannot read what we write. */
-const OTHER_WAY =
-  "to have Kasm's own code write its rows instead, in a new database: seed.by: kasm (docs/KASM-SEED.md)";
 
 /**
  * Columns into which this seed writes plain text for the first time, and which a genuine Kasm API may expect encrypted. Pure.
@@ -55,26 +50,16 @@ export interface Noted {
 
 /** What somebody has to be told of a seed that succeeded. Pure. */
 export function warningsOf({ lacking, plainText, encrypted, settings, users }: Noted): string[] {
-  const few = settings === undefined ? undefined : missingSettingsText(settings);
   const mixed = plainText.filter((column) => encrypted.some(({ name }) => name === column));
-  return [
-    ...(lacking.length > 0
-      ? [
-          `${lacking.join(' and ')} had no row, so Kasm must have stopped halfway through its own seed: what was missing was added, and the rows that were there stay as they are`,
-        ]
-      : []),
-    ...(plainText.length > 0
-      ? [
-          `this seed stores plain text in ${plainText.join(', ')}, where a genuine Kasm API (1.18 or later) may expect it encrypted${
-            mixed.length > 0 ? `; beside it stands what looks encrypted (${mixed.join(', ')})` : ''
-          }; ${OTHER_WAY}`,
-        ]
-      : []),
-    ...(few ? [few] : []),
-    ...(users === false
-      ? [
-          'there is no user, so nobody can log in: the documents of --seeds replace those that ship, unless they are an overlay (custom_properties.yaml)',
-        ]
-      : []),
+  const beside = mixed.length > 0 ? `; beside it stands what looks encrypted (${mixed.join(', ')})` : '';
+  const warnings = [
+    lacking.length > 0 &&
+      `${lacking.join(' and ')} had no row, so Kasm must have stopped halfway through its own seed: what was missing was added, and the rows that were there stay as they are`,
+    plainText.length > 0 &&
+      `this seed stores plain text in ${plainText.join(', ')}, where a genuine Kasm API (1.18 or later) may expect it encrypted${beside}; to have Kasm's own code write its rows instead, in a new database: seed.by: kasm (docs/KASM-SEED.md)`,
+    settings !== undefined && missingSettingsText(settings),
+    users === false &&
+      'there is no user, so nobody can log in: the documents of --seeds replace those that ship, unless they are an overlay (custom_properties.yaml)',
   ];
+  return warnings.filter((warning) => typeof warning === 'string');
 }

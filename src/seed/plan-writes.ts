@@ -1,26 +1,37 @@
 import { type Breathe, breather } from '../app/time.js';
-import { insertOrder } from './catalog.js';
-import { compareRow } from './compare-row.js';
-import { insertRow } from './insert-row.js';
-import { type DatabaseRows, locateRows } from './locate-rows.js';
-import type { Problem } from './problems.js';
-import type { SeedRecord } from './records.js';
-import type { References } from './references.js';
+import { insertOrder, isRequired } from './catalog.js';
+import { type Problem, problemOf, valueIn } from './document.js';
+import { looksEncrypted, mayBeEncrypted } from './encrypted.js';
+import { type DatabaseRows, type LocatedRow, locateRows } from './locate-rows.js';
+import { fingerprint, isAsWritten, newSalt, type RecordedColumn, type SeedRecord } from './records.js';
+import type { FollowedRow, References } from './references.js';
 import type { ResolvedRow } from './resolve-rows.js';
-import { newRecord, type Place, type PlannableRow, type RowPlan } from './row-plan.js';
+import { rowKeyOfTexts } from './row-keys.js';
 import type { Texts } from './texts.js';
+import { looksLikeToken, tokensIn } from './tokens.js';
 import type { Write } from './write-rows.js';
+
+/** What is known of a row that the database has afterwards. */
+export interface Place {
+  record: SeedRecord;
+  /** As it was; undefined: it is inserted. */
+  before: Texts | undefined;
+}
 
 export interface PlannedWrites {
   writes: Write[];
-  /** References that could only be made after all rows were there. */
+  /** References that can only be made after all rows are there. */
   deferredUpdates: Write[];
+  /** To be written. */
   records: SeedRecord[];
-  counts: Record<RowPlan['count'], number>;
+  counts: { inserted: number; updated: number; unchanged: number; kept: number };
   /** Of every document row that is in the database afterwards. */
   places: Map<ResolvedRow, Place>;
   problems: Problem[];
 }
+
+/** A row whose references lead to the keys that the database has. */
+type PlannableRow = LocatedRow & FollowedRow;
 
 /** Row key of a recorded row that was not in the database when it was recorded. */
 const NOT_THERE = '';
@@ -37,8 +48,7 @@ export async function planWrites(
   breathe: Breathe = breather(),
 ): Promise<PlannedWrites> {
   const tables = insertOrder([...new Set(rows.map(({ table }) => table))]);
-  const positions = new Map(tables.map((table, i) => [table.name, i]));
-  const position = (table: string) => positions.get(table) ?? 0;
+  const order = tables.map(({ name }) => name);
   const { located, references, problems } = await locateRows(tables, rows, texts, database, breathe);
   const planned: PlannedWrites = {
     writes: [],
@@ -48,33 +58,113 @@ export async function planWrites(
     places: new Map(),
     problems,
   };
-  for (const row of located) {
+  for (const { resolved, made, record, found } of located) {
     await breathe();
-    const followed = { ...row, ...references.follow(row.resolved, row.made) };
-    add(planned, row.resolved, planRow(followed, database, references, position));
+    const row = { resolved, made, record, found, ...references.follow(resolved, made) };
+    const now = found === undefined ? undefined : database.current.get(resolved.table.name)?.get(found);
+    if (now) planUpdate(planned, row, now);
+    else if (found === undefined && !row.gone && !database.adopting) planInsert(planned, row, references, order);
+    else {
+      planned.counts.kept++;
+      if (found === undefined) planned.records.push(newRecord(row, NOT_THERE, () => undefined));
+    }
   }
   return planned;
 }
 
-function planRow(
-  row: PlannableRow,
-  { current, adopting }: DatabaseRows,
-  references: References,
-  position: (table: string) => number,
-): RowPlan {
-  if (row.found !== undefined) {
-    const now = current.get(row.resolved.table.name)?.get(row.found);
-    return now === undefined ? { count: 'kept' } : compareRow(row, now);
+/** @param now the row as the database has it */
+function planUpdate(planned: PlannedWrites, row: PlannableRow, now: Texts): void {
+  const { resolved, values, texts, record } = row;
+  const differing = Object.keys(values).filter(
+    (column) => isCompared(resolved, column) && (texts[column] ?? null) !== (now[column] ?? null),
+  );
+  const changed = differing.filter((column) => isAsWritten(record, column, now[column] ?? null));
+  if (record && changed.length > 0) {
+    const after = recording(record, resolved, changed, (column) => texts[column] ?? null);
+    planned.counts.updated++;
+    planned.writes.push({
+      kind: 'update',
+      table: resolved.table.name,
+      rowKey: record.rowKey,
+      values: Object.fromEntries(changed.map((column) => [column, values[column]])),
+    });
+    planned.records.push(after);
+    planned.places.set(resolved, { record: after, before: now });
+    return;
   }
-  if (row.gone || adopting) return { count: 'kept', record: newRecord(row, NOT_THERE, () => undefined) };
-  return insertRow(row, references, position);
+  planned.counts[differing.length > 0 ? 'kept' : 'unchanged']++;
+  const known = record ?? firstRecord(row, now);
+  if (!record) planned.records.push(known);
+  planned.places.set(resolved, { record: known, before: now });
 }
 
-function add(planned: PlannedWrites, row: ResolvedRow, plan: RowPlan): void {
-  planned.counts[plan.count]++;
-  if (plan.write) planned.writes.push(plan.write);
-  if (plan.deferredUpdate) planned.deferredUpdates.push(plan.deferredUpdate);
-  if (plan.record) planned.records.push(plan.record);
-  if (plan.place) planned.places.set(row, plan.place);
-  planned.problems.push(...(plan.problems ?? []));
+/** Generated secrets, keys and credentials are written once; the documents don't say what they are. A reference they do say. */
+function isCompared({ row, table, credentialColumns }: ResolvedRow, column: string): boolean {
+  if (credentialColumns.has(column) || table.primaryKey.includes(column)) return false;
+  return tokensIn(valueIn(row, column)).length === 0 || table.foreignKeys.some((key) => key.column === column);
+}
+
+/** A reference to a row that comes later is left empty and made afterwards. @param order names of the tables, as they are inserted */
+function planInsert(planned: PlannedWrites, row: PlannableRow, references: References, order: readonly string[]): void {
+  const { resolved, texts } = row;
+  const { table } = resolved;
+  const values = { ...row.values };
+  const deferred: Record<string, unknown> = {};
+  for (const key of table.foreignKeys) {
+    const value = texts[key.column];
+    if (!value || references.isThere(key.table, key.target, value)) continue;
+    if (!isRequired(table, key)) {
+      deferred[key.column] = values[key.column];
+      delete values[key.column];
+    } else if (order.indexOf(key.table) > order.indexOf(table.name)) {
+      planned.problems.push(problemOf(resolved.row, `${table.name} and ${key.table} require each other`));
+    }
+  }
+  references.insert(table, texts);
+  const record = newRecord(row, rowKeyOfTexts(table, texts), (column) => texts[column] ?? null);
+  planned.counts.inserted++;
+  planned.writes.push({ kind: 'insert', table: table.name, values });
+  planned.records.push(record);
+  planned.places.set(resolved, { record, before: undefined });
+  const columns = Object.keys(deferred);
+  if (columns.length === 0) return;
+  // Until then the row lies under the key that it has without them.
+  const rowKey = rowKeyOfTexts(table, { ...texts, ...Object.fromEntries(columns.map((column) => [column, null])) });
+  planned.deferredUpdates.push({ kind: 'update', table: table.name, rowKey, values: deferred });
+}
+
+/** What a seed has written into a column; undefined: what is there is someone else's. */
+type Written = (column: string) => string | null | undefined;
+
+/**
+ * Of a row that was there first: only what is as the documents have it counts as written by a seed, and nothing that Kasm may have encrypted: a
+ * document made from rows of a database has them as they are stored. What a Secret says, too, is plain: its other readers decrypt nothing.
+ */
+function firstRecord(row: PlannableRow, now: Texts): SeedRecord {
+  const { table, credentialColumns } = row.resolved;
+  const isEncrypted = (name: string) => {
+    const column = table.columns.get(name);
+    if (!column || credentialColumns.has(name)) return false;
+    return mayBeEncrypted(table.name, column) && looksEncrypted(now[name], column.type);
+  };
+  return newRecord(row, row.found as string, (name) =>
+    now[name] === row.texts[name] && !isEncrypted(name) ? (now[name] ?? null) : undefined,
+  );
+}
+
+function newRecord({ resolved, values }: PlannableRow, rowKey: string, written: Written): SeedRecord {
+  const { table, docKey } = resolved;
+  const empty = { table: table.name, rowKey, docKey, salt: newSalt(), columns: {} };
+  return recording(empty, resolved, Object.keys(values), written);
+}
+
+/** A record with what is written into some of its columns. */
+function recording(record: SeedRecord, { row }: ResolvedRow, columns: readonly string[], written: Written): SeedRecord {
+  const recorded = columns.map((column): [string, RecordedColumn] => {
+    const text = written(column);
+    const print = text === undefined ? null : fingerprint(record.salt, text);
+    const token = valueIn(row, column);
+    return [column, looksLikeToken(token) ? { print, token } : { print }];
+  });
+  return { ...record, columns: { ...record.columns, ...Object.fromEntries(recorded) } };
 }

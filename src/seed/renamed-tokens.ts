@@ -1,36 +1,29 @@
-import type { Table } from './catalog.js';
-import type { SeedRow } from './document.js';
-import { type RenamedRecord, recordId, type SeedRecord } from './records.js';
+import { idColumn, type Table } from './catalog.js';
+import { type SeedRow, valueIn } from './document.js';
+import { type RecordedColumn, type RenamedRecord, recordId, type SeedRecord } from './records.js';
 import { docKeyOf } from './row-keys.js';
 
 /** Tokens of the documents that ship: no other document gives these names. */
-const OURS = '${uuid:kasm-db/';
-/** Earlier builds gave the names that Kasm's own documents number their rows with: ${uuid:setting_id:1}. */
-const earlierName = (token: string) => token.replace(OURS, '${uuid:');
 const OUR_TOKENS = /\$\{uuid:kasm-db\/[^{}]*\}/g;
-
-export interface Renamed {
-  /** All of them, with the names of today. */
-  records: SeedRecord[];
-  /** Those that have other names now, as they were and as they are. */
-  renamed: RenamedRecord[];
-}
+/** Earlier builds gave the names that Kasm's own documents number their rows with: ${uuid:setting_id:1}. */
+const earlierName = (token: string) => token.replace('${uuid:kasm-db/', '${uuid:');
 
 /**
  * A database that an earlier build has seeded has records by that build's tokens. They get today's names, so that the same rows are found, and
  * what was deleted stays so. Only rows that the documents name with one of ours, and that earlier had its name: a document of Kasm's may have given
  * it to another row. Pure.
+ * @returns all records, and those of them that have other names now
  */
 export function renameTokens(
   records: readonly SeedRecord[],
   rows: readonly SeedRow[],
   catalog: ReadonlyMap<string, Table>,
-): Renamed {
+): { records: SeedRecord[]; renamed: RenamedRecord[] } {
   const ours = rows.flatMap((row) => {
     const table = catalog.get(row.table);
-    const [id] = table?.primaryKey ?? [];
-    const token = id === undefined ? undefined : row.cells.get(id)?.value;
-    return table && id !== undefined && typeof token === 'string' && token.startsWith(OURS)
+    const id = table && idColumn(table);
+    const token = id === undefined ? undefined : valueIn(row, id);
+    return table && id !== undefined && typeof token === 'string' && earlierName(token) !== token
       ? [{ table: row.table, id, token, docKey: docKeyOf(row, table) }]
       : [];
   });
@@ -49,22 +42,16 @@ export function renameTokens(
       docKeys.set(record, docKey);
     }
   }
-  const renamed: RenamedRecord[] = [];
-  const now = records.map((before) => {
-    const columns = mapValues(before.columns, ({ token, ...rest }) =>
-      token === undefined ? rest : { ...rest, token: names.get(token) ?? token },
-    );
-    const changed =
-      docKeys.has(before) ||
-      Object.entries(columns).some(([column, { token }]) => before.columns[column]?.token !== token);
-    if (!changed) return before;
-    const after = { ...before, docKey: docKeys.get(before) ?? before.docKey, columns };
-    renamed.push({ before, after });
-    return after;
+  const renamed = records.flatMap((before) => {
+    const columns = Object.entries(before.columns).map(([column, recorded]): [string, RecordedColumn] => {
+      const token = names.get(recorded.token ?? '');
+      return [column, token ? { ...recorded, token } : recorded];
+    });
+    const isSame = columns.every(([column, recorded]) => recorded === before.columns[column]);
+    const docKey = docKeys.get(before);
+    if (isSame && docKey === undefined) return [];
+    return [{ before, after: { ...before, docKey: docKey ?? before.docKey, columns: Object.fromEntries(columns) } }];
   });
-  return { records: now, renamed };
-}
-
-function mapValues<T>(map: Record<string, T>, change: (value: T) => T): Record<string, T> {
-  return Object.fromEntries(Object.entries(map).map(([key, value]) => [key, change(value)]));
+  const after = new Map(renamed.map((record) => [record.before, record.after]));
+  return { records: records.map((record) => after.get(record) ?? record), renamed };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Breathe } from '../app/time.js';
-import { type Assignment, assignCredentials, credentialValues } from './assign.js';
-import type { Table } from './catalog.js';
+import { type Assignment, assignCredentials, CREDENTIAL_COLUMNS, credentialValues } from './assign.js';
+import { idColumn, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
 import type { SeedRow } from './document.js';
 import { GeneratedSecrets } from './generated-secrets.js';
@@ -40,17 +40,17 @@ export async function resolveRows({ rows, catalog, credentials, known, breathe }
     const table = catalog.get(row.table) as Table;
     const assignment = assignments.get(row);
     const values = await resolveCells(row, table, secrets);
-    const given = assignment ? credentialValues(assignment, credentials, saltOf(values)) : {};
-    Object.assign(values, given);
+    if (assignment) {
+      const salt = typeof values.salt === 'string' ? values.salt : undefined;
+      Object.assign(values, credentialValues(assignment, credentials, salt));
+    }
     giveId(values, table);
-    const credentialColumns = new Set(Object.keys(given));
-    if (assignment?.columns.hash) credentialColumns.add(assignment.columns.hash).add(assignment.columns.salt as string);
+    const isFilled = assignment && (assignment.secret !== undefined || assignment.column !== 'value');
+    const credentialColumns = new Set<string>(isFilled ? CREDENTIAL_COLUMNS[table.name] : []);
     resolved.push({ row, table, docKey: docKeyOf(row, table), values, assignment, credentialColumns });
   }
   return resolved;
 }
-
-const saltOf = ({ salt }: Record<string, unknown>) => (typeof salt === 'string' ? salt : undefined);
 
 async function resolveCells(row: SeedRow, table: Table, secrets: GeneratedSecrets): Promise<Record<string, unknown>> {
   const values: Record<string, unknown> = {};
@@ -80,8 +80,8 @@ async function resolveTokens(value: unknown, secrets: GeneratedSecrets): Promise
 }
 
 /** An id of our own making, so that the row is known by it afterwards. */
-function giveId(values: Record<string, unknown>, { primaryKey, columns }: Table): void {
-  const [id = ''] = primaryKey;
-  if (primaryKey.length === 1 && (values[id] ?? null) === null && columns.get(id)?.type === 'uuid')
+function giveId(values: Record<string, unknown>, table: Table): void {
+  const id = idColumn(table);
+  if (id !== undefined && (values[id] ?? null) === null && table.columns.get(id)?.type === 'uuid')
     values[id] = randomUUID();
 }

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto';
 import { escapeIdentifier } from 'pg';
 import type { Table } from './catalog.js';
-import type { SeedRow } from './document.js';
+import { type SeedRow, valueIn } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
 import type { Texts } from './texts.js';
 
 /** How the documents name a row, which doesn't change while its tokens do. */
 export function docKeyOf(row: SeedRow, table: Table): string {
-  const value = (column: string) => row.cells.get(column)?.value ?? null;
   for (const columns of [NATURAL_KEYS[table.name] ?? [], table.primaryKey]) {
-    if (columns.some((column) => value(column) !== null)) return JSON.stringify(columns.map(value));
+    const values = columns.map((column) => valueIn(row, column));
+    if (values.some((value) => value !== null)) return JSON.stringify(values);
   }
   // Neither a key nor an id: a row is what it says.
   return rowKeyOf({ ...table, primaryKey: [] }, (column) => {
-    const cell = value(column);
-    return cell === null ? null : JSON.stringify(cell);
+    const value = valueIn(row, column);
+    return value === null ? null : JSON.stringify(value);
   });
 }
 

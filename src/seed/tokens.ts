@@ -1,15 +1,24 @@
-/** A token of Kasm's seed format. */
-export type Token =
-  | { kind: 'uuid'; name: string }
-  | { kind: 'crypt' | 'rsa' | 'ec' | 'signing'; part: string; name: string }
-  | { kind: 'random_token'; name: string }
-  | { kind: 'datetime' };
+/** Types of columns that take text; a secret may also stand as bytes. */
+const TEXT = ['varchar', 'text'];
+const SECRET = [...TEXT, 'bytea'];
 
-const PARTS: Record<string, readonly string[]> = {
-  rsa: ['private', 'public'],
-  ec: ['private', 'public'],
-  signing: ['private', 'certificate'],
+/** The tokens of Kasm's seed format: what follows the kind, with the name in it, and the types of columns that what it makes fits. */
+const KINDS = {
+  uuid: { form: /^(.+)$/s, types: ['uuid', ...TEXT] },
+  datetime: { form: /^(utcnow)$/, types: ['timestamp', 'timestamptz'] },
+  random_token: { form: /^(.+)$/s, types: SECRET },
+  crypt: { form: /^(?:password|salt):(.+)$/s, types: SECRET },
+  rsa: { form: /^([^:]+):(?:private|public)$/, types: SECRET },
+  ec: { form: /^([^:]+):(?:private|public)$/, types: SECRET },
+  signing: { form: /^([^:]+):(?:private|certificate)$/, types: SECRET },
 };
+
+export interface Token {
+  kind: keyof typeof KINDS;
+  name: string;
+  /** Of columns that it fits. */
+  types: readonly string[];
+}
 
 /** True for a value that is a token as a whole; text that merely contains `${…}` (a start-up script) is text. */
 export function looksLikeToken(value: unknown): value is string {
@@ -18,28 +27,11 @@ export function looksLikeToken(value: unknown): value is string {
 
 /** @returns undefined for a token that this build doesn't know */
 export function parseToken(text: string): Token | undefined {
-  const [kind = '', ...rest] = text.slice(2, -1).split(':');
-  const name = rest.join(':');
-  switch (kind) {
-    case 'uuid':
-      return name ? { kind, name } : undefined;
-    case 'random_token':
-      return name ? { kind, name } : undefined;
-    case 'datetime':
-      return name === 'utcnow' ? { kind } : undefined;
-    case 'crypt': {
-      const [part = '', number] = rest;
-      return (part === 'password' || part === 'salt') && number ? { kind, part, name: number } : undefined;
-    }
-    case 'rsa':
-    case 'ec':
-    case 'signing': {
-      const [number, part = ''] = rest;
-      return number && PARTS[kind]?.includes(part) ? { kind, part, name: number } : undefined;
-    }
-    default:
-      return undefined;
-  }
+  const [, kind = '', rest = ''] = /^\$\{([^:]*):(.*)\}$/s.exec(text) ?? [];
+  if (!Object.hasOwn(KINDS, kind)) return undefined;
+  const { form, types } = KINDS[kind as Token['kind']];
+  const name = form.exec(rest)?.[1];
+  return name === undefined ? undefined : { kind: kind as Token['kind'], name, types };
 }
 
 /** The tokens of a value; in a JSON column they may stand inside lists and maps. */

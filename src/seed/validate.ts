@@ -2,18 +2,17 @@ import * as z from 'zod';
 import { dictionary } from '../app/dictionary.js';
 import { type Breathe, breather } from '../app/time.js';
 import type { Column, Table } from './catalog.js';
-import type { SeedRow } from './document.js';
+import { type Problem, problemOf, type SeedRow, valueIn } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
-import type { Problem } from './problems.js';
-import { recordId } from './records.js';
 import { docKeyOf } from './row-keys.js';
 import { looksLikeToken, parseToken, tokensIn } from './tokens.js';
 
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 const TIMESTAMP =
   /^\d{4}-\d{2}-\d{2}([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?( ?(Z|[+-](0\d|1[0-5])(:?[0-5]\d)?))?)?$/;
-const TIME = /^([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d+)?)?$/;
 
+const uuid = z.guid('is not a UUID');
+const day = z.iso.date();
+const timestamp = z.string().regex(TIMESTAMP, 'is not a timestamp').refine(isRealDate, 'is not a day of the calendar');
 const text = z
   .string()
   .refine((value) => !value.includes('\0'), 'holds a NUL character')
@@ -37,7 +36,7 @@ const json = z
 
 /** What a column of each type takes, as the vendor's loader would hand it to the server. */
 const TYPES = dictionary<z.ZodType>({
-  uuid: z.string().regex(UUID, 'is not a UUID'),
+  uuid,
   bool: z.boolean(),
   int2: integer(16),
   int4: integer(32),
@@ -48,13 +47,13 @@ const TYPES = dictionary<z.ZodType>({
   varchar: text,
   bpchar: text,
   text,
-  timestamp: z.string().regex(TIMESTAMP, 'is not a timestamp').refine(isRealDate, 'is not a day of the calendar'),
-  timestamptz: z.string().regex(TIMESTAMP, 'is not a timestamp').refine(isRealDate, 'is not a day of the calendar'),
+  timestamp,
+  timestamptz: timestamp,
   date: z
     .string()
     .regex(/^\d{4}-\d{2}-\d{2}$/, 'is not a date')
     .refine(isRealDate, 'is not a day of the calendar'),
-  time: z.string().regex(TIME, 'is not a time of day'),
+  time: z.iso.time('is not a time of day'),
   json,
   jsonb: json,
   bytea: z.union([z.instanceof(Uint8Array), text]),
@@ -63,55 +62,46 @@ const TYPES = dictionary<z.ZodType>({
 });
 
 function isRealDate(value: string): boolean {
-  const [year = 0, month = 0, day = 0] = value.slice(0, 10).split('-').map(Number);
-  const date = new Date(Date.UTC(year, month - 1, day));
-  return date.getUTCMonth() === month - 1 && date.getUTCDate() === day && !Number.isNaN(Date.parse(value.slice(0, 10)));
+  return day.safeParse(value.slice(0, 10)).success;
 }
 
 /**
  * Everything that is wrong with the rows, before anything is written: unknown tables, columns and tokens, wrong types, values that are
  * too long, required columns without a value, duplicates. Pure.
- * @param filled columns that credentials fill in, `users.pw_hash`; `all`: no row will be inserted, so that none has to be given
- * @param known rows that an earlier seed has written or found, by recordId: they are not inserted again
+ * @param isGiven does something else than the documents give a row the value of that column?
  */
 export async function validateRows(
   rows: readonly SeedRow[],
   catalog: ReadonlyMap<string, Table>,
-  filled: ReadonlySet<string> | 'all',
+  isGiven: (row: SeedRow, table: Table, column: string) => boolean,
   breathe: Breathe = breather(),
-  known: ReadonlySet<string> = new Set(),
 ): Promise<Problem[]> {
   const problems: Problem[] = [];
   const seen = new Map<string, SeedRow>();
   for (const row of rows) {
     await breathe();
-    const table = catalog.get(row.table);
+    const { table: name, file } = row;
+    const table = catalog.get(name);
     if (!table) {
-      problems.push({ file: row.file, line: row.line, message: `the database has no table "${row.table}"` });
+      problems.push(problemOf(row, `the database has no table "${name}"`));
       continue;
     }
-    for (const [name, { value, line }] of row.cells) {
-      const column = table.columns.get(name);
-      const message = column ? cellProblem(column, value) : `table "${row.table}" has no column "${name}"`;
-      if (message)
-        problems.push({ file: row.file, line, message: column ? `${row.table}.${name} ${message}` : message });
+    for (const [columnName, { value, line }] of row.cells) {
+      const column = table.columns.get(columnName);
+      if (!column) problems.push({ file, line, message: `table "${name}" has no column "${columnName}"` });
+      const message = column && cellProblem(column, value);
+      if (message) problems.push({ file, line, message: `${name}.${columnName} ${message}` });
     }
-    const written = filled === 'all' || known.has(recordId({ table: row.table, docKey: docKeyOf(row, table) }));
     for (const column of table.columns.values()) {
-      const value = row.cells.get(column.name)?.value ?? null;
-      const given = value !== null || written || filled.has(`${row.table}.${column.name}`);
-      if (column.notNull && !column.hasDefault && !given) {
-        problems.push({ file: row.file, line: row.line, message: `${row.table}.${column.name} is required` });
-      }
+      if (!column.notNull || column.hasDefault || valueIn(row, column.name) !== null) continue;
+      if (!isGiven(row, table, column.name)) problems.push(problemOf(row, `${name}.${column.name} is required`));
     }
-    for (const key of identities(row, table)) {
+    for (const [what, identity] of identities(row, table)) {
+      const key = JSON.stringify([name, what, identity]);
       const other = seen.get(key);
       if (other) {
-        problems.push({
-          file: row.file,
-          line: row.line,
-          message: `${row.table}: the same row stands in ${other.file}:${other.line} (same ${JSON.parse(key)[1]})`,
-        });
+        const message = `${name}: the same row stands in ${other.file}:${other.line} (same ${what})`;
+        problems.push(problemOf(row, message));
       } else seen.set(key, row);
     }
   }
@@ -119,13 +109,12 @@ export async function validateRows(
 }
 
 /** By what a row must not stand in the documents twice: its id, its natural key; one that has neither, all its values. */
-function identities(row: SeedRow, table: Table): string[] {
-  const value = (column: string) => row.cells.get(column)?.value ?? null;
+function identities(row: SeedRow, table: Table): [what: string, identity: unknown][] {
   const keys = [table.primaryKey, NATURAL_KEYS[row.table] ?? []].filter((columns) =>
-    columns.some((column) => value(column) !== null),
+    columns.some((column) => valueIn(row, column) !== null),
   );
-  if (keys.length === 0) return [JSON.stringify([row.table, 'values', docKeyOf(row, table)])];
-  return keys.map((columns) => JSON.stringify([row.table, columns.join(', '), columns.map(value)]));
+  if (keys.length === 0) return [['values', docKeyOf(row, table)]];
+  return keys.map((columns) => [columns.join(', '), columns.map((column) => valueIn(row, column))]);
 }
 
 /**
@@ -137,23 +126,22 @@ export function danglingReferences(
   catalog: ReadonlyMap<string, Table>,
   inDatabase: (table: string, column: string, value: string) => boolean,
 ): Problem[] {
-  const plain = (value: unknown) => String(value).toLowerCase();
+  const offer = (table: string, column: string, value: unknown) => `${table}.${column}\0${String(value).toLowerCase()}`;
   const targets = new Set(
-    [...catalog.values()].flatMap((table) => table.foreignKeys.map((key) => `${key.table}.${key.target}`)),
+    [...catalog.values()].flatMap(({ foreignKeys }) => foreignKeys.map(({ table, target }) => `${table}.${target}`)),
   );
   const offered = new Set(
-    rows.flatMap((row) =>
-      [...row.cells]
-        .filter(([column]) => targets.has(`${row.table}.${column}`))
-        .map(([column, { value }]) => `${row.table}.${column}\0${plain(value)}`),
+    rows.flatMap(({ table, cells }) =>
+      [...cells].flatMap(([column, { value }]) =>
+        targets.has(`${table}.${column}`) ? [offer(table, column, value)] : [],
+      ),
     ),
   );
   return rows.flatMap((row) =>
     (catalog.get(row.table)?.foreignKeys ?? []).flatMap(({ column, table, target }) => {
       const cell = row.cells.get(column);
       if (!cell || cell.value === null) return [];
-      if (offered.has(`${table}.${target}\0${plain(cell.value)}`)) return [];
-      if (inDatabase(table, target, String(cell.value))) return [];
+      if (offered.has(offer(table, target, cell.value)) || inDatabase(table, target, String(cell.value))) return [];
       // Only ids are shown: what else a customer's foreign key starts from may be secret.
       const id = isId(cell.value) ? `${cell.value}` : 'a value';
       const message = `${row.table}.${column} refers to ${id}, and neither a document nor the database has that row of ${table}`;
@@ -162,21 +150,14 @@ export function danglingReferences(
   );
 }
 
-const isId = (value: unknown) =>
-  typeof value === 'number' || (typeof value === 'string' && (UUID.test(value) || looksLikeToken(value)));
+const isId = (value: unknown) => typeof value === 'number' || uuid.safeParse(value).success || looksLikeToken(value);
 
 function cellProblem(column: Column, value: unknown): string | undefined {
   if (value === null) return undefined;
   if (looksLikeToken(value)) {
     const token = parseToken(value);
     if (!token) return `has an unknown token ${value}`;
-    const makes =
-      token.kind === 'uuid'
-        ? ['uuid', 'varchar', 'text']
-        : token.kind === 'datetime'
-          ? ['timestamp', 'timestamptz']
-          : ['varchar', 'text', 'bytea'];
-    return makes.includes(column.type) ? undefined : `is of type ${column.type}, which ${value} does not make`;
+    return token.types.includes(column.type) ? undefined : `is of type ${column.type}, which ${value} does not make`;
   }
   const unknown = tokensIn(value).find((token) => !parseToken(token));
   if (unknown) return `has an unknown token ${unknown}`;

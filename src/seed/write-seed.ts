@@ -1,22 +1,24 @@
 import { type Breathe, breather } from '../app/time.js';
 import type { Context } from '../config/context.js';
 import type { MigrationState } from '../history/state.js';
+import { findHistoryTable } from '../history/tables.js';
 import type { Session } from '../postgres/session.js';
-import { adoptionOf } from './adopted.js';
+import { adoptionOf, withPlace } from './adopted.js';
 import { CREDENTIAL_COLUMNS } from './assign.js';
 import { canonicalTexts } from './canonical-texts.js';
+import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
-import { hasUsers, valuesIn } from './current.js';
-import type { SeedDocument, SeedRow } from './document.js';
-import { type EncryptedColumn, findEncrypted, hasOthersValues } from './find-encrypted.js';
+import { type CurrentRows, hasUsers, knownTokens, readCurrent, valueFinder } from './current.js';
+import { refuse, type SeedDocument, type SeedRow } from './document.js';
+import { type EncryptedColumn, findEncrypted, hasOthersValues } from './encrypted.js';
 import { newPlainText, warningsOf } from './notes.js';
 import { type PlannedWrites, planWrites } from './plan-writes.js';
-import { refuse } from './problems.js';
-import { type FoundDatabase, readDatabase } from './read-database.js';
-import { recordId, updateRecords } from './records.js';
-import { requireCredentials } from './require-credentials.js';
+import { type RenamedRecord, readRecords, recordId, type SeedRecord, updateRecords } from './records.js';
+import { renameTokens } from './renamed-tokens.js';
 import { resolveRows } from './resolve-rows.js';
-import { type CredentialReport, planCredentials, type RotateOptions } from './rotate.js';
+import { type CredentialReport, planCredentials, type RotateOptions, requireCredentials } from './rotate.js';
+import { docKeyOf } from './row-keys.js';
+import { looksLikeToken } from './tokens.js';
 import { danglingReferences, validateRows } from './validate.js';
 import { type Write, writeRows } from './write-rows.js';
 
@@ -38,10 +40,25 @@ export interface SeedReport {
   warnings: string[];
 }
 
+/** What a seed finds. */
+interface FoundDatabase {
+  catalog: ReadonlyMap<string, Table>;
+  /** What earlier seeds have recorded, with the names of today. */
+  records: SeedRecord[];
+  renamed: RenamedRecord[];
+  /** There is a place for records; a dry run on a database that was never seeded has none. */
+  hasRecords: boolean;
+  /** The documents' rows that it has a place for. */
+  rows: SeedRow[];
+  current: CurrentRows;
+  /** Values that it has for tokens. */
+  known: Map<string, string>;
+}
+
 /**
  * Writes what the database lacks of the documents' rows, and the credentials, within a transaction of the caller.
  * @param documentRows of all documents together
- * @throws KasmDbError seed when a document or a Secret is wrong; integrity when a table is not safe to use
+ * @throws KasmDbError seed when a document or a Secret is wrong; integrity when a table would run code of somebody else, or hides rows
  */
 export async function writeSeed(
   { signal }: Context,
@@ -74,14 +91,36 @@ export async function writeSeed(
   return { counts: planned.counts, credentials: credentials.reports, ...notes };
 }
 
+async function readDatabase(
+  session: Session,
+  documents: readonly SeedDocument[],
+  documentRows: readonly SeedRow[],
+): Promise<FoundDatabase> {
+  const hasRecords = (await findHistoryTable(session, 'kasm_db.seeds')) !== undefined;
+  const stored = hasRecords ? await readRecords(session) : [];
+  const catalog = await readCatalog(session, new Set([...documentRows, ...stored].map(({ table }) => table)));
+  const everyRow = documents.flatMap((document) => document.rows);
+  const { records, renamed } = renameTokens(stored, everyRow, catalog);
+  const rows = withPlace(documentRows, catalog);
+  const current = await readCurrent(session, rows, catalog);
+  return { catalog, records, renamed, hasRecords, rows, current, known: knownTokens(records, current, catalog) };
+}
+
 /** @throws KasmDbError seed with everything that is wrong with the documents */
 async function validate(database: FoundDatabase, adopting: boolean, breathe: Breathe): Promise<void> {
   const { rows, catalog, records, current, known } = database;
-  const filled = adopting ? 'all' : CREDENTIAL_COLUMNS;
-  refuse([
-    ...(await validateRows(rows, catalog, filled, breathe, new Set(records.map(recordId)))),
-    ...danglingReferences(rows, catalog, valuesIn(current, known)),
-  ]);
+  const recorded = new Set(records.map(recordId));
+  // A credential fills the column, or the row is not inserted.
+  const isGiven = (row: SeedRow, table: Table, column: string) =>
+    adopting ||
+    (row.table !== 'settings' && CREDENTIAL_COLUMNS[row.table]?.includes(column)) ||
+    recorded.has(recordId({ table: row.table, docKey: docKeyOf(row, table) }));
+  const hasValue = valueFinder(current);
+  const inDatabase = (table: string, column: string, value: string) => {
+    const actual = looksLikeToken(value) ? known.get(value) : value;
+    return actual !== undefined && [actual, actual.toLowerCase()].some((text) => hasValue(table, column, text));
+  };
+  refuse([...(await validateRows(rows, catalog, isGiven, breathe)), ...danglingReferences(rows, catalog, inDatabase)]);
 }
 
 /** What somebody has to be told of what was written. */

@@ -1,8 +1,7 @@
 import { messageOf } from '../app/errors.js';
 import { breather } from '../app/time.js';
 import { isAlias, isMap, isScalar, isSeq, parseYaml, type YamlDocument, YamlFault } from '../app/yaml.js';
-import type { Cell, SeedContent } from './document.js';
-import { type Problem, refuse } from './problems.js';
+import { type Cell, type Problem, refuse, type SeedDocument } from './document.js';
 
 /** What all values of a document may take, in bytes, with what its aliases stand for: more is a YAML bomb. */
 const MOST_BYTES = 32 << 20;
@@ -13,7 +12,11 @@ const VALUE_BYTES = 32;
  * Reads a seed document.
  * @throws KasmDbError seed, with file and line; the signal's reason
  */
-export async function readYaml(file: string, text: string, signal?: AbortSignal): Promise<SeedContent> {
+export async function readYaml(
+  file: string,
+  text: string,
+  signal?: AbortSignal,
+): Promise<Pick<SeedDocument, 'alembicVersion' | 'rows'>> {
   const document = await parseYaml(text, signal).catch((error) => {
     if (error instanceof YamlFault) refuse([{ file, line: error.line, message: error.message }]);
     throw error;
@@ -21,28 +24,22 @@ export async function readYaml(file: string, text: string, signal?: AbortSignal)
   const { resolve, lineOf } = document;
   const problems: Problem[] = [];
   const problem = (line: number, message: string) => void problems.push({ file, line, message });
-  const result: SeedContent = { alembicVersion: undefined, rows: [] };
+  const rows: SeedDocument['rows'] = [];
+  let alembicVersion: SeedDocument['alembicVersion'];
   const root = resolve(document.contents);
-  if (!isMap(root)) {
-    refuse([{ file, line: 1, message: 'the top level must be a map of tables' }]);
-    return result;
-  }
+  if (!isMap(root)) problem(1, 'the top level must be a map of tables');
   const plain = plainValues(document);
   const breathe = breather(signal);
-  for (const { key, value } of root.items) {
+  for (const { key, value } of isMap(root) ? root.items : []) {
     const table = nameOf(key);
-    const line = lineOf(key);
     const content = resolve(value);
     if (table === 'alembic_version') {
-      result.alembicVersion = { value: String(isScalar(content) ? content.value : ''), line };
+      alembicVersion = { value: String(isScalar(content) ? content.value : ''), line: lineOf(key) };
       continue;
     }
     if (value === null || (isScalar(content) && content.value === null)) continue;
-    if (!isSeq(content)) {
-      problem(line, `"${table}" must be a list of rows`);
-      continue;
-    }
-    for (const item of content.items) {
+    if (!isSeq(content)) problem(lineOf(key), `"${table}" must be a list of rows`);
+    for (const item of isSeq(content) ? content.items : []) {
       await breathe();
       const row = resolve(item);
       if (!isMap(row)) {
@@ -51,18 +48,18 @@ export async function readYaml(file: string, text: string, signal?: AbortSignal)
       }
       const cells = new Map<string, Cell>();
       for (const pair of row.items) {
-        const at = lineOf(pair.key);
+        const line = lineOf(pair.key);
         try {
-          cells.set(nameOf(pair.key), { value: plain(pair.value), line: at });
+          cells.set(nameOf(pair.key), { value: plain(pair.value), line });
         } catch (error) {
-          problem(at, messageOf(error));
+          problem(line, messageOf(error));
         }
       }
-      result.rows.push({ table, file, line: lineOf(item), cells });
+      rows.push({ table, file, line: lineOf(item), cells });
     }
   }
   refuse(problems);
-  return result;
+  return { alembicVersion, rows };
 }
 
 const nameOf = (key: unknown) => String(isScalar(key) ? key.value : key);

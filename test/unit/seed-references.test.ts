@@ -21,7 +21,7 @@ it('lead where the documents lead, as long as nothing else is known', () => {
 
 it('lead to the key that the database has for a row, and the row itself is not changed', () => {
   const references = new References(new Map());
-  references.rename(ZONES, { zone_id: 'made' }, 'theirs');
+  references.lead(ZONES, { zone_id: 'made' }, 'theirs');
   const { values, texts } = references.follow(MANAGER, MADE);
   expect([values.zone_id, texts.zone_id]).toEqual(['theirs', 'theirs']);
   expect([MANAGER.values.zone_id, MADE.zone_id]).toEqual(['made', 'made']);
@@ -29,17 +29,17 @@ it('lead to the key that the database has for a row, and the row itself is not c
 
 it('to a row that is not there any more: what requires it goes, what does not does without', () => {
   const references = new References(new Map());
-  references.remove(GROUPS, { group_id: 'g' });
+  references.lead(GROUPS, { group_id: 'g' }, null);
   const without = references.follow(MANAGER, MADE);
   expect(without).toMatchObject({ gone: false, texts: { group_id: null } });
   expect(without.values).not.toHaveProperty('group_id');
-  references.remove(ZONES, { zone_id: 'made' });
+  references.lead(ZONES, { zone_id: 'made' }, null);
   expect(references.follow(MANAGER, MADE).gone).toBe(true);
 });
 
 it('that are a part of what a row is known by are required as well', () => {
   const references = new References(new Map());
-  references.remove(GROUPS, { group_id: 'g' });
+  references.lead(GROUPS, { group_id: 'g' }, null);
   const [row, made] = resolved(GROUP_IMAGES, { group_image_id: 'i', group_id: 'g' });
   expect(references.follow(row, made).gone).toBe(true);
 });

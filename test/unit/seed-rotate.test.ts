@@ -1,10 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Assignment } from '../../src/seed/assign.js';
 import { hashPassword } from '../../src/seed/credentials.js';
-import type { PlannedWrites } from '../../src/seed/plan-writes.js';
+import type { Place, PlannedWrites } from '../../src/seed/plan-writes.js';
 import type { ResolvedRow } from '../../src/seed/resolve-rows.js';
 import { planCredentials } from '../../src/seed/rotate.js';
-import type { Place } from '../../src/seed/row-plan.js';
 import type { Texts } from '../../src/seed/texts.js';
 import { recorded, resolved, table } from '../fixtures/seed/values.js';
 
@@ -21,24 +20,18 @@ const OLD = { pw_hash: hashPassword('s3cr3t-old', 'salt'), salt: 'salt' };
 
 function user(): ResolvedRow {
   const [row] = resolved(USERS, { user_id: 'u', username: 'admin@kasm.local' });
-  return { ...row, assignment: assignmentOf(row, 'admin-password', 'user', { hash: 'pw_hash', salt: 'salt' }) };
+  return { ...row, assignment: assignmentOf(row, 'admin-password', 'pw_hash') };
 }
 function setting(): ResolvedRow {
   const [row] = resolved(SETTINGS, { setting_id: 's', name: 'token' });
-  return { ...row, assignment: assignmentOf(row, 'manager-token', 'setting', { value: 'value' }) };
+  return { ...row, assignment: assignmentOf(row, 'manager-token', 'value') };
 }
-function assignmentOf(
-  row: ResolvedRow,
-  key: string,
-  kind: Assignment['kind'],
-  columns: Assignment['columns'],
-): Assignment {
-  return { row: row.row, key, secret: PASSWORD, kind, columns, needed: true };
+function assignmentOf({ row }: ResolvedRow, key: string, column: string): Assignment {
+  return { row, key, secret: PASSWORD, column, needed: true };
 }
 /** @param written what the seed wrote; default: what is there now */
 function placed(row: ResolvedRow, now: Texts, written: Texts = now): Place {
-  const record = recorded(row.table, 'key', row.docKey, written);
-  return { rowKey: 'key', inserted: false, texts: now, record };
+  return { record: recorded(row.table, 'key', row.docKey, written), before: now };
 }
 function plan(row: ResolvedRow, place: Place | undefined, rotate: string[] | 'all' = [], force = false) {
   const places = new Map(place ? [[row, place]] : []);
@@ -51,7 +44,7 @@ describe('a credential that was not named', () => {
   const same = { pw_hash: hashPassword(PASSWORD, 'salt'), salt: 'salt' };
   it.each<[string, Place | undefined, string]>([
     ['without a row', undefined, 'absent'],
-    ['of a new row', { ...placed(row, OLD), inserted: true, texts: undefined }, 'set'],
+    ['of a new row', { ...placed(row, OLD), before: undefined }, 'set'],
     ['as the Secret has it', placed(row, same), 'unchanged'],
     ['that the Secret has otherwise since', placed(row, OLD), 'changed'],
     ['that somebody has changed in the database', placed(row, OLD, same), 'kept'],
