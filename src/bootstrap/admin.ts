@@ -26,46 +26,39 @@ export function adminSettings(settings: ConnectionSettings, env: Environment, db
 }
 
 /**
- * Logs in as the admin.
+ * Logs in as the admin, for `work`.
  * @param dbnames tried in order where a database doesn't exist or isn't open to the admin
  * @param options.once one attempt, for who only asks whether it works
  * @throws KasmDbError
  */
-export async function connectAdmin(
-  ctx: Context,
-  env: Environment,
-  dbnames: readonly string[],
-  options: Pick<SessionOptions, 'once'> = {},
-): Promise<Session> {
-  for (const [i, dbname] of dbnames.entries()) {
-    try {
-      return await Session.open(() => adminSettings(ctx.resolve(), env, dbname), {
-        ...sessionOptions(ctx),
-        ...options,
-      });
-    } catch (error) {
-      if (!(error instanceof KasmDbError)) throw error;
-      const closed = error.details.sqlstate === '3D000' || error.details.sqlstate === '42501';
-      if (!closed || i === dbnames.length - 1) throw asAdminError(error, dbname);
-    }
-  }
-  throw new KasmDbError('internal', 'no database to connect to', {
-    hint: 'this is a bug in kasm-db; please report it',
-  });
-}
-
-/** The same, for `work` alone. */
 export async function withAdmin<T>(
   ctx: Context,
   env: Environment,
-  dbnames: readonly string[],
+  dbnames: readonly [string, ...string[]],
   work: (session: Session) => Promise<T>,
+  options: Pick<SessionOptions, 'once'> = {},
 ): Promise<T> {
-  const session = await connectAdmin(ctx, env, dbnames);
+  const session = await connect(dbnames, (dbname) =>
+    Session.open(() => adminSettings(ctx.resolve(), env, dbname), { ...sessionOptions(ctx), ...options }),
+  );
   try {
     return await work(session);
   } finally {
     await session.end();
+  }
+}
+
+async function connect(
+  [dbname, next, ...others]: readonly [string, ...string[]],
+  open: (dbname: string) => Promise<Session>,
+): Promise<Session> {
+  try {
+    return await open(dbname);
+  } catch (error) {
+    if (!(error instanceof KasmDbError)) throw error;
+    const isClosed = ['3D000', '42501'].includes(error.details.sqlstate ?? '');
+    if (isClosed && next !== undefined) return connect([next, ...others], open);
+    throw asAdminError(error, dbname);
   }
 }
 

@@ -5,7 +5,6 @@ import { now } from '../app/time.js';
 import { formatMs } from '../app/when.js';
 import type { Context } from '../config/context.js';
 import type { Environment } from '../config/variables.js';
-import { CREATE_TABLES_SQL } from '../history/tables.js';
 import { LockTaken, requireWritable } from '../migrator/with-lock.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { withAdmin } from './admin.js';
@@ -16,8 +15,6 @@ import { MAINTENANCE_DATABASES, type Names, readServerState, readTargetState } f
 import type { Step } from './step.js';
 
 export interface BootstrapOptions extends PasswordOptions {
-  /** Where the admin login is looked up: DATABASE_MASTER_USER and DATABASE_MASTER_PASSWORD, each also as NAME_FILE. */
-  env: Environment;
   /** Only say what would be run. */
   dryRun?: boolean | undefined;
   /** Role for the gates, which may read the history and nothing else. */
@@ -35,7 +32,6 @@ export interface BootstrapResult {
   /** In the order in which they are done. */
   steps: BootstrapStep[];
   warnings: string[];
-  serverVersion: number;
   /** The database was there before, with the history's schema. */
   hadHistory: boolean;
 }
@@ -87,20 +83,22 @@ async function makeMissing(
   names: Names,
   soFar: SoFar,
 ): Promise<BootstrapResult> {
-  const { env, dryRun = false } = options;
+  const { env, dryRun } = options;
+  const made = (step: Step) => {
+    soFar.done.set(step.what, step);
+    ctx.events.progress?.(`made ${step.what}`);
+  };
   for (let before: string | undefined; ; ) {
     const state = await readState(ctx, env, names);
-    const verifiers = verifiersOf(state.server, names, options);
-    const wanted = { ...names, verifiers, historySql: CREATE_TABLES_SQL };
+    const wanted = { ...names, verifiers: verifiersOf(state.server, names, options) };
     const steps = planBootstrap(state, wanted);
     soFar.first ??= steps;
-    soFar.hadHistory ??= state.target?.history !== undefined;
+    soFar.hadHistory ??= Boolean(state.target?.history);
     const missing = steps.filter((step) => !step.present);
     if (missing.length === 0 || dryRun) {
       return {
-        steps: dryRun ? steps.map(ifItWereRun) : stepsOf(soFar.first, soFar.done),
+        steps: dryRun ? steps.map((step) => ({ ...step, state: step.present ? 'there' : 'missing' })) : stepsOf(soFar),
         warnings: bootstrapWarnings(state, names),
-        serverVersion: state.server.version,
         hadHistory: soFar.hadHistory,
       };
     }
@@ -108,7 +106,7 @@ async function makeMissing(
     if (left === before) throw withoutEffect(missing, names);
     before = left;
     const make = missing.some((step) => step.where === 'maintenance') ? makeInMaintenance : makeInTarget;
-    await make({ ctx, env, wanted, state, done: soFar.done });
+    await make({ ctx, env, wanted, state, made });
   }
 }
 
@@ -116,29 +114,22 @@ async function readState(ctx: Context, env: Environment, names: Names): Promise<
   const server = await withAdmin(ctx, env, [...MAINTENANCE_DATABASES, names.database], (session) =>
     readServerState(session, names),
   );
-  requireWritable(
-    { serverVersion: server.version, standby: server.standby, readOnlyBy: server.readOnlyBy },
-    names.database,
-  );
+  const { version: serverVersion, standby, readOnlyBy } = server;
+  requireWritable({ serverVersion, standby, readOnlyBy: readOnlyBy ?? undefined }, names.database);
   if (!server.database) return { server };
   return { server, target: await withAdmin(ctx, env, [names.database], (session) => readTargetState(session, names)) };
 }
 
 /** In the order in which they were planned; what others have made meanwhile and we have made anew comes last. */
-function stepsOf(first: readonly Step[], done: ReadonlyMap<string, Step>): BootstrapStep[] {
-  const planned = new Set(first.map(({ what }) => what));
-  const later = [...done.values()].filter(({ what }) => !planned.has(what));
-  return [...first, ...later].map((step) => ({ ...step, state: done.has(step.what) ? 'done' : 'there' }));
+function stepsOf({ first = [], done }: SoFar): BootstrapStep[] {
+  const all = new Map([...first.map((step): [string, Step] => [step.what, step]), ...done]);
+  return [...all.values()].map((step) => ({ ...step, state: done.has(step.what) ? 'done' : 'there' }));
 }
-
-const ifItWereRun = (step: Step): BootstrapStep => ({ ...step, state: step.present ? 'there' : 'missing' });
 
 function locked(holder: LockHolder | undefined, waitedMs: number): KasmDbError {
   return new KasmDbError(
     'locked',
     `another bootstrap or migrator was at work for ${formatMs(waitedMs)}: ${describeHolder(holder)}`,
-    {
-      hint: 'run the same command again',
-    },
+    { hint: 'run the same command again' },
   );
 }

@@ -30,8 +30,8 @@ export interface Work {
   env: Environment;
   wanted: Wanted;
   state: State;
-  /** What this call has done, by the step's name. */
-  done: Map<string, Step>;
+  /** Told of what has been made. */
+  made: (step: Step) => void;
 }
 
 /**
@@ -39,9 +39,8 @@ export interface Work {
  * The lock is that of the maintenance database; behind a pooler, where a session lock is worse than none, what the others made is met as an error,
  * and what is there is read again.
  */
-export function makeInMaintenance({ ctx, env, wanted, state: { target }, done }: Work): Promise<void> {
-  const dbnames = [...MAINTENANCE_DATABASES, wanted.database];
-  return withAdmin(ctx, env, dbnames, async (session) => {
+export function makeInMaintenance({ ctx, env, wanted, state: { target }, made }: Work): Promise<void> {
+  return withAdmin(ctx, env, [...MAINTENANCE_DATABASES, wanted.database], async (session) => {
     let server = await readServerState(session, wanted);
     if (!server.pooled) {
       const lock = await session.reading(() => tryLock(session));
@@ -56,15 +55,14 @@ export function makeInMaintenance({ ctx, env, wanted, state: { target }, done }:
       if (step.what === last) throw withoutEffect([step], wanted);
       last = step.what;
       await run(step, wanted, [], () => session.script(step.sql));
-      done.set(step.what, step);
-      ctx.events.progress?.(`made ${step.what}`);
+      made(step);
     }
     if (!server.pooled) await unlock(session);
   });
 }
 
 /** What belongs into the target database, in one transaction under the migration lock, since a migrator may be making its history. */
-export function makeInTarget({ ctx, env, wanted, state: { server }, done }: Work): Promise<void> {
+export function makeInTarget({ ctx, env, wanted, state: { server }, made }: Work): Promise<void> {
   return withAdmin(ctx, env, [wanted.database], async (session) => {
     await session.begin('write', { lockTimeoutMs: DDL_LOCK_TIMEOUT_MS });
     await session.script(AS_ADMIN);
@@ -78,7 +76,7 @@ export function makeInTarget({ ctx, env, wanted, state: { server }, done }: Work
           if (step.as) await session.script(`SET LOCAL ROLE ${escapeIdentifier(step.as)}`);
           if (step.history) await ensureHistory(session);
           else await session.script(step.sql);
-          if (step.as) await session.script('SET LOCAL ROLE NONE');
+          if (step.as) await session.script(AS_ADMIN);
         });
       }
     } catch (error) {
@@ -86,10 +84,7 @@ export function makeInTarget({ ctx, env, wanted, state: { server }, done }: Work
       throw error instanceof KasmDbError ? await namingEventTrigger(session, error) : error;
     }
     await session.commit('bootstrap');
-    for (const step of steps) {
-      done.set(step.what, step);
-      ctx.events.progress?.(`made ${step.what}`);
-    }
+    steps.forEach(made);
   });
 }
 
@@ -117,9 +112,8 @@ async function run(step: Step, names: Names, all: Step[], work: () => Promise<un
 /** GRANT without the right to it can end in a warning only. */
 export function withoutEffect(missing: Step[], names: Names): KasmDbError {
   const step = missing[0] as Step;
-  return new KasmDbError('environment', `making ${step.what} had no effect; the admin may lack the right to it`, {
-    ...forSomeoneElse(step, names, missing),
-  });
+  const message = `making ${step.what} had no effect; the admin may lack the right to it`;
+  return new KasmDbError('environment', message, forSomeoneElse(step, names, missing));
 }
 
 /** All that needs other rights than this admin's and the application's, so that nobody is asked twice. */

@@ -12,6 +12,7 @@ export interface PasswordOptions {
   appPassword?: string | undefined;
   /** Password of the gates' role, should it have to be made; default: KASM_DB_GATE_PASSWORD or KASM_DB_GATE_PASSWORD_FILE. */
   gatePassword?: string | undefined;
+  /** Where this and the admin login are looked up: DATABASE_MASTER_USER and DATABASE_MASTER_PASSWORD, each also as NAME_FILE. */
   env: Environment;
 }
 
@@ -19,18 +20,8 @@ export interface PasswordOptions {
 export function namesOf(settings: ConnectionSettings, env: Environment, gateRole: string | undefined): Names {
   if (settings.dbname === '*') throw new KasmDbError('usage', 'dbname "*" names no database', { hint: ANY_DATABASE });
   const admin = adminSettings(settings, env, settings.dbname).user;
-  const names = {
-    login: settings.user,
-    owner: settings.role ?? settings.user,
-    gate: gateRole,
-    database: settings.dbname,
-  };
-  for (const [what, name] of Object.entries({
-    user: names.login,
-    role: names.owner,
-    gate: gateRole,
-    dbname: names.database,
-  })) {
+  const { user, role = user, dbname } = settings;
+  for (const [what, name] of Object.entries({ user, role, gate: gateRole, dbname })) {
     // The server would cut it, and then never find it again.
     if (name !== undefined && Buffer.byteLength(name) > 63) {
       throw new KasmDbError('usage', `${what} "${name}" is longer than PostgreSQL's 63 bytes`, {
@@ -38,31 +29,28 @@ export function namesOf(settings: ConnectionSettings, env: Environment, gateRole
       });
     }
   }
-  if (gateRole !== undefined && [names.login, names.owner, admin].includes(gateRole)) {
+  if (gateRole !== undefined && [user, role, admin].includes(gateRole)) {
     throw new KasmDbError('usage', `--gate-role ${gateRole} is a role that may do more than read`, {
       hint: 'name a role of its own, such as kasm_gate',
     });
   }
-  return names;
+  return { login: user, owner: role, gate: gateRole, database: dbname };
 }
-
-const GATE_PASSWORD = 'KASM_DB_GATE_PASSWORD';
 
 /** Verifiers of the roles that have to be made. @throws KasmDbError seed when a password is not known */
 export function verifiersOf(
   server: ServerState,
   { login, gate }: Names,
-  options: PasswordOptions,
+  { appPassword, gatePassword, env }: PasswordOptions,
 ): Wanted['verifiers'] {
-  const missing = (name: string) => !server.roles.some((role) => role.name === name);
+  const exists = (name: string) => server.roles.some((role) => role.name === name);
   const verifiers: Wanted['verifiers'] = {};
-  if (missing(login)) {
-    const source = { role: login, key: 'db-password', variable: 'POSTGRES_PASSWORD' };
-    verifiers.login = verifierOf(options.appPassword, source);
-  }
-  if (gate !== undefined && missing(gate)) {
-    const source = { role: gate, key: 'gate-password', variable: GATE_PASSWORD };
-    verifiers.gate = verifierOf(options.gatePassword ?? readVariable(options.env, GATE_PASSWORD)?.value, source);
+  if (!exists(login))
+    verifiers.login = verifierOf(appPassword, { role: login, key: 'db-password', variable: 'POSTGRES_PASSWORD' });
+  if (gate !== undefined && !exists(gate)) {
+    const variable = 'KASM_DB_GATE_PASSWORD';
+    const password = gatePassword ?? readVariable(env, variable)?.value;
+    verifiers.gate = verifierOf(password, { role: gate, key: 'gate-password', variable });
   }
   return verifiers;
 }

@@ -1,24 +1,19 @@
+import { createHash, createHmac, pbkdf2Sync, randomBytes } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import { isPortable } from '../postgres/saslprep.js';
+import { isPortable, saslprep } from '../postgres/saslprep.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { scramVerifier } from './scram.js';
-
-/** Whose password it is, and where it is looked for. */
-export interface PasswordSource {
-  role: string;
-  /** Key in the Secret. */
-  key: string;
-  /** Environment variable; also as NAME_FILE. */
-  variable: string;
-}
 
 /**
  * The verifier of a password that a role is to get.
+ * @param source key of the Secret and environment variable (also as NAME_FILE) in which it is looked for
  * @throws KasmDbError seed when there is none, or one that not every client could log in with
  */
-export function verifierOf(password: string | undefined, { role, key, variable }: PasswordSource): string {
+export function verifierOf(
+  password: string | undefined,
+  { role, key, variable }: { role: string; key: string; variable: string },
+): string {
   if (!password) {
     throw new KasmDbError('seed', `there is no ${key}, the password that role ${role} is to get`, {
       hint: `put it into the Secret under ${key}, or set ${variable} or ${variable}_FILE`,
@@ -55,4 +50,27 @@ export async function rotateDatabasePassword(
       hint: `as a superuser or an admin of the role, in psql: \\password ${escapeIdentifier(role)}`,
     });
   }
+}
+
+/** What PostgreSQL itself takes (scram_iterations, scram-common.h). */
+const ITERATIONS = 4096;
+const SALT_BYTES = 16;
+const KEY_BYTES = 32;
+
+/**
+ * What the server stores of a password (`SCRAM-SHA-256$<iterations>:<salt>$<StoredKey>:<ServerKey>`, RFC 5803 as PostgreSQL writes it).
+ * CREATE ROLE and ALTER ROLE take it in the password's place, so that the password itself never reaches the server or its log.
+ * @param password as the client types it; normalised here the way PostgreSQL does
+ * @param options.salt 16 random bytes unless a test needs its own
+ */
+export function scramVerifier(
+  password: string,
+  { salt = randomBytes(SALT_BYTES), iterations = ITERATIONS }: { salt?: Buffer; iterations?: number } = {},
+): string {
+  const salted = pbkdf2Sync(saslprep(password), salt, iterations, KEY_BYTES, 'sha256');
+  const hmac = (text: string) => createHmac('sha256', salted).update(text).digest();
+  const storedKey = createHash('sha256').update(hmac('Client Key')).digest();
+  const serverKey = hmac('Server Key');
+  const base64 = (bytes: Buffer) => bytes.toString('base64');
+  return `SCRAM-SHA-256$${iterations}:${base64(salt)}$${base64(storedKey)}:${base64(serverKey)}`;
 }

@@ -3,7 +3,7 @@ import { KasmDbError } from '../app/errors.js';
 import { ownershipWarning } from '../migrator/ownership.js';
 import { revokeSql, strangeOwner } from '../postgres/public-schema.js';
 import type { Names, ServerState, TargetState } from './state.js';
-import type { Step } from './step.js';
+import { maintenanceStep, type Step } from './step.js';
 import { targetSteps } from './target-steps.js';
 
 export interface State {
@@ -15,14 +15,11 @@ export interface State {
 export interface Wanted extends Names {
   /** SCRAM verifiers of the roles' passwords; needed only for a role that doesn't exist. */
   verifiers: { login?: string | undefined; gate?: string | undefined };
-  /** What makes the history's tables. */
-  historySql: string;
 }
 
 /** Init containers of one deployment that look at the same moment; a refused one tries again. */
 const GATE_CONNECTION_LIMIT = 20;
 
-const HIDDEN = '<hidden>';
 const id = escapeIdentifier;
 /** What template0 of a supported server holds for everybody. */
 const FRESH: TargetState = { extension: false, publicSchema: { usable: true, creators: [] } };
@@ -33,7 +30,7 @@ const FRESH: TargetState = { extension: false, publicSchema: { usable: true, cre
  * @throws KasmDbError environment with the statement for another admin, where this one cannot do it
  */
 export function planBootstrap({ server, target = FRESH }: State, wanted: Wanted): Step[] {
-  const inTarget = targetSteps(server, target, wanted, wanted.historySql);
+  const inTarget = targetSteps(server, target, wanted);
   const actsAsOwner = !server.database || inTarget.some((step) => !step.present && step.as === wanted.owner);
   return [
     ...roleSteps(server, wanted),
@@ -45,48 +42,35 @@ export function planBootstrap({ server, target = FRESH }: State, wanted: Wanted)
 
 /** What is odd about what was found, but not bootstrap's to change. */
 export function bootstrapWarnings({ server, target }: State, wanted: Names): string[] {
-  const login = server.roles.find((role) => role.name === wanted.login);
-  const creators = target?.publicSchema?.creators ?? [];
-  const superusers = server.roles.filter(({ superuser }) => superuser).map(({ name }) => name);
+  const { login, owner, database } = wanted;
   const found = server.database;
+  const { creators = [], stranger } = target?.publicSchema ?? {};
   const ownership =
-    found &&
-    ownershipWarning({ user: wanted.owner, owner: found.owner.name, ownerMayUse: found.ownerMayUse }, wanted.database);
-  const stranger = target?.publicSchema?.stranger;
-  const foreignSchema = stranger && strangeOwner('public', stranger, found?.owner.name ?? wanted.owner);
-  return [
-    ...(ownership ? [`${ownership.text}; ${ownership.fix}`] : []),
-    ...(foreignSchema ? [`${foreignSchema.text}; ${foreignSchema.fix}`] : []),
-    ...superusers.map(
-      (name) =>
+    found && ownershipWarning({ user: owner, owner: found.owner.name, ownerMayUse: found.ownerMayUse }, database);
+  const foreignSchema = stranger && strangeOwner('public', stranger, found?.owner.name ?? owner);
+  const mayNotLogIn = server.roles.some(({ name, canLogin }) => name === login && !canLogin);
+  const warnings = [
+    ownership && `${ownership.text}; ${ownership.fix}`,
+    foreignSchema && `${foreignSchema.text}; ${foreignSchema.fix}`,
+    ...server.roles.map(
+      ({ name, superuser }) =>
+        superuser &&
         `role ${name} is a superuser; kasm-db and its gates need none: take another role, or ALTER ROLE ${id(name)} NOSUPERUSER`,
     ),
-    ...(login && !login.canLogin
-      ? [`role ${wanted.login} exists but may not log in: ALTER ROLE ${id(wanted.login)} LOGIN`]
-      : []),
-    ...(server.database && server.database.encoding !== 'UTF8'
-      ? [`database ${wanted.database} has encoding ${server.database.encoding}; Kasm's texts need UTF8`]
-      : []),
-    ...(creators.length > 0
-      ? [
-          `others may create functions and operators in schema public: ${creators.join(', ')}; as its owner, in database ${wanted.database}: ${revokeSql(creators)}`,
-        ]
-      : []),
+    mayNotLogIn && `role ${login} exists but may not log in: ALTER ROLE ${id(login)} LOGIN`,
+    found && found.encoding !== 'UTF8' && `database ${database} has encoding ${found.encoding}; Kasm's texts need UTF8`,
+    creators.length > 0 &&
+      `others may create functions and operators in schema public: ${creators.join(', ')}; as its owner, in database ${database}: ${revokeSql(creators)}`,
   ];
+  return warnings.filter((warning) => typeof warning === 'string');
 }
 
 function roleSteps(server: ServerState, { login, owner, gate, verifiers }: Wanted): Step[] {
   const exists = (name: string) => server.roles.some((role) => role.name === name);
   const step = (name: string, attributes: string, verifier?: string): Step => {
-    const sql = (password: string) =>
-      `CREATE ROLE ${id(name)} ${attributes}${verifier ? ` PASSWORD ${escapeLiteral(password)}` : ''}`;
-    return {
-      what: `role ${name}`,
-      present: exists(name),
-      where: 'maintenance',
-      sql: sql(verifier ?? ''),
-      sqlForDisplay: sql(HIDDEN),
-    };
+    const sql = `CREATE ROLE ${id(name)} ${attributes}`;
+    const withPassword = (password: string) => (verifier ? `${sql} PASSWORD ${escapeLiteral(password)}` : sql);
+    return maintenanceStep(`role ${name}`, exists(name), withPassword(verifier ?? ''), withPassword('<hidden>'));
   };
   const separate = owner !== login;
   if (separate && exists(login) && !server.loginIsMember) {
@@ -119,15 +103,7 @@ function membership(server: ServerState, { owner }: Wanted, actsAsOwner: boolean
   if (role && !role.grantable) {
     throw otherAdmin(`role ${owner} was made by another admin, and ${admin.name} may not act as it`, sql, owner);
   }
-  return [
-    {
-      what: `membership of ${admin.name} in ${owner}`,
-      present: false,
-      where: 'maintenance',
-      sql,
-      sqlForDisplay: sql,
-    },
-  ];
+  return [maintenanceStep(`membership of ${admin.name} in ${owner}`, false, sql)];
 }
 
 function otherAdmin(message: string, statement: string, role: string): KasmDbError {
@@ -144,11 +120,5 @@ function databaseStep(server: ServerState, { database, owner }: Wanted): Step {
   const locale = encoding === 'UTF8' || anyEncoding ? '' : ` LC_COLLATE 'C' LC_CTYPE 'C'`;
   // template0: nobody is ever connected to it, so many can be copied at once; and it takes another encoding than its own.
   const sql = `CREATE DATABASE ${id(database)} OWNER ${id(owner)} TEMPLATE template0 ENCODING 'UTF8'${locale}`;
-  return {
-    what: `database ${database}`,
-    present: server.database !== undefined,
-    where: 'maintenance',
-    sql,
-    sqlForDisplay: sql,
-  };
+  return maintenanceStep(`database ${database}`, Boolean(server.database), sql);
 }

@@ -22,7 +22,7 @@ export interface ServerState {
   version: number;
   standby: boolean;
   /** See MigrationState. */
-  readOnlyBy?: string | undefined;
+  readOnlyBy?: string | null;
   /** The PID that answers differs from the one told at login: a pooler stands in between. */
   pooled: boolean;
   admin: { name: string; superuser: boolean };
@@ -30,7 +30,7 @@ export interface ServerState {
   roles: RoleState[];
   /** Where login and owner are two roles: the login may SET ROLE to the owner. */
   loginIsMember: boolean;
-  database?: {
+  database?: null | {
     owner: RoleState;
     /** The owner may use what the owner-to-be makes. */
     ownerMayUse: boolean;
@@ -50,9 +50,9 @@ export interface TargetState {
   /** uuid-ossp is installed. */
   extension: boolean;
   /** Schema public; `usable`: the owner-to-be may use it and create in it; `creators`: others who may; `stranger`: its owner, where he is one. */
-  publicSchema?: { usable: boolean; creators: string[]; stranger?: string | null };
+  publicSchema?: null | { usable: boolean; creators: string[]; stranger?: string | null };
   /** Schema kasm_db. */
-  history?: {
+  history?: null | {
     owner: RoleState;
     /** The owner-to-be may use it and create in it. */
     usable: boolean;
@@ -72,26 +72,27 @@ export interface Names {
 }
 
 /** pg_has_role knows 'SET' from 16 on; before, every membership allows SET ROLE, and CREATEROLE may grant any role but a superuser. */
-const ROLE_JSON = (
-  r: string,
-) => `json_build_object('name', ${r}.rolname, 'superuser', ${r}.rolsuper, 'canLogin', ${r}.rolcanlogin,
-  'settable', pg_has_role(${r}.oid, CASE WHEN v.num >= 160000 THEN 'SET' ELSE 'MEMBER' END),
-  'inherited', pg_has_role(${r}.oid, 'USAGE'),
-  'grantable', me.rolsuper OR pg_has_role(${r}.oid, 'MEMBER WITH ADMIN OPTION') OR (v.num < 160000 AND me.rolcreaterole AND NOT ${r}.rolsuper))`;
+const MEMBER_WHO_CAN_SET = "CASE WHEN v.num >= 160000 THEN 'SET' ELSE 'MEMBER' END";
+
+const ROLE_JSON = `json_build_object('name', r.rolname, 'superuser', r.rolsuper, 'canLogin', r.rolcanlogin,
+  'settable', pg_has_role(r.oid, ${MEMBER_WHO_CAN_SET}), 'inherited', pg_has_role(r.oid, 'USAGE'),
+  'grantable', me.rolsuper OR pg_has_role(r.oid, 'MEMBER WITH ADMIN OPTION') OR (v.num < 160000 AND me.rolcreaterole AND NOT r.rolsuper))`;
 
 const FROM = `FROM (SELECT current_setting('server_version_num')::int AS num) v, pg_roles me WHERE me.rolname = current_user`;
 
+/** What a role may do with database `d`; one that doesn't exist yet will have what everybody has. */
+const onDatabase = (role: string, privilege: string) =>
+  `coalesce(has_database_privilege(${role}.oid, d.oid, '${privilege}'), has_database_privilege('public', d.oid, '${privilege}'))`;
+
 const SERVER_SQL = (login: string, owner: string, gate: string, database: string) => `SELECT v.num AS version,
   pg_is_in_recovery() AS standby, ${READ_ONLY_BY_SQL} AS "readOnlyBy", pg_backend_pid() AS pid, json_build_object('name', me.rolname, 'superuser', me.rolsuper) AS admin,
-  (SELECT coalesce(json_agg(${ROLE_JSON('r')}), '[]') FROM pg_roles r WHERE r.rolname IN (${login}, ${owner}, ${gate})) AS roles,
-  (SELECT pg_has_role(l.oid, o.oid, CASE WHEN v.num >= 160000 THEN 'SET' ELSE 'MEMBER' END)
-    FROM pg_roles l, pg_roles o WHERE l.rolname = ${login} AND o.rolname = ${owner}) AS "loginIsMember",
-  (SELECT json_build_object('owner', ${ROLE_JSON('r')}, 'encoding', pg_encoding_to_char(d.encoding),
-      'ownerMayUse', coalesce(pg_has_role(d.datdba, o.oid, 'USAGE'), r.rolsuper),
-      'loginMayConnect', coalesce(has_database_privilege(l.oid, d.oid, 'CONNECT'), has_database_privilege('public', d.oid, 'CONNECT')),
-      'ownerMayTemp', coalesce(has_database_privilege(o.oid, d.oid, 'TEMPORARY'), has_database_privilege('public', d.oid, 'TEMPORARY')),
-      'ownerMayCreate', coalesce(has_database_privilege(o.oid, d.oid, 'CREATE'), false),
-      'gateMayConnect', coalesce(has_database_privilege(g.oid, d.oid, 'CONNECT'), has_database_privilege('public', d.oid, 'CONNECT')))
+  (SELECT coalesce(json_agg(${ROLE_JSON}), '[]') FROM pg_roles r WHERE r.rolname IN (${login}, ${owner}, ${gate})) AS roles,
+  EXISTS (SELECT FROM pg_roles l, pg_roles o WHERE l.rolname = ${login} AND o.rolname = ${owner}
+    AND pg_has_role(l.oid, o.oid, ${MEMBER_WHO_CAN_SET})) AS "loginIsMember",
+  (SELECT json_build_object('owner', ${ROLE_JSON}, 'encoding', pg_encoding_to_char(d.encoding),
+      'ownerMayUse', coalesce(pg_has_role(d.datdba, o.oid, 'USAGE'), r.rolsuper), 'loginMayConnect', ${onDatabase('l', 'CONNECT')},
+      'ownerMayTemp', ${onDatabase('o', 'TEMPORARY')}, 'ownerMayCreate', coalesce(has_database_privilege(o.oid, d.oid, 'CREATE'), false),
+      'gateMayConnect', ${onDatabase('g', 'CONNECT')})
     FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba LEFT JOIN pg_roles l ON l.rolname = ${login}
     LEFT JOIN pg_roles o ON o.rolname = ${owner} LEFT JOIN pg_roles g ON g.rolname = ${gate}
     WHERE d.datname = ${database}) AS database,
@@ -101,12 +102,20 @@ const SERVER_SQL = (login: string, owner: string, gate: string, database: string
     FROM pg_available_extension_versions WHERE name = 'uuid-ossp') AS extension
 ${FROM}`;
 
+/** May the owner-to-be use schema `n` and create in it? */
+const USABLE = ['USAGE', 'CREATE']
+  .map(
+    (privilege) =>
+      `coalesce(has_schema_privilege(o.oid, n.oid, '${privilege}'), has_schema_privilege('public', n.oid, '${privilege}'))`,
+  )
+  .join(' AND ');
+
 const TARGET_SQL = (owner: string, login: string, gate: string) => `SELECT
   EXISTS (SELECT FROM pg_extension WHERE extname = 'uuid-ossp') AS extension,
-  (SELECT json_build_object('usable', ${both('o', 'n')}, 'creators', ${otherCreatorsSql(`current_user, coalesce(${owner}, ''), coalesce(${login}, ''), (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())`)},
+  (SELECT json_build_object('usable', ${USABLE}, 'creators', ${otherCreatorsSql(`current_user, coalesce(${owner}, ''), coalesce(${login}, ''), (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())`)},
       'stranger', ${strangeOwnerSql(`coalesce(${owner}, ''), coalesce(${login}, '')`)})
     FROM pg_namespace n CROSS JOIN ${ME} me LEFT JOIN pg_roles o ON o.rolname = ${owner} WHERE n.nspname = 'public') AS "publicSchema",
-  (SELECT json_build_object('owner', ${ROLE_JSON('r')}, 'usable', ${both('o', 'n')},
+  (SELECT json_build_object('owner', ${ROLE_JSON}, 'usable', ${USABLE},
       'tables', (SELECT coalesce(json_agg(json_build_object('name', c.relname,
           'gateMaySelect', coalesce(has_table_privilege(g.oid, c.oid, 'SELECT'), false))), '[]')
         FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind = 'r' AND c.relname IN ('migrations', 'run')),
@@ -116,21 +125,14 @@ const TARGET_SQL = (owner: string, login: string, gate: string) => `SELECT
 ${FROM}`;
 
 /** postgres may be dropped or closed; template1 is always there. */
-export const MAINTENANCE_DATABASES = ['postgres', 'template1'];
-
-/** A role that doesn't exist yet will have what everybody has. */
-function both(role: string, schema: string): string {
-  const has = (privilege: string) =>
-    `coalesce(has_schema_privilege(${role}.oid, ${schema}.oid, '${privilege}'), has_schema_privilege('public', ${schema}.oid, '${privilege}'))`;
-  return `${has('USAGE')} AND ${has('CREATE')}`;
-}
+export const MAINTENANCE_DATABASES = ['postgres', 'template1'] as const;
 
 /** The admin works as itself, whatever `ALTER ROLE … SET role` says. LOCAL, so that it outlives nothing behind a pooler. */
 export const AS_ADMIN = 'SET LOCAL ROLE NONE';
 
 /** In a transaction of its own; inside one of the caller it takes part in that. */
-async function lookUp(session: Session, sql: string) {
-  const ask = async () => (await session.query(`${AS_ADMIN}; ${sql}`))[0];
+async function lookUp<T extends object>(session: Session, sql: string): Promise<T> {
+  const ask = async () => (await session.query<T>(`${AS_ADMIN}; ${sql}`))[0] as T;
   return session.inTransaction ? ask() : session.reading(ask);
 }
 
@@ -139,19 +141,11 @@ const literal = (name: string | undefined) => (name === undefined ? 'NULL' : esc
 /** Reads what the server has of the wanted roles and of the database. Works for every role. */
 export async function readServerState(session: Session, names: Names): Promise<ServerState> {
   const sql = SERVER_SQL(literal(names.login), literal(names.owner), literal(names.gate), literal(names.database));
-  const { pid, database, loginIsMember, readOnlyBy, ...rest } = await lookUp(session, sql);
-  return {
-    ...rest,
-    readOnlyBy: readOnlyBy ?? undefined,
-    pooled: pid !== session.client.processID,
-    loginIsMember: loginIsMember ?? false,
-    ...(database ? { database } : {}),
-  };
+  const { pid, ...state } = await lookUp<Omit<ServerState, 'pooled'> & { pid: number }>(session, sql);
+  return { ...state, pooled: pid !== session.client.processID };
 }
 
 /** Reads what the target database has. */
-export async function readTargetState(session: Session, names: Names): Promise<TargetState> {
-  const row = await lookUp(session, TARGET_SQL(literal(names.owner), literal(names.login), literal(names.gate)));
-  const { extension, publicSchema, history } = row;
-  return { extension, ...(publicSchema ? { publicSchema } : {}), ...(history ? { history } : {}) };
+export function readTargetState(session: Session, names: Names): Promise<TargetState> {
+  return lookUp(session, TARGET_SQL(literal(names.owner), literal(names.login), literal(names.gate)));
 }

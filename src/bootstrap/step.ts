@@ -15,3 +15,8 @@ export interface Step {
   /** The history's tables, which ensureHistory makes. */
   history?: boolean;
 }
+
+/** A step in the maintenance database, as the admin. */
+export function maintenanceStep(what: string, present: boolean, sql: string, sqlForDisplay = sql): Step {
+  return { what, present, where: 'maintenance', sql, sqlForDisplay };
+}

@@ -1,5 +1,6 @@
 import { escapeIdentifier as id } from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import { CREATE_TABLES_SQL } from '../history/tables.js';
 import type { Names, RoleState, ServerState, TargetState } from './state.js';
 import type { Step } from './step.js';
 
@@ -12,26 +13,60 @@ interface Actors {
   historyOwner: string | undefined;
 }
 
+/** Something that privileges are granted on: as people and as SQL name it. */
+type Grantable = [name: string, sql: string];
+const PUBLIC: Grantable = ['schema public', 'SCHEMA public'];
+const HISTORY: Grantable = ['schema kasm_db', 'SCHEMA kasm_db'];
+
 /**
  * What belongs into the target database, in order. Pure.
- * @param historySql what makes the history's tables
  * @throws KasmDbError environment where the server has no uuid-ossp
  */
-export function targetSteps(server: ServerState, target: TargetState, names: Names, historySql: string): Step[] {
-  if (!target.extension && !server.extension.available) {
+export function targetSteps(server: ServerState, target: TargetState, names: Names): Step[] {
+  const { login, owner, database } = names;
+  const { extension, publicSchema, history } = target;
+  const found = server.database;
+  if (!extension && !server.extension.available) {
     throw new KasmDbError('environment', 'the server has no extension uuid-ossp', {
-      hint: `install PostgreSQL's contrib modules (package postgresql-contrib), then in database ${names.database}: ${EXTENSION_SQL}`,
+      hint: `install PostgreSQL's contrib modules (package postgresql-contrib), then in database ${database}: ${EXTENSION_SQL}`,
       statement: EXTENSION_SQL,
     });
   }
   const actors = actorsFor(server, target, names);
+  const onDatabase: Grantable = [`database ${database}`, `DATABASE ${id(database)}`];
+  const mayCreate = found?.ownerMayCreate ?? true;
+  const hasTables = history?.tables.length === 2;
+  const schema = mayCreate ? 'CREATE SCHEMA kasm_db' : `CREATE SCHEMA kasm_db AUTHORIZATION ${id(owner)}`;
   return [
-    ...databaseGrants(server, names, actors),
-    ...publicSchemaSteps(target, names, actors),
-    extensionStep(server, target, actors),
-    ...historySteps(server, target, names, actors),
-    { ...step('tables of the history', hasTables(target), actors.owner, historySql), history: true },
-    ...gateSteps(server, target, names, actors),
+    ...grant('CONNECT', login, onDatabase, found?.loginMayConnect, actors.databaseOwner),
+    ...grant('TEMPORARY', owner, onDatabase, found?.ownerMayTemp, actors.databaseOwner),
+    ...(publicSchema
+      ? []
+      : [step('schema public', false, actors.databaseOwner, `CREATE SCHEMA public AUTHORIZATION ${id(owner)}`)]),
+    // From 15 on the database's owner has them; on a database of someone else the application has not.
+    ...grant('USAGE, CREATE', owner, PUBLIC, publicSchema?.usable, actors.databaseOwner),
+    // Trusted since 13: CREATE on the database is enough. Where a distribution took that back, the admin tries itself.
+    step(
+      'extension uuid-ossp',
+      extension,
+      mayCreate && server.extension.trusted ? actors.owner : actors.databaseOwner,
+      EXTENSION_SQL,
+    ),
+    step('schema kasm_db', Boolean(history), mayCreate ? actors.owner : actors.databaseOwner, schema),
+    ...grant('USAGE, CREATE', owner, HISTORY, hasTables || history?.usable, actors.historyOwner),
+    { ...step('tables of the history', hasTables, actors.owner, CREATE_TABLES_SQL), history: true },
+    // Never kasm_db.seeds, so no default privileges: they would cover every later table of the schema.
+    ...(names.gate === undefined
+      ? []
+      : [
+          ...grant('CONNECT', names.gate, onDatabase, found?.gateMayConnect, actors.databaseOwner),
+          step(
+            `SELECT of ${names.gate} on the history`,
+            hasTables && history.gateMayUse && history.tables.every((table) => table.gateMaySelect),
+            actors.historyOwner,
+            `GRANT USAGE ON SCHEMA kasm_db TO ${id(names.gate)};\nGRANT SELECT ON kasm_db.migrations, kasm_db.run TO ${id(names.gate)}`,
+          ),
+        ]),
   ];
 }
 
@@ -46,94 +81,19 @@ function actorsFor({ admin, database }: ServerState, { history }: TargetState, {
 }
 
 /** @param as role to take on for it */
-function step(what: string, present: boolean, as: string | undefined, ...sql: string[]): Step {
-  const text = sql.join(';\n');
-  return { what, present, where: 'target', as, sql: text, sqlForDisplay: text };
+function step(what: string, present: boolean, as: string | undefined, sql: string): Step {
+  return { what, present, where: 'target', as, sql, sqlForDisplay: sql };
 }
 
-/** Not worth a word where it is there. */
-function ifMissing(...args: Parameters<typeof step>): Step[] {
-  const [, present] = args;
-  return present ? [] : [step(...args)];
-}
-
-const hasTables = ({ history }: TargetState) => history?.tables.length === 2;
-const mayCreate = ({ database }: ServerState) => database?.ownerMayCreate ?? true;
-
-function databaseGrants({ database: found }: ServerState, { login, owner, database }: Names, actors: Actors): Step[] {
-  return [
-    ...ifMissing(
-      `CONNECT of ${login} on database ${database}`,
-      found?.loginMayConnect ?? true,
-      actors.databaseOwner,
-      `GRANT CONNECT ON DATABASE ${id(database)} TO ${id(login)}`,
-    ),
-    ...ifMissing(
-      `TEMPORARY of ${owner} on database ${database}`,
-      found?.ownerMayTemp ?? true,
-      actors.databaseOwner,
-      `GRANT TEMPORARY ON DATABASE ${id(database)} TO ${id(owner)}`,
-    ),
-  ];
-}
-
-function publicSchemaSteps({ publicSchema }: TargetState, { owner }: Names, actors: Actors): Step[] {
-  return [
-    ...ifMissing(
-      'schema public',
-      publicSchema !== undefined,
-      actors.databaseOwner,
-      `CREATE SCHEMA public AUTHORIZATION ${id(owner)}`,
-    ),
-    // From 15 on the database's owner has them; on a database of someone else the application has not.
-    ...ifMissing(
-      `USAGE and CREATE of ${owner} on schema public`,
-      publicSchema?.usable ?? true,
-      actors.databaseOwner,
-      `GRANT USAGE, CREATE ON SCHEMA public TO ${id(owner)}`,
-    ),
-  ];
-}
-
-/** Trusted since 13: CREATE on the database is enough. Where a distribution took that back, the admin tries itself. */
-function extensionStep(server: ServerState, target: TargetState, actors: Actors): Step {
-  const as = mayCreate(server) && server.extension.trusted ? actors.owner : actors.databaseOwner;
-  return step('extension uuid-ossp', target.extension, as, EXTENSION_SQL);
-}
-
-function historySteps(server: ServerState, target: TargetState, { owner }: Names, actors: Actors): Step[] {
-  const { history } = target;
-  const schema: [string, boolean] = ['schema kasm_db', history !== undefined];
-  return [
-    mayCreate(server)
-      ? step(...schema, actors.owner, 'CREATE SCHEMA kasm_db')
-      : step(...schema, actors.databaseOwner, `CREATE SCHEMA kasm_db AUTHORIZATION ${id(owner)}`),
-    ...ifMissing(
-      `USAGE and CREATE of ${owner} on schema kasm_db`,
-      hasTables(target) || (history?.usable ?? true),
-      actors.historyOwner,
-      `GRANT USAGE, CREATE ON SCHEMA kasm_db TO ${id(owner)}`,
-    ),
-  ];
-}
-
-/** Never kasm_db.seeds, so no default privileges: they would cover every later table of the schema. */
-function gateSteps(server: ServerState, target: TargetState, { gate, database }: Names, actors: Actors): Step[] {
-  if (gate === undefined) return [];
-  const { history } = target;
-  return [
-    ...ifMissing(
-      `CONNECT of ${gate} on database ${database}`,
-      server.database?.gateMayConnect ?? true,
-      actors.databaseOwner,
-      `GRANT CONNECT ON DATABASE ${id(database)} TO ${id(gate)}`,
-    ),
-    step(
-      `SELECT of ${gate} on the history`,
-      hasTables(target) && history?.gateMayUse === true && history.tables.every((table) => table.gateMaySelect),
-      actors.historyOwner,
-      `GRANT USAGE ON SCHEMA kasm_db TO ${id(gate)}`,
-      `GRANT SELECT ON kasm_db.migrations, kasm_db.run TO ${id(gate)}`,
-    ),
-  ];
+/** Not worth a word where it is there. @param present undefined: what it is granted on will be made, with it */
+function grant(
+  privileges: string,
+  role: string,
+  [name, sql]: Grantable,
+  present: boolean | undefined,
+  as: string | undefined,
+): Step[] {
+  if (present ?? true) return [];
+  const what = `${privileges.replace(',', ' and')} of ${role} on ${name}`;
+  return [step(what, false, as, `GRANT ${privileges} ON ${sql} TO ${id(role)}`)];
 }

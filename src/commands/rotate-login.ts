@@ -33,17 +33,14 @@ export async function rotateDatabaseLogin(
       { hint: `put it into the Secret under ${DATABASE_PASSWORD}` },
     );
   }
-  const [{ connectAdmin }, { rotateDatabasePassword }] = await Promise.all([
+  const [{ withAdmin }, { rotateDatabasePassword }] = await Promise.all([
     import('../bootstrap/admin.js'),
     import('../bootstrap/password.js'),
   ]);
   const settings = ctx.resolve();
-  const session = await connectAdmin(ctx, ctx.env, [settings.dbname, 'postgres']);
-  try {
-    await rotateDatabasePassword(session, settings.user, password, { dryRun });
-  } finally {
-    await session.end();
-  }
+  await withAdmin(ctx, ctx.env, [settings.dbname, 'postgres'], (session) =>
+    rotateDatabasePassword(session, settings.user, password, { dryRun }),
+  );
   return { key: DATABASE_PASSWORD, action: 'rotated' };
 }
 

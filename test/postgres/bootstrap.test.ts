@@ -7,14 +7,14 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
 import type { KasmDbError } from '../../src/app/errors.js';
 import { adminSettings } from '../../src/bootstrap/admin.js';
 import { type BootstrapOptions, bootstrap } from '../../src/bootstrap/bootstrap.js';
-import { rotateDatabasePassword } from '../../src/bootstrap/password.js';
+import { rotateDatabasePassword, scramVerifier } from '../../src/bootstrap/password.js';
 import { planBootstrap, type Wanted } from '../../src/bootstrap/plan.js';
-import { scramVerifier } from '../../src/bootstrap/scram.js';
 import type { RoleState, ServerState } from '../../src/bootstrap/state.js';
 import { type BootstrapCommandOptions, bootstrapCommand } from '../../src/commands/bootstrap.js';
 import type { CommandContext } from '../../src/commands/command.js';
 import { runCommand } from '../../src/commands/run-command.js';
 import { resolveSettings } from '../../src/config/settings.js';
+import { CREATE_TABLES_SQL } from '../../src/history/tables.js';
 import type { Result } from '../../src/output/result.js';
 import { resultSchema } from '../../src/output/schema.js';
 import { style } from '../../src/output/terminal.js';
@@ -668,7 +668,7 @@ describe('planBootstrap › from values', () => {
     template: { encoding: 'UTF8', collate: 'en_US.UTF-8', ctype: 'en_US.UTF-8' },
     extension: { available: true, trusted: true },
   };
-  const wanted: Wanted = { login: 'app', owner: 'app', database: 'kasm', verifiers: { login: 'V' }, historySql: 'H' };
+  const wanted: Wanted = { login: 'app', owner: 'app', database: 'kasm', verifiers: { login: 'V' } };
   const sql = (state: Partial<ServerState>) =>
     planBootstrap({ server: { ...server, ...state } }, wanted).map(({ as, sqlForDisplay }) =>
       as ? `${as}: ${sqlForDisplay}` : sqlForDisplay,
@@ -681,7 +681,7 @@ describe('planBootstrap › from values', () => {
       `CREATE DATABASE "kasm" OWNER "app" TEMPLATE template0 ENCODING 'UTF8'`,
       'app: CREATE EXTENSION "uuid-ossp" WITH SCHEMA public',
       'app: CREATE SCHEMA kasm_db',
-      'app: H',
+      `app: ${CREATE_TABLES_SQL}`,
     ]);
     expect(sql({ version: 150_000 })[1]).toBe('GRANT "app" TO "admin"');
   });

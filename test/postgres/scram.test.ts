@@ -1,6 +1,6 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest';
-import { scramVerifier } from '../../src/bootstrap/scram.js';
+import { scramVerifier } from '../../src/bootstrap/password.js';
 import { isPortable } from '../../src/postgres/saslprep.js';
 import { randomSource, rounds } from '../support/rounds.js';
 
