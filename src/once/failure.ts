@@ -21,10 +21,21 @@ export interface Failed {
   timeoutMs?: number | undefined;
 }
 
-/** Why it does not count as run. */
+/** The failure of a program, which tells how it has ended; its `fields` go into the result. */
+export function programError(failed: Failed): KasmDbError {
+  const { exitCode, signal } = failed.ending;
+  const once = {
+    name: failed.name,
+    ran: true,
+    ...(exitCode === null ? {} : { exitCode }),
+    ...(signal ? { signal } : {}),
+  };
+  return Object.assign(describe(failed), { fields: { once } });
+}
+
 function describe({ name, program, ending, reason, interruption, timeoutMs = 0 }: Failed): KasmDbError {
   const who = `${ONCE}${name}: ${program}`;
-  const how = endingText(ending);
+  const how = ending.signal ? `was ended by ${ending.signal}` : `ended with exit code ${ending.exitCode}`;
   if (reason instanceof KasmDbError)
     return new KasmDbError(reason.outcome, `${who} was ended, since ${reason.message}; it ${how}`, reason.details);
   if (reason === 'signal') {
@@ -47,23 +58,4 @@ function describe({ name, program, ending, reason, interruption, timeoutMs = 0 }
   return new KasmDbError('failed', `${who} ${how}`, {
     hint: "find the cause in the program's own output and correct it; then run the same command again",
   });
-}
-
-function endingText({ exitCode, signal }: Ending): string {
-  return signal ? `was ended by ${signal}` : `ended with exit code ${exitCode}`;
-}
-
-/** A failure that tells how the program has ended. */
-export class ProgramError extends KasmDbError {
-  /** Goes into the result. */
-  readonly fields: { once: { name: string; ran: true; exitCode?: number; signal?: string } };
-
-  constructor(failed: Failed) {
-    const error = describe(failed);
-    const { exitCode, signal } = failed.ending;
-    super(error.outcome, error.message, { ...error.details, exitCode: error.exitCode, cause: error.cause });
-    this.fields = {
-      once: { name: failed.name, ran: true, ...(exitCode === null ? {} : { exitCode }), ...(signal ? { signal } : {}) },
-    };
-  }
 }

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeSync } from 'node:fs';
-import { GRACE_MS, type Report } from './keeper-words.js';
-import { onLines } from './lines.js';
+import { GRACE_MS, onLines, type Report } from './keeper-words.js';
 import { killAll, MARK, type ProcessTree, signalAll, untilGone } from './processes.js';
 
 /** Signals mean the program, and its order comes from kasm-db alone. */
@@ -25,18 +25,15 @@ export async function keep([mark = '', program = '', ...args]: readonly string[]
   });
   const tree: ProcessTree = { pid: child.pid, mark };
   obey(tree);
-  const refused = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
-    child.once('error', resolve);
-    child.once('spawn', () => resolve(undefined));
-  });
-  if (refused) {
-    report({ told: 'refused', code: refused.code ?? '', message: refused.message });
+  try {
+    await once(child, 'spawn');
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException;
+    report({ told: 'refused', code, message });
     return 0;
   }
   report({ told: 'started', pid: child.pid as number });
-  const [exitCode, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve) => {
-    child.once('exit', (...how) => resolve(how));
-  });
+  const [exitCode, signal] = (await once(child, 'exit')) as [number | null, NodeJS.Signals | null];
   report({ told: 'ended', exitCode, signal });
   report({ told: 'gone', left: await endRest(tree) });
   return 0;

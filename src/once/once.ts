@@ -12,7 +12,6 @@ import type { Migration } from '../migrations/files.js';
 import { isReadyToSeed } from '../migrator/plan-for.js';
 import { type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
-import { HeldSignal } from './held-signal.js';
 import { GRACE_MS } from './keeper-words.js';
 import { lookUpProgram } from './look-up.js';
 import { commandText, type SuperviseOptions, supervise } from './supervise.js';
@@ -57,10 +56,10 @@ export async function runOnce(
   });
   if (first.before && isRecordedAsSeed(first.state, options)) return { state: first.state, before: first.before };
   requireDirect(first.state, options.name);
-  const held = new HeldSignal(ctx.signal);
+  const held = holdable(ctx.signal);
   const waiting = { ...request, waitMs: options.lockTimeoutMs, doing };
   const { result } = await withMigrationLock({ ...ctx, signal: held.signal }, waiting, (lock) =>
-    underLock(ctx, lock, { program, migrations, options, held }),
+    underLock(ctx, lock, { program, migrations, options, during: held.during }),
   );
   return result;
 }
@@ -69,12 +68,12 @@ interface Work {
   program: string;
   migrations: Migration[] | undefined;
   options: OnceOptions;
-  held: HeldSignal;
+  during: ReturnType<typeof holdable>['during'];
 }
 
 async function underLock(ctx: Context, lock: MigrationLock, work: Work): Promise<OnceResult> {
   const { session, state } = lock;
-  const { program, migrations, options, held } = work;
+  const { program, migrations, options, during } = work;
   requireDirect(state, options.name);
   const before = whereItCounts(await readOnce(session, options.name), state, options);
   if (before && isRecordedAsSeed(state, options)) return { state, before };
@@ -89,7 +88,7 @@ async function underLock(ctx: Context, lock: MigrationLock, work: Work): Promise
   try {
     await session.settle('own', {});
     await untilLastRunHasEnded(ctx, state);
-    const ms = await held.during(() => supervise(ctx, session, program, options));
+    const ms = await during(() => supervise(ctx, session, program, options));
     await session.reset();
     await lock.begin('write');
     const what = commandText(program, options.command.length - 1);
@@ -100,6 +99,25 @@ async function underLock(ctx: Context, lock: MigrationLock, work: Work): Promise
     await session.writeUninterrupted(run.fail(messageOf(error))).catch(() => session.rollback());
     throw error;
   }
+}
+
+/** A signal that comes later while a program runs: what it ends, the session and with it the lock, has to outlive the program. */
+function holdable(origin: AbortSignal) {
+  const controller = new AbortController();
+  let isHeld = false;
+  const pass = () => {
+    if (origin.aborted && !isHeld) controller.abort(origin.reason);
+  };
+  pass();
+  origin.addEventListener('abort', pass, { once: true });
+  const during = async <T>(work: () => Promise<T>): Promise<T> => {
+    isHeld = true;
+    const result = await work();
+    isHeld = false;
+    pass();
+    return result;
+  };
+  return { signal: controller.signal, during };
 }
 
 /** What a program has seeded is gone where all migrations were rolled back since, and applied again. */

@@ -12,8 +12,11 @@ export interface ProcessTree {
   mark: string;
 }
 
-/** How often it is looked whether they are gone, in milliseconds. */
+/** How often it is looked whether they are gone, and whether there are orphans, in milliseconds. */
 const LOOK_MS = 50;
+const REAP_MS = 1000;
+/** waitpid(2): answer at once. */
+const WNOHANG = 1;
 
 /** @returns PIDs of those that live; where no /proc tells, the group's number as long as it has anybody */
 function living(tree: ProcessTree): number[] {
@@ -64,12 +67,25 @@ function statOf(pid: number): string[] {
   return stat === undefined ? [] : stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
-/** PIDs of processes that have ended and whose parent this one is: the first one of a container gets everybody's. */
-export function deadChildren(): number[] {
-  return numbersIn('/proc').filter((pid) => {
+/**
+ * As the first process of a container we inherit every process whose parent has ended, and each keeps its number until somebody asks how it has
+ * ended. Node knows its own children alone and has no such call; the standalone executable, which is what the image has, calls the C library's. On
+ * Node they stay until the container ends.
+ * @param keeper whose end is asked for elsewhere
+ * @returns ends that
+ */
+export async function reapOrphans(keeper: number | undefined): Promise<() => void> {
+  if (process.pid !== 1 || !process.versions.bun) return () => {};
+  const { dlopen } = await import('bun:ffi');
+  const { symbols } = dlopen('libc.so.6', { waitpid: { args: ['i32', 'ptr', 'i32'], returns: 'i32' } });
+  const isOrphan = (pid: number) => {
     const [state, parent] = statOf(pid);
-    return state === 'Z' && Number(parent) === process.pid;
-  });
+    return pid !== keeper && state === 'Z' && Number(parent) === process.pid;
+  };
+  const timer = setInterval(() => {
+    for (const pid of numbersIn('/proc').filter(isOrphan)) symbols.waitpid(pid, null, WNOHANG);
+  }, REAP_MS);
+  return () => clearInterval(timer);
 }
 
 /** macOS has none, and one of another PID namespace has other numbers. */

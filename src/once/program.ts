@@ -1,23 +1,13 @@
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { KasmDbError } from '../app/errors.js';
 import type { ProgramSignal } from '../app/signals.js';
 import type { Environment } from '../config/variables.js';
-import { KEEPER, type Report } from './keeper-words.js';
-import { onLines } from './lines.js';
-import { reapOrphans } from './orphans.js';
-import { killAll, type ProcessTree } from './processes.js';
-
-export interface ProgramOptions {
-  /** Its path. */
-  program: string;
-  args: readonly string[];
-  env: Environment;
-  /** Descriptor that its standard output becomes. */
-  output: 1 | 2;
-}
+import { KEEPER, onLines, type Report } from './keeper-words.js';
+import { killAll, type ProcessTree, reapOrphans } from './processes.js';
 
 /** How a program has ended. */
 export interface Ending {
@@ -37,8 +27,15 @@ export interface RunningProgram {
 /**
  * Starts a program in the care of a process of ours that ends it when this one is gone. Its standard input is empty. What it writes does not pass
  * through us, so that it waits for whoever reads it, and nobody's memory grows.
+ * @param program its path
+ * @param output descriptor that its standard output becomes
  */
-export function startProgram({ program, args, env, output }: ProgramOptions): RunningProgram {
+export function startProgram(
+  program: string,
+  args: readonly string[],
+  env: Environment,
+  output: 1 | 2,
+): RunningProgram {
   const tree: ProcessTree = { pid: undefined, mark: randomUUID() };
   const [runtime, ...self] = ourselves();
   const keeper = spawn(runtime, [...self, KEEPER, tree.mark, program, ...args], {
@@ -56,10 +53,7 @@ export function startProgram({ program, args, env, output }: ProgramOptions): Ru
     if (report.told === 'started') tree.pid = report.pid;
   });
   const orphans = reapOrphans(keeper.pid);
-  const closed = new Promise<void>((resolve, reject) => {
-    keeper.once('error', reject);
-    keeper.once('close', () => resolve());
-  }).finally(async () => (await orphans)());
+  const closed = once(keeper, 'close').finally(async () => (await orphans)());
   return {
     send: (signal) => orders.write(`${signal}\n`),
     ended: closed.then(() => endingOf(program, reports, tree)),

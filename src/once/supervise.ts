@@ -1,13 +1,15 @@
+import { KasmDbError } from '../app/errors.js';
+import { plural } from '../app/plural.js';
 import type { ProgramSignal } from '../app/signals.js';
 import { now, sleep } from '../app/time.js';
 import type { Context } from '../config/context.js';
 import type { Environment } from '../config/variables.js';
 import { ONCE } from '../history/state.js';
+import { withDeadline } from '../postgres/deadline.js';
 import type { Session } from '../postgres/session.js';
-import { ProgramError, type Reason } from './failure.js';
+import { programError, type Reason } from './failure.js';
 import { GRACE_MS } from './keeper-words.js';
 import { startProgram } from './program.js';
-import { sessionLost } from './watch.js';
 
 export interface SuperviseOptions {
   name: string;
@@ -22,44 +24,41 @@ export interface SuperviseOptions {
   passSignals?: ((send: (signal: ProgramSignal) => void) => () => void) | undefined;
 }
 
+/** How often the session is asked for a sign of life, in milliseconds. A server gives up on a client later than that: after 30 s. */
+const ASK_MS = 2000;
+const ANSWER_MS = 5000;
+
 /** Runs the program until it has ended by itself, or has to. @param session holds the migration lock @returns milliseconds @throws KasmDbError */
 export async function supervise(
   ctx: Context,
   session: Session,
   program: string,
-  options: SuperviseOptions,
+  { command, env, output, name, timeoutMs, passSignals }: SuperviseOptions,
 ): Promise<number> {
   ctx.signal.throwIfAborted();
-  const { command, env, output, name, timeoutMs } = options;
   const started = now();
   ctx.events.progress?.(`${ONCE}${name}: runs ${commandText(program, command.length - 1)}`);
   const done = new AbortController();
-  const running = startProgram({ program, args: command.slice(1), env: withoutAdminLogin(env), output });
-  const stopPassing = options.passSignals?.(running.send);
+  const after = (ms: number, work: () => void) => void sleep(ms, done.signal).then(work, () => {});
+  const running = startProgram(program, command.slice(1), withoutAdminLogin(env), output);
+  const stopPassing = passSignals?.(running.send);
   let reason: Reason | undefined;
   const stop = (why: Reason) => {
     if (reason !== undefined) return;
     reason = why;
     // Where signals are passed on, the program has got that one already.
     if (why !== 'signal' || !stopPassing) running.send('SIGTERM');
-    sleep(GRACE_MS, done.signal).then(
-      () => running.send('SIGKILL'),
-      () => {},
-    );
+    after(GRACE_MS, () => running.send('SIGKILL'));
   };
   const onSignal = () => stop('signal');
   ctx.signal.addEventListener('abort', onSignal, { once: true });
   if (ctx.signal.aborted) onSignal();
   void sessionLost(session, done.signal).then(stop);
-  if (timeoutMs !== undefined)
-    sleep(timeoutMs, done.signal).then(
-      () => stop('timeout'),
-      () => {},
-    );
+  if (timeoutMs !== undefined) after(timeoutMs, () => stop('timeout'));
   try {
     const ending = await running.ended;
     if (reason === undefined && ending.exitCode === 0 && ending.left === 0) return now() - started;
-    throw new ProgramError({ name, program, ending, reason, interruption: ctx.signal.reason, timeoutMs });
+    throw programError({ name, program, ending, reason, interruption: ctx.signal.reason, timeoutMs });
   } finally {
     done.abort();
     stopPassing?.();
@@ -69,10 +68,37 @@ export async function supervise(
 
 /** Arguments may hold secrets. */
 export function commandText(program: string, args: number): string {
-  return `${program} (${args} ${args === 1 ? 'argument' : 'arguments'})`;
+  return `${program} (${plural(args, 'argument')})`;
 }
 
 /** What bootstrap may do is nothing for anybody else. */
 function withoutAdminLogin(env: Environment): Environment {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('DATABASE_MASTER_')));
+}
+
+/**
+ * Watches the session that holds the migration lock.
+ * @param stop ends the watch
+ * @returns told when the session is lost, and with it the lock; never when the watch was ended before
+ */
+function sessionLost(session: Session, stop: AbortSignal): Promise<KasmDbError> {
+  return new Promise((resolve) => {
+    const lost = (cause?: unknown) => {
+      if (stop.aborted) return;
+      resolve(
+        new KasmDbError('unreachable', 'the session that holds the migration lock was lost', {
+          hint: 'run the same command again: the program is run once more, as it has not ended by itself',
+          cause,
+        }),
+      );
+    };
+    session.client.once('end', () => lost());
+    const ask = async () => {
+      for (;;) {
+        await sleep(ASK_MS, stop);
+        await withDeadline(session.client, ANSWER_MS, () => session.query('SELECT'));
+      }
+    };
+    ask().catch(lost);
+  });
 }
