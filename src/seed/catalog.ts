@@ -25,13 +25,13 @@ export interface Table {
 }
 
 const CATALOG_SQL = `SELECT c.relname AS name,
-  (SELECT json_agg(json_build_object('name', a.attname, 'type', t.typname, 'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '',
-     'maxLength', CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 THEN a.atttypmod - 4 END) ORDER BY a.attnum)
+  (SELECT coalesce(json_agg(json_build_object('name', a.attname, 'type', t.typname, 'notNull', a.attnotnull, 'hasDefault', a.atthasdef OR a.attidentity <> '',
+     'maxLength', CASE WHEN t.typname IN ('varchar', 'bpchar') AND a.atttypmod > 4 THEN a.atttypmod - 4 END) ORDER BY a.attnum), '[]')
    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
    WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped) AS columns,
-  (SELECT json_agg(a.attname ORDER BY k.ord) FROM pg_catalog.pg_constraint p, unnest(p.conkey) WITH ORDINALITY AS k(num, ord),
+  (SELECT coalesce(json_agg(a.attname ORDER BY k.ord), '[]') FROM pg_catalog.pg_constraint p, unnest(p.conkey) WITH ORDINALITY AS k(num, ord),
      pg_catalog.pg_attribute a WHERE p.conrelid = c.oid AND p.contype = 'p' AND a.attrelid = c.oid AND a.attnum = k.num) AS "primaryKey",
-  (SELECT json_agg(json_build_object('column', a.attname, 'table', f.relname, 'target', b.attname))
+  (SELECT coalesce(json_agg(json_build_object('column', a.attname, 'table', f.relname, 'target', b.attname)), '[]')
    FROM pg_catalog.pg_constraint p JOIN pg_catalog.pg_class f ON f.oid = p.confrelid
    JOIN pg_catalog.pg_attribute a ON a.attrelid = p.conrelid AND a.attnum = p.conkey[1]
    JOIN pg_catalog.pg_attribute b ON b.attrelid = p.confrelid AND b.attnum = p.confkey[1]
@@ -56,16 +56,11 @@ export async function readCatalog(session: Session, names: Iterable<string>): Pr
 
 /** The same, of tables that the caller knows to be safe to read. */
 export async function lookUpTables(session: Session, names: readonly string[]): Promise<Map<string, Table>> {
-  const rows = await session.query(CATALOG_SQL, [names]);
+  const tables = await session.query<Omit<Table, 'columns'> & { columns: Column[] }>(CATALOG_SQL, [names]);
   return new Map(
-    rows.map((row) => [
-      row.name,
-      {
-        name: row.name,
-        columns: new Map((row.columns as Column[]).map((column) => [column.name, column])),
-        primaryKey: row.primaryKey ?? [],
-        foreignKeys: row.foreignKeys ?? [],
-      },
+    tables.map((table) => [
+      table.name,
+      { ...table, columns: new Map(table.columns.map((column) => [column.name, column])) },
     ]),
   );
 }
@@ -76,17 +71,14 @@ export async function lookUpTables(session: Session, names: readonly string[]): 
  */
 export function insertOrder(tables: readonly Table[]): Table[] {
   const left = new Map(tables.map((table) => [table.name, table]));
+  const open = (table: Table, isMeant = (_key: ForeignKey) => true) =>
+    table.foreignKeys.filter((key) => key.table !== table.name && left.has(key.table) && isMeant(key)).length;
   const order: Table[] = [];
-  const open = (table: Table, required: boolean) =>
-    table.foreignKeys.filter(
-      (key) => key.table !== table.name && left.has(key.table) && (!required || isRequired(table, key)),
-    ).length;
   while (left.size > 0) {
-    const ready = [...left.values()].filter((table) => open(table, true) === 0);
+    const all = [...left.values()];
+    const ready = all.filter((table) => open(table, (key) => isRequired(table, key)) === 0);
     // Tables that require each other: the caller finds out from the order.
-    const next = (ready.length > 0 ? ready : [...left.values()]).reduce((best, table) =>
-      open(table, false) < open(best, false) ? table : best,
-    );
+    const next = (ready.length > 0 ? ready : all).reduce((best, table) => (open(table) < open(best) ? table : best));
     left.delete(next.name);
     order.push(next);
   }

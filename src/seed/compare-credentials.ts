@@ -13,20 +13,21 @@ export interface CredentialDifference {
   encrypted?: true;
 }
 
-/** What a table has of the credentials, by their keys; a hash has the user that it belongs to. */
+/** What the database has of a credential. */
+interface Stored {
+  key: string;
+  value: string | null;
+  /** Whose hash it is; null: it is a token. */
+  username: string | null;
+  salt: string | null;
+}
+
 const STORED_SQL = {
   'public.settings': `SELECT CASE category WHEN 'manager' THEN 'manager-token' ELSE 'service-token' END AS key, value, NULL AS username, NULL AS salt
 FROM public.settings WHERE (category, name) IN (('manager', 'token'), ('auth', 'registration_token')) ORDER BY key`,
   'public.users': `SELECT CASE username WHEN 'admin@kasm.local' THEN 'admin-password' ELSE 'user-password' END AS key, pw_hash AS value, username, salt
 FROM public.users WHERE username IN ('admin@kasm.local', 'user@kasm.local') ORDER BY key`,
 };
-
-interface Stored {
-  key: string;
-  value: string | null;
-  username: string | null;
-  salt: string | null;
-}
 
 /**
  * Compares the credentials that are given with those that the database has, where this login may read them: two charts that have each made a Secret
@@ -39,18 +40,16 @@ export async function compareCredentials(session: Session, credentials: Credenti
     const rows = isReadable(found.get(table)) ? await session.query<Stored>(sql) : [];
     for (const [key, stored] of groupBy(rows, (row) => row.key)) {
       const secret = credentials.get(key);
-      if (secret !== undefined && !stored.some((row) => isSame(row, secret))) differences.push(difference(key, stored));
+      const isSame = ({ value, username, salt }: Stored) =>
+        value === (username === null ? secret : hashPassword(secret ?? '', salt ?? ''));
+      if (secret !== undefined && !stored.some(isSame)) differences.push(difference(key, stored));
     }
   }
   return differences;
 }
 
-function isSame({ value, username, salt }: Stored, secret: string): boolean {
-  return value === (username === null ? secret : hashPassword(secret, salt ?? ''));
-}
-
 function difference(key: string, stored: readonly Stored[]): CredentialDifference {
-  const [username] = stored.map((row) => row.username);
+  const username = stored[0]?.username;
   if (username) {
     const text = `${key}: ${username} has another password in the database than in the Secret`;
     return { key, kind: 'password', text };

@@ -79,23 +79,18 @@ function planUpdate(planned: PlannedWrites, row: PlannableRow, now: Texts): void
     (column) => isCompared(resolved, column) && (texts[column] ?? null) !== (now[column] ?? null),
   );
   const changed = differing.filter((column) => isAsWritten(record, column, now[column] ?? null));
-  if (record && changed.length > 0) {
-    const after = recording(record, resolved, changed, (column) => texts[column] ?? null);
-    planned.counts.updated++;
-    planned.writes.push({
-      kind: 'update',
-      table: resolved.table.name,
-      rowKey: record.rowKey,
-      values: Object.fromEntries(changed.map((column) => [column, values[column]])),
-    });
-    planned.records.push(after);
-    planned.places.set(resolved, { record: after, before: now });
+  const after = record
+    ? recording(record, resolved, changed, (column) => texts[column] ?? null)
+    : firstRecord(row, now);
+  planned.places.set(resolved, { record: after, before: now });
+  if (!record || changed.length > 0) planned.records.push(after);
+  if (changed.length === 0) {
+    planned.counts[differing.length > 0 ? 'kept' : 'unchanged']++;
     return;
   }
-  planned.counts[differing.length > 0 ? 'kept' : 'unchanged']++;
-  const known = record ?? firstRecord(row, now);
-  if (!record) planned.records.push(known);
-  planned.places.set(resolved, { record: known, before: now });
+  planned.counts.updated++;
+  const changes = Object.fromEntries(changed.map((column) => [column, values[column]]));
+  planned.writes.push({ kind: 'update', table: resolved.table.name, rowKey: after.rowKey, values: changes });
 }
 
 /** Generated secrets, keys and credentials are written once; the documents don't say what they are. A reference they do say. */

@@ -8,8 +8,7 @@ import { ensureHistory, SEED_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
 import { isReadyToSeed } from '../migrator/plan-for.js';
 import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
-import { withSession } from '../postgres/session.js';
-import type { SeedRow } from './document.js';
+import { type Session, withSession } from '../postgres/session.js';
 import { documentRows, seedDigest } from './document-rows.js';
 import { type SeedReport, type SeedRequest, writeSeed } from './write-seed.js';
 
@@ -27,6 +26,9 @@ export interface SeedResult extends SeedReport {
 /** How long a statement may wait for someone who has a table or a row. */
 const TABLE_LOCK_TIMEOUT_MS = 10_000;
 
+/** Counts of a seed that did not come about. */
+export const NOTHING_SEEDED = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
+
 /**
  * Writes the default rows and the credentials, in one transaction under the migration lock. Safe to repeat: what someone has changed,
  * renamed or deleted since stays so.
@@ -34,38 +36,35 @@ const TABLE_LOCK_TIMEOUT_MS = 10_000;
  */
 export async function seed(ctx: Context, migrations: Migration[], options: SeedOptions): Promise<SeedResult> {
   const rows = documentRows(options.documents, migrations);
-  if (options.dryRun) return dryRun(ctx, migrations, rows, options);
+  /** Within a transaction. */
+  const write = async (session: Session, state: MigrationState): Promise<SeedResult> => {
+    // A customer's trigger must not send us its rows as notices.
+    await session.script("SET LOCAL client_min_messages = 'error'");
+    return { state, skipped: false, ...(await writeSeed(ctx, session, rows, options, state)) };
+  };
+  if (options.dryRun)
+    return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'seeding' }, async (session) => {
+      const state = await readState(session, { vendor: true });
+      if (!isReadyToSeed(state, migrations)) return skipped(state);
+      // Not read-only: what is sent for comparison stands in temporary tables.
+      await session.begin('write', { lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS });
+      const result = await write(session, state);
+      await session.rollback();
+      return result;
+    });
   const waiting = { waitMs: options.lockTimeoutMs, vendor: true, doing: 'seeding' };
   const { result } = await withMigrationLock(ctx, waiting, (lock) =>
-    seedUnderLock(ctx, lock, migrations, rows, options),
+    seedUnderLock(ctx, lock, migrations, options, write),
   );
   return result;
-}
-
-async function dryRun(
-  ctx: Context,
-  migrations: Migration[],
-  rows: SeedRow[],
-  options: SeedOptions,
-): Promise<SeedResult> {
-  return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'seeding' }, async (session) => {
-    const state = await readState(session, { vendor: true });
-    if (!isReadyToSeed(state, migrations)) return skipped(state);
-    // Not read-only: what is sent for comparison stands in temporary tables.
-    await session.begin('write', { lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS });
-    await session.script(QUIET);
-    const result = await writeSeed(ctx, session, rows, options, state);
-    await session.rollback();
-    return { state, skipped: false, ...result };
-  });
 }
 
 async function seedUnderLock(
   ctx: Context,
   lock: MigrationLock,
   migrations: Migration[],
-  rows: SeedRow[],
   options: SeedOptions,
+  write: (session: Session, state: MigrationState) => Promise<SeedResult>,
 ): Promise<SeedResult> {
   const { session, state: before } = lock;
   if (!isReadyToSeed(before, migrations)) return skipped(before);
@@ -83,11 +82,10 @@ async function seedUnderLock(
       await session.rollback();
       return skipped(state);
     }
-    await session.script(QUIET);
-    const result = await writeSeed(ctx, session, rows, options, state);
+    const result = await write(session, state);
     // Once more: whoever found us busy may have put its own name into the run row.
     await session.commit('seeding', `${start}; ${run.seeded(`${VERSION}:${seedDigest(options.documents)}`)}`);
-    return { state, skipped: false, ...result };
+    return result;
   } catch (error) {
     await session.rollback();
     if (!(error instanceof LockTaken)) {
@@ -98,21 +96,7 @@ async function seedUnderLock(
   }
 }
 
-/** A customer's trigger must not send us its rows as notices. */
-const QUIET = "SET LOCAL client_min_messages = 'error'";
-
-/** Counts of a seed that did not come about. */
-export const NOTHING_SEEDED = { inserted: 0, updated: 0, unchanged: 0, kept: 0 };
-
-const NOTHING_WRITTEN = {
-  counts: NOTHING_SEEDED,
-  credentials: [],
-  plainText: [],
-  encrypted: [],
-  settings: 0,
-  warnings: [],
-};
-
 function skipped(state: MigrationState): SeedResult {
-  return { state, skipped: true, ...NOTHING_WRITTEN };
+  const nothing = { credentials: [], plainText: [], encrypted: [], settings: 0, warnings: [] };
+  return { state, skipped: true, counts: NOTHING_SEEDED, ...nothing };
 }
