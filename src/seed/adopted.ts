@@ -1,6 +1,6 @@
 import { SEEDED_BY_PROGRAM } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
-import type { Column, Table } from './catalog.js';
+import type { Table } from './catalog.js';
 import type { CurrentRows } from './current.js';
 import type { SeedRow } from './document.js';
 
@@ -12,12 +12,11 @@ const NEEDED = ['settings', 'users'];
 
 /** Leaves out rows that a database has no place for: an adopted one, or one of somebody's own migrations. Pure. */
 export function withPlace(rows: readonly SeedRow[], catalog: ReadonlyMap<string, Table>): SeedRow[] {
-  const fits = ({ table, cells }: SeedRow) => {
-    const columns = catalog.get(table)?.columns ?? new Map<string, Column>();
-    const required = [...columns.values()].filter(({ notNull, hasDefault }) => notNull && !hasDefault);
-    return [...cells.keys()].every((name) => columns.has(name)) && required.every(({ name }) => cells.has(name));
-  };
-  return rows.filter((row) => row.table !== UNPUBLISHED || (catalog.has(UNPUBLISHED) && fits(row)));
+  const columns = [...(catalog.get(UNPUBLISHED)?.columns.values() ?? [])];
+  const fits = ({ cells }: SeedRow) =>
+    [...cells.keys()].every((column) => columns.some(({ name }) => name === column)) &&
+    columns.every(({ name, notNull, hasDefault }) => cells.has(name) || !notNull || hasDefault);
+  return rows.filter((row) => row.table !== UNPUBLISHED || fits(row));
 }
 
 export interface Adoption {

@@ -37,7 +37,7 @@ const CATALOG_SQL = `SELECT c.relname AS name,
    JOIN pg_catalog.pg_attribute b ON b.attrelid = p.confrelid AND b.attnum = p.confkey[1]
    WHERE p.conrelid = c.oid AND p.contype = 'f' AND cardinality(p.conkey) = 1) AS "foreignKeys"
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-WHERE n.nspname = 'public' AND c.relkind = 'r' AND (c.relname = ANY ($1)
+WHERE n.nspname = 'public' AND c.relkind = 'r' AND ($1::text[] IS NULL OR c.relname = ANY ($1)
   OR c.oid IN (SELECT p.confrelid FROM pg_catalog.pg_constraint p JOIN pg_catalog.pg_class s ON s.oid = p.conrelid
     WHERE p.contype = 'f' AND s.relnamespace = n.oid AND s.relname = ANY ($1)))`;
 
@@ -54,9 +54,9 @@ export async function readCatalog(session: Session, names: Iterable<string>): Pr
   return tables;
 }
 
-/** The same, of tables that the caller knows to be safe to read. */
-export async function lookUpTables(session: Session, names: readonly string[]): Promise<Map<string, Table>> {
-  const tables = await session.query<Omit<Table, 'columns'> & { columns: Column[] }>(CATALOG_SQL, [names]);
+/** The same, of tables that the caller knows to be safe to read. @param names undefined: all */
+export async function lookUpTables(session: Session, names?: readonly string[]): Promise<Map<string, Table>> {
+  const tables = await session.query<Omit<Table, 'columns'> & { columns: Column[] }>(CATALOG_SQL, [names ?? null]);
   return new Map(
     tables.map((table) => [
       table.name,

@@ -36,7 +36,7 @@ export async function readCurrent(
     const table = catalog.get(name);
     if (!table || columns.size === 0) continue;
     const found = await session.query<{ key: string; texts: Texts }>(
-      `SELECT ${rowKeySql(table, 't')} AS key, ${textsSql('t', [...columns])} AS texts FROM public.${escapeIdentifier(name)} t`,
+      `SELECT ${rowKeySql(table)} AS key, ${textsSql('t', [...columns])} AS texts FROM public.${escapeIdentifier(name)} t`,
     );
     current.set(name, new Map(found.map(({ key, texts }) => [key, texts])));
   }
@@ -47,8 +47,8 @@ export async function readCurrent(
 export async function hasUsers(session: Session): Promise<boolean | undefined> {
   const found = await findTables(session, ['public.users']);
   if (!isReadable(found.get('public.users'))) return undefined;
-  const [{ some }] = (await session.query('SELECT EXISTS (SELECT FROM public.users) AS some')) as [{ some: boolean }];
-  return some;
+  const [users] = await session.query<{ some: boolean }>('SELECT EXISTS (SELECT FROM public.users) AS some');
+  return users?.some;
 }
 
 /** Answers whether a column of a table has a value, as the server writes it. */

@@ -110,13 +110,7 @@ export function hasOthersValues(records: readonly SeedRecord[], catalog: Readonl
 
 /** Tables with columns that may be encrypted. */
 async function readableSecrets(session: Session): Promise<{ table: Table; columns: Column[] }[]> {
-  const names = await session.query<{ name: string }>(
-    "SELECT relname AS name FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = 'public') AND relkind = 'r' ORDER BY 1",
-  );
-  const catalog = await lookUpTables(
-    session,
-    names.map(({ name }) => name),
-  );
+  const catalog = await lookUpTables(session);
   const asked = [...catalog.values()].flatMap((table) => {
     const columns = [...table.columns.values()].filter((column) => mayBeEncrypted(table.name, column));
     return columns.length > 0 ? [{ table, columns }] : [];
@@ -137,6 +131,6 @@ function candidatesSql(table: Table, columns: readonly Column[]): string {
   const pairs = columns.map(
     ({ name }, i) => `${escapeLiteral(name)}, CASE WHEN ${fits[i]} THEN t.${escapeIdentifier(name)}::text END`,
   );
-  return `(SELECT ${escapeLiteral(table.name)} AS name, ${rowKeySql(table, 't')} AS key, jsonb_build_object(${pairs.join(', ')}) AS texts
+  return `(SELECT ${escapeLiteral(table.name)} AS name, ${rowKeySql(table)} AS key, jsonb_build_object(${pairs.join(', ')}) AS texts
 FROM public.${escapeIdentifier(table.name)} t WHERE ${fits.map((fit) => `(${fit})`).join(' OR ')} LIMIT ${MOST_ROWS})`;
 }

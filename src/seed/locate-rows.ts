@@ -6,7 +6,7 @@ import { type Problem, problemOf, valueIn } from './document.js';
 import { recordId, type SeedRecord } from './records.js';
 import { References } from './references.js';
 import type { ResolvedRow } from './resolve-rows.js';
-import { naturalKeyOf, rowKeyOfTexts } from './row-keys.js';
+import { naturalKeyOf, rowKeyOf } from './row-keys.js';
 import type { Texts } from './texts.js';
 
 /** What is known of the database. */
@@ -53,7 +53,7 @@ export async function locateRows(
       const made = texts.get(resolved) as Texts;
       const followed = references.follow(resolved, made);
       const record = findRecord(resolved, followed.texts);
-      const rowKey = rowKeyOfTexts(table, followed.texts);
+      const rowKey = rowKeyOf(table, followed.texts);
       const naturalKey = naturalKeyOf(table, followed.texts);
       const found =
         record?.rowKey ?? (rowKey && there.has(rowKey) ? rowKey : naturalKey && naturalKeys.get(naturalKey));
@@ -94,7 +94,7 @@ export function recordFinder(
     return (
       byName.get(recordId({ table: table.name, docKey })) ??
       byToken.get(`${table.name}\0${id}\0${valueIn(row, id)}`) ??
-      byRowKey.get(`${table.name}\0${rowKeyOfTexts(table, texts)}`)
+      byRowKey.get(`${table.name}\0${rowKeyOf(table, texts)}`)
     );
   };
 }

@@ -6,7 +6,7 @@ import { type DatabaseRows, type LocatedRow, locateRows } from './locate-rows.js
 import { fingerprint, isAsWritten, newSalt, type RecordedColumn, type SeedRecord } from './records.js';
 import type { FollowedRow, References } from './references.js';
 import type { ResolvedRow } from './resolve-rows.js';
-import { rowKeyOfTexts } from './row-keys.js';
+import { rowKeyOf } from './row-keys.js';
 import type { Texts } from './texts.js';
 import { looksLikeToken, tokensIn } from './tokens.js';
 import type { Write } from './write-rows.js';
@@ -116,7 +116,7 @@ function planInsert(planned: PlannedWrites, row: PlannableRow, references: Refer
     }
   }
   references.insert(table, texts);
-  const record = newRecord(row, rowKeyOfTexts(table, texts), (column) => texts[column] ?? null);
+  const record = newRecord(row, rowKeyOf(table, texts), (column) => texts[column] ?? null);
   planned.counts.inserted++;
   planned.writes.push({ kind: 'insert', table: table.name, values });
   planned.records.push(record);
@@ -124,7 +124,7 @@ function planInsert(planned: PlannedWrites, row: PlannableRow, references: Refer
   const columns = Object.keys(deferred);
   if (columns.length === 0) return;
   // Until then the row lies under the key that it has without them.
-  const rowKey = rowKeyOfTexts(table, { ...texts, ...Object.fromEntries(columns.map((column) => [column, null])) });
+  const rowKey = rowKeyOf(table, { ...texts, ...Object.fromEntries(columns.map((column) => [column, null])) });
   planned.deferredUpdates.push({ kind: 'update', table: table.name, rowKey, values: deferred });
 }
 

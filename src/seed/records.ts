@@ -24,12 +24,6 @@ export interface RecordedColumn {
   token?: string;
 }
 
-/** A row that the documents name otherwise than before. */
-export interface RenamedRecord {
-  before: SeedRecord;
-  after: SeedRecord;
-}
-
 /** No two rows of the documents have the same. */
 export const recordId = ({ table, docKey }: Pick<SeedRecord, 'table' | 'docKey'>) => `${table}\0${docKey}`;
 
@@ -54,19 +48,19 @@ export async function readRecords(session: Session): Promise<SeedRecord[]> {
   );
 }
 
-/** Records rows as they now are; of two records of one row the later one counts. */
+/** Records rows as they now are; of two records of one row the later one counts. @param renamed records that have other names now: as they were, and as they are */
 export async function updateRecords(
   session: Session,
-  renamed: readonly RenamedRecord[],
+  renamed: ReadonlyMap<SeedRecord, SeedRecord>,
   written: readonly SeedRecord[],
 ): Promise<void> {
-  const before = renamed.map((record) => record.before);
+  const before = [...renamed.keys()];
   if (before.length > 0)
     await session.query(
       'DELETE FROM kasm_db.seeds s USING unnest($1::text[], $2::text[]) AS d(name, key) WHERE s.table_name = d.name AND s.doc_key = d.key',
       [before.map(({ table }) => table), before.map(({ docKey }) => docKey)],
     );
-  const after = [...renamed.map((record) => record.after), ...written];
+  const after = [...renamed.values(), ...written];
   const records = [...new Map(after.map((record) => [recordId(record), record])).values()];
   if (records.length === 0) return;
   await sendRows(

@@ -1,6 +1,6 @@
 import { idColumn, type Table } from './catalog.js';
 import { type SeedRow, valueIn } from './document.js';
-import { type RecordedColumn, type RenamedRecord, recordId, type SeedRecord } from './records.js';
+import { type RecordedColumn, recordId, type SeedRecord } from './records.js';
 import { docKeyOf } from './row-keys.js';
 
 /** Tokens of the documents that ship: no other document gives these names. */
@@ -12,13 +12,13 @@ const earlierName = (token: string) => token.replace('${uuid:kasm-db/', '${uuid:
  * A database that an earlier build has seeded has records by that build's tokens. They get today's names, so that the same rows are found, and
  * what was deleted stays so. Only rows that the documents name with one of ours, and that earlier had its name: a document of Kasm's may have given
  * it to another row. Pure.
- * @returns all records, and those of them that have other names now
+ * @returns the records that have other names now: as they were, and as they are
  */
 export function renameTokens(
   records: readonly SeedRecord[],
   rows: readonly SeedRow[],
   catalog: ReadonlyMap<string, Table>,
-): { records: SeedRecord[]; renamed: RenamedRecord[] } {
+): Map<SeedRecord, SeedRecord> {
   const ours = rows.flatMap((row) => {
     const table = catalog.get(row.table);
     const id = table && idColumn(table);
@@ -42,16 +42,15 @@ export function renameTokens(
       docKeys.set(record, docKey);
     }
   }
-  const renamed = records.flatMap((before) => {
+  const renamed = new Map<SeedRecord, SeedRecord>();
+  for (const before of records) {
     const columns = Object.entries(before.columns).map(([column, recorded]): [string, RecordedColumn] => {
       const token = names.get(recorded.token ?? '');
       return [column, token ? { ...recorded, token } : recorded];
     });
-    const isSame = columns.every(([column, recorded]) => recorded === before.columns[column]);
-    const docKey = docKeys.get(before);
-    if (isSame && docKey === undefined) return [];
-    return [{ before, after: { ...before, docKey: docKey ?? before.docKey, columns: Object.fromEntries(columns) } }];
-  });
-  const after = new Map(renamed.map((record) => [record.before, record.after]));
-  return { records: records.map((record) => after.get(record) ?? record), renamed };
+    const docKey = docKeys.get(before) ?? before.docKey;
+    if (docKey !== before.docKey || columns.some(([column, recorded]) => recorded !== before.columns[column]))
+      renamed.set(before, { ...before, docKey, columns: Object.fromEntries(columns) });
+  }
+  return renamed;
 }

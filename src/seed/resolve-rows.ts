@@ -21,17 +21,14 @@ export interface ResolvedRow {
   credentialColumns: Set<string>;
 }
 
-interface Unresolved {
-  rows: readonly SeedRow[];
-  catalog: ReadonlyMap<string, Table>;
-  credentials: Credentials;
-  /** Values of tokens that have one in this database. */
-  known: ReadonlyMap<string, string>;
-  breathe: Breathe;
-}
-
-/** Puts values in place of tokens, and credentials where they belong. */
-export async function resolveRows({ rows, catalog, credentials, known, breathe }: Unresolved): Promise<ResolvedRow[]> {
+/** Puts values in place of tokens, and credentials where they belong. @param known values of tokens that have one in this database */
+export async function resolveRows(
+  rows: readonly SeedRow[],
+  catalog: ReadonlyMap<string, Table>,
+  known: ReadonlyMap<string, string>,
+  credentials: Credentials,
+  breathe: Breathe,
+): Promise<ResolvedRow[]> {
   const secrets = new GeneratedSecrets(known, credentials.get);
   const assignments = new Map(assignCredentials(rows, credentials).map((assignment) => [assignment.row, assignment]));
   const resolved: ResolvedRow[] = [];
@@ -44,7 +41,10 @@ export async function resolveRows({ rows, catalog, credentials, known, breathe }
       const salt = typeof values.salt === 'string' ? values.salt : undefined;
       Object.assign(values, credentialValues(assignment, credentials, salt));
     }
-    giveId(values, table);
+    const id = idColumn(table);
+    // An id of our own making, so that the row is known by it afterwards.
+    if (id !== undefined && (values[id] ?? null) === null && table.columns.get(id)?.type === 'uuid')
+      values[id] = randomUUID();
     const isFilled = assignment && (assignment.secret !== undefined || assignment.column !== 'value');
     const credentialColumns = new Set<string>(isFilled ? CREDENTIAL_COLUMNS[table.name] : []);
     resolved.push({ row, table, docKey: docKeyOf(row, table), values, assignment, credentialColumns });
@@ -59,12 +59,11 @@ async function resolveCells(row: SeedRow, table: Table, secrets: GeneratedSecret
     // Null is a value like others; only where it can't be one, the column's default stands for it.
     if (value === null && column?.notNull) continue;
     const plain = await resolveTokens(value, secrets);
-    values[name] = plain !== null && column?.type === 'bytea' ? hexOf(plain as string | Uint8Array) : plain;
+    values[name] =
+      plain !== null && column?.type === 'bytea' ? `\\x${Buffer.from(plain as string).toString('hex')}` : plain;
   }
   return values;
 }
-
-const hexOf = (bytes: string | Uint8Array) => `\\x${Buffer.from(bytes).toString('hex')}`;
 
 /** Tokens may also stand inside lists and maps (JSON columns). */
 async function resolveTokens(value: unknown, secrets: GeneratedSecrets): Promise<unknown> {
@@ -77,11 +76,4 @@ async function resolveTokens(value: unknown, secrets: GeneratedSecrets): Promise
     return Object.fromEntries(entries);
   }
   return value;
-}
-
-/** An id of our own making, so that the row is known by it afterwards. */
-function giveId(values: Record<string, unknown>, table: Table): void {
-  const id = idColumn(table);
-  if (id !== undefined && (values[id] ?? null) === null && table.columns.get(id)?.type === 'uuid')
-    values[id] = randomUUID();
 }

@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { escapeIdentifier } from 'pg';
-import type { Table } from './catalog.js';
+import { idColumn, type Table } from './catalog.js';
 import { type SeedRow, valueIn } from './document.js';
 import { NATURAL_KEYS } from './natural-keys.js';
 import type { Texts } from './texts.js';
@@ -12,10 +12,8 @@ export function docKeyOf(row: SeedRow, table: Table): string {
     if (values.some((value) => value !== null)) return JSON.stringify(values);
   }
   // Neither a key nor an id: a row is what it says.
-  return rowKeyOf({ ...table, primaryKey: [] }, (column) => {
-    const value = valueIn(row, column);
-    return value === null ? null : JSON.stringify(value);
-  });
+  const texts = [...row.cells].map(([column, { value }]) => [column, value === null ? null : JSON.stringify(value)]);
+  return rowKeyOf({ ...table, primaryKey: [] }, Object.fromEntries(texts));
 }
 
 /** By what a row of the database is known that somebody else has made. @returns undefined: by its primary key alone */
@@ -29,23 +27,20 @@ export function naturalKeyOf(table: Table, texts: Texts): string | undefined {
  * A row's key: its id as text, or all columns of its primary key; of a table without one, a hash over all its values.
  * @returns '' when the server is to make the id
  */
-export function rowKeyOf(table: Table, value: (column: string) => string | null): string {
-  if (table.primaryKey.length === 1) return value(table.primaryKey[0] as string) ?? '';
-  if (table.primaryKey.length > 1) return JSON.stringify(table.primaryKey.map(value));
-  return createHash('sha256')
-    .update(JSON.stringify([...table.columns.keys()].map(value)))
-    .digest('hex');
+export function rowKeyOf(table: Table, texts: Texts): string {
+  const id = idColumn(table);
+  if (id !== undefined) return texts[id] ?? '';
+  const key = JSON.stringify(keyColumns(table).map((column) => texts[column] ?? null));
+  return table.primaryKey.length > 0 ? key : hash('sha256', key);
 }
 
-/** The same, of a row's texts. */
-export function rowKeyOfTexts(table: Table, texts: Texts): string {
-  return rowKeyOf(table, (column) => texts[column] ?? null);
+/** The same as SQL, of a row `t`. */
+export function rowKeySql(table: Table): string {
+  const id = idColumn(table);
+  if (id !== undefined) return `t.${escapeIdentifier(id)}::text`;
+  const texts = keyColumns(table).map((column) => `t.${escapeIdentifier(column)}::text`);
+  const key = `to_json(ARRAY[${texts.join(', ')}])::text`;
+  return table.primaryKey.length > 0 ? key : `encode(sha256(convert_to(${key}, 'UTF8')), 'hex')`;
 }
 
-/** The same as SQL. */
-export function rowKeySql(table: Table, alias: string): string {
-  if (table.primaryKey.length === 1) return `${alias}.${escapeIdentifier(table.primaryKey[0] as string)}::text`;
-  const columns = table.primaryKey.length > 0 ? table.primaryKey : [...table.columns.keys()];
-  const list = `to_json(ARRAY[${columns.map((column) => `${alias}.${escapeIdentifier(column)}::text`).join(', ')}])::text`;
-  return table.primaryKey.length > 0 ? list : `encode(sha256(convert_to(${list}, 'UTF8')), 'hex')`;
-}
+const keyColumns = ({ primaryKey, columns }: Table) => (primaryKey.length > 0 ? primaryKey : [...columns.keys()]);

@@ -53,5 +53,5 @@ function statement({ kind, table, columns, first, last }: Batch, catalog: Readon
   if (kind === 'insert') {
     return `INSERT INTO ${name} (${list.join(', ')}) SELECT ${list.map((column) => `r.${column}`).join(', ')} FROM ${rows} ORDER BY i.n;`;
   }
-  return `UPDATE ${name} t SET ${list.map((column) => `${column} = r.${column}`).join(', ')} FROM ${rows} AND ${rowKeySql(catalog.get(table) as Table, 't')} = ${decoded('i.row_key')};`;
+  return `UPDATE ${name} t SET ${list.map((column) => `${column} = r.${column}`).join(', ')} FROM ${rows} AND ${rowKeySql(catalog.get(table) as Table)} = ${decoded('i.row_key')};`;
 }

@@ -8,12 +8,12 @@ import { CREDENTIAL_COLUMNS } from './assign.js';
 import { canonicalTexts } from './canonical-texts.js';
 import { readCatalog, type Table } from './catalog.js';
 import type { Credentials } from './credentials.js';
-import { type CurrentRows, hasUsers, knownTokens, readCurrent, valueFinder } from './current.js';
+import { hasUsers, knownTokens, readCurrent, valueFinder } from './current.js';
 import { refuse, type SeedDocument, type SeedRow } from './document.js';
 import { type EncryptedColumn, findEncrypted, hasOthersValues } from './encrypted.js';
 import { newPlainText, warningsOf } from './notes.js';
 import { type PlannedWrites, planWrites } from './plan-writes.js';
-import { type RenamedRecord, readRecords, recordId, type SeedRecord, updateRecords } from './records.js';
+import { readRecords, recordId, updateRecords } from './records.js';
 import { renameTokens } from './renamed-tokens.js';
 import { resolveRows } from './resolve-rows.js';
 import { type CredentialReport, planCredentials, type RotateOptions, requireCredentials } from './rotate.js';
@@ -40,20 +40,7 @@ export interface SeedReport {
   warnings: string[];
 }
 
-/** What a seed finds. */
-interface FoundDatabase {
-  catalog: ReadonlyMap<string, Table>;
-  /** What earlier seeds have recorded, with the names of today. */
-  records: SeedRecord[];
-  renamed: RenamedRecord[];
-  /** There is a place for records; a dry run on a database that was never seeded has none. */
-  hasRecords: boolean;
-  /** The documents' rows that it has a place for. */
-  rows: SeedRow[];
-  current: CurrentRows;
-  /** Values that it has for tokens. */
-  known: Map<string, string>;
-}
+type FoundDatabase = Awaited<ReturnType<typeof readDatabase>>;
 
 /**
  * Writes what the database lacks of the documents' rows, and the credentials, within a transaction of the caller.
@@ -73,7 +60,7 @@ export async function writeSeed(
   const { adopted, adopting, lacking } = adoptionOf(state, documentRows, current, records.length > 0);
 
   await validate(database, adopting, breathe);
-  const rows = await resolveRows({ ...database, credentials: request.credentials, breathe });
+  const rows = await resolveRows(database.rows, catalog, database.known, request.credentials, breathe);
   const texts = await canonicalTexts(session, rows);
 
   const planned = await planWrites(rows, texts, { records, current, adopting }, breathe);
@@ -91,16 +78,15 @@ export async function writeSeed(
   return { counts: planned.counts, credentials: credentials.reports, ...notes };
 }
 
-async function readDatabase(
-  session: Session,
-  documents: readonly SeedDocument[],
-  documentRows: readonly SeedRow[],
-): Promise<FoundDatabase> {
+/** What a seed finds. */
+async function readDatabase(session: Session, documents: readonly SeedDocument[], documentRows: readonly SeedRow[]) {
+  // A dry run on a database that was never seeded has no place for records.
   const hasRecords = (await findHistoryTable(session, 'kasm_db.seeds')) !== undefined;
   const stored = hasRecords ? await readRecords(session) : [];
   const catalog = await readCatalog(session, new Set([...documentRows, ...stored].map(({ table }) => table)));
   const everyRow = documents.flatMap((document) => document.rows);
-  const { records, renamed } = renameTokens(stored, everyRow, catalog);
+  const renamed = renameTokens(stored, everyRow, catalog);
+  const records = stored.map((record) => renamed.get(record) ?? record);
   const rows = withPlace(documentRows, catalog);
   const current = await readCurrent(session, rows, catalog);
   return { catalog, records, renamed, hasRecords, rows, current, known: knownTokens(records, current, catalog) };
