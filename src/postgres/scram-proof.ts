@@ -9,6 +9,16 @@ interface Driver {
   connection: NodeJS.EventEmitter & { sendSCRAMClientFinalMessage(message: string): void };
 }
 
+const hmac = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest();
+
+/** What both sides make of a password (RFC 5802, 3): normalised the way PostgreSQL does. */
+export function scramKeys(password: string, salt: Buffer, iterations: number) {
+  const salted = pbkdf2Sync(saslprep(password), salt, iterations, 32, 'sha256');
+  const clientKey = hmac(salted, 'Client Key');
+  const storedKey = createHash('sha256').update(clientKey).digest();
+  return { clientKey, storedKey, serverKey: hmac(salted, 'Server Key') };
+}
+
 /**
  * Makes the proof of a login from the password as libpq prepares it. pg 8.23 normalises every password, libpq leaves one as it is that
  * SASLprep refuses (an emoji, for one), so with `x²` and an emoji only one of the two would get in. ASCII is the same for both.
@@ -29,12 +39,10 @@ export function prepareAsLibpq(client: pg.Client): void {
     const attribute = (name: string) => new RegExp(`(?:^|,)${name}=([^,]*)`).exec(serverFirst)?.[1] ?? '';
     const authMessage = `n=*,r=${saslSession.clientNonce},${serverFirst},${withoutProof}`;
     const salt = Buffer.from(attribute('s'), 'base64');
-    const salted = pbkdf2Sync(saslprep(password), salt, Number(attribute('i')), 32, 'sha256');
-    const hmac = (key: Buffer, text: string) => createHmac('sha256', key).update(text).digest();
-    const clientKey = hmac(salted, 'Client Key');
-    const signature = hmac(createHash('sha256').update(clientKey).digest(), authMessage);
+    const { clientKey, storedKey, serverKey } = scramKeys(password, salt, Number(attribute('i')));
+    const signature = hmac(storedKey, authMessage);
     const proof = Buffer.from(clientKey.map((byte, i) => byte ^ (signature[i] as number)));
-    saslSession.serverSignature = hmac(hmac(salted, 'Server Key'), authMessage).toString('base64');
+    saslSession.serverSignature = hmac(serverKey, authMessage).toString('base64');
     send(`${withoutProof},p=${proof.toString('base64')}`);
   };
 }

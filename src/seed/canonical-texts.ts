@@ -1,10 +1,9 @@
 import { escapeIdentifier } from 'pg';
 import { groupBy } from '../app/group-by.js';
 import type { Session } from '../postgres/session.js';
-import { guarded } from './guarded.js';
+import { decoded, guarded, sendRows } from './guarded.js';
 import type { ResolvedRow } from './resolve-rows.js';
-import { decoded, sendRows } from './send-rows.js';
-import { type Texts, textsSql } from './texts.js';
+import { type Texts, textsSql } from './row-keys.js';
 
 /** Sends the documents' rows, and asks how the server writes each of their values as text, so that it can be compared with what is stored. */
 export async function canonicalTexts(session: Session, rows: readonly ResolvedRow[]): Promise<Map<ResolvedRow, Texts>> {

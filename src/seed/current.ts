@@ -4,10 +4,8 @@ import { findTables, isReadable } from '../postgres/tables.js';
 import { CREDENTIAL_COLUMNS } from './assign.js';
 import { idColumn, type Table } from './catalog.js';
 import type { SeedRow } from './document.js';
-import { NATURAL_KEYS } from './natural-keys.js';
 import { isAsWritten, type SeedRecord } from './records.js';
-import { rowKeySql } from './row-keys.js';
-import { type Texts, textsSql } from './texts.js';
+import { NATURAL_KEYS, rowKeySql, type Texts, textsSql } from './row-keys.js';
 
 /** By table, then row key. */
 export type CurrentRows = ReadonlyMap<string, ReadonlyMap<string, Texts>>;

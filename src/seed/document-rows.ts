@@ -3,7 +3,7 @@ import { KasmDbError } from '../app/errors.js';
 import { groupBy } from '../app/group-by.js';
 import { type Migration, vendorVersionOf } from '../migrations/files.js';
 import { type Cell, type SeedDocument, type SeedRow, valueIn } from './document.js';
-import { NATURAL_KEYS } from './natural-keys.js';
+import { NATURAL_KEYS } from './row-keys.js';
 import { looksLikeToken } from './tokens.js';
 
 /** The rows of all documents. @throws KasmDbError seed where one is of another Kasm release than the migrations */

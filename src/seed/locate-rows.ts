@@ -6,8 +6,7 @@ import { type Problem, problemOf, valueIn } from './document.js';
 import { recordId, type SeedRecord } from './records.js';
 import { References } from './references.js';
 import type { ResolvedRow } from './resolve-rows.js';
-import { naturalKeyOf, rowKeyOf } from './row-keys.js';
-import type { Texts } from './texts.js';
+import { naturalKeyOf, rowKeyOf, type Texts } from './row-keys.js';
 
 /** What is known of the database. */
 export interface DatabaseRows {

@@ -6,8 +6,7 @@ import { type DatabaseRows, type LocatedRow, locateRows } from './locate-rows.js
 import { fingerprint, isAsWritten, newSalt, type RecordedColumn, type SeedRecord } from './records.js';
 import type { FollowedRow, References } from './references.js';
 import type { ResolvedRow } from './resolve-rows.js';
-import { rowKeyOf } from './row-keys.js';
-import type { Texts } from './texts.js';
+import { rowKeyOf, type Texts } from './row-keys.js';
 import { looksLikeToken, tokensIn } from './tokens.js';
 import type { Write } from './write-rows.js';
 

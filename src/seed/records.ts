@@ -2,8 +2,7 @@ import { hash, randomUUID } from 'node:crypto';
 import { escapeLiteral } from 'pg';
 import { VERSION } from '../app/version.js';
 import type { Session } from '../postgres/session.js';
-import { guarded } from './guarded.js';
-import { decoded, sendRows } from './send-rows.js';
+import { decoded, guarded, sendRows } from './guarded.js';
 
 /** What a seed remembers of a row, in kasm_db.seeds: which one it is, and how each value was when it was written. */
 export interface SeedRecord {

@@ -1,8 +1,7 @@
 import { idColumn, isRequired, type Table } from './catalog.js';
 import { type CurrentRows, valueFinder } from './current.js';
-import { NATURAL_KEYS } from './natural-keys.js';
 import type { ResolvedRow } from './resolve-rows.js';
-import type { Texts } from './texts.js';
+import { NATURAL_KEYS, type Texts } from './row-keys.js';
 
 /** A row of the documents whose references lead to the keys that the database has. */
 export interface FollowedRow {

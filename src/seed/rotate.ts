@@ -132,7 +132,11 @@ function foreignSetting(key: string, isEncrypted: boolean): KasmDbError {
  * would lock again whom the documents lock.
  */
 const cleared = () => ({
-  ...{ secret: null, set_two_factor: false, locked: false, disabled: false, failed_pw_attempts: 0 },
+  secret: null,
+  set_two_factor: false,
+  locked: false,
+  disabled: false,
+  failed_pw_attempts: 0,
   password_set_date: timestampText(new Date()),
 });
 

@@ -1,9 +1,31 @@
 import { hash } from 'node:crypto';
-import { escapeIdentifier } from 'pg';
+import { escapeIdentifier, escapeLiteral } from 'pg';
+import { dictionary } from '../app/dictionary.js';
 import { idColumn, type Table } from './catalog.js';
 import { type SeedRow, valueIn } from './document.js';
-import { NATURAL_KEYS } from './natural-keys.js';
-import type { Texts } from './texts.js';
+
+/**
+ * By what a row is recognised that was made by someone else, or whose id the documents don't say. Only where two rows with the same
+ * values would be a fault of the configuration; other tables are recognised by their primary key alone. A table with no column here has one
+ * row, whatever it says.
+ */
+export const NATURAL_KEYS = dictionary<readonly string[]>({
+  api_configs: ['api_key'],
+  group_images: ['group_id', 'image_id'],
+  group_permissions: ['group_id', 'api_id', 'permission_id'],
+  group_settings: ['group_id', 'name'],
+  groups: ['name'],
+  installation: [],
+  registries: ['registry_url'],
+  server_pools: ['server_pool_name'],
+  settings: ['category', 'name'],
+  user_groups: ['user_id', 'group_id'],
+  users: ['username', 'realm'],
+  zones: ['zone_name'],
+});
+
+/** Values of a row as the server writes them, by column. */
+export type Texts = Record<string, string | null>;
 
 /** How the documents name a row, which doesn't change while its tokens do. */
 export function docKeyOf(row: SeedRow, table: Table): string {
@@ -44,3 +66,15 @@ export function rowKeySql(table: Table): string {
 }
 
 const keyColumns = ({ primaryKey, columns }: Table) => (primaryKey.length > 0 ? primaryKey : [...columns.keys()]);
+
+/** A function call takes at most 100 arguments. */
+const PAIRS_A_CALL = 40;
+
+/** SQL that makes Texts, as jsonb. @param alias of the row */
+export function textsSql(alias: string, columns: readonly string[]): string {
+  const pairs = columns.map((column) => `${escapeLiteral(column)}, ${alias}.${escapeIdentifier(column)}::text`);
+  const parts: string[] = [];
+  for (let i = 0; i < pairs.length; i += PAIRS_A_CALL)
+    parts.push(`jsonb_build_object(${pairs.slice(i, i + PAIRS_A_CALL).join(', ')})`);
+  return parts.join(' || ');
+}

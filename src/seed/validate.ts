@@ -3,8 +3,7 @@ import { dictionary } from '../app/dictionary.js';
 import { type Breathe, breather } from '../app/time.js';
 import type { Column, Table } from './catalog.js';
 import { type Problem, problemOf, type SeedRow, valueIn } from './document.js';
-import { NATURAL_KEYS } from './natural-keys.js';
-import { docKeyOf } from './row-keys.js';
+import { docKeyOf, NATURAL_KEYS } from './row-keys.js';
 import { looksLikeToken, parseToken, tokensIn } from './tokens.js';
 
 const TIMESTAMP =

@@ -1,9 +1,8 @@
 import { escapeIdentifier } from 'pg';
 import type { Session } from '../postgres/session.js';
 import type { Table } from './catalog.js';
-import { guarded } from './guarded.js';
+import { decoded, guarded, sendRows } from './guarded.js';
 import { rowKeySql } from './row-keys.js';
-import { decoded, sendRows } from './send-rows.js';
 
 /** A row to be written; the values are JSON as json_populate_record takes it. */
 export interface Write {

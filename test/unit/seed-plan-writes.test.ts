@@ -3,8 +3,7 @@ import type { Table } from '../../src/seed/catalog.js';
 import { planWrites } from '../../src/seed/plan-writes.js';
 import { fingerprint, type SeedRecord } from '../../src/seed/records.js';
 import type { ResolvedRow } from '../../src/seed/resolve-rows.js';
-import { docKeyOf, rowKeyOf } from '../../src/seed/row-keys.js';
-import type { Texts } from '../../src/seed/texts.js';
+import { docKeyOf, rowKeyOf, type Texts } from '../../src/seed/row-keys.js';
 import { column, recorded, resolved, row, table } from '../fixtures/seed/values.js';
 
 const ZONES = table(

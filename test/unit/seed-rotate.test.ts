@@ -4,7 +4,7 @@ import { hashPassword } from '../../src/seed/credentials.js';
 import type { Place, PlannedWrites } from '../../src/seed/plan-writes.js';
 import type { ResolvedRow } from '../../src/seed/resolve-rows.js';
 import { planCredentials } from '../../src/seed/rotate.js';
-import type { Texts } from '../../src/seed/texts.js';
+import type { Texts } from '../../src/seed/row-keys.js';
 import { recorded, resolved, table } from '../fixtures/seed/values.js';
 
 const USERS = table('users', {
