@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer';
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { dictionary } from '../app/dictionary.js';
@@ -120,7 +120,5 @@ export const saltKey = (passwordKey: string) => passwordKey.replace(/-password$/
 
 /** Kasm's password hash: lower-case hex of SHA-256 over the password followed by the salt. */
 export function hashPassword(password: string, salt: string): string {
-  return createHash('sha256')
-    .update(password + salt, 'utf8')
-    .digest('hex');
+  return hash('sha256', password + salt);
 }

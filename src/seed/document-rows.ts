@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { KasmDbError } from '../app/errors.js';
 import { groupBy } from '../app/group-by.js';
 import { type Migration, vendorVersionOf } from '../migrations/files.js';
@@ -32,7 +32,7 @@ export function seedDigest(documents: readonly SeedDocument[]): string {
     row.table,
     [...row.cells].map(([name, { value }]) => [name, value]),
   ]);
-  return createHash('sha256').update(JSON.stringify(rows)).digest('hex').slice(0, 32);
+  return hash('sha256', JSON.stringify(rows)).slice(0, 32);
 }
 
 /**
@@ -44,15 +44,10 @@ export function mergeOverlay(documents: readonly SeedDocument[]): SeedRow[] {
   const rowsOf = (overlay: boolean) =>
     documents.filter((document) => document.overlay === overlay).flatMap(({ rows }) => rows);
   const [base, custom] = [rowsOf(false), rowsOf(true)];
-  const byTable = groupBy(custom, ({ table }) => table);
-  const merged = [...byTable].flatMap(([table, own]) =>
-    mergeTable(
-      table,
-      base.filter((row) => row.table === table),
-      own,
-    ),
-  );
-  return followReplaced(base, custom, [...base.filter(({ table }) => !byTable.has(table)), ...merged]);
+  const baseOf = groupBy(base, ({ table }) => table);
+  const customOf = groupBy(custom, ({ table }) => table);
+  const merged = [...customOf].flatMap(([table, rows]) => mergeTable(table, baseOf.get(table) ?? [], rows));
+  return followReplaced(base, custom, [...base.filter(({ table }) => !customOf.has(table)), ...merged]);
 }
 
 function mergeTable(table: string, base: SeedRow[], custom: SeedRow[]): SeedRow[] {

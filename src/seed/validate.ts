@@ -11,6 +11,7 @@ const TIMESTAMP =
 
 const uuid = z.guid('is not a UUID');
 const day = z.iso.date();
+const isRealDate = (value: string) => day.safeParse(value.slice(0, 10)).success;
 const timestamp = z.string().regex(TIMESTAMP, 'is not a timestamp').refine(isRealDate, 'is not a day of the calendar');
 const text = z
   .string()
@@ -59,10 +60,6 @@ const TYPES = dictionary<z.ZodType>({
   _varchar: z.array(text),
   _text: z.array(text),
 });
-
-function isRealDate(value: string): boolean {
-  return day.safeParse(value.slice(0, 10)).success;
-}
 
 /**
  * Everything that is wrong with the rows, before anything is written: unknown tables, columns and tokens, wrong types, values that are
