@@ -6,8 +6,8 @@ export const KEEPER = '__keep';
 /** What the keeper tells, a line of JSON each. */
 export type Report =
   | { told: 'started'; pid: number }
-  /** It could not be started. @property code such as ENOENT */
-  | { told: 'refused'; code: string; message: string }
+  /** It could not be started. */
+  | { told: 'refused'; message: string }
   | { told: 'ended'; exitCode: number | null; signal: NodeJS.Signals | null }
   /** Nothing of it lives any more. @property left how many it had left behind */
   | { told: 'gone'; left: number };

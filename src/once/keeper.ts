@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
+import { messageOf } from '../app/errors.js';
 import { GRACE_MS, onLines, type Report } from './keeper-words.js';
 import { killAll, MARK, type ProcessTree, signalAll, untilGone } from './processes.js';
 
@@ -28,8 +29,7 @@ export async function keep([mark = '', program = '', ...args]: readonly string[]
   try {
     await once(child, 'spawn');
   } catch (error) {
-    const { code = '', message } = error as NodeJS.ErrnoException;
-    report({ told: 'refused', code, message });
+    report({ told: 'refused', message: messageOf(error) });
     return 0;
   }
   report({ told: 'started', pid: child.pid as number });

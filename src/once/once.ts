@@ -11,7 +11,7 @@ import { ensureHistory, ONCE_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
 import { isReadyToSeed } from '../migrator/plan-for.js';
 import { type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
-import { withSession } from '../postgres/session.js';
+import { type Session, withSession } from '../postgres/session.js';
 import { GRACE_MS } from './keeper-words.js';
 import { lookUpProgram } from './look-up.js';
 import { commandText, type SuperviseOptions, supervise } from './supervise.js';
@@ -52,9 +52,9 @@ export async function runOnce(
   const request = { vendor: migrations !== undefined };
   const first = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing }, async (session) => {
     const state = await readState(session, request);
-    return { state, before: whereItCounts(await readOnce(session, options.name), state, options) };
+    return { state, earlier: await findEarlier(session, state, options) };
   });
-  if (first.before && isRecordedAsSeed(first.state, options)) return { state: first.state, before: first.before };
+  if (first.earlier?.isDone) return { state: first.state, before: first.earlier.before };
   requireDirect(first.state, options.name);
   const held = holdable(ctx.signal);
   const waiting = { ...request, waitMs: options.lockTimeoutMs, doing };
@@ -75,16 +75,16 @@ async function underLock(ctx: Context, lock: MigrationLock, work: Work): Promise
   const { session, state } = lock;
   const { program, migrations, options, during } = work;
   requireDirect(state, options.name);
-  const before = whereItCounts(await readOnce(session, options.name), state, options);
-  if (before && isRecordedAsSeed(state, options)) return { state, before };
-  if (!before && migrations && !isReadyToSeed(state, migrations)) return { state, skipped: true };
+  const earlier = await findEarlier(session, state, options);
+  if (earlier?.isDone) return { state, before: earlier.before };
+  if (!earlier && migrations && !isReadyToSeed(state, migrations)) return { state, skipped: true };
   const run = newRun();
   const end = options.seedsDatabase ? run.seeded(`${VERSION}:${SEEDED_BY_PROGRAM}`) : run.finish('done');
   const start = run.start(1, options.seedsDatabase ? 'seed' : 'migrate', ONCE + options.name);
   await lock.begin('write');
   await ensureHistory(session, ONCE_TABLES);
-  await session.commit('writing the run row (kasm_db.run)', before ? `${start}; ${end}` : start);
-  if (before) return { state, before };
+  await session.commit('writing the run row (kasm_db.run)', earlier ? `${start}; ${end}` : start);
+  if (earlier) return { state, before: earlier.before };
   try {
     await session.settle('own', {});
     await untilLastRunHasEnded(ctx, state);
@@ -120,19 +120,18 @@ function holdable(origin: AbortSignal) {
   return { signal: controller.signal, during };
 }
 
-/** What a program has seeded is gone where all migrations were rolled back since, and applied again. */
-function whereItCounts(
-  row: OnceRow | undefined,
-  { history = [] }: MigrationState,
-  { seedsDatabase }: OnceOptions,
-): OnceRow | undefined {
-  const rebuilt = history.length > 0 && history.every(({ appliedAt }) => row && appliedAt > row.finishedAt);
-  return seedsDatabase && rebuilt ? undefined : row;
-}
-
-/** A program that seeded the database before anybody said that it does is believed now. */
-function isRecordedAsSeed({ run }: MigrationState, { seedsDatabase }: OnceOptions): boolean {
-  return !seedsDatabase || (run?.seedDigest ?? null) !== null;
+/** An earlier run that counts; done: nothing is left to be recorded of it. */
+async function findEarlier(
+  session: Session,
+  { history = [], run }: MigrationState,
+  { name, seedsDatabase }: OnceOptions,
+): Promise<{ before: OnceRow; isDone: boolean } | undefined> {
+  const before = await readOnce(session, name);
+  // What a program has seeded is gone where all migrations were rolled back since, and applied again.
+  const isRebuilt = history.length > 0 && history.every(({ appliedAt }) => before && appliedAt > before.finishedAt);
+  if (!before || (seedsDatabase && isRebuilt)) return undefined;
+  // A program that seeded the database before anybody said that it does is believed now.
+  return { before, isDone: !seedsDatabase || (run?.seedDigest ?? null) !== null };
 }
 
 /** @throws KasmDbError environment behind a pooler, where no session can hold a lock for as long as a program runs */
