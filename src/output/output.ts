@@ -20,33 +20,18 @@ export function writeTerminationLog(path: string, result: Result): string | unde
 
 /** JSON of a result in at most `maxBytes`: the locks of what was applied go first, then lists, then long texts are cut. */
 export function fitJson(result: Result, maxBytes: number): string {
-  const fits = (value: object) => Buffer.byteLength(JSON.stringify(value)) <= maxBytes;
-  if (fits(result)) return JSON.stringify(result);
-  const withoutLocks = { ...result, applied: result.applied?.map(({ name, ms }) => ({ name, ms })) };
-  if (fits(withoutLocks)) return JSON.stringify(withoutLocks);
-  const {
-    applied: _a,
-    pending: _p,
-    unknown: _u,
-    changed: _c,
-    warnings: _w,
-    differences: _d,
-    accepted: _e,
-    ...short
-  } = result;
-  for (let max = 1000; max >= 20; max = Math.floor(max / 2)) {
-    const cut = cutTexts(short, max) as object;
-    if (fits(cut)) return JSON.stringify(cut);
+  const fits = (json: string) => Buffer.byteLength(json) <= maxBytes;
+  const whole = JSON.stringify(result);
+  if (fits(whole)) return whole;
+  const { applied, pending, unknown, changed, warnings, differences, accepted, ...short } = result;
+  const withoutLocks = JSON.stringify({ ...result, applied: applied?.map(({ name, ms }) => ({ name, ms })) });
+  if (fits(withoutLocks)) return withoutLocks;
+  for (const max of [1000, 500, 250, 125, 62, 31]) {
+    const cut = JSON.stringify(short, (_, value) =>
+      typeof value === 'string' && value.length > max ? `${value.slice(0, max - 1)}…` : value,
+    );
+    if (fits(cut)) return cut;
   }
   const { command, outcome, exitCode, version, durationMs } = result;
   return JSON.stringify({ command, outcome, exitCode, version, durationMs });
-}
-
-function cutTexts(value: unknown, max: number): unknown {
-  if (typeof value === 'string') return value.length > max ? `${value.slice(0, max - 1)}…` : value;
-  if (Array.isArray(value)) return value.map((item) => cutTexts(item, max));
-  if (value && typeof value === 'object') {
-    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, cutTexts(item, max)]));
-  }
-  return value;
 }

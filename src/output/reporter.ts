@@ -55,10 +55,6 @@ function whyAgain({ message, details: { sqlstate = '' } }: KasmDbError): string 
   return why ? `${why} (SQLSTATE ${sqlstate})` : printable(message);
 }
 
-function print(text: string): void {
-  if (text !== '') stdout.write(`${text}\n`);
-}
-
 /** Writes what a command tells: progress to stderr, the result to stdout. */
 export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: boolean; color?: boolean }): Reporter {
   const err = style(wantsColor(stderr, options.color !== false), widthOf(stderr));
@@ -123,7 +119,7 @@ export function reporter(options: { json?: boolean; quiet?: boolean; verbose?: b
       else if (!result.error && text) {
         const out = outStyle();
         const whole = safe(text(out), out);
-        print(verbatim ? whole : wrap(whole, out.width));
+        if (whole !== '') stdout.write(`${verbatim ? whole : wrap(whole, out.width)}\n`);
       }
       if (result.error) stderr.write(`${safe(failureText(result, err, progress.live), err)}\n`);
       if (result.outcome === 'internal' && text) stderr.write(`${safe(text(err), err)}\n`);
@@ -142,15 +138,9 @@ function failureText({ error, outcome, exitCode, applied = [] }: Result, s: Styl
   const before = applied.map(({ name, ms }) => `${s.green('applied')} ${printable(name)} ${s.dim(formatMs(ms))}`);
   const say = (text: string) => wrap(text, s.width);
   const lines = [...(live ? before : []), say(`${s.red(`${outcome}:`)} ${printable(error.message)}`)];
-  if (error.statement)
-    lines.push(
-      ...printableLines(error.statement)
-        .split('\n')
-        .map((line) => `  ${s.dim('|')} ${line}`),
-    );
-  if (error.detail) lines.push(say(`${s.bold('detail:')} ${printable(error.detail)}`));
-  if (error.context) lines.push(say(`${s.bold('context:')} ${printable(error.context)}`));
-  if (error.hint) lines.push(say(`${s.bold('next:')} ${printable(error.hint)}`));
+  if (error.statement) lines.push(printableLines(error.statement).replace(/^/gm, `  ${s.dim('|')} `));
+  for (const [title, text] of Object.entries({ detail: error.detail, context: error.context, next: error.hint }))
+    if (text) lines.push(say(`${s.bold(`${title}:`)} ${printable(text)}`));
   lines.push(s.dim(`exit code ${exitCode} (${outcome})`));
   return lines.join('\n');
 }

@@ -22,7 +22,7 @@ export interface Result {
   /** Of `rollback --dry-run`. */
   toRollBack?: string[];
   /** Of `repair`: what was changed. */
-  repairs?: { what: 'applied' | 'pending' | 'checksum' | 'index' | 'restart'; name: string; text: string }[];
+  repairs?: RepairInfo[];
   unknown?: string[];
   changed?: string[];
   /** `holder` of the migration lock; `blockers` of a table that a migration has to change; `cancelled`: those that were ended. */
@@ -118,6 +118,12 @@ export interface DifferenceInfo {
   /** Left out: it has no such property (no default, for example). */
   expected?: string;
   actual?: string;
+}
+
+export interface RepairInfo {
+  what: 'applied' | 'pending' | 'checksum' | 'index' | 'restart';
+  name: string;
+  text: string;
 }
 
 export interface CheckLine {

@@ -2,191 +2,168 @@ import * as z from 'zod';
 import { EXIT_CODES, type Outcome } from '../app/errors.js';
 import type { Result } from './result.js';
 
-const outcomes = Object.keys(EXIT_CODES) as [Outcome, ...Outcome[]];
+const text = z.string();
+const texts = z.array(text);
+const whole = z.number().int();
+const line = whole.min(1);
+const outcome = z.enum(Object.keys(EXIT_CODES) as [Outcome, ...Outcome[]]);
+
 const holder = z.object({
-  pid: z.number().int(),
-  applicationName: z.string(),
-  clientAddr: z.string().nullable(),
+  pid: whole,
+  applicationName: text,
+  clientAddr: text.nullable(),
   connectedSeconds: z.number().nullable(),
 });
 
 const blocker = z.strictObject({
-  pid: z.number().int(),
-  applicationName: z.string(),
-  clientAddr: z.string().nullable(),
-  state: z.string().nullable(),
+  pid: whole,
+  applicationName: text,
+  clientAddr: text.nullable(),
+  state: text.nullable(),
   querySeconds: z.number().nullable(),
   transactionSeconds: z.number().nullable(),
-  relation: z.string().nullable(),
-  wanted: z.string(),
-  held: z.string().nullable(),
+  relation: text.nullable(),
+  wanted: text,
+  held: text.nullable(),
   kind: z
     .enum([
       ...(['prepared transaction', 'autovacuum', 'wraparound autovacuum', 'vacuum', 'index build'] as const),
       ...(['dump', 'replication', 'logical decoding', 'subscription'] as const),
     ])
     .optional(),
-  detail: z.string().optional(),
+  detail: text.optional(),
 });
 
 const difference = z.strictObject({
   change: z.enum(['missing', 'extra', 'changed']),
-  object: z.string(),
-  group: z.string(),
-  property: z.string().optional(),
-  expected: z.string().optional(),
-  actual: z.string().optional(),
+  object: text,
+  group: text,
+  property: text.optional(),
+  expected: text.optional(),
+  actual: text.optional(),
 });
 
 const applied = z.array(
   z.strictObject({
-    name: z.string(),
-    ms: z.number().int(),
-    locks: z.array(z.strictObject({ relation: z.string(), mode: z.string() })).optional(),
+    name: text,
+    ms: whole,
+    locks: z.array(z.strictObject({ relation: text, mode: text })).optional(),
   }),
 );
 
-/** The JSON contract. Not loaded at run time: the build makes result.schema.json from it, and tests hold every output against it. */
-export const resultSchema = z.strictObject({
-  command: z.string(),
-  outcome: z.enum(outcomes),
-  exitCode: z.number().int().min(0).max(255),
-  version: z.string(),
-  database: z
-    .strictObject({
-      host: z.string(),
-      port: z.number().int(),
-      name: z.string(),
-      user: z.string(),
-      serverVersion: z.string().optional(),
+/** Fields that not every result has. */
+const some = z
+  .object({
+    database: z.strictObject({
+      host: text,
+      port: whole,
+      name: text,
+      user: text,
+      serverVersion: text.optional(),
       connection: z.enum(['direct', 'pooled']).optional(),
-    })
-    .optional(),
-  target: z.string().optional(),
-  current: z.string().optional(),
-  applied: applied.optional(),
-  pending: z.array(z.string()).optional(),
-  losses: z
-    .array(z.strictObject({ table: z.string(), column: z.string().optional(), rows: z.number().int() }))
-    .optional(),
-  rolledBack: z.array(z.strictObject({ name: z.string(), ms: z.number().int() })).optional(),
-  toRollBack: z.array(z.string()).optional(),
-  repairs: z
-    .array(
-      z.strictObject({
-        what: z.enum(['applied', 'pending', 'checksum', 'index', 'restart']),
-        name: z.string(),
-        text: z.string(),
-      }),
-    )
-    .optional(),
-  unknown: z.array(z.string()).optional(),
-  changed: z.array(z.string()).optional(),
-  lock: z
-    .strictObject({
-      waitedMs: z.number().int(),
+    }),
+    target: text,
+    current: text,
+    applied,
+    pending: texts,
+    losses: z.array(z.strictObject({ table: text, column: text.optional(), rows: whole })),
+    rolledBack: z.array(z.strictObject({ name: text, ms: whole })),
+    toRollBack: texts,
+    repairs: z.array(
+      z.strictObject({ what: z.enum(['applied', 'pending', 'checksum', 'index', 'restart']), name: text, text }),
+    ),
+    unknown: texts,
+    changed: texts,
+    lock: z.strictObject({
+      waitedMs: whole,
       holder: holder.optional(),
       blockers: z.array(blocker).optional(),
       cancelled: z.array(blocker).optional(),
-    })
-    .optional(),
-  run: z
-    .strictObject({
+    }),
+    run: z.strictObject({
       phase: z.enum(['migrate', 'seed', 'done', 'failed', 'died']),
       rollback: z.literal(true).optional(),
-      startedAt: z.string(),
-      by: z.string(),
-      current: z.string().optional(),
-      done: z.number().int(),
-      total: z.number().int(),
-      error: z.string().optional(),
-    })
-    .optional(),
-  seed: z
-    .strictObject({
-      inserted: z.number().int(),
-      updated: z.number().int(),
-      unchanged: z.number().int(),
-      kept: z.number().int(),
+      startedAt: text,
+      by: text,
+      current: text.optional(),
+      done: whole,
+      total: whole,
+      error: text.optional(),
+    }),
+    seed: z.strictObject({
+      inserted: whole,
+      updated: whole,
+      unchanged: whole,
+      kept: whole,
       credentials: z.array(
         z.strictObject({
-          key: z.string(),
+          key: text,
           action: z.enum(['set', 'unchanged', 'changed', 'kept', 'rotated', 'absent']),
         }),
       ),
-    })
-    .optional(),
-  once: z
-    .strictObject({
-      name: z.string(),
+    }),
+    once: z.strictObject({
+      name: text,
       ran: z.boolean(),
-      exitCode: z.number().int().optional(),
-      signal: z.string().optional(),
-      ms: z.number().int().optional(),
-    })
-    .optional(),
-  plainText: z.array(z.string()).optional(),
-  encrypted: z.array(z.string()).optional(),
-  checks: z
-    .array(
+      exitCode: whole.optional(),
+      signal: text.optional(),
+      ms: whole.optional(),
+    }),
+    plainText: texts,
+    encrypted: texts,
+    checks: z.array(
       z.strictObject({
-        name: z.string(),
+        name: text,
         state: z.enum(['ok', 'warning', 'failed']),
-        text: z.string(),
-        fix: z.string().optional(),
-        code: z.enum(outcomes).optional(),
+        text,
+        fix: text.optional(),
+        code: outcome.optional(),
       }),
-    )
-    .optional(),
-  differences: z.array(difference).optional(),
-  accepted: z.array(difference).optional(),
-  others: z.array(difference).optional(),
-  added: z.array(z.string()).optional(),
-  fixSql: z.string().optional(),
-  findings: z
-    .array(
+    ),
+    differences: z.array(difference),
+    accepted: z.array(difference),
+    others: z.array(difference),
+    added: texts,
+    fixSql: text,
+    findings: z.array(z.strictObject({ rule: text, file: text, line, message: text, why: text, safe: text })),
+    locks: z.array(
       z.strictObject({
-        rule: z.string(),
-        file: z.string(),
-        line: z.number().int().min(1),
-        message: z.string(),
-        why: z.string(),
-        safe: z.string(),
-      }),
-    )
-    .optional(),
-  locks: z
-    .array(
-      z.strictObject({
-        migration: z.string(),
-        line: z.number().int().min(1),
-        statement: z.string(),
-        table: z.string(),
-        mode: z.string(),
+        migration: text,
+        line,
+        statement: text,
+        table: text,
+        mode: text,
         rewrite: z.enum(['no', 'yes', 'maybe']),
         fresh: z.literal(true).optional(),
       }),
-    )
-    .optional(),
-  sql: z.array(z.strictObject({ migration: z.string(), file: z.string(), sql: z.string() })).optional(),
-  rehearsal: z.strictObject({ applied, compared: z.boolean() }).optional(),
-  page: z.string().optional(),
-  warnings: z.array(z.string()).optional(),
-  durationMs: z.number().int(),
-  error: z
-    .strictObject({
-      code: z.enum(outcomes),
-      message: z.string(),
-      hint: z.string().optional(),
-      sqlstate: z.string().length(5).optional(),
-      detail: z.string().optional(),
-      context: z.string().optional(),
-      migration: z.string().optional(),
-      file: z.string().optional(),
-      line: z.number().int().min(1).optional(),
-      statement: z.string().optional(),
-    })
-    .optional(),
+    ),
+    sql: z.array(z.strictObject({ migration: text, file: text, sql: text })),
+    rehearsal: z.strictObject({ applied, compared: z.boolean() }),
+    page: text,
+    warnings: texts,
+    error: z.strictObject({
+      code: outcome,
+      message: text,
+      hint: text.optional(),
+      sqlstate: text.length(5).optional(),
+      detail: text.optional(),
+      context: text.optional(),
+      migration: text.optional(),
+      file: text.optional(),
+      line: line.optional(),
+      statement: text.optional(),
+    }),
+  })
+  .partial().shape;
+
+/** The JSON contract. Not loaded at run time: the build makes result.schema.json from it, and tests hold every output against it. */
+export const resultSchema = z.strictObject({
+  command: text,
+  outcome,
+  exitCode: whole.min(0).max(255),
+  version: text,
+  durationMs: whole,
+  ...some,
 }) satisfies z.ZodType<Result>;
 
 /** The JSON Schema of a result, as it ships with the package. */
