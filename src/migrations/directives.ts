@@ -51,22 +51,22 @@ export function parseMigration(name: string, path: string, text: string, hasDown
     creates: NONE,
   };
   // One glance instead of four: a history may be long, and few of its files have any of these.
-  if (/CREATE\s+TABLE|alembic_version|kasm/i.test(text)) readHeader(header, path, text);
-  return header;
-}
-
-function readHeader(header: MigrationHeader, path: string, text: string): void {
+  if (!/CREATE\s+TABLE|alembic_version|kasm/i.test(text)) return header;
   header.creates = [...text.matchAll(/^\s*CREATE\s+TABLE\s+(?:IF\s+NOT\s+EXISTS\s+)?(?:public\.)?"?(\w+)"?/gim)].map(
     (m) => copyOf(m[1] as string),
   );
   const vendor = /^\s*(?:INSERT\s+INTO|UPDATE)\s+(?:public\.)?alembic_version\b[^;]*?'(\w+)'/im.exec(text);
   if (vendor) header.vendorVersion = copyOf(vendor[1] as string);
 
+  // Line by line is slow.
+  if (/kasm/i.test(text)) readDirectives(header, path, text);
+  return header;
+}
+
+function readDirectives(header: MigrationHeader, path: string, text: string): void {
   const fail = (line: number, message: string, hint: string): never => {
     throw new KasmDbError('usage', `${path}:${line}: ${message}`, { file: path, line, migration: header.name, hint });
   };
-  // Line by line is slow.
-  if (!/kasm/i.test(text)) return;
   let top = true;
   let depth = 0;
   for (const [i, line] of text.split('\n').entries()) {
@@ -111,17 +111,12 @@ function applyDirective(
   value: string,
   fail: (message: string, hint: string) => never,
 ): void {
-  const noValue = () => {
-    if (value) fail(`${directive} takes no value`, `write "-- kasm-db: ${directive}"`);
-  };
   switch (directive) {
     case 'no-transaction':
-      noValue();
-      header.transaction = false;
-      return;
     case 'out-of-order':
-      noValue();
-      header.outOfOrder = true;
+      if (value) fail(`${directive} takes no value`, `write "-- kasm-db: ${directive}"`);
+      if (directive === 'no-transaction') header.transaction = false;
+      else header.outOfOrder = true;
       return;
     case 'min-compatible':
       if (!/^\d{4}$/.test(value))

@@ -20,7 +20,7 @@ export async function readDown(migration: Migration): Promise<Down | undefined> 
   if (!down) return undefined;
   const sql = await down.sql();
   refuseUnrunnable(down, sql);
-  if (!down.transaction && migration.transaction) {
+  if (!down.transaction && migration.transaction)
     throw new KasmDbError(
       'usage',
       `${down.path} is no-transaction, but ${migration.name} itself is not: half of it undone could not be recorded`,
@@ -30,6 +30,5 @@ export async function readDown(migration: Migration): Promise<Down | undefined> 
         hint: 'write the down script so that it runs in one transaction',
       },
     );
-  }
   return { down, statements: await parseFile(sql, down.path) };
 }

@@ -122,10 +122,11 @@ function readMigration(start: string, name: string, hasDown: boolean, keeps: (te
 function readUnchanged(path: string, { checksum: planned }: MigrationHeader): string {
   const text = readSql(path);
   if (checksum(text) === planned) return text;
-  throw new KasmDbError('usage', `${path} was changed while kasm-db was at work`, {
-    file: path,
-    hint: 'run the same command again once nobody writes there any more',
-  });
+  throw wrong(
+    path,
+    ' was changed while kasm-db was at work',
+    'run the same command again once nobody writes there any more',
+  );
 }
 
 /**
@@ -145,30 +146,22 @@ export function readSql(path: string): string {
   }
   read += bytes.length;
   const nul = bytes.indexOf(0);
-  if (nul >= 0 && isUtf16(bytes)) {
-    throw new KasmDbError('usage', `${path} is UTF-16; SQL files are UTF-8`, {
-      file: path,
-      hint: `convert it: iconv -f UTF-16 -t UTF-8 ${path}`,
-    });
-  }
-  if (nul >= 0) {
-    throw new KasmDbError('usage', `${path} holds a NUL byte; it is not text`, {
-      file: path,
-      line: lineOf(bytes, nul),
-      hint: 'take the byte out; a value with one goes into a bytea column, written as hex',
-    });
-  }
+  if (nul >= 0 && isUtf16(bytes))
+    throw wrong(path, ' is UTF-16; SQL files are UTF-8', `convert it: iconv -f UTF-16 -t UTF-8 ${path}`);
+  if (nul >= 0)
+    throw wrong(
+      path,
+      ' holds a NUL byte; it is not text',
+      'take the byte out; a value with one goes into a bytea column, written as hex',
+      lineOf(bytes, nul),
+    );
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
-    throw new KasmDbError('usage', `${path} is not UTF-8`, {
-      file: path,
-      hint: `convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 ${path}`,
-    });
+    throw wrong(path, ' is not UTF-8', `convert it, for example: iconv -f WINDOWS-1252 -t UTF-8 ${path}`);
   }
-  if (text.trim() === '')
-    throw new KasmDbError('usage', `${path} is empty`, { file: path, hint: 'write its SQL, or delete the file' });
+  if (text.trim() === '') throw wrong(path, ' is empty', 'write its SQL, or delete the file');
   return normalize(text);
 }
 
@@ -214,46 +207,43 @@ function listFolder(folder: string): string[] {
   // Kubernetes mounts ConfigMaps with hidden helper folders (..data) beside the files.
   const misnamed = others.filter((file) => /\.sql$/i.test(file) && !file.startsWith('.'));
   const shouted = misnamed.find((file) => !file.endsWith('.sql'));
-  if (shouted) {
-    throw new KasmDbError('usage', `${join(folder, shouted)}: the ending is not .sql in small letters`, {
-      file: join(folder, shouted),
-      hint: 'rename it; a migration is called NNNN_name.sql',
-    });
-  }
-  const [first] = misnamed;
-  if (first) {
-    throw new KasmDbError('usage', `${join(folder, first)}: the name does not fit`, {
-      hint: 'a migration is called NNNN_name.sql, its down migration NNNN_name.down.sql',
-      file: join(folder, first),
-    });
-  }
+  if (shouted)
+    throw wrong(
+      join(folder, shouted),
+      ': the ending is not .sql in small letters',
+      'rename it; a migration is called NNNN_name.sql',
+    );
+  if (misnamed[0])
+    throw wrong(
+      join(folder, misnamed[0]),
+      ': the name does not fit',
+      'a migration is called NNNN_name.sql, its down migration NNNN_name.down.sql',
+    );
   return files;
 }
 
+function wrong(file: string, problem: string, hint: string, line?: number): KasmDbError {
+  return new KasmDbError('usage', file + problem, { file, hint, ...(line === undefined ? {} : { line }) });
+}
+
 function refuseWithoutUp(start: string, downs: ReadonlySet<string>, names: readonly string[]): void {
-  if (downs.size === 0) return;
   const ups = new Set(names);
-  for (const name of downs) {
-    if (!ups.has(name)) {
-      const path = start + name + DOWN;
-      throw new KasmDbError('usage', `${path} has no ${name}.sql beside it`, {
-        file: path,
-        hint: `put ${name}.sql there, or delete the down script`,
-      });
-    }
-  }
+  for (const name of downs)
+    if (!ups.has(name))
+      throw wrong(
+        start + name + DOWN,
+        ` has no ${name}.sql beside it`,
+        `put ${name}.sql there, or delete the down script`,
+      );
 }
 
 /** @param migrations in the order of their names */
 function refuseSameNumber(migrations: readonly Migration[]): void {
-  let before: Migration | undefined;
-  for (const migration of migrations) {
-    if (migration.number === before?.number) {
-      throw new KasmDbError('usage', `${before.path} and ${migration.path} have the same number`, {
-        file: migration.path,
-        hint: 'give one of them the next free number',
-      });
-    }
-    before = migration;
-  }
+  const second = migrations.findIndex(({ number }, i) => number === migrations[i - 1]?.number);
+  if (second < 0) return;
+  const [{ path: first }, { path: file }] = migrations.slice(second - 1) as [Migration, Migration];
+  throw new KasmDbError('usage', `${first} and ${file} have the same number`, {
+    file,
+    hint: 'give one of them the next free number',
+  });
 }

@@ -42,11 +42,10 @@ export function writeNewFiles(folder: string, files: readonly NewFile[]): void {
 /** None where the folder is not there yet. @throws KasmDbError usage */
 export function migrationsIn(folder: string): Migration[] {
   if (!existsSync(folder)) return [];
-  if (!statSync(folder).isDirectory()) {
+  if (!statSync(folder).isDirectory())
     throw new KasmDbError('usage', `${folder} is a file, not a folder of migrations`, {
       hint: 'correct --migrations or KASM_DB_MIGRATIONS',
     });
-  }
   return readdirSync(folder).some((file) => file.endsWith('.sql')) ? readMigrations(folder) : [];
 }
 

@@ -49,7 +49,7 @@ function refusedIn(sql: string, transaction: boolean): Refused | undefined {
       return {
         ...found,
         message: 'COPY … FROM stdin takes its rows from a client, and a migration has none',
-        hint: 'write the rows as INSERT: pg_dump does it with --inserts (or --rows-per-insert=1000)',
+        hint: ROWS_AS_INSERT,
       };
     const setting = ['set', 'reset', 'select'].includes(keyword) ? readingSetting(text.slice(0, 10_000)) : undefined;
     if (setting)
@@ -130,37 +130,24 @@ function readingSetting(statement: string): string | undefined {
 /** psql's own settings, which are written in capitals. */
 const PSQL_SETTING = /^\\set\s+[A-Z_]+\b/;
 
+const ROWS_AS_INSERT = 'write the rows as INSERT: pg_dump does it with --inserts (or --rows-per-insert=1000)';
+const COMMAND_HINTS: readonly (readonly [names: RegExp, hint: string])[] = [
+  [/^\\(i|ir|include|include_relative)$/, 'put the SQL of that file here, or into a migration of its own'],
+  [/^\\(c|connect)$/, 'take it out: kasm-db connects by its own settings, and a migration works in that one database'],
+  [
+    /^\\(set|gset|if|elif|else|endif|gexec)$/,
+    'write the values themselves; what depends on the database goes into a DO block',
+  ],
+  [/^\\(copy|\.)$/, ROWS_AS_INSERT],
+  [/^\\gx?$/, 'end the statement with a semicolon instead'],
+  [/^\\encoding$/, 'take it out, and save the file as UTF-8'],
+];
+
 function commandHint(name: string, command: string): string {
   if (PSQL_SETTING.test(command))
     return 'take it out: it is a setting of psql, and kasm-db stops at the first error by itself';
-  switch (name) {
-    case '\\i':
-    case '\\ir':
-    case '\\include':
-    case '\\include_relative':
-      return 'put the SQL of that file here, or into a migration of its own';
-    case '\\c':
-    case '\\connect':
-      return 'take it out: kasm-db connects by its own settings, and a migration works in that one database';
-    case '\\set':
-    case '\\gset':
-    case '\\if':
-    case '\\elif':
-    case '\\else':
-    case '\\endif':
-    case '\\gexec':
-      return 'write the values themselves; what depends on the database goes into a DO block';
-    case '\\copy':
-    case '\\.':
-      return 'write the rows as INSERT: pg_dump does it with --inserts (or --rows-per-insert=1000)';
-    case '\\g':
-    case '\\gx':
-      return 'end the statement with a semicolon instead';
-    case '\\encoding':
-      return 'take it out, and save the file as UTF-8';
-    default:
-      return 'take it out: only SQL can stand in a migration';
-  }
+  const found = COMMAND_HINTS.find(([names]) => names.test(name));
+  return found?.[1] ?? 'take it out: only SQL can stand in a migration';
 }
 
 /** What every pg_dump since August 2025 writes around its SQL, with a key that differs each time: it says nothing to a server. */
