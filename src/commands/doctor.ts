@@ -2,17 +2,16 @@ import { checkAdmin } from '../doctor/admin.js';
 import { checkDatabase } from '../doctor/database.js';
 import { checkEncryption } from '../doctor/encryption.js';
 import { checkExtensions, checkLockOnPrimary } from '../doctor/host.js';
-import { logIn } from '../doctor/login.js';
 import { checkMigrations } from '../doctor/migrate.js';
 import { checkRedis } from '../doctor/redis.js';
 import { conclusion, Report, reportText } from '../doctor/report.js';
-import { checkNames, checkSettings } from '../doctor/settings.js';
+import { checkLogin, checkNames, checkSettings } from '../doctor/settings.js';
 import { readState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import type { Plan } from '../migrator/plan.js';
 import { printable } from '../output/terminal.js';
-import type { Session } from '../postgres/session.js';
+import { Session } from '../postgres/session.js';
 import type { Answer, CommandContext } from './command.js';
 import { unlessEmpty } from './database-info.js';
 import type { SeedCommandOptions } from './seed.js';
@@ -38,11 +37,16 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   const settings = ctx.resolve();
   checkSettings(report, settings, ctx.env);
   await checkNames(report, settings);
-  const session = await logIn(report, ctx);
-  const found: Found = session ? await checkSession(report, session, ctx, options) : {};
+  const session = await report.attempt('login', () => Session.open(ctx.resolve, { signal: ctx.signal, once: true }));
+  const found: Found = {};
+  if (session) {
+    checkLogin(report, session);
+    await report.attempt('history', () => checkSession(report, session, ctx, options, found));
+    await session.end();
+  }
   await checkRedis(report, ctx.env, settings.dbname);
   if (seed) await (await import('./doctor-seed.js')).checkSeed(report, ctx, options, found);
-  await checkAdmin(report, ctx, ctx.env);
+  await report.attempt('admin', () => checkAdmin(report, ctx, ctx.env));
   const lines = report.lines.map((line) => (line.fix === undefined ? line : { ...line, fix: ctx.again(line.fix) }));
   return {
     state: found.state,
@@ -55,27 +59,20 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   };
 }
 
-/** What shows itself only with a connection, which it ends. */
+/** What shows itself only with a connection. @param found is filled as far as it comes */
 async function checkSession(
   report: Report,
   session: Session,
   ctx: CommandContext,
   options: DoctorOptions,
-): Promise<Found> {
-  const found: Found = {};
-  try {
-    const state = await readState(session, { vendor: true });
-    found.state = state;
-    await session.reading(() => checkDatabase(report, session, state));
-    if (state.pooled && !state.standby) await checkLockOnPrimary(report, session);
-    if (!state.standby) await checkExtensions(report, session, await ctx.migrations());
-    found.planned = await checkMigrations(report, await ctx.migrations(), state);
-    if (options.seed ?? true) await (await import('./doctor-seed.js')).compareWithSecret(report, session, ctx, options);
-    if (state.history?.length) found.encrypted = await checkEncryption(report, session);
-  } catch (error) {
-    report.fail('history', error);
-  } finally {
-    await session.end();
-  }
-  return found;
+  found: Found,
+): Promise<void> {
+  const state = await readState(session, { vendor: true });
+  found.state = state;
+  await session.reading(() => checkDatabase(report, session, state));
+  if (state.pooled && !state.standby) await checkLockOnPrimary(report, session);
+  if (!state.standby) await checkExtensions(report, session, await ctx.migrations());
+  found.planned = await checkMigrations(report, await ctx.migrations(), state);
+  if (options.seed ?? true) await (await import('./doctor-seed.js')).compareWithSecret(report, session, ctx, options);
+  if (state.history?.length) found.encrypted = await checkEncryption(report, session);
 }

@@ -7,14 +7,11 @@ import type { Report } from './report.js';
 
 /** Behind what splits reads and writes a lock may be taken where it keeps nobody out. */
 export async function checkLockOnPrimary(report: Report, session: Session): Promise<void> {
-  try {
+  await report.attempt('lock', async () => {
     await session.begin('write');
     await requireLockOnPrimary(session);
-  } catch (error) {
-    report.fail('lock', error);
-  } finally {
-    await session.rollback();
-  }
+  });
+  await session.rollback();
 }
 
 /** Asked as migrate will ask: what a host allows shows in nothing else. */
@@ -23,10 +20,7 @@ export async function checkExtensions(report: Report, session: Session, migratio
   for (const migration of migrations)
     for (const created of createdExtensions(await migration.sql())) names.add(created.name);
   for (const name of names) {
-    try {
-      report.ok('extension', `${name} ${(await tryExtension(session, name)) === 'there' ? 'is there' : 'can be made'}`);
-    } catch (error) {
-      report.fail('extension', error);
-    }
+    const found = await report.attempt('extension', () => tryExtension(session, name));
+    if (found) report.ok('extension', `${name} ${found === 'there' ? 'is there' : 'can be made'}`);
   }
 }

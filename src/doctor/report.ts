@@ -23,13 +23,18 @@ export class Report {
 
   fail(name: string, error: unknown): void {
     const { outcome, message, details } = toKasmDbError(error, name);
-    const text = details.detail ? `${message}: ${details.detail}` : message;
-    this.failed(
-      name,
-      outcome,
-      text,
-      details.hint ?? (outcome === 'internal' ? 'this is a bug in kasm-db; please report it' : ''),
-    );
+    const { detail, hint = outcome === 'internal' ? 'this is a bug in kasm-db; please report it' : '' } = details;
+    this.failed(name, outcome, detail ? `${message}: ${detail}` : message, hint);
+  }
+
+  /** @returns undefined where the work fails, which is reported */
+  async attempt<T>(name: string, work: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await work();
+    } catch (error) {
+      this.fail(name, error);
+      return undefined;
+    }
   }
 }
 

@@ -6,6 +6,7 @@ import { PARAMETERS } from '../config/parameters.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import { addressesOf } from '../postgres/addresses.js';
+import type { Session } from '../postgres/session.js';
 import type { Report } from './report.js';
 
 /** Which settings are in force, and what in the environment looks like one and is none. */
@@ -64,4 +65,25 @@ export async function checkNames(report: Report, settings: ConnectionSettings): 
       );
     }
   }
+}
+
+/** Where the login has led, and how safe the way there is. */
+export function checkLogin(report: Report, { client }: Session): void {
+  const { stream } = (
+    client as unknown as {
+      connection: { stream: { encrypted?: boolean; getProtocol?: () => string; authorized?: boolean } };
+    }
+  ).connection;
+  report.ok('login', `logged in at ${client.host}:${client.port} as ${client.user}`);
+  if (stream.encrypted)
+    report.ok(
+      'tls',
+      `${stream.getProtocol?.()}, its certificate is ${stream.authorized ? 'verified' : 'not verified'}`,
+    );
+  else
+    report.warning(
+      'tls',
+      'the connection is not encrypted',
+      'set PGSSLMODE=verify-full and PGSSLROOTCERT, unless the network is your own',
+    );
 }
