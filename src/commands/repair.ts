@@ -3,20 +3,13 @@ import { plural } from '../app/plural.js';
 import { lockTimeout } from '../config/duration.js';
 import { printable } from '../output/terminal.js';
 import { lookForRepairs, repair } from '../repair/repair.js';
+import type { RepairRequest } from '../repair/repair-plan.js';
 import type { Answer, CommandContext } from './command.js';
 import { unlessEmpty } from './database-info.js';
 
-export interface RepairCommandOptions {
-  /** Record this migration as applied, without running it. */
-  applied?: string;
-  /** Record this migration as not applied. */
-  pending?: string;
+export interface RepairCommandOptions extends Omit<RepairRequest, 'statementsDone'> {
   /** With `pending`, of a no-transaction migration: how many of its statements are done. */
   statementsDone?: string | number;
-  /** Accept changed files as they are. */
-  checksums?: boolean;
-  /** Drop Kasm's tables that an initialisation left behind without rows. */
-  restartEmpty?: boolean;
   /** Don't ask. */
   yes?: boolean;
   /** How long to wait for another migrator; default 5m. */

@@ -1,32 +1,30 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
+import { unrecordSql } from '../history/record.js';
 import type { DatabaseState, HistoryEntry } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
 import { describeHalf, findTables, halfDoneHint, isWithoutRows, VENDOR_TABLE } from '../migrator/half-done.js';
 import { wrongFolder } from '../migrator/plan-problems.js';
+import type { RepairInfo } from '../output/result.js';
 
 /** What to repair: at most one of applied, pending and checksums. Invalid indexes go with any of them, and with none. */
 export interface RepairRequest {
-  /** Record this one as applied, without running it. */
+  /** Record this migration as applied, without running it. */
   applied?: string | undefined;
-  /** Record this one as not applied. */
+  /** Record this migration as not applied. */
   pending?: string | undefined;
   /** With `pending`, of a no-transaction migration: so many statements of it are done, and it goes on after them. */
   statementsDone?: number | undefined;
-  /** Accept the files as they are. */
+  /** Accept changed files as they are. */
   checksums?: boolean | undefined;
   /** Drop Kasm's tables that an initialisation left behind without rows. */
   restartEmpty?: boolean | undefined;
 }
 
-/** One change, in words and in SQL. */
-export interface Repair {
-  what: 'applied' | 'pending' | 'checksum' | 'index' | 'restart';
-  /** Of the migration or the index. */
-  name: string;
-  text: string;
+/** One change, in words and in SQL; its name is that of the migration or the index. */
+export interface Repair extends RepairInfo {
   sql: string;
   /** Has to be done before the plan is made again under the lock. */
   lockSql?: string;
@@ -72,9 +70,7 @@ function restartEmpty(files: readonly MigrationHeader[], state: DatabaseState): 
     throw new KasmDbError(
       'integrity',
       "--restart-empty is for a database without a history; this one is kasm-db's own",
-      {
-        hint: 'kasm-db status shows where it stands; kasm-db rollback goes back',
-      },
+      { hint: 'kasm-db status shows where it stands; kasm-db rollback goes back' },
     );
   }
   const found = findTables(
@@ -82,24 +78,16 @@ function restartEmpty(files: readonly MigrationHeader[], state: DatabaseState): 
     state,
   );
   if (found.there.length === 0) return [];
-  if (!isWithoutRows(found)) {
+  if (!isWithoutRows(found))
     throw new KasmDbError('integrity', `--restart-empty drops no rows: ${describeHalf(found)}`, {
       hint: halfDoneHint(found),
     });
-  }
   const tables = found.there.map((table) => `public.${escapeIdentifier(table)}`).join(', ');
   const stamp = found.there.includes(VENDOR_TABLE) ? ` and ${VENDOR_TABLE}` : '';
   const names = found.there.filter((table) => table !== VENDOR_TABLE);
   const text = `drop ${plural(names.length, 'table')} of Kasm, none of which has a row (${names.join(', ')})${stamp}`;
-  return [
-    {
-      what: 'restart',
-      name: 'public',
-      text,
-      sql: `DROP TABLE ${tables}`,
-      lockSql: `LOCK TABLE ${tables} IN ACCESS EXCLUSIVE MODE`,
-    },
-  ];
+  const lockSql = `LOCK TABLE ${tables} IN ACCESS EXCLUSIVE MODE`;
+  return [{ what: 'restart', name: 'public', text, sql: `DROP TABLE ${tables}`, lockSql }];
 }
 
 function checkRequest({ applied, pending, statementsDone, checksums, restartEmpty }: RepairRequest): void {
@@ -137,7 +125,7 @@ function markApplied(
   const rowOf = (wanted: string) => history.find((row) => row.name === wanted);
   if (isDone(rowOf(name))) return [];
   const before = files.filter((entry) => entry.name < name && !entry.outOfOrder && !rowOf(entry.name));
-  if (before[0]) {
+  if (before[0])
     throw new KasmDbError(
       'integrity',
       `${before[0].name} is not applied and comes before ${name}: migrate would then refuse it as out of order`,
@@ -146,7 +134,6 @@ function markApplied(
         migration: before[0].name,
       },
     );
-  }
   const total = file.transaction ? 'NULL' : String(totals.get(name) ?? 0);
   const sql = `INSERT INTO kasm_db.migrations (name, checksum, duration_ms, applied_by, app_version, kind, min_compatible, statements_done, statements_total)
 VALUES (${escapeLiteral(name)}, '${file.checksum}', 0, session_user, ${escapeLiteral(appVersion)}, 'repaired', ${nullable(file.minCompatible)}, ${total}, ${total})
@@ -176,8 +163,7 @@ function markPending(
     : newer && !file.outOfOrder
       ? `; as ${newer.name} is applied, migrate takes it only with "-- kasm-db: out-of-order" at its top`
       : '; the next migrate runs it from its start';
-  const sql = `DELETE FROM kasm_db.migrations WHERE name = ${escapeLiteral(name)}`;
-  return [{ what: 'pending', name, text: `record ${name} as not applied${note}`, sql }];
+  return [{ what: 'pending', name, text: `record ${name} as not applied${note}`, sql: unrecordSql(name) }];
 }
 
 function resumeAt(
@@ -192,11 +178,10 @@ function resumeAt(
       hint: 'leave --statements-done out; kasm-db status shows what is half-done',
     });
   }
-  if (done > total) {
+  if (done > total)
     throw new KasmDbError('usage', `--statements-done ${done}: ${name} has only ${total} statements`, {
       hint: `from 0 to ${total}`,
     });
-  }
   const sql = `UPDATE kasm_db.migrations SET statements_done = ${done}, statements_total = ${total}, duration_ms = 0, checksum = '${file.checksum}', kind = 'repaired' WHERE name = ${escapeLiteral(name)}`;
   const next = done < total ? `; the next migrate goes on at statement ${done + 1}` : '';
   return { what: 'pending', name, text: `record ${done} of ${total} statements of ${name} as done${next}`, sql };
@@ -227,16 +212,12 @@ function acceptChecksums(
 function statementCounts(row: HistoryEntry, file: MigrationHeader, total: number | undefined): string {
   if (row.statementsTotal === null) return '';
   if (isDone(row)) return total === undefined ? '' : `, statements_done = ${total}, statements_total = ${total}`;
-  if (total === undefined || file.transaction || (row.statementsDone ?? 0) > total) {
+  if (total === undefined || file.transaction || (row.statementsDone ?? 0) > total)
     throw new KasmDbError(
       'integrity',
       `${file.name} is half-done (${row.statementsDone} of ${row.statementsTotal} statements), and the file now ${file.transaction ? 'runs in one transaction' : `has ${total}`}`,
-      {
-        hint: `undo what it did by hand, then: kasm-db repair --pending ${file.name}`,
-        migration: file.name,
-      },
+      { hint: `undo what it did by hand, then: kasm-db repair --pending ${file.name}`, migration: file.name },
     );
-  }
   return `, statements_total = ${total}`;
 }
 

@@ -8,7 +8,7 @@ import type { Migration } from '../migrations/files.js';
 import { LONGEST_ATTEMPT_MS, TableWaits } from '../migrator/give-way.js';
 import { inDoubtHint } from '../migrator/in-doubt.js';
 import { type Plan, plan } from '../migrator/plan.js';
-import { type MigrationLock, requireWritable, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
+import { requireWritable, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
 import { parseScript } from '../postgres/parser.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
@@ -61,39 +61,34 @@ export async function repair(
   options: RepairOptions,
   shown: readonly Repair[],
 ): Promise<void> {
-  const waiting = { waitMs: options.lockTimeoutMs, vendor: false, doing: 'repairing' };
-  await withMigrationLock(ctx, waiting, (lock) => repairUnderLock(ctx, lock, migrations, options, shown));
-}
-
-async function repairUnderLock(
-  ctx: Context,
-  lock: MigrationLock,
-  migrations: Migration[],
-  options: RepairOptions,
-  shown: readonly Repair[],
-): Promise<void> {
-  const { session } = lock;
-  const waits = new TableWaits(ctx, lock, options.lockTimeoutMs);
-  await waits
-    .giveWay({
-      what: 'repair',
-      longestMs: LONGEST_ATTEMPT_MS,
-      begin: (lockTimeoutMs) => lock.begin('write', { lockTimeoutMs }),
-      work: async () => {
-        for (const { lockSql, text } of shown) if (lockSql) await run(session, lockSql, text);
-        const repairs = await planned(session, migrations, await lock.reread(), options);
-        if (repairs.map(({ sql }) => sql).join('\n') !== shown.map(({ sql }) => sql).join('\n')) {
-          throw new KasmDbError('integrity', 'the database has changed since the repair was shown; nothing was done', {
-            hint: 'run the same call again',
-          });
-        }
-        await ensureHistory(session);
-        for (const { sql, text } of repairs) await run(session, sql, text);
-        await session.commit('repairing');
-      },
-      rollback: () => session.rollback(),
-    })
-    .finally(() => waits.end());
+  const { lockTimeoutMs: waitMs } = options;
+  await withMigrationLock(ctx, { waitMs, vendor: false, doing: 'repairing' }, async (lock) => {
+    const { session } = lock;
+    const waits = new TableWaits(ctx, lock, waitMs);
+    await waits
+      .giveWay({
+        what: 'repair',
+        longestMs: LONGEST_ATTEMPT_MS,
+        begin: (lockTimeoutMs) => lock.begin('write', { lockTimeoutMs }),
+        work: async () => {
+          for (const { lockSql, text } of shown) if (lockSql) await run(session, lockSql, text);
+          const repairs = await planned(session, migrations, await lock.reread(), options);
+          if (repairs.map(({ sql }) => sql).join('\n') !== shown.map(({ sql }) => sql).join('\n'))
+            throw new KasmDbError(
+              'integrity',
+              'the database has changed since the repair was shown; nothing was done',
+              {
+                hint: 'run the same call again',
+              },
+            );
+          await ensureHistory(session);
+          for (const { sql, text } of repairs) await run(session, sql, text);
+          await session.commit('repairing');
+        },
+        rollback: () => session.rollback(),
+      })
+      .finally(() => waits.end());
+  });
 }
 
 /** @param text what is done, for the message */
@@ -109,15 +104,14 @@ async function planned(
   state: MigrationState,
   request: RepairRequest,
 ): Promise<Repair[]> {
-  const rows = new Map((state.history ?? []).map((row) => [row.name, row]));
-  const counted = migrations.filter(
-    (migration) => !migration.transaction && (rows.has(migration.name) || migration.name === request.applied),
-  );
+  const { applied, pending, checksums } = request;
+  const rows = new Map(state.history?.map((row) => [row.name, row]));
   const totals = new Map<string, number>();
-  for (const migration of counted) {
-    const asked = [request.applied, request.pending].includes(migration.name);
-    const changed = request.checksums && rows.get(migration.name)?.checksum !== migration.checksum;
-    if (asked || changed) totals.set(migration.name, (await parseScript(await migration.sql(), migration.path)).length);
+  for (const { name, path, transaction, checksum, sql } of migrations) {
+    const row = rows.get(name);
+    const changed = checksums && row?.checksum !== checksum;
+    const asked = name === applied || (row && (name === pending || changed));
+    if (asked && !transaction) totals.set(name, (await parseScript(await sql(), path)).length);
   }
   const invalidIndexes = await session.query(INVALID_INDEXES_SQL);
   return planRepair(migrations, state, request, { totals, invalidIndexes, appVersion: VERSION });
