@@ -91,9 +91,7 @@ async function readLive(ctx: Context, migrations: Migration[], to: string | unde
       ownership: await readOwnership(session),
       strangers: await readStrangers(session),
       form: await readForm(session),
-      roles: (await session.query("SELECT rolname AS name FROM pg_roles WHERE rolname !~ '^pg_'")).map(
-        ({ name }) => name,
-      ),
+      roles: await namesOf(session, "SELECT rolname AS name FROM pg_roles WHERE rolname !~ '^pg_'"),
     }));
     return { state, plan, schema, ...rest };
   });
@@ -114,9 +112,9 @@ async function withRoles<T>(
       await session.commit(doing);
     });
   const known = await withSession(aside, { ...sessionOptions(ctx), doing: 'rehearsing' }, (session) =>
-    session.reading(() => session.query<{ rolname: string }>('SELECT rolname FROM pg_roles')),
+    session.reading(() => namesOf(session, 'SELECT rolname AS name FROM pg_roles')),
   );
-  const missing = roles.filter((name) => !known.some(({ rolname }) => rolname === name));
+  const missing = roles.filter((name) => !known.includes(name));
   if (missing.length === 0) return work();
   await here('making the roles of the rehearsal', (name) => `CREATE ROLE ${name}`, missing);
   try {
@@ -129,7 +127,7 @@ async function withRoles<T>(
 /** @returns what the copy lacks */
 async function makeCopy(ctx: Context, { schema, strangers, state, accepted }: Live): Promise<string[]> {
   return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'copying the schema' }, async (session) => {
-    const possible = new Set(await session.reading(() => creatableExtensions(session)));
+    const possible = new Set(await session.reading(() => namesOf(session, CREATABLE_EXTENSIONS_SQL)));
     const extensions = schema.extensions.filter(({ name }) => possible.has(name));
     // What a stranger has made would belong to this role in the copy, and its functions run with this role's rights.
     const others = [...schema.others, ...strangers];
@@ -154,30 +152,19 @@ async function makeCopy(ctx: Context, { schema, strangers, state, accepted }: Li
   });
 }
 
-async function creatableExtensions(session: Session): Promise<string[]> {
-  const rows = await session.query<{ name: string }>(
-    `SELECT DISTINCT name FROM pg_available_extension_versions
-     WHERE NOT superuser OR trusted OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)`,
-  );
-  return rows.map(({ name }) => name);
+const CREATABLE_EXTENSIONS_SQL = `SELECT DISTINCT name FROM pg_available_extension_versions
+WHERE NOT superuser OR trusted OR (SELECT rolsuper FROM pg_roles WHERE rolname = current_user)`;
+
+async function namesOf(session: Session, sql: string): Promise<string[]> {
+  return (await session.query<{ name: string }>(sql)).map(({ name }) => name);
 }
 
-function historySql(row: HistoryEntry): string {
-  const {
-    name,
-    checksum,
-    durationMs,
-    appVersion,
-    kind,
-    minCompatible,
-    statementsDone: done,
-    statementsTotal: total,
-  } = row;
-  const statements = done === null || total === null ? undefined : { done, total };
+function historySql({ statementsDone: done, statementsTotal: total, ...row }: HistoryEntry): string {
   return recordSql({
-    ...{ name, checksum, durationMs, appVersion, statements },
-    kind: kind === 'adopted' ? kind : 'sql',
-    minCompatible: minCompatible ?? undefined,
+    ...row,
+    kind: row.kind === 'adopted' ? 'adopted' : 'sql',
+    minCompatible: row.minCompatible ?? undefined,
+    statements: done === null || total === null ? undefined : { done, total },
   });
 }
 

@@ -67,9 +67,7 @@ export async function withTemporaryDatabase<T>(
       throw new KasmDbError(
         'environment',
         'a connection pooler stands before the server, and it knows no new database',
-        {
-          hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or rehearse with --embedded',
-        },
+        { hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or rehearse with --embedded' },
       );
     await session.settle('own', {});
     await dropLeftovers(ctx, session);
