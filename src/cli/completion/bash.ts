@@ -1,16 +1,13 @@
 import type { Choice, Flag, Model } from './model.js';
 
 /** A script for bash 3.2 and newer. */
-export function bashCompletion({ commands, globals }: Model): string {
-  const withValue = [...globals, ...commands.flatMap(({ flags }) => flags)].filter(({ value }) => value === 'required');
+export function bashCompletion({ commands, globals, withValue }: Model): string {
   const values = [
     ...globals.map((flag) => valueCase('*', flag)),
     ...commands.flatMap(({ name, flags }) => flags.map((flag) => valueCase(name, flag))),
   ].filter((line) => line !== undefined);
   const options = commands.map(({ name, flags }) => `    ${name}) flags+=' ${names(flags)}' ;;`);
-  const args = commands
-    .filter(({ argument }) => argument !== undefined)
-    .map(({ name, argument }) => `    ${name}) ${offer(argument)} ;;`);
+  const args = commands.flatMap(({ name, argument }) => (argument ? [`    ${name}) ${offer(argument)} ;;`] : []));
   return `# Completion of kasm-db for bash: source this file in ~/.bashrc, or put it into ~/.local/share/bash-completion/completions/kasm-db
 _kasm_db_words() { COMPREPLY=($(compgen -W "$1" -- "$cur")); }
 _kasm_db_paths() {
@@ -31,7 +28,7 @@ _kasm_db() {
   for ((i = 1; i < COMP_CWORD; i++)); do
     case \${COMP_WORDS[i]} in
       --check) [[ -n $command ]] || command=check ;;
-      ${unique(withValue.map(({ name }) => name)).join('|')})
+      ${withValue.join('|')})
         [[ \${COMP_WORDS[i+1]} == = ]] && ((i++))
         ((i++))
         ;;
@@ -42,7 +39,7 @@ _kasm_db() {
   done
 
   case $command:$prev in
-${unique(values).join('\n')}
+${[...new Set(values)].join('\n')}
   esac
 
   flags='${names(globals)}'
@@ -77,8 +74,4 @@ function offer(choice: Choice): string {
 
 function names(flags: readonly Flag[]): string {
   return flags.map(({ name }) => name).join(' ');
-}
-
-function unique(lines: readonly string[]): string[] {
-  return [...new Set(lines)];
 }

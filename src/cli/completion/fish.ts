@@ -1,8 +1,7 @@
 import type { Choice, Flag, Model } from './model.js';
 
 /** A script for fish. */
-export function fishCompletion({ commands, globals }: Model): string {
-  const withValue = [...globals, ...commands.flatMap(({ flags }) => flags)].filter(({ value }) => value === 'required');
+export function fishCompletion({ commands, globals, withValue }: Model): string {
   const lines = [
     ...commands.map(({ name, text }) => `${complete('')} -a ${name} -d ${quote(text)}`),
     `${complete('')} -l version -d 'print the version'`,
@@ -19,7 +18,7 @@ function __kasm_db_command
     for word in (commandline -opc)[2..-1]
         if test $skip = 1
             set skip 0
-        else if contains -- $word ${[...new Set(withValue.map(({ name }) => name))].join(' ')}
+        else if contains -- $word ${withValue.join(' ')}
             set skip 1
         else if test "$word" = --check
             echo check

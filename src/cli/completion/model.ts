@@ -25,21 +25,24 @@ export interface Model {
   commands: readonly Completed[];
   /** What every command takes. */
   globals: readonly Flag[];
+  /** Names of all flags behind which a value stands. */
+  withValue: readonly string[];
 }
 
 const HELP: readonly OptionSpec[] = [['--help', 'print the help']];
 
 /** What the scripts of all shells complete, from the one table of commands and options. */
-export function modelOf({ commands, globals }: CommandLine): Model {
-  return {
-    commands: commands.map(({ name, text, options = [], argument }) => ({
-      name,
-      text,
-      flags: options.map(flagOf),
-      argument: choiceOf(argument?.[2]),
-    })),
-    globals: [...globals.flatMap(({ options }) => options), ...HELP].map(flagOf),
-  };
+export function modelOf(line: CommandLine): Model {
+  const globals = [...line.globals.flatMap(({ options }) => options), ...HELP].map(flagOf);
+  const commands = line.commands.map(({ name, text, options = [], argument }) => ({
+    name,
+    text,
+    flags: options.map(flagOf),
+    argument: choiceOf(argument?.[2]),
+  }));
+  const flags = [...globals, ...commands.flatMap((command) => command.flags)];
+  const withValue = flags.filter(({ value }) => value === 'required').map(({ name }) => name);
+  return { commands, globals, withValue: [...new Set(withValue)] };
 }
 
 function flagOf([flags, text, values]: OptionSpec): Flag {

@@ -1,36 +1,31 @@
+import { EXIT_CODES, type Outcome } from '../../app/errors.js';
+
 /** What one exit code means. Texts are Markdown: docs/TROUBLESHOOTING.md has them as they are. */
-export interface ExitCode {
+interface Meaning {
+  about: string;
+  cases: readonly Case[];
+}
+
+export interface ExitCode extends Meaning {
   code: string;
   name: string;
   /** May the same call, made again, succeed without anybody doing something? */
   retryHelps: boolean;
-  about: string;
-  cases: readonly Case[];
 }
 
 /** What is seen (… stands for what differs), why, and what to do. */
 export type Case = readonly [see: string, why: string, what: string];
 
-/** The one text about exit codes: of `kasm-db help exit-codes` and of docs/TROUBLESHOOTING.md. */
-export const EXIT_CODE_HELP: readonly ExitCode[] = [
-  {
-    code: '0',
-    name: 'ok',
-    retryHelps: false,
+const MEANINGS: Readonly<Record<Outcome, Meaning>> = {
+  ok: {
     about: 'Done, or nothing to do.',
     cases: [],
   },
-  {
-    code: '1',
-    name: 'internal',
-    retryHelps: false,
+  internal: {
     about: 'A bug in kasm-db. Nothing half-done is left: a migration that was not recorded was not applied.',
     cases: [['a stack on stderr', 'kasm-db met a case that it was not made for', 'report it with the stack']],
   },
-  {
-    code: '2',
-    name: 'usage',
-    retryHelps: false,
+  usage: {
     about:
       'A flag, a setting or a file is wrong; nothing was done. The message names it, and the line where there is one.',
     cases: [
@@ -59,10 +54,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ],
     ],
   },
-  {
-    code: '3',
-    name: 'pending',
-    retryHelps: true,
+  pending: {
     about: 'The schema (or the seed) is not there yet, or not all of it. With `--wait`, `check` looks until it is.',
     cases: [
       [
@@ -75,10 +67,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ['`but it is not seeded yet`', '`--seed` was asked for', 'run `kasm-db migrate --seed`'],
     ],
   },
-  {
-    code: '4',
-    name: 'unreachable',
-    retryHelps: true,
+  unreachable: {
     about:
       'No connection, no login, or the connection was lost. What was not committed is rolled back; the same call goes on where it stopped.',
     cases: [
@@ -124,10 +113,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ['`the connection was lost`', 'the server, a proxy or the network ended it', 'run it again'],
     ],
   },
-  {
-    code: '5',
-    name: 'locked',
-    retryHelps: true,
+  locked: {
     about: 'For all of `--lock-timeout` somebody else was in the way. The message names the process.',
     cases: [
       [
@@ -148,10 +134,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ['`is used by another kasm-db`', '`--embedded` runs in that folder already', 'wait until it has ended'],
     ],
   },
-  {
-    code: '6',
-    name: 'integrity',
-    retryHelps: false,
+  integrity: {
     about:
       'Going on could do harm, so nothing was done: database and files do not fit each other, or a check has found something wrong.',
     cases: [
@@ -224,10 +207,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ['a list of findings', '`lint` found unsafe SQL', 'each has its safe way ([LINT.md](LINT.md))'],
     ],
   },
-  {
-    code: '7',
-    name: 'failed',
-    retryHelps: false,
+  failed: {
     about:
       "A migration's SQL failed. The message has file, line, statement and SQLSTATE; the migrations before it are kept. Or the program of `once` did not end with 0.",
     cases: [
@@ -253,10 +233,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ],
     ],
   },
-  {
-    code: '8',
-    name: 'seed',
-    retryHelps: false,
+  seed: {
     about: 'A seed document is wrong, or a Secret lacks something. Nothing of the seed was written.',
     cases: [
       [
@@ -286,10 +263,7 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ],
     ],
   },
-  {
-    code: '9',
-    name: 'environment',
-    retryHelps: false,
+  environment: {
     about: 'The server or the role cannot do what is needed. `kasm-db doctor` has a line for each, with the fix.',
     cases: [
       [
@@ -326,13 +300,20 @@ export const EXIT_CODE_HELP: readonly ExitCode[] = [
       ],
     ],
   },
-  {
-    code: '130, 143',
-    name: 'interrupted',
-    retryHelps: true,
+  interrupted: {
     about: 'SIGINT (130) or SIGTERM (143): the statement was cancelled and rolled back, the lock is free.',
     cases: [
       ['`interrupted by`', 'Ctrl-C, or the pod was ended', 'run the same command again; it goes on where it stopped'],
     ],
   },
-];
+};
+
+const RETRY_HELPS = ['pending', 'unreachable', 'locked', 'interrupted'];
+
+/** The one text about exit codes: of `kasm-db help exit-codes` and of docs/TROUBLESHOOTING.md. */
+export const EXIT_CODE_HELP: readonly ExitCode[] = Object.entries(MEANINGS).map(([name, meaning]) => ({
+  code: name === 'interrupted' ? '130, 143' : String(EXIT_CODES[name as Outcome]),
+  name,
+  retryHelps: RETRY_HELPS.includes(name),
+  ...meaning,
+}));
