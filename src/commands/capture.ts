@@ -34,13 +34,12 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
     const newest = migrations.at(-1)?.name as string;
     const elsewhere = wrongFolder(migrations, state.history ?? []);
     if (elsewhere) throw new KasmDbError('integrity', elsewhere.message, { hint: elsewhere.hint });
-    if (!state.history?.some(({ name }) => name === newest)) {
+    if (!state.history?.some(({ name }) => name === newest))
       throw new KasmDbError(
         'pending',
         `${newest}, the newest migration, is not applied to the database, so a snapshot of it would be wrong`,
         { hint: 'run kasm-db migrate first' },
       );
-    }
     write(out, snapshotText(newest, schema), false);
   }
   const captured = snapshot ? undefined : capture(schema, `database ${ctx.resolve().dbname}`);

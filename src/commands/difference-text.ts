@@ -5,16 +5,9 @@ import { changeWords } from '../schema/difference-words.js';
 
 /** By table: what is missing, what is extra, what is changed, each on a line. */
 export function differenceText(differences: readonly Difference[], s: Style): string {
-  const lines: string[] = [];
-  let group = '';
-  for (const difference of differences) {
-    if (difference.group !== group) {
-      group = difference.group;
-      lines.push(s.bold(printable(group)));
-    }
-    lines.push(`  ${line(difference, s)}`);
-  }
-  return lines.join('\n');
+  return [...groupBy(differences, ({ group }) => group)]
+    .flatMap(([group, list]) => [s.bold(printable(group)), ...list.map((difference) => `  ${line(difference, s)}`)])
+    .join('\n');
 }
 
 function line(difference: Difference, s: Style): string {

@@ -29,9 +29,8 @@ export async function docsCommand(ctx: CommandContext, options: DocsOptions): Pr
   const { format = 'html' } = options;
   // Nobody reads HTML on a terminal.
   const out = options.out ?? (ctx.onTerminal && format === 'html' ? 'schema.html' : undefined);
-  if (!FORMATS.some((known) => known === format)) {
+  if (!FORMATS.some((known) => known === format))
     throw new KasmDbError('usage', `--format ${format} is not known`, { hint: `one of ${FORMATS.join(', ')}` });
-  }
   const { schema, of, live } = await read(ctx);
   const title = `Schema of ${of}`;
   // Our own history is no part of it.
@@ -66,11 +65,10 @@ async function read(ctx: CommandContext): Promise<{ schema: Schema; of: string; 
     return { schema, of: `database ${ctx.resolve().dbname}`, live: true };
   }
   const snapshot = await readSnapshot(ctx.folder);
-  if (!snapshot) {
+  if (!snapshot)
     throw new KasmDbError('usage', 'these migrations have no schema.snapshot.json, and no database is given', {
       hint: 'write one with kasm-db capture, or name a database',
     });
-  }
   return { schema: snapshot.schema, of: ctx.folder ?? `Kasm Workspaces after ${snapshot.migration}`, live: false };
 }
 

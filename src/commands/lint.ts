@@ -59,13 +59,12 @@ async function folderOf(
 /** Files by path: the others of their folder that come before them tell what is there. */
 function named(paths: readonly string[], options: LintOptions) {
   const folders = [...new Set(paths.map((path) => resolve(dirname(path))))];
-  if (folders.length > 1 || options.applied !== undefined) {
+  if (folders.length > 1 || options.applied !== undefined)
     throw new KasmDbError(
       'usage',
       folders.length > 1 ? 'the files are not all in one folder' : '--applied goes with a folder, not with files',
       { hint: 'call kasm-db lint once for each folder' },
     );
-  }
   const files = readMigrations(dirname(paths[0] as string));
   const wanted = new Set(
     paths.filter((path) => !path.endsWith('.down.sql')).map((path) => basename(path).replace(/\.sql$/, '')),

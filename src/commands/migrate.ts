@@ -36,13 +36,12 @@ export async function migrateCommand(ctx: CommandContext, options: MigrateOption
     throw new KasmDbError('usage', '--expect-existing and --require-empty exclude each other', {
       hint: 'take --expect-existing for an upgrade, --require-empty for a first installation',
     });
-  const timeouts = {
-    ...(options.cancelBlockers === undefined
-      ? {}
-      : { cancelBlockersMs: parseDuration(options.cancelBlockers, '--cancel-blockers') }),
+  const { cancelBlockers } = options;
+  const run = {
+    ...options,
+    cancelBlockersMs: cancelBlockers === undefined ? undefined : parseDuration(cancelBlockers, '--cancel-blockers'),
     lockTimeoutMs: lockTimeout(options.lockTimeout),
   };
-  const run = { ...options, ...timeouts };
   if (!options.bootstrap) return migrateAndSeed(ctx, run);
   const made = await bootstrapFirst(ctx, options);
   if (options.dryRun) return dryRunWithBootstrap(ctx, run, made);

@@ -16,12 +16,11 @@ export interface NewOptions {
   rename?: readonly string[];
 }
 
-interface Wanted {
-  name: string;
-  folder: string;
-  before: readonly Migration[];
-  files: (up: string, down: string) => NewFile[];
-  options: NewOptions;
+/** The texts of a migration, and what its author should know. */
+interface Written {
+  up: string;
+  down: string;
+  warnings: string[];
 }
 
 /**
@@ -33,79 +32,70 @@ export async function newCommand(ctx: CommandContext, name: string, options: New
   const folder = ctx.folder ?? 'migrations';
   const words = wordsOf(name);
   const own = migrationsIn(folder);
-  if (options.copyShipped && own.length > 0) {
+  if (options.copyShipped && own.length > 0)
     throw new KasmDbError('usage', `${folder} has migrations already, so --copy-shipped copies nothing into it`, {
       hint: 'name a new folder with --migrations, or leave --copy-shipped out',
     });
-  }
   const before = options.copyShipped ? await shippedMigrations() : own;
-  const number = nextNumber(folder, before);
-  const copies = options.copyShipped ? await shippedFiles(folder, before) : [];
-  const made = await newFiles(folder, `${number}_${words}`, before, options);
-  writeNewFiles(folder, [...copies, ...made.files]);
-  const warnings = [...made.warnings, ...(before.length === 0 ? [await beginsFromNothing(ctx)] : [])];
+  const file = `${nextNumber(folder, before)}_${words}`;
+  const { up, down, warnings } = await (options.fromExport === undefined
+    ? emptyMigration(file, options)
+    : fromExport(file, folder, before, options));
+  const made: NewFile[] = [
+    [join(folder, `${file}.sql`), up],
+    [join(folder, `${file}.down.sql`), down],
+  ];
+  writeNewFiles(folder, [...(options.copyShipped ? await shippedFiles(folder, before) : []), ...made]);
+  if (before.length === 0) warnings.push(await beginsFromNothing(ctx));
   for (const warning of warnings) ctx.events.warning?.(warning);
-  const copied =
-    copies.length > 0 ? `Copied ${plural(before.length, 'migration')} that ship with kasm-db into ${folder}\n` : '';
+  const copied = options.copyShipped
+    ? `Copied ${plural(before.length, 'migration')} that ship with kasm-db into ${folder}\n`
+    : '';
   return {
     fields: { warnings },
-    text: () => `${copied}Created ${made.files.map(([path]) => path).join('\n        ')}`,
+    text: () => `${copied}Created ${made.map(([path]) => path).join('\n        ')}`,
   };
 }
 
-async function newFiles(
-  folder: string,
-  name: string,
-  before: readonly Migration[],
-  options: NewOptions,
-): Promise<{ files: NewFile[]; warnings: string[] }> {
-  const files = (up: string, down: string): NewFile[] => [
-    [join(folder, `${name}.sql`), up],
-    [join(folder, `${name}.down.sql`), down],
-  ];
-  if (options.fromExport !== undefined) {
-    if (options.transaction === false)
-      throw new KasmDbError('usage', '--no-transaction and --from-export exclude each other', {
-        hint: 'leave --no-transaction out',
-      });
-    return fromExport(options.fromExport, { name, folder, before, files, options });
-  }
-  if (options.rename !== undefined)
+function emptyMigration(name: string, { rename, transaction = true }: NewOptions): Written {
+  if (rename !== undefined)
     throw new KasmDbError('usage', '--rename goes with --from-export', {
       hint: 'in a migration of your own write ALTER TABLE … RENAME COLUMN',
     });
-  const head = options.transaction === false ? '-- kasm-db: no-transaction\n' : '';
   return {
-    files: files(`${head}-- What ${name.slice(5)} does, and why.\n`, `-- Undoes ${name}.sql.\n`),
+    up: `${transaction ? '' : '-- kasm-db: no-transaction\n'}-- What ${name.slice(5)} does, and why.\n`,
+    down: `-- Undoes ${name}.sql.\n`,
     warnings: [],
   };
 }
 
 async function fromExport(
-  file: string,
-  { name, folder, before, files, options }: Wanted,
-): Promise<{ files: NewFile[]; warnings: string[] }> {
+  name: string,
+  folder: string,
+  before: readonly Migration[],
+  { fromExport: file = '', rename: renames = [], transaction = true, copyShipped }: NewOptions,
+): Promise<Written> {
+  if (!transaction)
+    throw new KasmDbError('usage', '--no-transaction and --from-export exclude each other', {
+      hint: 'leave --no-transaction out',
+    });
   const { exportMigration } = await import('../schema/export-migration.js');
+  const written = await exportMigration({ name, file, folder: copyShipped ? undefined : folder, before, renames });
   const { withSuppressions } = await import('../lint/accept.js');
-  const from = options.copyShipped ? undefined : folder;
-  const written = await exportMigration({ name, file, folder: from, before, renames: options.rename ?? [] });
   const { up, count } = await withSuppressions(name, written, before);
-  return {
-    files: files(up, written.down),
-    warnings: [
-      ...written.likely.map(
-        (rename) => `${rename.replace('=', ' looks renamed to ')}: --rename ${rename} keeps its values`,
-      ),
-      ...written.likelyTables.map(
-        ({ from, to }) => `table ${from} looks renamed to ${to}: the file says how its rows are kept`,
-      ),
-      ...(count > 0
-        ? [
-            `${plural(count, 'statement')} may stop pods that run, or fail because of some rows (lint-ignore says why): read the file before you apply it`,
-          ]
-        : []),
-    ],
-  };
+  const warnings = [
+    ...written.likely.map(
+      (rename) => `${rename.replace('=', ' looks renamed to ')}: --rename ${rename} keeps its values`,
+    ),
+    ...written.likelyTables.map(
+      ({ from, to }) => `table ${from} looks renamed to ${to}: the file says how its rows are kept`,
+    ),
+  ];
+  if (count > 0)
+    warnings.push(
+      `${plural(count, 'statement')} may stop pods that run, or fail because of some rows (lint-ignore says why): read the file before you apply it`,
+    );
+  return { up, down: written.down, warnings };
 }
 
 /** A database that kasm-db has migrated has the shipped ones: a folder that begins with 0001 cannot be applied to it. */

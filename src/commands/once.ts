@@ -25,11 +25,10 @@ export async function onceCommand(
   command: readonly string[],
   options: OnceCommandOptions,
 ): Promise<Answer> {
-  if (!NAME.test(name)) {
+  if (!NAME.test(name))
     throw new KasmDbError('usage', `"${name}" is not a name that once takes`, {
       hint: 'a name has 1 to 63 letters, digits, dots, dashes and underscores, and begins with a letter or digit, as in: kasm-db once kasm-seed -- PROGRAM',
     });
-  }
   const result = await runOnce(ctx, options.seedsDatabase ? await ctx.migrations() : undefined, {
     name,
     command,

@@ -61,10 +61,9 @@ export async function rollbackCommand(ctx: CommandContext, options: RollbackComm
 
 function wholeNumber(steps: string | number): number {
   const text = String(steps).trim();
-  if (!/^[1-9]\d{0,5}$/.test(text)) {
+  if (!/^[1-9]\d{0,5}$/.test(text))
     throw new KasmDbError('usage', `--steps must be a whole number from 1 on, not "${text}"`, {
       hint: 'such as --steps 1',
     });
-  }
   return Number(text);
 }

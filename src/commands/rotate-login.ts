@@ -26,13 +26,12 @@ export async function rotateDatabaseLogin(
   const meant =
     rotate === 'all' && password !== undefined && readVariable(ctx.env, 'DATABASE_MASTER_USER') !== undefined;
   if (!named && !meant) return undefined;
-  if (password === undefined) {
+  if (password === undefined)
     throw new KasmDbError(
       'seed',
       `--rotate: ${DATABASE_PASSWORD} has no value (looked for in ${credentials.places(DATABASE_PASSWORD)})`,
       { hint: `put it into the Secret under ${DATABASE_PASSWORD}` },
     );
-  }
   const [{ withAdmin }, { rotateDatabasePassword }] = await Promise.all([
     import('../bootstrap/admin.js'),
     import('../bootstrap/password.js'),

@@ -1,5 +1,4 @@
 import { EXIT_CODES, interrupted, KasmDbError, messageOf, type Outcome } from '../app/errors.js';
-import type { RunEvents } from '../app/events.js';
 import { keepUrlPasswords } from '../app/secrets.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
@@ -15,22 +14,16 @@ import type { Answer, CommandContext, GlobalOptions } from './command.js';
 import { describeDatabase, nameTarget, settingsIfValid, unlessEmpty } from './database-info.js';
 import { hintFor } from './hints.js';
 
-export interface Invocation {
+export interface Invocation
+  extends Pick<CommandContext, 'env' | 'signal' | 'events' | 'confirm' | 'passSignals' | 'show' | 'onTerminal'> {
   command: string;
   options: GlobalOptions;
-  env: Environment;
-  signal: AbortSignal;
-  events: RunEvents;
   /** Commands that write take the direct URL, where one is set. */
   writes: boolean;
   /** It needs no database. */
   offline?: boolean;
-  confirm?: CommandContext['confirm'];
-  passSignals?: CommandContext['passSignals'];
   /** See CommandContext; default: texts stay as they are. */
   again?: CommandContext['again'];
-  show?: CommandContext['show'];
-  onTerminal?: boolean;
 }
 
 /** Where --embedded without a folder keeps its data. */
@@ -44,15 +37,16 @@ export async function runCommand(
   invocation: Invocation,
   work: (ctx: CommandContext) => Promise<Answer>,
 ): Promise<{ result: Result } & Partial<Pick<Answer, 'text' | 'verbatim'>>> {
-  const { command, options, signal, events, writes, offline = false } = invocation;
+  const { command, options, writes, offline = false, ...surroundings } = invocation;
+  const { signal, events } = surroundings;
   const started = now();
-  let { env } = invocation;
+  let { env } = surroundings;
   keepUrlPasswords([...Object.values(env), ...Object.values(options)]);
   let resolve = () => resolveSettings(options, env, { direct: writes });
   let aside: CommandContext['aside'];
   let server: EmbeddedServer | undefined;
   const again = (text: string, without?: string) =>
-    hintFor(invocation.again?.(text, without) ?? text, settingsIfValid(resolve), env);
+    hintFor(surroundings.again?.(text, without) ?? text, settingsIfValid(resolve), env);
   const resultOf = (outcome: Outcome, exitCode: number, fields: Partial<Result>, state?: MigrationState): Result => {
     const settings = offline ? undefined : settingsIfValid(resolve);
     const database = settings && describeDatabase(settings, state);
@@ -73,19 +67,9 @@ export async function runCommand(
       else resolve = own;
     }
     const folder = migrationsFolder(options, env);
-    const { confirm, passSignals, show, onTerminal } = invocation;
     const ctx: CommandContext = {
-      again,
-      folder,
-      aside,
-      resolve,
-      signal,
-      events,
-      env,
-      confirm,
-      passSignals,
-      show,
-      onTerminal,
+      ...surroundings,
+      ...{ again, folder, aside, resolve, env },
       generatedSecrets: server?.generatedSecrets ?? (async () => new Map()),
       migrations: async () => (folder === undefined ? shippedMigrations() : readMigrations(folder)),
     };
