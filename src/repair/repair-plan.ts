@@ -1,8 +1,9 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
+import { VERSION } from '../app/version.js';
 import { unrecordSql } from '../history/record.js';
-import type { DatabaseState, HistoryEntry } from '../history/state.js';
+import { type HistoryEntry, isDone, type MigrationState } from '../history/state.js';
 import type { MigrationHeader } from '../migrations/directives.js';
 import { requireName } from '../migrations/name.js';
 import { describeHalf, findTables, halfDoneHint, isWithoutRows, VENDOR_TABLE } from '../migrator/half-done.js';
@@ -30,34 +31,29 @@ export interface Repair extends RepairInfo {
   lockSql?: string;
 }
 
-/** What the plan needs besides the history. */
-export interface RepairFacts {
-  /** Number of statements of the no-transaction files. */
-  totals: ReadonlyMap<string, number>;
-  /** Invalid indexes that nobody is building: quoted, qualified. */
-  invalidIndexes: readonly { name: string; table: string }[];
-  appVersion: string;
-}
+/** Number of statements of the no-transaction files. */
+type Totals = ReadonlyMap<string, number>;
 
 /**
  * What a repair changes. Pure.
+ * @param invalidIndexes that nobody is building: quoted, qualified
  * @throws KasmDbError usage for a request that cannot be; integrity when it would make things worse
  */
 export function planRepair(
   files: readonly MigrationHeader[],
-  state: Omit<DatabaseState, 'history'> & { history: readonly HistoryEntry[] | undefined },
+  state: MigrationState,
   request: RepairRequest,
-  facts: RepairFacts,
+  totals: Totals,
+  invalidIndexes: readonly { name: string; table: string }[],
 ): Repair[] {
   checkRequest(request);
   if (request.restartEmpty) return restartEmpty(files, state);
   const history = state.history ?? [];
   const repairs: Repair[] = [];
-  if (request.applied !== undefined) repairs.push(...markApplied(files, history, request.applied, facts));
-  if (request.pending !== undefined)
-    repairs.push(...markPending(files, history, request.pending, request.statementsDone, facts));
-  if (request.checksums) repairs.push(...acceptChecksums(files, history, facts));
-  for (const { name, table } of facts.invalidIndexes) {
+  if (request.applied !== undefined) repairs.push(...markApplied(files, history, request.applied, totals));
+  if (request.pending !== undefined) repairs.push(...markPending(files, history, request, totals));
+  if (request.checksums) repairs.push(...acceptChecksums(files, history, totals));
+  for (const { name, table } of invalidIndexes) {
     const text = `drop the invalid index ${name} on ${table}, which a CREATE INDEX CONCURRENTLY left behind`;
     repairs.push({ what: 'index', name, text, sql: `DROP INDEX ${name}` });
   }
@@ -65,7 +61,7 @@ export function planRepair(
 }
 
 /** Nothing but empty tables is dropped, and only where no migration is recorded. */
-function restartEmpty(files: readonly MigrationHeader[], state: DatabaseState): Repair[] {
+function restartEmpty(files: readonly MigrationHeader[], state: MigrationState): Repair[] {
   if (state.history?.length) {
     throw new KasmDbError(
       'integrity',
@@ -107,24 +103,18 @@ function checkRequest({ applied, pending, statementsDone, checksums, restartEmpt
   }
 }
 
-const isDone = (row: HistoryEntry | undefined) =>
-  row !== undefined && (row.statementsTotal === null || row.statementsDone === row.statementsTotal);
-
 function markApplied(
   files: readonly MigrationHeader[],
   history: readonly HistoryEntry[],
   given: string,
-  { totals, appVersion }: RepairFacts,
+  totals: Totals,
 ): Repair[] {
-  const name = requireName(
-    '--applied',
-    given,
-    files.map((file) => file.name),
-  );
-  const file = files.find((entry) => entry.name === name) as MigrationHeader;
-  const rowOf = (wanted: string) => history.find((row) => row.name === wanted);
-  if (isDone(rowOf(name))) return [];
-  const before = files.filter((entry) => entry.name < name && !entry.outOfOrder && !rowOf(entry.name));
+  const names = files.map((file) => file.name);
+  const name = requireName('--applied', given, names);
+  const file = files[names.indexOf(name)] as MigrationHeader;
+  if (history.some((row) => row.name === name && isDone(row))) return [];
+  const recorded = new Set(history.map((row) => row.name));
+  const before = files.filter((entry) => entry.name < name && !entry.outOfOrder && !recorded.has(entry.name));
   if (before[0])
     throw new KasmDbError(
       'integrity',
@@ -136,7 +126,7 @@ function markApplied(
     );
   const total = file.transaction ? 'NULL' : String(totals.get(name) ?? 0);
   const sql = `INSERT INTO kasm_db.migrations (name, checksum, duration_ms, applied_by, app_version, kind, min_compatible, statements_done, statements_total)
-VALUES (${escapeLiteral(name)}, '${file.checksum}', 0, session_user, ${escapeLiteral(appVersion)}, 'repaired', ${nullable(file.minCompatible)}, ${total}, ${total})
+VALUES (${escapeLiteral(name)}, '${file.checksum}', 0, session_user, ${escapeLiteral(VERSION)}, 'repaired', ${nullable(file.minCompatible)}, ${total}, ${total})
 ON CONFLICT (name) DO UPDATE SET checksum = excluded.checksum, applied_at = now(), duration_ms = 0, applied_by = excluded.applied_by,
   app_version = excluded.app_version, kind = excluded.kind, min_compatible = excluded.min_compatible, statements_done = excluded.statements_done,
   statements_total = excluded.statements_total;
@@ -147,12 +137,11 @@ UPDATE kasm_db.run SET phase = 'done', current = NULL, error = NULL WHERE phase 
 function markPending(
   files: readonly MigrationHeader[],
   history: readonly HistoryEntry[],
-  given: string,
-  statementsDone: number | undefined,
-  { totals }: RepairFacts,
+  { pending = '', statementsDone }: RepairRequest,
+  totals: Totals,
 ): Repair[] {
   const known = [...new Set([...files, ...history].map((entry) => entry.name))].sort();
-  const name = requireName('--pending', given, known);
+  const name = requireName('--pending', pending, known);
   const row = history.find((entry) => entry.name === name);
   const file = files.find((entry) => entry.name === name);
   if (statementsDone !== undefined) return [resumeAt(row, file, name, statementsDone, totals.get(name))];
@@ -190,7 +179,7 @@ function resumeAt(
 function acceptChecksums(
   files: readonly MigrationHeader[],
   history: readonly HistoryEntry[],
-  { totals }: RepairFacts,
+  totals: Totals,
 ): Repair[] {
   const elsewhere = wrongFolder(files, history);
   if (elsewhere) throw new KasmDbError('integrity', elsewhere.message, { hint: elsewhere.hint });

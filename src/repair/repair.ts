@@ -114,7 +114,7 @@ async function planned(
     if (asked && !transaction) totals.set(name, (await parseScript(await sql(), path)).length);
   }
   const invalidIndexes = await session.query(INVALID_INDEXES_SQL);
-  return planRepair(migrations, state, request, { totals, invalidIndexes, appVersion: VERSION });
+  return planRepair(migrations, state, request, totals, invalidIndexes);
 }
 
 function advice({ problems }: Plan, state: MigrationState): string[] {
