@@ -1,4 +1,3 @@
-import { Help } from 'commander';
 import { EXIT_CODES } from '../app/errors.js';
 import type { Answer } from '../commands/command.js';
 import { WORK } from './commands.js';
@@ -24,7 +23,7 @@ const COMPLETION: CommandSpec = {
   argument: ['<shell>', 'bash, zsh or fish', SHELLS],
   offline: true,
   run: async (_, __, [shell]) =>
-    (await import('./help/index.js')).completionAnswer(shell as (typeof SHELLS)[number], commandLine()),
+    (await import('./help/index.js')).completionAnswer(shell as (typeof SHELLS)[number], COMMAND_LINE),
 };
 
 const LICENSES: CommandSpec = {
@@ -47,16 +46,14 @@ const HELP: CommandSpec = {
 /** Every command, in the order of the help. */
 export const COMMANDS: readonly CommandSpec[] = [...WORK, COMPLETION, LICENSES, HELP];
 
+const COMMAND_LINE: CommandLine = { commands: COMMANDS, globals: GLOBAL_OPTIONS };
+
 /** The help's text, which is read only when somebody asks for it. @param topic one of TOPICS; undefined: all of it */
 export async function helpAnswer(topic: string | undefined): Promise<Answer> {
-  return (await import('./help/index.js')).helpAnswer(topic, commandLine());
+  return (await import('./help/index.js')).helpAnswer(topic, COMMAND_LINE);
 }
 
 /** @returns what `--version` prints; with `verbose` also what a bug report needs */
 export async function versionAnswer(verbose: boolean): Promise<Answer> {
   return (await import('./help/index.js')).versionAnswer(verbose);
-}
-
-function commandLine(): CommandLine {
-  return { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() };
 }

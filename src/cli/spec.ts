@@ -1,4 +1,3 @@
-import type { Help } from 'commander';
 import type { Answer, CommandContext } from '../commands/command.js';
 
 /** What completion may offer for a value; without one nothing is known of it. `many`: the option may stand several times. */
@@ -40,6 +39,4 @@ export interface OptionGroup {
 export interface CommandLine {
   commands: readonly CommandSpec[];
   globals: readonly OptionGroup[];
-  /** commander's own layout. */
-  layout: Help;
 }

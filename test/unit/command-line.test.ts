@@ -1,6 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Help } from 'commander';
 import { describe, expect, it } from 'vitest';
 import { COMMANDS } from '../../src/cli/command-line.js';
 import { GLOBAL_OPTIONS } from '../../src/cli/global-options.js';
@@ -11,8 +10,7 @@ import { style } from '../../src/output/terminal.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const read = (path: string) => readFileSync(join(ROOT, path), 'utf8');
-const help = (topic?: string) =>
-  helpAnswer(topic, { commands: COMMANDS, globals: GLOBAL_OPTIONS, layout: new Help() }).text(style(false));
+const help = (topic?: string) => helpAnswer(topic, { commands: COMMANDS, globals: GLOBAL_OPTIONS }).text(style(false));
 const flagsOf = (options: readonly (readonly [string, ...unknown[]])[]) =>
   options.map(([flags]) => flags.split(' ')[0] as string);
 const GLOBAL = GLOBAL_OPTIONS.flatMap(({ options }) => flagsOf(options));

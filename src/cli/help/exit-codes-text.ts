@@ -1,6 +1,6 @@
-import type { Help } from 'commander';
 import type { Style } from '../../output/terminal.js';
 import type { ExitCode } from './exit-codes.js';
+import { item, wrapped } from './layout.js';
 
 /** For docs/TROUBLESHOOTING.md: a section for each code. */
 export function exitCodesMarkdown(codes: readonly ExitCode[]): string {
@@ -15,14 +15,14 @@ export function exitCodesMarkdown(codes: readonly ExitCode[]): string {
 }
 
 /** The same for a terminal. */
-export function exitCodesText(codes: readonly ExitCode[], layout: Help, s: Style): string {
-  const part = (term: string, text: string) => layout.formatItem(`  ${term}`, 5, text, layout);
+export function exitCodesText(codes: readonly ExitCode[], s: Style): string {
+  const part = (term: string, text: string) => item(`  ${term}`, plain(text), 5, s);
   return codes
     .map(({ code, name, retryHelps, about, cases }) => {
       const retry = code === '0' ? '' : ` ${retryNote(retryHelps)}`;
-      const head = [s.bold(`${code} ${name}`), layout.boxWrap(plain(`${about}${retry}`), layout.helpWidth ?? 80)];
+      const head = [s.bold(`${code} ${name}`), wrapped(plain(`${about}${retry}`), s)];
       const list = cases.map(([see, why, what]) =>
-        ['', s.yellow(`  ${plain(see)}`), part('why', plain(why)), part('do', plain(what))].join('\n'),
+        ['', s.yellow(`  ${plain(see)}`), part('why', why), part('do', what)].join('\n'),
       );
       return [...head, ...list].join('\n');
     })

@@ -9,20 +9,14 @@ import { zshCompletion } from '../completion/zsh.js';
 import type { CommandLine } from '../spec.js';
 import { EXIT_CODE_HELP } from './exit-codes.js';
 import { exitCodesText } from './exit-codes-text.js';
-import { commandHelp, overview, pageWidth } from './render.js';
+import { commandHelp, overview } from './render.js';
 
 /** @param topic a command, `exit-codes` or one of them; undefined: all of the command line */
 export function helpAnswer(topic: string | undefined, line: CommandLine): Answer {
-  line.layout.minWidthToWrap = 20;
-  const laidOut = (text: (s: Style) => string) =>
-    page((s) => {
-      line.layout.helpWidth = pageWidth(s);
-      return text(s);
-    });
   const codes = EXIT_CODE_HELP.filter(({ code }) => topic === 'exit-codes' || code.split(', ').includes(topic ?? ''));
-  if (codes.length > 0) return laidOut((s) => exitCodesText(codes, line.layout, s));
+  if (codes.length > 0) return page((s) => exitCodesText(codes, s));
   const spec = line.commands.find(({ name }) => name === topic);
-  return laidOut((s) => (spec ? commandHelp(spec, line, s) : overview(line, s)));
+  return page((s) => (spec ? commandHelp(spec, line, s) : overview(line, s)));
 }
 
 /** @param verbose also what a bug report needs */

@@ -1,11 +1,9 @@
-import type { Help } from 'commander';
 import { EXIT_CODES } from '../../app/errors.js';
 import type { Style } from '../../output/terminal.js';
-import type { ArgumentSpec, CommandLine, CommandSpec, OptionSpec } from '../spec.js';
+import type { CommandLine, CommandSpec } from '../spec.js';
 import { EXAMPLES, type Example, FIRST_STEPS } from './examples.js';
+import { item, wrapped } from './layout.js';
 
-/** Where no terminal is: all but the last of 80 columns, as on a terminal of that width. */
-const USUAL_WIDTH = 79;
 /** A longer example has its explanation below it. */
 const EXAMPLE_WIDTH = 40;
 
@@ -15,90 +13,74 @@ const SETTINGS =
   'Where no option is given, settings come from KASM_DB_URL, DATABASE_URL, POSTGRES_HOST, _PORT, _DB, _USER, _PASSWORD, and PGHOST and so on, each also as NAME_FILE. A password is never an option: other users can see those.';
 
 /** `kasm-db --help`. */
-export function overview({ commands, globals, layout }: CommandLine, s: Style): string {
+export function overview({ commands, globals }: CommandLine, s: Style): string {
   const width = widest(commands.map(({ name }) => name));
-  const groups = [...new Set(commands.map(({ group }) => group))].map((group) =>
-    section(
+  const groups = [...new Set(commands.map(({ group }) => group))].map((group) => {
+    const own = commands.filter((spec) => spec.group === group);
+    return section(
       group,
-      commands.filter((spec) => spec.group === group).map(({ name, text }) => item(layout, name, text, width)),
+      items(
+        own.map(({ name, text }) => [name, text]),
+        s,
+        width,
+      ),
       s,
-    ),
-  );
+    );
+  });
+  const flags = widest(globals.flatMap(({ options }) => options.map(([syntax]) => syntax)));
+  const other: Example[] = [
+    ['-h, --help', 'this, or the help of a command'],
+    ['-V, --version', 'with --verbose: what a bug report needs'],
+  ];
   return [
     `${s.bold('Usage:')} kasm-db [options] [command]`,
-    wrap(layout, ABOUT),
-    section('Examples', examples(layout, FIRST_STEPS), s),
+    wrapped(ABOUT, s),
+    section('Examples', examples(FIRST_STEPS, s), s),
     ...groups,
-    ...optionGroups(globals, layout, s),
-    wrap(layout, SETTINGS),
-    wrap(layout, `Exit codes: ${exitCodes()}. kasm-db help exit-codes explains each.`).replaceAll(JOINT, ' '),
+    ...globals.map(({ title, options }) => section(title, items(options, s, flags), s)),
+    section('Other options', items(other, s, flags), s),
+    wrapped(SETTINGS, s),
+    wrapped(`Exit codes: ${exitCodes()}. kasm-db help exit-codes explains each.`, s).replaceAll(JOINT, ' '),
   ].join('\n\n');
 }
 
 /** `kasm-db COMMAND --help`. */
-export function commandHelp(spec: CommandSpec, { globals, layout }: CommandLine, s: Style): string {
+export function commandHelp(spec: CommandSpec, { globals }: CommandLine, s: Style): string {
   const { name, text, argument, rest, options = [] } = spec;
   const parts = [
     `${s.bold('Usage:')} kasm-db ${name} [options]${argument ? ` ${argument[0]}` : ''}${rest ? ` -- ${rest[0]}` : ''}`,
-    wrap(layout, `${text[0]?.toUpperCase()}${text.slice(1)}.`),
+    wrapped(`${text[0]?.toUpperCase()}${text.slice(1)}.`, s),
   ];
   const calls = EXAMPLES[name];
-  if (calls) parts.push(section('Examples', examples(layout, calls), s));
+  if (calls) parts.push(section('Examples', examples(calls, s), s));
   const args = [argument, rest].filter((arg) => arg !== undefined);
-  if (args.length > 0) parts.push(section(args.length > 1 ? 'Arguments' : 'Argument', argumentItems(args, layout), s));
-  if (options.length > 0) parts.push(section('Options', optionItems(options, layout), s));
+  if (args.length > 0) parts.push(section(args.length > 1 ? 'Arguments' : 'Argument', items(args, s), s));
+  if (options.length > 0) parts.push(section('Options', items(options, s), s));
   const flags = globals.map(
     ({ title, options }) => `${title.toLowerCase()} (${options.map(([flags]) => flags.split(' ')[0]).join(' ')})`,
   );
-  parts.push(wrap(layout, `Every command also takes: ${flags.join(', ')}; kasm-db --help explains them.`));
+  parts.push(wrapped(`Every command also takes: ${flags.join(', ')}; kasm-db --help explains them.`, s));
   return parts.join('\n\n');
 }
 
-function optionGroups(globals: CommandLine['globals'], layout: Help, s: Style): string[] {
-  const width = widest(globals.flatMap(({ options }) => options.map(([flags]) => flags)));
-  const groups = globals.map(({ title, options }) => section(title, optionItems(options, layout, width), s));
-  const own = [
-    item(layout, '-h, --help', 'this, or the help of a command', width),
-    item(layout, '-V, --version', 'with --verbose: what a bug report needs', width),
-  ];
-  return [...groups, section('Other options', own, s)];
-}
-
-function optionItems(
-  options: readonly OptionSpec[],
-  layout: Help,
-  width = widest(options.map(([flags]) => flags)),
+/** Terms and their texts, a line each. */
+function items(
+  list: readonly (readonly [term: string, text: string, ...rest: unknown[]])[],
+  s: Style,
+  width = widest(list.map(([term]) => term)),
 ): string[] {
-  return options.map(([flags, text]) => item(layout, flags, text, width));
+  return list.map(([term, text]) => item(term, text, width, s));
 }
 
-function argumentItems(args: readonly ArgumentSpec[], layout: Help): string[] {
-  const width = widest(args.map(([syntax]) => syntax));
-  return args.map(([syntax, text]) => item(layout, syntax, text, width));
-}
-
-function examples(layout: Help, calls: readonly Example[]): string[] {
+function examples(calls: readonly Example[], s: Style): string[] {
   const width = widest(calls.map(([call]) => call).filter((call) => call.length <= EXAMPLE_WIDTH));
   return calls.map(([call, text]) =>
-    call.length <= EXAMPLE_WIDTH ? item(layout, call, text, width) : `  ${call}\n${item(layout, '', text, width)}`,
+    call.length <= EXAMPLE_WIDTH ? item(call, text, width, s) : `  ${call}\n${item('', text, width, s)}`,
   );
 }
 
 function section(title: string, lines: readonly string[], s: Style): string {
   return `${s.bold(`${title}:`)}\n${lines.join('\n')}`;
-}
-
-function item(layout: Help, term: string, text: string, width: number): string {
-  return layout.formatItem(term, width, text, layout);
-}
-
-function wrap(layout: Help, text: string): string {
-  return layout.boxWrap(text, layout.helpWidth ?? USUAL_WIDTH);
-}
-
-/** How wide a page of help is. */
-export function pageWidth({ width }: Style): number {
-  return Number.isFinite(width) ? width : USUAL_WIDTH;
 }
 
 function widest(terms: readonly string[]): number {
