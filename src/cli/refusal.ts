@@ -1,7 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { KasmDbError } from '../app/errors.js';
 import type { CommandSpec } from './spec.js';
-import { commandMeant, optionMeant } from './synonyms.js';
+import { commandMeant, OPTIONS_MEANT } from './synonyms.js';
 
 /**
  * commander's refusal in our words: with what was probably meant, and without values.
@@ -24,7 +24,7 @@ export function refusal(
       ({ name, options = [] }) => name !== called && options.some(([f]) => f.split(' ')[0] === flag),
     );
     const names = others.map(({ name }) => name);
-    const meant = names.length === 0 ? optionMeant(flag) : undefined;
+    const meant = names.length === 0 ? OPTIONS_MEANT.get(flag) : undefined;
     if (meant) return usage(message, `here it is ${meant}; ${list}`);
     return usage(message, names.length > 0 ? `${flag} is an option of ${names.join(', ')}; ${list}` : list);
   }

@@ -1,45 +1,45 @@
-/** What users of other tools type, and what it is here. */
-const COMMANDS: Readonly<Record<string, string>> = {
-  ...{ up: 'migrate', apply: 'migrate', upgrade: 'migrate', deploy: 'migrate', latest: 'migrate', run: 'migrate' },
-  ...{ down: 'rollback', undo: 'rollback', downgrade: 'rollback', revert: 'rollback' },
-  ...{ info: 'status', history: 'status', list: 'status', current: 'status' },
-  ...{ validate: 'verify', diff: 'verify', drift: 'verify' },
-  ...{ create: 'new', make: 'new', generate: 'new' },
-  ...{ baseline: 'adopt', init: 'bootstrap', setup: 'bootstrap', wait: 'check --wait', ready: 'check' },
-  ...{ version: '--version', dump: 'capture' },
-  ...{ reset: 'rollback --to none', clean: 'rollback --to none', drop: 'rollback --to none' },
-};
+/** What users of other tools type, by what it is here. */
+const COMMANDS = byWord({
+  migrate: 'up apply upgrade deploy latest run',
+  rollback: 'down undo downgrade revert',
+  'rollback --to none': 'reset clean drop',
+  status: 'info history list current',
+  verify: 'validate diff drift',
+  new: 'create make generate',
+  adopt: 'baseline',
+  bootstrap: 'init setup',
+  check: 'ready',
+  'check --wait': 'wait',
+  capture: 'dump',
+  '--version': 'version',
+});
 
-const OPTIONS: Readonly<Record<string, string>> = {
-  ...{ '-v': '--verbose, or --version', '-V': '--version', '-q': '--quiet', '-n': '--dry-run' },
-  ...{
-    '--database': '--dbname',
-    '--db': '--dbname',
-    '-d': '--dbname',
-    '--username': '--user',
-    '-U': '--user',
-    '-u': '--user',
-  },
-  ...{ '-p': '--port', '--hostname': '--host', '-H': '--host', '--timeout': '--lock-timeout, or --connect-timeout' },
-  ...{
-    '--path': '--migrations',
-    '--dir': '--migrations',
-    '--target': '--to',
-    '--force': '--yes',
-    '--format=json': '--json',
-  },
-  ...{ '--password': 'POSTGRES_PASSWORD_FILE in the environment', '-W': 'POSTGRES_PASSWORD_FILE in the environment' },
-};
+/** The same of options. */
+export const OPTIONS_MEANT = byWord({
+  '--verbose, or --version': '-v',
+  '--version': '-V',
+  '--quiet': '-q',
+  '--dry-run': '-n',
+  '--dbname': '--database --db -d',
+  '--user': '--username -U -u',
+  '--port': '-p',
+  '--host': '--hostname -H',
+  '--lock-timeout, or --connect-timeout': '--timeout',
+  '--migrations': '--path --dir',
+  '--to': '--target',
+  '--yes': '--force',
+  'POSTGRES_PASSWORD_FILE in the environment': '--password -W',
+});
+
+function byWord(synonyms: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  return new Map(Object.entries(synonyms).flatMap(([meant, words]) => words.split(' ').map((word) => [word, meant])));
+}
 
 /** @returns what `word` is called here, undefined where nobody calls it so */
 export function commandMeant(word: string): string | undefined {
-  if (Object.hasOwn(COMMANDS, word)) return COMMANDS[word];
+  const meant = COMMANDS.get(word);
+  if (meant) return meant;
   // knex' migrate:latest, Rails' db:migrate.
   const [, part = ''] = /^(?:db|migrate|migration):(.+)$/.exec(word) ?? [];
   return ['migrate', 'rollback', 'status', 'seed'].includes(part) ? part : part && commandMeant(part);
-}
-
-/** The same of an option. */
-export function optionMeant(flag: string): string | undefined {
-  return Object.hasOwn(OPTIONS, flag) ? OPTIONS[flag] : undefined;
 }

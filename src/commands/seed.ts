@@ -37,7 +37,7 @@ export async function seedCommand(ctx: CommandContext, options: SeedCommandOptio
 
 /** Seeds, for `seed` and `migrate --seed`. @throws KasmDbError */
 export async function runSeed(ctx: CommandContext, options: SeedCommandOptions): Promise<SeedResult> {
-  const credentials = await credentialsOf(ctx, options);
+  const credentials = credentialsOf(options, ctx.env, await ctx.generatedSecrets());
   const rotate = rotation(options.rotate);
   const dryRun = options.dryRun ?? false;
   const migrations = await ctx.migrations();
@@ -77,24 +77,23 @@ async function documentsOf({ env, signal }: Pick<CommandContext, 'env' | 'signal
   return withAuthDomain(await readDocuments(path, signal), env.KASM_DB_AUTH_DOMAIN);
 }
 
-/** Folder of a mounted Secret. */
-function secretsFolder({ secrets }: Pick<SeedCommandOptions, 'secrets'>, env: Environment): string | undefined {
-  return (secrets ?? env.KASM_DB_SECRETS_DIR) || undefined;
-}
-
-async function credentialsOf(ctx: CommandContext, options: SeedCommandOptions): Promise<Credentials> {
-  return readCredentials(secretsFolder(options, ctx.env), ctx.env, await ctx.generatedSecrets());
+function credentialsOf(
+  { secrets }: Pick<SeedCommandOptions, 'secrets'>,
+  env: Environment,
+  generated?: ReadonlyMap<string, string>,
+): Credentials {
+  return readCredentials((secrets ?? env.KASM_DB_SECRETS_DIR) || undefined, env, generated);
 }
 
 /** The credentials that are given, and which of the known keys they have; for `doctor` and `check`. @throws KasmDbError usage, seed */
 export function givenCredentials(options: Pick<SeedCommandOptions, 'secrets'>, env: Environment) {
-  const credentials = readCredentials(secretsFolder(options, env), env);
+  const credentials = credentialsOf(options, env);
   return { credentials, keys: KNOWN_KEYS.filter((key) => credentials.get(key) !== undefined) };
 }
 
 /** Keys of the credentials that a first seed needs and nobody gives; for `doctor`. @throws KasmDbError seed, usage */
 export async function missingKeys(ctx: CommandContext, options: SeedCommandOptions): Promise<string[]> {
-  const credentials = await credentialsOf(ctx, options);
+  const credentials = credentialsOf(options, ctx.env, await ctx.generatedSecrets());
   const rows = documentRows(await documentsOf(ctx, options.seeds), await ctx.migrations());
   return assignCredentials(rows, credentials).flatMap(({ needed, secret, key }) =>
     needed && secret === undefined ? [key] : [],
