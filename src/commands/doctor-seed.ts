@@ -14,10 +14,12 @@ import { givenCredentials, missingKeys, runSeed, type SeedCommandOptions } from 
 type Options = Pick<SeedCommandOptions, 'secrets' | 'seeds'>;
 
 /** What the database has told. */
-interface Found {
+export interface Found {
   state?: MigrationState;
   /** undefined: migrate would stop before. */
   planned?: Plan<Migration> | undefined;
+  /** Columns in which values look encrypted by Kasm. */
+  encrypted?: string[];
 }
 
 /** Has the database the credentials that are given? */
@@ -27,18 +29,15 @@ export async function compareWithSecret(
   ctx: CommandContext,
   options: Options,
 ): Promise<void> {
-  const given = credentialsIfReadable(ctx, options);
-  if (given) await checkCredentials(report, session, given.credentials);
-}
-
-/** A folder that cannot be read is told with the seed. */
-function credentialsIfReadable(ctx: CommandContext, options: Options) {
+  let given: ReturnType<typeof givenCredentials>;
   try {
-    return givenCredentials(options, ctx.env);
+    given = givenCredentials(options, ctx.env);
   } catch (error) {
-    if (error instanceof KasmDbError) return undefined;
+    // A folder that cannot be read is told with the seed.
+    if (error instanceof KasmDbError) return;
     throw error;
   }
+  await checkCredentials(report, session, given.credentials);
 }
 
 /** Would the seed work, and what would it write? */

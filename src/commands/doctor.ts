@@ -7,27 +7,16 @@ import { checkRedis } from '../doctor/redis.js';
 import { conclusion, Report, reportText } from '../doctor/report.js';
 import { checkLogin, checkNames, checkSettings } from '../doctor/settings.js';
 import { readState } from '../history/read-state.js';
-import type { MigrationState } from '../history/state.js';
-import type { Migration } from '../migrations/files.js';
-import type { Plan } from '../migrator/plan.js';
 import { printable } from '../output/terminal.js';
 import { Session } from '../postgres/session.js';
 import type { Answer, CommandContext } from './command.js';
 import { unlessEmpty } from './database-info.js';
+import { checkSeed, compareWithSecret, type Found } from './doctor-seed.js';
 import type { SeedCommandOptions } from './seed.js';
 
 export interface DoctorOptions extends Pick<SeedCommandOptions, 'secrets' | 'seeds'> {
   /** false: what only `migrate --seed` needs is not looked at. */
   seed?: boolean;
-}
-
-/** What the database has told. */
-interface Found {
-  state?: MigrationState;
-  /** undefined: migrate would stop before. */
-  planned?: Plan<Migration> | undefined;
-  /** Columns in which values look encrypted by Kasm. */
-  encrypted?: string[];
 }
 
 /** Preflight of everything that `migrate --seed` needs; a line each, with the fix. */
@@ -45,7 +34,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
     await session.end();
   }
   await checkRedis(report, ctx.env, settings.dbname);
-  if (seed) await (await import('./doctor-seed.js')).checkSeed(report, ctx, options, found);
+  if (seed) await checkSeed(report, ctx, options, found);
   await report.attempt('admin', () => checkAdmin(report, ctx, ctx.env));
   const lines = report.lines.map((line) => (line.fix === undefined ? line : { ...line, fix: ctx.again(line.fix) }));
   return {
@@ -73,6 +62,6 @@ async function checkSession(
   if (state.pooled && !state.standby) await checkLockOnPrimary(report, session);
   if (!state.standby) await checkExtensions(report, session, await ctx.migrations());
   found.planned = await checkMigrations(report, await ctx.migrations(), state);
-  if (options.seed ?? true) await (await import('./doctor-seed.js')).compareWithSecret(report, session, ctx, options);
+  if (options.seed ?? true) await compareWithSecret(report, session, ctx, options);
   if (state.history?.length) found.encrypted = await checkEncryption(report, session);
 }
