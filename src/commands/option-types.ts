@@ -8,27 +8,25 @@ const TEXT =
   'url host port dbname user sslmode targetSessionAttrs directUrl role connectTimeout migrations envFile secrets seeds to ' +
   'lockTimeout cancelBlockers gateRole rotate against format out appPassword gatePassword acceptHead applied pending timeout name';
 
-/** Every option of the library, and what it has to be. */
-const TYPES: ReadonlyMap<string, readonly string[]> = new Map<string, readonly string[]>([
-  ...YES_OR_NO.split(' ').map((name) => [name, ['boolean']] as const),
-  ...TEXT.split(' ').map((name) => [name, ['string']] as const),
-  ['embedded', ['string', 'boolean']],
-  ['wait', ['string', 'boolean']],
-  ['steps', ['number', 'string']],
-  ['statementsDone', ['number', 'string']],
-  ['env', ['object']],
-  ['events', ['object']],
-  ['signal', ['object']],
-  ['files', ['array']],
-  ['command', ['array']],
-]);
+interface OptionType {
+  types: readonly string[];
+  /** What is in an option that holds several values. */
+  holds?: string;
+}
 
-/** What is in an option that holds several values. */
-const ELEMENTS: ReadonlyMap<string, string> = new Map([
-  ['env', 'string'],
-  ['events', 'function'],
-  ['files', 'string'],
-  ['command', 'string'],
+/** Every option of the library, and what it has to be. */
+const OPTIONS: ReadonlyMap<string, OptionType> = new Map<string, OptionType>([
+  ...YES_OR_NO.split(' ').map((name) => [name, { types: ['boolean'] }] as const),
+  ...TEXT.split(' ').map((name) => [name, { types: ['string'] }] as const),
+  ['embedded', { types: ['string', 'boolean'] }],
+  ['wait', { types: ['string', 'boolean'] }],
+  ['steps', { types: ['number', 'string'] }],
+  ['statementsDone', { types: ['number', 'string'] }],
+  ['env', { types: ['object'], holds: 'string' }],
+  ['events', { types: ['object'], holds: 'function' }],
+  ['signal', { types: ['object'] }],
+  ['files', { types: ['array'], holds: 'string' }],
+  ['command', { types: ['array'], holds: 'string' }],
 ]);
 
 /** JavaScript has no types: one that is wrong would be met deep inside. @returns what the caller is told; undefined where all is well */
@@ -45,22 +43,21 @@ export function wrongOption(options: unknown): KasmDbError | undefined {
 }
 
 function wrongValue([name, value]: [string, unknown]): string | undefined {
-  const types = TYPES.get(name);
+  const { types, holds } = OPTIONS.get(name) ?? {};
   if (types === undefined) {
-    const meant = nearest(name, [...TYPES.keys()]);
+    const meant = nearest(name, [...OPTIONS.keys()]);
     return `there is no option ${name}${meant === undefined ? '' : `; did you mean ${meant}?`}`;
   }
   if (value === undefined) return undefined;
   if (!types.includes(typeOf(value)))
     return `option ${name} has to be ${types.map(withArticle).join(' or ')}, not ${withArticle(typeOf(value))}`;
   if (name === 'signal' && !(value instanceof AbortSignal)) return 'option signal has to be an AbortSignal';
-  const element = ELEMENTS.get(name);
-  if (element === undefined) return undefined;
+  if (holds === undefined) return undefined;
   const [key, wrong] =
-    Object.entries(value as object).find(([, one]) => one !== undefined && typeOf(one) !== element) ?? [];
+    Object.entries(value as object).find(([, one]) => one !== undefined && typeOf(one) !== holds) ?? [];
   return key === undefined
     ? undefined
-    : `option ${name} has to hold ${element}s: its ${key} is ${withArticle(typeOf(wrong))}`;
+    : `option ${name} has to hold ${holds}s: its ${key} is ${withArticle(typeOf(wrong))}`;
 }
 
 function typeOf(value: unknown): string {
