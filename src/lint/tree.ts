@@ -21,9 +21,9 @@ export function dropped(node: Node): string[][] {
 /** All strings in these nodes, in order. */
 export function stringsIn(nodes: readonly Node[] = []): string[] {
   return nodes.flatMap((node) =>
-    node.String
+    node?.String
       ? [node.String.sval]
-      : stringsIn(node.List?.items ?? node.TypeName?.names ?? node.ObjectWithArgs?.objname),
+      : stringsIn(node?.List?.items ?? node?.TypeName?.names ?? node?.ObjectWithArgs?.objname),
   );
 }
 
