@@ -1,15 +1,15 @@
-import { KasmDbError } from '../app/errors.js';
+import { KasmDbError, RetoldError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
 import type { ProgramSignal } from '../app/signals.js';
 import { now, sleep } from '../app/time.js';
+import { formatMs } from '../app/when.js';
 import type { Context } from '../config/context.js';
 import type { Environment } from '../config/variables.js';
 import { ONCE } from '../history/state.js';
 import { withDeadline } from '../postgres/deadline.js';
 import type { Session } from '../postgres/session.js';
-import { programError, type Reason } from './failure.js';
 import { GRACE_MS } from './keeper-words.js';
-import { startProgram } from './program.js';
+import { type Ending, startProgram } from './program.js';
 
 export interface SuperviseOptions {
   name: string;
@@ -23,6 +23,9 @@ export interface SuperviseOptions {
   /** Has signals of this process sent to the program from now on. @returns ends that */
   passSignals?: ((send: (signal: ProgramSignal) => void) => () => void) | undefined;
 }
+
+/** Why a program had to end. */
+type Reason = 'signal' | 'timeout' | KasmDbError;
 
 /** How often the session is asked for a sign of life, in milliseconds. A server gives up on a client later than that: after 30 s. */
 const ASK_MS = 2000;
@@ -58,12 +61,47 @@ export async function supervise(
   try {
     const ending = await running.ended;
     if (reason === undefined && ending.exitCode === 0 && ending.left === 0) return now() - started;
-    throw programError({ name, program, ending, reason, interruption: ctx.signal.reason, timeoutMs });
+    const error = failure(`${ONCE}${name}: ${program}`, ending, reason, ctx.signal, timeoutMs);
+    const once = { name, ran: true, exitCode: ending.exitCode ?? undefined, signal: ending.signal ?? undefined };
+    throw new RetoldError(error, error.message, { once });
   } finally {
     done.abort();
     stopPassing?.();
     ctx.signal.removeEventListener('abort', onSignal);
   }
+}
+
+/** Why a program does not count as run. @param reason undefined: it has ended by itself */
+function failure(
+  who: string,
+  ending: Ending,
+  reason: Reason | undefined,
+  { reason: interruption }: AbortSignal,
+  timeoutMs = 0,
+): KasmDbError {
+  const how = ending.signal ? `was ended by ${ending.signal}` : `ended with exit code ${ending.exitCode}`;
+  if (reason instanceof KasmDbError)
+    return new KasmDbError(reason.outcome, `${who} was ended, since ${reason.message}; it ${how}`, reason.details);
+  if (reason === 'signal') {
+    const { exitCode } = interruption as KasmDbError;
+    return new KasmDbError('interrupted', `${who} was interrupted; it ${how}, and counts as not run`, {
+      exitCode,
+      hint: 'run the same command again',
+    });
+  }
+  if (reason === 'timeout')
+    return new KasmDbError('failed', `${who} did not end within ${formatMs(timeoutMs)} (--timeout); it ${how}`, {
+      hint: 'give it more time, or correct the program; then run the same command again',
+    });
+  if (ending.exitCode === 0)
+    return new KasmDbError(
+      'failed',
+      `${who} ended with exit code 0, but left ${plural(ending.left, 'process', 'processes')} running, which kasm-db has ended`,
+      { hint: 'run it in the foreground, so that it ends when all is done; then run the same command again' },
+    );
+  return new KasmDbError('failed', `${who} ${how}`, {
+    hint: "find the cause in the program's own output and correct it; then run the same command again",
+  });
 }
 
 /** Arguments may hold secrets. */
