@@ -4,12 +4,14 @@ import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
 import { formatMs } from '../app/when.js';
 import type { Context } from '../config/context.js';
+import type { ConnectionSettings } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import { LockTaken, requireWritable } from '../migrator/with-lock.js';
+import { ANY_DATABASE } from '../postgres/login-hints.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { withAdmin } from './admin.js';
+import { adminSettings, withAdmin } from './admin.js';
 import { isRace, makeInMaintenance, makeInTarget, withoutEffect } from './carry-out.js';
-import { namesOf, type PasswordOptions, verifiersOf } from './names.js';
+import { type PasswordOptions, verifiersOf } from './password.js';
 import { bootstrapWarnings, planBootstrap, type State } from './plan.js';
 import { MAINTENANCE_DATABASES, type Names, readServerState, readTargetState } from './state.js';
 import type { Step } from './step.js';
@@ -65,6 +67,27 @@ export async function bootstrap(ctx: Context, options: BootstrapOptions): Promis
     if (!(error instanceof KasmDbError)) ctx.signal.throwIfAborted();
     throw toKasmDbError(error, 'bootstrap');
   });
+}
+
+/** The roles and the database that are wanted. @throws KasmDbError usage */
+function namesOf(settings: ConnectionSettings, env: Environment, gateRole: string | undefined): Names {
+  if (settings.dbname === '*') throw new KasmDbError('usage', 'dbname "*" names no database', { hint: ANY_DATABASE });
+  const admin = adminSettings(settings, env, settings.dbname).user;
+  const { user, role = user, dbname } = settings;
+  for (const [what, name] of Object.entries({ user, role, gate: gateRole, dbname })) {
+    // The server would cut it, and then never find it again.
+    if (name !== undefined && Buffer.byteLength(name) > 63) {
+      throw new KasmDbError('usage', `${what} "${name}" is longer than PostgreSQL's 63 bytes`, {
+        hint: 'take a shorter name',
+      });
+    }
+  }
+  if (gateRole !== undefined && [user, role, admin].includes(gateRole)) {
+    throw new KasmDbError('usage', `--gate-role ${gateRole} is a role that may do more than read`, {
+      hint: 'name a role of its own, such as kasm_gate',
+    });
+  }
+  return { login: user, owner: role, gate: gateRole, database: dbname };
 }
 
 /** What all attempts together have found and done. */

@@ -1,17 +1,47 @@
 import { randomBytes } from 'node:crypto';
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import { type Environment, readVariable } from '../config/variables.js';
 import { isPortable } from '../postgres/saslprep.js';
 import { scramKeys } from '../postgres/scram-proof.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
+import type { Wanted } from './plan.js';
+import type { Names, ServerState } from './state.js';
+
+export interface PasswordOptions {
+  /** Password of the application's role, should it have to be made; default: the one of the connection settings. */
+  appPassword?: string | undefined;
+  /** Password of the gates' role, should it have to be made; default: KASM_DB_GATE_PASSWORD or KASM_DB_GATE_PASSWORD_FILE. */
+  gatePassword?: string | undefined;
+  /** Where this and the admin login are looked up: DATABASE_MASTER_USER and DATABASE_MASTER_PASSWORD, each also as NAME_FILE. */
+  env: Environment;
+}
+
+/** Verifiers of the roles that have to be made. @throws KasmDbError seed when a password is not known */
+export function verifiersOf(
+  server: ServerState,
+  { login, gate }: Names,
+  { appPassword, gatePassword, env }: PasswordOptions,
+): Wanted['verifiers'] {
+  const exists = (name: string) => server.roles.some((role) => role.name === name);
+  const verifiers: Wanted['verifiers'] = {};
+  if (!exists(login))
+    verifiers.login = verifierOf(appPassword, { role: login, key: 'db-password', variable: 'POSTGRES_PASSWORD' });
+  if (gate !== undefined && !exists(gate)) {
+    const variable = 'KASM_DB_GATE_PASSWORD';
+    const password = gatePassword ?? readVariable(env, variable)?.value;
+    verifiers.gate = verifierOf(password, { role: gate, key: 'gate-password', variable });
+  }
+  return verifiers;
+}
 
 /**
  * The verifier of a password that a role is to get.
  * @param source key of the Secret and environment variable (also as NAME_FILE) in which it is looked for
  * @throws KasmDbError seed when there is none, or one that not every client could log in with
  */
-export function verifierOf(
+function verifierOf(
   password: string | undefined,
   { role, key, variable }: { role: string; key: string; variable: string },
 ): string {
