@@ -80,17 +80,12 @@ function describeBlocker(blocker: Blocker): string {
   const lock = held ? `holds ${held}${on}` : `waits for its own lock${on}`;
   const kind = blocker.kind && `${KINDS[blocker.kind].name}${blocker.detail ? `: ${blocker.detail}` : ''}`;
   const age = transactionSeconds ?? querySeconds;
-  const since =
-    age === null ? [] : [`${transactionSeconds === null ? 'query' : 'transaction'} of ${formatSeconds(age)}`];
-  if (pid === 0) return `${[kind, ...since].join(', ')}, ${lock}`;
-  const session = [
-    applicationName || 'unnamed',
-    ...(clientAddr ? [`from ${clientAddr}`] : []),
-    ...(state ? [state] : []),
-  ];
+  const since = age !== null && `${transactionSeconds === null ? 'query' : 'transaction'} of ${formatSeconds(age)}`;
+  if (pid === 0) return `${[kind, since].filter(Boolean).join(', ')}, ${lock}`;
+  const session = [applicationName || 'unnamed', clientAddr && `from ${clientAddr}`, state];
   // A worker of the server has no name, client or state worth telling.
-  const facts = kind && !applicationName ? [kind] : [...(kind ? [kind] : []), ...session];
-  return `PID ${pid} (${[...facts, ...since].join(', ')}) ${lock}`;
+  const facts = kind && !applicationName ? [kind, since] : [kind, ...session, since];
+  return `PID ${pid} (${facts.filter(Boolean).join(', ')}) ${lock}`;
 }
 
 /** No more than a person would read, of many readers. */
@@ -105,13 +100,9 @@ export function describeBlockers(blockers: readonly Blocker[]): string {
 
 /** What to do about those that are in the way; each thing once. */
 export function adviceFor(blockers: readonly Blocker[]): string {
-  const special = [...new Set(blockers.flatMap(({ kind }) => (kind ? [KINDS[kind].advice] : [])))];
+  const special = blockers.flatMap(({ kind }) => (kind ? [KINDS[kind].advice] : []));
   const pids = blockers.filter(({ kind }) => kind === undefined).map(({ pid }) => pid);
-  const clients =
-    pids.length > 0
-      ? [
-          `let these sessions end, or end them: SELECT pg_terminate_backend(${pids.slice(0, SHOWN).join('), pg_terminate_backend(')})`,
-        ]
-      : [];
-  return [...clients, ...special].join('; ');
+  const ends = pids.slice(0, SHOWN).map((pid) => `pg_terminate_backend(${pid})`);
+  const clients = pids.length > 0 ? [`let these sessions end, or end them: SELECT ${ends.join(', ')}`] : [];
+  return [...new Set([...clients, ...special])].join('; ');
 }

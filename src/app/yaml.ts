@@ -89,9 +89,8 @@ export async function parseYaml(text: string, signal?: AbortSignal): Promise<Yam
 
   // Its own search for keys that stand twice compares each with all.
   const composer = new Composer({ lineCounter: counter, customTags: ['binary'], uniqueKeys: false });
-  const pieces = tokens.flatMap((token) => [...piecesOf(token)]);
   const made: Document.Parsed[] = [];
-  for (const { token } of pieces) {
+  for (const token of tokens.flatMap((one) => [...piecesOf(one)])) {
     made.push(...(composer.next(token) as Iterable<Document.Parsed>));
     // What follows the first error is mostly its echo.
     if (made.at(-1)?.errors.length) break;
@@ -100,34 +99,22 @@ export async function parseYaml(text: string, signal?: AbortSignal): Promise<Yam
   made.push(...(composer.end(true, text.length) as Iterable<Document.Parsed>));
   const error = made.flatMap(({ errors }) => errors)[0];
   if (error) throw new YamlFault(lineAt(error.pos[0]), `not YAML: ${plainly(error.message)}`);
-  const contents = joined(
-    made.map((document) => document.contents),
-    pieces.filter(({ token }) => token.type === 'document').map(({ goesOn }) => goesOn),
-  );
+  const contents = joined(made.map((document) => document.contents));
 
   const lineOf = (node: unknown) => lineAt((node as Node | undefined)?.range?.[0] ?? 0);
   const { targets, twice } = await readNames(contents, breathe);
   if (twice !== undefined) throw new YamlFault(lineOf(twice), 'not YAML: Map keys must be unique');
-  return {
-    contents,
-    resolve: (node) => (isAlias(node) ? targets.get(node) : node),
-    lineOf,
-  };
+  return { contents, resolve: (node) => (isAlias(node) ? targets.get(node) : node), lineOf };
 }
+
 /** The parser's words without what it quotes: a configuration export holds secrets. */
 function plainly(message: string): string {
   return message.split(/:? at line |: "|\n/)[0] as string;
 }
 
-interface Piece {
-  token: CST.Token;
-  /** Its list is that of the piece before it. */
-  goesOn: boolean;
-}
-
 /** A document in pieces, none of which takes long to make: a map's entries, and of an entry's list some items. */
-function* piecesOf(token: CST.Token): Generator<Piece> {
-  if (token.type !== 'document' || token.value?.type !== 'block-map') return yield { token, goesOn: false };
+function* piecesOf(token: CST.Token): Generator<CST.Token> {
+  if (token.type !== 'document' || token.value?.type !== 'block-map') return yield token;
   const root = token.value;
   for (const entry of root.items) {
     const list = entry.value?.type === 'block-seq' ? entry.value : undefined;
@@ -135,7 +122,7 @@ function* piecesOf(token: CST.Token): Generator<Piece> {
       const items = list?.items.slice(from, from + PIECE) ?? [];
       const some = list ? { ...entry, value: { ...list, offset: startOf(items[0]) ?? list.offset, items } } : entry;
       const value = { ...root, offset: startOf(entry) ?? root.offset, items: [some as typeof entry] };
-      yield { token: { ...token, value }, goesOn: from > 0 };
+      yield { ...token, value };
     }
   }
 }
@@ -145,14 +132,16 @@ function startOf(entry: CST.CollectionItem | undefined): number | undefined {
   return (entry?.start[0] ?? entry?.key ?? entry?.sep?.[0] ?? entry?.value)?.offset;
 }
 
-/** What was made of the pieces, put together. */
-function joined([root, ...rest]: unknown[], goesOn: readonly boolean[]): unknown {
+/** What was made of the pieces, put together: those of one entry have its key, which stands in one place. */
+function joined([root, ...rest]: unknown[]): unknown {
   if (!isMap(root)) return root;
-  for (const [i, piece] of rest.entries()) {
+  const placeOf = ({ key }: { key: unknown }) => (key as Node | undefined)?.range?.[0];
+  for (const piece of rest) {
     const [pair] = isMap(piece) ? piece.items : [];
-    if (!pair) continue;
-    const list = root.items.at(-1)?.value;
-    if (goesOn[i + 1] && isSeq(list) && isSeq(pair.value)) list.items.push(...pair.value.items);
+    const last = root.items.at(-1);
+    if (!pair || !last) continue;
+    if (placeOf(pair) === placeOf(last) && isSeq(last.value) && isSeq(pair.value))
+      last.value.items.push(...pair.value.items);
     else root.items.push(pair);
   }
   return root;

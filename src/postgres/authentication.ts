@@ -1,13 +1,13 @@
 import type { TLSSocket } from 'node:tls';
+import type { Connection } from 'pg';
 import { KasmDbError } from '../app/errors.js';
 import type { Host } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { hostText } from './refusal.js';
 
 const PLUS = 'SCRAM-SHA-256-PLUS';
-
-/** pg's connection, before it connects: its own listeners come after ours. */
-export type DriverConnection = NodeJS.EventEmitter & { stream: Partial<TLSSocket> & NodeJS.EventEmitter };
+const REQUIRE_AUTH_HINT = 'correct the method in pg_hba.conf, or PGREQUIREAUTH';
+const BINDING_HINT = 'use scram-sha-256 in pg_hba.conf with ssl on (a pooler offers none), or PGCHANNELBINDING=prefer';
 
 /**
  * What a server may ask for, and must have proved, before a password goes to it and before the first statement does: require_auth,
@@ -15,20 +15,28 @@ export type DriverConnection = NodeJS.EventEmitter & { stream: Partial<TLSSocket
  * whatever it is asked.
  */
 export class Authentication {
-  private method: 'password' | 'md5' | 'scram-sha-256' | undefined;
+  private method: 'none' | 'password' | 'md5' | 'scram-sha-256' = 'none';
   private plusOffered = false;
   private finished = false;
 
+  /** @param connection before it connects: pg's own listeners come after these */
   constructor(
     private readonly settings: ConnectionSettings,
     private readonly host: Host,
     private readonly encrypted: boolean,
-    private readonly connection: DriverConnection,
+    private readonly connection: Connection,
   ) {
-    connection.on('authenticationCleartextPassword', () => this.asked('password'));
-    connection.on('authenticationMD5Password', () => this.asked('md5'));
+    // A password that was sent is all that there is to it.
+    connection.on('authenticationCleartextPassword', () => {
+      this.method = 'password';
+      this.finished = true;
+    });
+    connection.on('authenticationMD5Password', () => {
+      this.method = 'md5';
+      this.finished = true;
+    });
     connection.on('authenticationSASL', ({ mechanisms }: { mechanisms: string[] }) => {
-      this.asked('scram-sha-256');
+      this.method = 'scram-sha-256';
       this.plusOffered = mechanisms.includes(PLUS);
     });
     // pg checks the proof in it, and fails the login where it is wrong.
@@ -37,71 +45,52 @@ export class Authentication {
     });
   }
 
-  private asked(method: NonNullable<Authentication['method']>): void {
-    this.method = method;
-    // A password that was sent is all that there is to it.
-    this.finished = method !== 'scram-sha-256';
-  }
-
   /** Before a password is used. @throws KasmDbError unreachable */
   beforePassword(): void {
     this.checkTls();
     const { requireAuth, channelBinding } = this.settings;
-    const method = this.method ?? 'none';
-    if (requireAuth && !requireAuth.allowed.has(method))
-      throw this.refuse(`the server asks for ${method}`, 'require_auth', REQUIRE_AUTH_HINT);
-    if (this.plusOffered && !this.encrypted)
-      throw this.refuse(
-        `the server offers ${PLUS} on a connection without TLS`,
-        undefined,
-        'somebody may stand between: set PGSSLMODE=verify-full',
-      );
+    if (requireAuth && !requireAuth.allowed.has(this.method))
+      throw this.refuse('require_auth', `the server asks for ${this.method}`, REQUIRE_AUTH_HINT);
+    if (this.plusOffered && !this.encrypted) {
+      const hint = 'somebody may stand between: set PGSSLMODE=verify-full';
+      throw this.refuse(undefined, `the server offers ${PLUS} on a connection without TLS`, hint);
+    }
     if (channelBinding !== 'require') return;
     if (!this.encrypted)
-      throw this.refuse('the connection is not encrypted', 'channel_binding', 'set PGSSLMODE=require or stronger');
-    if (method !== 'scram-sha-256' || !this.plusOffered)
-      throw this.refuse(`the server does not offer ${PLUS}`, 'channel_binding', BINDING_HINT);
+      throw this.refuse('channel_binding', 'the connection is not encrypted', 'set PGSSLMODE=require or stronger');
+    if (!this.plusOffered) throw this.refuse('channel_binding', `the server does not offer ${PLUS}`, BINDING_HINT);
   }
 
   /** After the login, which may have needed no password. @throws KasmDbError unreachable */
   afterLogin(): void {
     this.checkTls();
-    const { requireAuth, channelBinding, sslcertmode } = this.settings;
-    if (requireAuth && !requireAuth.none && !this.finished)
-      throw this.refuse(
-        'the server lets us in without completing an authentication',
-        'require_auth',
-        REQUIRE_AUTH_HINT,
-      );
+    const { requireAuth, channelBinding, sslcertmode, sslcert } = this.settings;
+    if (requireAuth && !requireAuth.none && !this.finished) {
+      const why = 'the server lets us in without completing an authentication';
+      throw this.refuse('require_auth', why, REQUIRE_AUTH_HINT);
+    }
     if (channelBinding === 'require' && !(this.plusOffered && this.finished))
-      throw this.refuse('the server lets us in without SCRAM', 'channel_binding', BINDING_HINT);
+      throw this.refuse('channel_binding', 'the server lets us in without SCRAM', BINDING_HINT);
     // Where a server asks for a certificate it says which signatures it takes.
-    if (sslcertmode === 'require' && !(this.connection.stream.getSharedSigalgs?.().length && this.settings.sslcert))
-      throw this.refuse(
-        'the server did not ask for a certificate, or got none',
-        'sslcertmode',
-        'set PGSSLCERT, and clientcert in pg_hba.conf; or PGSSLCERTMODE=allow',
-      );
+    const asked = () => (this.connection.stream as Partial<TLSSocket>).getSharedSigalgs?.().length;
+    if (sslcertmode === 'require' && !(sslcert && asked())) {
+      const hint = 'set PGSSLCERT, and clientcert in pg_hba.conf; or PGSSLCERTMODE=allow';
+      throw this.refuse('sslcertmode', 'the server did not ask for a certificate, or got none', hint);
+    }
   }
 
   private checkTls(): void {
-    if (!this.settings.sslDirect || !this.encrypted || this.connection.stream.alpnProtocol === 'postgresql') return;
+    const { alpnProtocol } = this.connection.stream as TLSSocket;
+    if (!this.settings.sslDirect || !this.encrypted || alpnProtocol === 'postgresql') return;
     throw this.refuse(
-      'the server speaks TLS, but did not agree to the PostgreSQL protocol (ALPN)',
       'sslnegotiation',
+      'the server speaks TLS, but did not agree to the PostgreSQL protocol (ALPN)',
       'PGSSLNEGOTIATION=direct needs PostgreSQL 17 or later, and no proxy that ends TLS',
     );
   }
 
-  private refuse(
-    why: string,
-    keyword: 'require_auth' | 'channel_binding' | 'sslcertmode' | 'sslnegotiation' | undefined,
-    hint: string,
-  ): KasmDbError {
+  private refuse(keyword: string | undefined, why: string, hint: string): KasmDbError {
     const wanted = keyword ? `${keyword}=${this.settings.given[keyword]}, but ` : '';
     return new KasmDbError('unreachable', `${hostText(this.host)}: ${wanted}${why}`, { hint });
   }
 }
-
-const REQUIRE_AUTH_HINT = 'correct the method in pg_hba.conf, or PGREQUIREAUTH';
-const BINDING_HINT = 'use scram-sha-256 in pg_hba.conf with ssl on (a pooler offers none), or PGCHANNELBINDING=prefer';

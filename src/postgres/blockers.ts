@@ -1,5 +1,5 @@
 import type { BlockerKind, ObservedBlocker } from '../app/blocker.js';
-import { sleep } from '../app/time.js';
+import { now, sleep } from '../app/time.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { Session } from './session.js';
 import { sqlstateOf } from './sqlstate.js';
@@ -97,26 +97,18 @@ export class BlockerWatch {
 
   /** Who keeps a session from its lock. @param pid as its server counts it */
   async blockersOf(pid: number): Promise<ObservedBlocker[]> {
-    const rows = (await this.#read(BLOCKERS_SQL, [pid])) as (ObservedBlocker & { kind: unknown; detail: unknown })[];
-    const blockers = rows.map(({ kind, detail, ...row }) => ({
-      ...row,
-      ...(kind === null ? {} : { kind }),
-      ...(detail === null ? {} : { detail }),
-    }));
+    const rows = await this.#read<ObservedBlocker>(BLOCKERS_SQL, [pid]);
+    const blockers = rows.map((row) => ({ ...row, kind: row.kind ?? undefined, detail: row.detail ?? undefined }));
     return blockers.some(({ kind }) => kind && PROGRESSING.has(kind)) ? this.progressOf(blockers) : blockers;
   }
 
   /** The same blockers, with how far they are now. */
   async progressOf(blockers: readonly ObservedBlocker[]): Promise<ObservedBlocker[]> {
-    const rows = (await this.#read(PROGRESS_SQL, [blockers.map(({ pid }) => pid)])) as {
-      pid: number;
-      detail: string | null;
-    }[];
+    const rows = await this.#read<Pick<ObservedBlocker, 'pid' | 'detail'>>(PROGRESS_SQL, [
+      blockers.map(({ pid }) => pid),
+    ]);
     const details = new Map(rows.map(({ pid, detail }) => [pid, detail]));
-    return blockers.map((blocker) => {
-      const detail = details.get(blocker.pid);
-      return detail ? { ...blocker, detail } : blocker;
-    });
+    return blockers.map((blocker) => ({ ...blocker, detail: details.get(blocker.pid) ?? blocker.detail }));
   }
 
   /**
@@ -127,8 +119,8 @@ export class BlockerWatch {
   async endIdle(blockers: readonly ObservedBlocker[], idleMs: number): Promise<ObservedBlocker[] | undefined> {
     const pids = blockers.map(({ pid }) => pid);
     try {
-      const ended = await this.#query(END_IDLE_SQL, [pids, idleMs, transactionsOf(blockers)]);
-      return blockers.filter(({ pid }) => ended.some((row) => (row as { pid: number }).pid === pid));
+      const ended = await this.#query<{ pid: number }>(END_IDLE_SQL, [pids, idleMs, transactionsOf(blockers)]);
+      return blockers.filter(({ pid }) => ended.some((row) => row.pid === pid));
     } catch (error) {
       return sqlstateOf(error) === '42501' ? undefined : [];
     }
@@ -137,9 +129,9 @@ export class BlockerWatch {
   /** Waits until none of these blockers' transactions is left, or `ms` are over. @returns none is left */
   async untilGone(blockers: readonly ObservedBlocker[], ms: number, signal: AbortSignal): Promise<boolean> {
     const ids = transactionsOf(blockers);
-    const end = performance.now() + ms;
-    for (let pause = 20; performance.now() < end; pause = Math.min(pause * 1.5, 250)) {
-      await sleep(Math.min(pause, end - performance.now()), signal);
+    const end = now() + ms;
+    for (let pause = 20; now() < end; pause = Math.min(pause * 1.5, 250)) {
+      await sleep(Math.min(pause, end - now()), signal);
       if ((await this.#read(LEFT_SQL, [ids])).length === 0) return true;
     }
     return false;
@@ -149,14 +141,15 @@ export class BlockerWatch {
   async waitEventOf(pid: number): Promise<string | undefined> {
     const sql =
       "SELECT wait_event AS event FROM pg_stat_activity WHERE pid = $1 AND wait_event_type NOT IN ('Lock', 'Client', 'Activity')";
-    const [row] = await this.#read(sql, [pid]);
-    return (row as { event?: string } | undefined)?.event;
+    const [row] = await this.#read<{ event: string }>(sql, [pid]);
+    return row?.event;
   }
 
   /** The server's deadlock_timeout, in milliseconds: an autovacuum worker gives way only to who waits longer. */
   async deadlockTimeoutMs(): Promise<number> {
-    const [row] = await this.#read("SELECT setting::int AS ms FROM pg_settings WHERE name = 'deadlock_timeout'", []);
-    return (row as { ms?: number } | undefined)?.ms ?? 1000;
+    const sql = "SELECT setting::int AS ms FROM pg_settings WHERE name = 'deadlock_timeout'";
+    const [row] = await this.#read<{ ms: number }>(sql, []);
+    return row?.ms ?? 1000;
   }
 
   /** A question that is being answered is not cancelled: PgBouncer 1.18 dies of a cancel request whose sender is gone (its issue 801). */
@@ -166,22 +159,22 @@ export class BlockerWatch {
     void this.#session?.then((session) => session.cut()).catch(() => {});
   }
 
-  async #read(sql: string, values: unknown[]): Promise<object[]> {
-    return this.#query(sql, values).catch(() => []);
+  #read<R extends object>(sql: string, values: unknown[]): Promise<R[]> {
+    return this.#query<R>(sql, values).catch(() => []);
   }
 
   /** One after the other: an attempt that is over may still be asking when the next one begins. */
-  #query(sql: string, values: unknown[]): Promise<object[]> {
-    const answer = this.#turn.then(() => this.#ask(sql, values));
+  #query<R extends object>(sql: string, values: unknown[]): Promise<R[]> {
+    const answer = this.#turn.then(() => this.#ask<R>(sql, values));
     this.#turn = answer.catch(() => {});
     return answer;
   }
 
-  async #ask(sql: string, values: unknown[]): Promise<object[]> {
+  async #ask<R extends object>(sql: string, values: unknown[]): Promise<R[]> {
     this.prepare();
     try {
       const session = (await this.#session) as Session;
-      return await session.reading(() => session.query(sql, values), { statementTimeoutMs: WITHIN_MS });
+      return await session.reading(() => session.query<R>(sql, values), { statementTimeoutMs: WITHIN_MS });
     } catch (error) {
       void this.#session?.then((session) => session.end()).catch(() => {});
       this.#session = undefined;

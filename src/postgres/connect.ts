@@ -2,6 +2,7 @@ import type { KasmDbError } from '../app/errors.js';
 import { backoff, retry } from '../app/retry.js';
 import { now, within } from '../app/time.js';
 import type { Host } from '../config/hosts.js';
+import type { TargetSessionAttrs } from '../config/parameters.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { addressesOf } from './addresses.js';
 import type { Client } from './client.js';
@@ -64,30 +65,17 @@ export async function connect(resolve: () => ConnectionSettings, options: Connec
 async function tryHosts(
   settings: ConnectionSettings,
   deadline: number,
-  options: ConnectOptions,
+  { signal }: ConnectOptions,
 ): Promise<Client | Refusal> {
-  if (settings.targetSessionAttrs !== 'prefer-standby') return tryEach(settings, deadline, options);
-  const standby = await tryEach({ ...settings, targetSessionAttrs: 'standby' }, deadline, options);
-  if (!('error' in standby) || standby.ends) return standby;
-  return tryEach({ ...settings, targetSessionAttrs: 'any' }, deadline, options);
-}
-
-async function tryEach(
-  settings: ConnectionSettings,
-  deadline: number,
-  options: ConnectOptions,
-): Promise<Client | Refusal> {
-  const refusals: Refusal[] = [];
-  const hosts = settings.loadBalance ? shuffled(settings.hosts) : settings.hosts;
-  for (const [i, host] of hosts.entries()) {
-    // A host that answers nothing must leave time for those after it.
-    const share = Math.max((deadline - now()) / (hosts.length - i), LEAST_ATTEMPT_MS);
-    const result = await tryHost(settings, host, now() + share, options);
-    if (!('error' in result)) return result;
-    refusals.push(result);
-    if (result.ends) break;
-  }
-  return combine(refusals);
+  const tryEach = async (targetSessionAttrs: TargetSessionAttrs): Promise<Client | Refusal> => {
+    const hosts = settings.loadBalance ? shuffled(settings.hosts) : settings.hosts;
+    const wished = { ...settings, targetSessionAttrs };
+    const result = await inTurn(hosts, deadline, (host, ms) => tryHost(wished, host, now() + ms, signal));
+    return Array.isArray(result) ? combine(result) : result;
+  };
+  if (settings.targetSessionAttrs !== 'prefer-standby') return tryEach(settings.targetSessionAttrs);
+  const standby = await tryEach('standby');
+  return 'error' in standby && !standby.ends ? tryEach('any') : standby;
 }
 
 /** Tries each address of a host. */
@@ -95,32 +83,42 @@ async function tryHost(
   settings: ConnectionSettings,
   host: Host,
   deadline: number,
-  options: ConnectOptions,
+  signal: AbortSignal | undefined,
 ): Promise<Client | Refusal> {
   let addresses: string[];
   try {
     // A name server may answer nothing, too.
     const late = () => new Error(TIME_IS_UP);
-    addresses = await within(Math.max(deadline - now(), 0), addressesOf(host), late, options.signal);
+    addresses = await within(Math.max(deadline - now(), 0), addressesOf(host), late, signal);
   } catch (error) {
-    options.signal?.throwIfAborted();
+    signal?.throwIfAborted();
     return refusal(error, settings, host);
   }
   if (settings.loadBalance) addresses = shuffled(addresses);
-  let result: Client | Refusal | undefined;
-  for (const [i, address] of addresses.entries()) {
-    const share = Math.max((deadline - now()) / (addresses.length - i), LEAST_ATTEMPT_MS);
-    result = await tryAddress(settings, { ...host, address }, Math.min(share, ATTEMPT_MS), options.signal);
-    if (!('error' in result) || result.ends) return result;
+  const result = await inTurn(addresses, deadline, (address, ms) =>
+    tryAddress(settings, { ...host, address }, Math.min(ms, ATTEMPT_MS), signal),
+  );
+  if (!Array.isArray(result)) return result;
+  return result.at(-1) ?? refusal(new Error('it has no address'), settings, host);
+}
+
+/** Tries one after the other until one is logged in or ends the list; one that answers nothing leaves time for those after it. */
+async function inTurn<T>(
+  items: readonly T[],
+  deadline: number,
+  attempt: (item: T, ms: number) => Promise<Client | Refusal>,
+): Promise<Client | Refusal[]> {
+  const refusals: Refusal[] = [];
+  for (const [i, item] of items.entries()) {
+    const result = await attempt(item, Math.max((deadline - now()) / (items.length - i), LEAST_ATTEMPT_MS));
+    if (!('error' in result)) return result;
+    refusals.push(result);
+    if (result.ends) break;
   }
-  return result ?? refusal(new Error('it has no address'), settings, host);
+  return refusals;
 }
 
 function shuffled<T>(items: readonly T[]): T[] {
-  const mixed = [...items];
-  for (let i = mixed.length - 1; i > 0; i--) {
-    const j = Math.floor(Math.random() * (i + 1));
-    [mixed[i], mixed[j]] = [mixed[j] as T, mixed[i] as T];
-  }
-  return mixed;
+  const drawn = items.map((item) => ({ item, lot: Math.random() }));
+  return drawn.sort((a, b) => a.lot - b.lot).map(({ item }) => item);
 }

@@ -5,8 +5,8 @@ import { keepSecret } from '../app/secrets.js';
 import { within } from '../app/time.js';
 import { type Host, isSocket } from '../config/hosts.js';
 import type { ConnectionSettings } from '../config/settings.js';
-import { Authentication, type DriverConnection } from './authentication.js';
-import type { Client } from './client.js';
+import { Authentication } from './authentication.js';
+import { type Client, REPORTED } from './client.js';
 import { destroy } from './query.js';
 import { hostText, TIME_IS_UP } from './refusal.js';
 import { prepareAsLibpq } from './scram-proof.js';
@@ -50,13 +50,16 @@ export async function logIn(
     authentication.beforePassword();
     return passwordFor(settings, target);
   });
-  const { connection } = client as unknown as Driver;
+  const { connection } = client;
   client.wire = new WireGuard(connection, hostText(target));
   const authentication = new Authentication(settings, target, tls !== false, connection);
   prepareAsLibpq(client);
-  if (isSocket(target) && settings.requirePeer) requireOwner(connection, target, settings.requirePeer);
-  watchTls(connection, tls !== false && !settings.sslDirect, progress);
-  noteAnnounced(client, connection);
+  if (isSocket(target) && settings.requirePeer) requireOwner(client, target, settings.requirePeer);
+  watchTls(client, tls !== false && !settings.sslDirect, progress);
+  connection.on('parameterStatus', ({ parameterName, parameterValue }) => {
+    const name = REPORTED.find((reported) => reported === parameterName);
+    if (name) client.reported[name] = String(parameterValue);
+  });
   // Without a listener an error on an idle connection ends the process; the next query reports it.
   client.on('error', (error) => {
     if (isServerError(error)) client.lastWords ??= error;
@@ -99,27 +102,14 @@ function newClient(
     keepAlive: settings.keepaliveSeconds !== undefined,
     keepAliveInitialDelayMillis: (settings.keepaliveSeconds ?? 0) * 1000,
   } as pg.ClientConfig) as Client;
-  client.announced = {};
+  client.reported = {};
   client.address = target.address;
-  Object.assign((client as unknown as Driver).connectionParameters, {
+  Object.assign((client as unknown as { connectionParameters: object }).connectionParameters, {
     options: settings.options,
     replication: undefined,
     client_encoding: undefined,
   });
   return client;
-}
-
-/** Keeps what the server tells of itself at login. */
-function noteAnnounced(client: Client, connection: DriverConnection): void {
-  connection.on('parameterStatus', (message) => {
-    const value = String(message.parameterValue);
-    if (message.parameterName === 'server_encoding') client.announcedEncoding = value;
-    if (message.parameterName === 'in_hot_standby') client.announced.inHotStandby = value === 'on';
-    if (message.parameterName === 'default_transaction_read_only') client.announced.readOnly = value === 'on';
-    if (message.parameterName !== 'server_version') return;
-    const [major = 0, minor = 0] = value.split(/[^0-9]+/).map(Number);
-    client.announcedVersion = major * 10_000 + minor;
-  });
 }
 
 /**
@@ -138,13 +128,8 @@ async function passwordFor(settings: ConnectionSettings, target: Target): Promis
   });
 }
 
-/** What of pg has no types. */
-interface Driver {
-  connection: DriverConnection;
-  connectionParameters: Record<string, unknown>;
-}
-
-function watchTls(connection: DriverConnection, asks: boolean, progress: Progress): void {
+/** Tells how far the encryption comes. @param asks the server is asked for it first */
+function watchTls({ connection }: Client, asks: boolean, progress: Progress): void {
   if (asks)
     connection.stream.once('data', (answer: Buffer) => {
       if (!'SNE'.includes(String.fromCharCode(answer[0] as number))) progress.answer = answer.toString('latin1');
@@ -160,7 +145,7 @@ function watchTls(connection: DriverConnection, asks: boolean, progress: Progres
  * Before the socket is opened, and again before anything is sent: nobody may put another one in its place meanwhile.
  * @throws KasmDbError unreachable
  */
-function requireOwner(connection: DriverConnection, target: Target, account: string): void {
+function requireOwner({ connection }: Client, target: Target, account: string): void {
   const path = `${target.address}/.s.PGSQL.${target.port}`;
   const wrong = () => {
     const what = foreignSocket(path, account);
@@ -171,6 +156,6 @@ function requireOwner(connection: DriverConnection, target: Target, account: str
   if (before) throw before;
   connection.on('connect', () => {
     const after = wrong();
-    if (after) connection.stream.destroy?.(after);
+    if (after) connection.stream.destroy(after);
   });
 }

@@ -76,7 +76,7 @@ function placed(sql: string, stmts: RawStatement[]): ParsedStatement[] {
     offset += bytes.toString('utf8', seen, stmt_location).length;
     seen = stmt_location;
     const raw = bytes.toString('utf8', stmt_location, stmt_len ? stmt_location + stmt_len : undefined);
-    const start = skipBlank(raw, 0);
+    const start = skipBlank(raw);
     const [type, node] = Object.entries(stmt ?? {})[0] as [string, unknown];
     return { sql: raw.slice(start).replace(/;?\s*$/, ''), start: offset + start, type, node };
   });

@@ -8,30 +8,24 @@ import { isConnectionLost } from './sqlstate.js';
 const CANCEL_GRACE_MS = 1000;
 
 /** Runs `work`; when the signal comes, cancels what the server is doing for this client. */
-export async function cancellable<T>(
-  client: Client,
-  signal: AbortSignal | undefined,
-  work: () => Promise<T>,
-): Promise<T> {
-  signal?.throwIfAborted();
-  let cut: NodeJS.Timeout | undefined;
+export async function cancellable<T>(client: Client, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
+  signal.throwIfAborted();
   let cancelled: Promise<void> | undefined;
   const onAbort = () => {
-    if (!isDestroyed(client)) cancelled = requestCancel(client);
-    cut = setTimeout(() => destroy(client), CANCEL_GRACE_MS);
+    // Where it is cut already nobody waits for what the server does.
+    if (!client.connection.stream.destroyed) cancelled = requestCancel(client);
   };
-  signal?.addEventListener('abort', onAbort, { once: true });
+  signal.addEventListener('abort', onAbort, { once: true });
   try {
     const result = await work();
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     return result;
   } catch (error) {
-    signal?.throwIfAborted();
+    signal.throwIfAborted();
     throw reasonOf(client, error);
   } finally {
-    signal?.removeEventListener('abort', onAbort);
+    signal.removeEventListener('abort', onAbort);
     await cancelled;
-    clearTimeout(cut);
   }
 }
 
@@ -48,7 +42,7 @@ export function reasonOf(client: Client, error: unknown): unknown {
 export function cutAfterAbort(client: Client, signal: AbortSignal): () => void {
   let cut: NodeJS.Timeout | undefined;
   const onAbort = () => {
-    cut = setTimeout(() => destroy(client), CANCEL_GRACE_MS + 200);
+    cut = setTimeout(() => destroy(client), CANCEL_GRACE_MS);
   };
   signal.addEventListener('abort', onAbort, { once: true });
   return () => {
@@ -64,7 +58,7 @@ export function cutAfterAbort(client: Client, signal: AbortSignal): () => void {
 function requestCancel(client: Client): Promise<void> {
   const connection = new pg.Connection({} as never) as unknown as {
     connect(port: number | string, host?: string): void;
-    cancel(pid: number, key: unknown): void;
+    cancel(pid: number | null, key: unknown): void;
     attachListeners(stream: Socket): void;
     on(event: string, listener: () => void): void;
     stream: Socket;
@@ -78,25 +72,15 @@ function requestCancel(client: Client): Promise<void> {
     });
     // Nothing is answered to it; only its end is waited for.
     connection.attachListeners = (stream) => void stream.resume();
-    connection.on('connect', () =>
-      connection.cancel(client.processID as number, (client as unknown as { secretKey: unknown }).secretKey),
-    );
+    connection.on('connect', () => connection.cancel(client.processID, client.secretKey));
     if (client.address.startsWith('/')) connection.connect(`${client.address}/.s.PGSQL.${client.port}`);
     else connection.connect(client.port, client.address);
   });
 }
 
-const streamOf = (client: Client) =>
-  (client as unknown as { connection: { stream: { destroy(): void; destroyed: boolean } } }).connection.stream;
-
 /** Cuts a connection without a word to the server. */
 export function destroy(client: Client): void {
-  streamOf(client).destroy();
-}
-
-/** It is cut already: nobody waits for what the server does. */
-function isDestroyed(client: Client): boolean {
-  return streamOf(client).destroyed;
+  client.connection.stream.destroy();
 }
 
 /** Ends a connection without waiting for a server that doesn't answer. */

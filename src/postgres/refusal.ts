@@ -42,50 +42,33 @@ export function hostText({ host, hostaddr, port }: Host): string {
  */
 export function refusal(error: unknown, settings: ConnectionSettings, host: Host): Refusal {
   const at = hostText(host);
-  const refuse = (retryable: boolean, message: string, hint: string): Refusal => ({
-    retryable,
-    ends: isTlsRefusal(error),
-    error: new KasmDbError('unreachable', message, { hint, cause: error }),
-  });
   if (error instanceof KasmDbError) return { retryable: false, ends: true, error };
   if (isServerError(error)) return refusedByServer(error, settings, at);
+  const refuse = (message: string, hint: string): Refusal => ({
+    retryable: true,
+    error: new KasmDbError('unreachable', message, { hint, cause: error }),
+  });
   if (isTlsRefusal(error)) {
-    return refuse(
-      false,
-      `TLS with ${at} failed (sslmode=${settings.sslmode}): ${messageOf(error)}`,
-      'check sslmode, PGSSLROOTCERT and the name in the server certificate',
-    );
+    const message = `TLS with ${at} failed (sslmode=${settings.sslmode}): ${messageOf(error)}`;
+    const hint = 'check sslmode, PGSSLROOTCERT and the name in the server certificate';
+    return { ...refuse(message, hint), retryable: false, ends: true };
   }
   const code = codeOf(error);
-  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN') {
+  if (code === 'ENOTFOUND' || code === 'EAI_AGAIN')
     return refuse(
-      true,
       `the host name "${host.host}" is not found in DNS (${code})`,
       'correct POSTGRES_HOST, or wait until its Service exists',
     );
-  }
-  if (code === 'ECONNREFUSED' || code === 'ENOENT') {
+  if (code === 'ECONNREFUSED' || code === 'ENOENT')
     return refuse(
-      true,
       `${at} refuses connections (${code})`,
       'is PostgreSQL running there? check POSTGRES_HOST and POSTGRES_PORT',
     );
-  }
   if (messageOf(error) === TIME_IS_UP) {
-    return {
-      ...refuse(
-        true,
-        `${at} did not answer in time`,
-        'check POSTGRES_HOST, POSTGRES_PORT, firewalls and NetworkPolicies',
-      ),
-      silent: true,
-    };
+    const hint = 'check POSTGRES_HOST, POSTGRES_PORT, firewalls and NetworkPolicies';
+    return { ...refuse(`${at} did not answer in time`, hint), silent: true };
   }
-  return refuse(
-    true,
-    `cannot connect to ${at}: ${messageOf(error)}`,
-    'check POSTGRES_HOST, POSTGRES_PORT and the server',
-  );
+  return refuse(`cannot connect to ${at}: ${messageOf(error)}`, 'check POSTGRES_HOST, POSTGRES_PORT and the server');
 }
 
 function refusedByServer(error: ServerError, settings: ConnectionSettings, at: string): Refusal {
@@ -125,7 +108,7 @@ export function unanswered(error: unknown, host: Host): Refusal {
           (said && poolerHint(said)) ??
           'if a pooler answers there, is its server running? KASM_DB_DIRECT_URL leads around the pooler',
         cause: error,
-        ...(said ? shownOf(said) : {}),
+        ...shownOf(error),
       },
     ),
   };
@@ -160,10 +143,7 @@ export function combine(refusals: readonly Refusal[]): Refusal {
     error: new KasmDbError(
       'unreachable',
       ended ? reasons : `none of the ${refusals.length} hosts will do: ${reasons}`,
-      {
-        ...chosen.error.details,
-        cause: chosen.error,
-      },
+      { ...chosen.error.details, cause: chosen.error },
     ),
   };
 }

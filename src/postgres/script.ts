@@ -16,7 +16,7 @@ export interface ScriptRun {
 export function sendScript(client: Client, sql: string, run: ScriptRun): Promise<void> {
   return new Promise((resolve, reject) => {
     const fail = (error: unknown) =>
-      reject(client.announcedEncoding === 'SQL_ASCII' ? inCharacters(error, sql) : error);
+      reject(client.reported.server_encoding === 'SQL_ASCII' ? inCharacters(error, sql) : error);
     client.query(new Script(sql, run, resolve, fail) as never);
   });
 }

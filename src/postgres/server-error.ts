@@ -37,7 +37,9 @@ const TELLS_VALUES = /^(22|23|44)/;
 const QUOTED = /["'`$«»„“”‚‘’‹›「」]/;
 
 /** What of a server's error is shown beside its message. DETAIL where it tells no values; of CONTEXT the calls, which say whose code ran. */
-export function shownOf({ code, detail, where }: ServerError): { sqlstate: string; detail?: string; context?: string } {
+export function shownOf(error: unknown): { sqlstate?: string; detail?: string; context?: string } {
+  if (!isServerError(error)) return {};
+  const { code, detail, where } = error;
   const calls = where?.split('\n').filter((line) => line.includes('PL/pgSQL') && !QUOTED.test(line));
   return {
     sqlstate: code,

@@ -11,11 +11,9 @@ export function applicationName(): string {
   return name.slice(0, MAX_BYTES);
 }
 
-/** How long a transaction's statements may take, in milliseconds; 0: without end. */
+/** How long a transaction's statements may take, in milliseconds; 0, the default: without end. */
 export interface Bounds {
-  /** Default: 0. */
   lockTimeoutMs?: number;
-  /** Default: 0. */
   statementTimeoutMs?: number;
 }
 
@@ -55,36 +53,41 @@ export const FILE_SETTINGS: readonly Setting[] = [
   ['transform_null_equals', 'DEFAULT'],
 ];
 
-/** A server that finds out soon that its client is gone gives its locks back; one that cannot is done without. */
-const PROTECTIVE_SETTINGS: readonly Setting[] = [
-  ['tcp_keepalives_idle', '10'],
-  ['tcp_keepalives_interval', '5'],
-  ['tcp_keepalives_count', '4'],
-  ['tcp_user_timeout', '30000'],
-];
-
-const CHECK_INTERVAL: Setting = ['client_connection_check_interval', '1000'];
-
-/** What only protects: who cannot have it does without. @param serverVersion such as 160014 */
+/**
+ * A server that finds out soon that its client is gone gives its locks back. All this only protects: who cannot have it does without.
+ * @param serverVersion such as 160014
+ */
 export function protectiveSettings(serverVersion: number): readonly Setting[] {
-  return serverVersion >= 140_000 ? [...PROTECTIVE_SETTINGS, CHECK_INTERVAL] : PROTECTIVE_SETTINGS;
+  return [
+    ['tcp_keepalives_idle', '10'],
+    ['tcp_keepalives_interval', '5'],
+    ['tcp_keepalives_count', '4'],
+    ['tcp_user_timeout', '30000'],
+    ...(serverVersion >= 140_000 ? ([['client_connection_check_interval', '1000']] as const) : []),
+  ];
 }
 
-/** Whose settings they are, and how long they hold. */
-interface Wanted {
+/** SQL. @param scope LOCAL: until the end of the transaction */
+export function setSql(settings: readonly Setting[], scope: 'LOCAL' | 'SESSION' = 'LOCAL'): string {
+  return settings.map(([name, value]) => `SET ${scope} ${name} = ${value}`).join('; ');
+}
+
+/** What settings depend on. */
+interface Whose {
   /** Role to take on, beside the login's. */
   role: string | undefined;
   serverVersion: number;
-  bounds?: Bounds;
-  protective: readonly Setting[];
-  /** Default: LOCAL, until the end of the transaction. */
-  scope?: 'LOCAL' | 'SESSION';
+  /** Protective settings that the server does not take. */
+  refusedSettings: ReadonlySet<string>;
 }
 
 /** SQL that makes the settings of a transaction or a session. @param special of its kind */
-export function settingsSql(special: readonly Setting[], wanted: Wanted): string {
-  const { role, serverVersion, bounds = {}, protective, scope = 'LOCAL' } = wanted;
-  const { lockTimeoutMs = 0, statementTimeoutMs = 0 } = bounds;
+export function settingsSql(
+  special: readonly Setting[],
+  { role, serverVersion, refusedSettings }: Whose,
+  { lockTimeoutMs = 0, statementTimeoutMs = 0 }: Bounds = {},
+  scope: 'LOCAL' | 'SESSION' = 'LOCAL',
+): string {
   const settings: Setting[] = [
     ...special,
     // Behind a pooler RESET ALL gives its server connection the pooler's name; who waits has to see ours.
@@ -94,10 +97,10 @@ export function settingsSql(special: readonly Setting[], wanted: Wanted): string
     ['idle_in_transaction_session_timeout', '0'],
     ...(serverVersion >= 140_000 ? ([['idle_session_timeout', '0']] as const) : []),
     ...(serverVersion >= 170_000 ? ([['transaction_timeout', '0']] as const) : []),
-    ...protective,
+    ...protectiveSettings(serverVersion).filter(([name]) => !refusedSettings.has(name)),
   ];
-  const ofRole = role === undefined ? [] : [`SET ${scope} ROLE ${escapeIdentifier(role)}`];
-  return [...settings.map(([name, value]) => `SET ${scope} ${name} = ${value}`), ...ofRole].join('; ');
+  const ofRole = role === undefined ? '' : `; SET ${scope} ROLE ${escapeIdentifier(role)}`;
+  return setSql(settings, scope) + ofRole;
 }
 
 /**
@@ -108,15 +111,15 @@ export function settingsSql(special: readonly Setting[], wanted: Wanted): string
 export const RESET_SETTINGS = 'SET SESSION AUTHORIZATION DEFAULT; RESET ALL';
 export const DISCARD_REST = 'CLOSE ALL; DEALLOCATE ALL; UNLISTEN *; DISCARD PLANS; DISCARD TEMP; DISCARD SEQUENCES';
 
-const SHORT_DEADLOCK_TIMEOUT = "SELECT pg_catalog.set_config('deadlock_timeout', '50', true)";
-const IF_SUPERUSER = 'FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) CURRENT_USER AND rolsuper';
-const IF_PRIVILEGED = "WHERE pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')";
-
 /**
  * An autovacuum worker gives way to who waits longer than his own deadlock_timeout: who may set that makes it short, in milliseconds, others wait as
  * long as the server says. Looked up anew by each transaction, since a file may take another role; all of it qualified, since it may be the file's
  * search_path that holds.
  */
 export function shortDeadlockTimeout(serverVersion: number): string {
-  return `${SHORT_DEADLOCK_TIMEOUT} ${serverVersion >= 150_000 ? IF_PRIVILEGED : IF_SUPERUSER}`;
+  const condition =
+    serverVersion >= 150_000
+      ? "WHERE pg_catalog.has_parameter_privilege('deadlock_timeout', 'SET')"
+      : 'FROM pg_catalog.pg_roles WHERE rolname OPERATOR(pg_catalog.=) CURRENT_USER AND rolsuper';
+  return `SELECT pg_catalog.set_config('deadlock_timeout', '50', true) ${condition}`;
 }

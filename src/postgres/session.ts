@@ -15,16 +15,14 @@ import {
   OWN_SETTINGS,
   protectiveSettings,
   RESET_SETTINGS,
-  type Setting,
+  setSql,
   settingsSql,
   shortDeadlockTimeout,
 } from './session-settings.js';
 import { sqlstateOf, toKasmDbError } from './sqlstate.js';
 import { beginError, commitError, interruptedInCommit } from './transaction-errors.js';
 
-/**
- * read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public.
- */
+/** read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public. */
 export type TransactionKind = 'read' | 'write' | 'migration';
 
 export interface SessionOptions extends Pick<ConnectOptions, 'onRetry' | 'once'> {
@@ -49,11 +47,8 @@ const SLOW_NETWORK_MS = 5000;
 const CATALOG_MS = 600_000;
 const CATALOG_BYTES = 64 << 20;
 
-const BEGIN: Record<TransactionKind, string> = {
-  read: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
-  write: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
-  migration: 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE',
-};
+const BEGIN_READ = 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY';
+const BEGIN_WRITE = 'BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE';
 
 /** A value that the platform cannot have, a setting that is not known, not to be changed or not to be set by this role. */
 const REFUSES_SETTING = new Set(['22023', '42704', '55P02', '42501', '0A000']);
@@ -63,10 +58,10 @@ const REFUSES_SETTING = new Set(['22023', '42704', '55P02', '42501', '0A000']);
  * so that nothing outlives it behind a pooler.
  */
 export class Session {
+  /** What only protects and the server does not take, such as client_connection_check_interval on Windows; known once a transaction was begun. */
+  readonly refusedSettings = new Set<string>();
   /** The transaction, if there is one, is for reading. */
   #reads = true;
-  /** Protective settings that the server does not take. */
-  readonly #refused = new Set<string>();
   readonly #disarm: () => void;
 
   private constructor(
@@ -92,7 +87,8 @@ export class Session {
 
   /** server_version_num, such as 160014. */
   get serverVersion(): number {
-    return this.client.announcedVersion ?? 0;
+    const [major = 0, minor = 0] = (this.client.reported.server_version ?? '').split(/[^0-9]+/).map(Number);
+    return major * 10_000 + minor;
   }
 
   /** The transaction that was begun is still open, and has not failed. */
@@ -136,12 +132,12 @@ export class Session {
   async begin(kind: TransactionKind, bounds: Bounds = {}): Promise<void> {
     this.#reads = kind === 'read';
     try {
-      const settings = this.#settings(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, bounds);
+      const begin = this.#reads ? [BEGIN_READ] : [BEGIN_WRITE];
       // Behind a pooler others' temporary tables may be there, which a file would take for those of public.
-      const before = kind === 'migration' ? [DISCARD_REST] : [];
-      const giveWay = kind === 'read' ? [] : [shortDeadlockTimeout(this.serverVersion)];
-      const begin = [BEGIN[kind], ...before, ...giveWay, settings].join('; ');
-      await withDeadline(this.client, BEGIN_MS, () => this.script(begin));
+      if (kind === 'migration') begin.push(DISCARD_REST);
+      if (!this.#reads) begin.push(shortDeadlockTimeout(this.serverVersion));
+      begin.push(settingsSql(kind === 'migration' ? AROUND_FILE_SETTINGS : OWN_SETTINGS, this, bounds));
+      await withDeadline(this.client, BEGIN_MS, () => this.script(begin.join('; ')));
     } catch (error) {
       await this.rollback();
       if (REFUSES_SETTING.has(sqlstateOf(error) ?? '') && (await this.#findRefused())) return this.begin(kind, bounds);
@@ -173,7 +169,7 @@ export class Session {
 
   /** Gives the session itself to statements that run outside of a transaction: a file's, or our own. Never behind a pooler. */
   async settle(whose: 'file' | 'own', bounds: Bounds): Promise<void> {
-    const settings = this.#settings(whose === 'file' ? FILE_SETTINGS : OWN_SETTINGS, bounds, 'SESSION');
+    const settings = settingsSql(whose === 'file' ? FILE_SETTINGS : OWN_SETTINGS, this, bounds, 'SESSION');
     const defaults = "SET default_transaction_read_only = off; SET default_transaction_isolation = 'read committed'";
     await this.script(`${settings}; ${defaults}`);
   }
@@ -181,18 +177,17 @@ export class Session {
   /** A transaction within such a file: what the file has set holds in it. */
   async beginStatement(lockTimeoutMs: number): Promise<void> {
     const patience = `SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`;
-    await this.script([BEGIN.migration, shortDeadlockTimeout(this.serverVersion), patience].join('; '));
+    await this.script([BEGIN_WRITE, shortDeadlockTimeout(this.serverVersion), patience].join('; '));
   }
 
   /** SQL that gives the rest of it to our own statements, whatever role or session authorization the file has set. */
-  forUsInStatement(): string {
-    return `SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT; ${this.#settings(OWN_SETTINGS)}`;
+  forUsInStatement(bounds: Bounds = {}): string {
+    return `SET LOCAL SESSION AUTHORIZATION DEFAULT; SET LOCAL role TO DEFAULT; ${settingsSql(OWN_SETTINGS, this, bounds)}`;
   }
 
   /** Ends it with a statement of our own. @param lockTimeoutMs how long that may wait for who has its table */
   async commitStatement(what: string, sql: string, lockTimeoutMs: number): Promise<void> {
-    const patience = `SET LOCAL lock_timeout = ${Math.round(lockTimeoutMs)}`;
-    await this.#commit(what, `${this.forUsInStatement()}; ${patience}; ${sql}; COMMIT`);
+    await this.#commit(what, `${this.forUsInStatement({ lockTimeoutMs })}; ${sql}; COMMIT`);
   }
 
   /** Undoes it; what the file has set stays. */
@@ -202,18 +197,18 @@ export class Session {
 
   /** SQL that gives the next message of a transaction to a migration's file. */
   forFile(): string {
-    return FILE_SETTINGS.map(([name, value]) => `SET LOCAL ${name} = ${value}`).join('; ');
+    return setSql(FILE_SETTINGS);
   }
 
   /** SQL that gives the rest of a transaction to our own statements again, whatever a file has set. */
   forUs(): string {
-    return `${RESET_SETTINGS}; ${this.#settings(OWN_SETTINGS)}`;
+    return `${RESET_SETTINGS}; ${settingsSql(OWN_SETTINGS, this)}`;
   }
 
   /** Writes in a short transaction, also after the signal has come: how a run ended. Waits for nobody for long. */
   async writeUninterrupted(sql: string): Promise<void> {
-    const settings = this.#settings(OWN_SETTINGS, { lockTimeoutMs: LAST_WRITE_MS });
-    await this.client.query(`${BEGIN.write}; ${settings}; ${sql}; COMMIT`);
+    const settings = settingsSql(OWN_SETTINGS, this, { lockTimeoutMs: LAST_WRITE_MS });
+    await this.client.query(`${BEGIN_WRITE}; ${settings}; ${sql}; COMMIT`);
   }
 
   /** Runs a statement of our own outside of a transaction, after `settle`; also after the signal has come. */
@@ -271,29 +266,15 @@ export class Session {
     this.#disarm();
   }
 
-  /** What only protects and the server does not take, such as client_connection_check_interval on Windows; known once a transaction was begun. */
-  get refusedSettings(): readonly string[] {
-    return [...this.#refused];
-  }
-
-  #protective(): Setting[] {
-    return protectiveSettings(this.serverVersion).filter(([name]) => !this.#refused.has(name));
-  }
-
-  #settings(special: readonly Setting[], bounds: Bounds = {}, scope: 'LOCAL' | 'SESSION' = 'LOCAL'): string {
-    const { role, serverVersion } = this;
-    return settingsSql(special, { role, serverVersion, bounds, protective: this.#protective(), scope });
-  }
-
   /** Asks for each by itself; outside of a transaction SET LOCAL is checked and has no effect. @returns another one was found */
   async #findRefused(): Promise<boolean> {
-    const before = this.#refused.size;
-    for (const [name, value] of this.#protective()) {
-      await this.client.query(`SET LOCAL ${name} = ${value}`).catch((error) => {
-        if (REFUSES_SETTING.has(sqlstateOf(error) ?? '')) this.#refused.add(name);
+    const before = this.refusedSettings.size;
+    for (const setting of protectiveSettings(this.serverVersion)) {
+      await this.client.query(setSql([setting])).catch((error) => {
+        if (REFUSES_SETTING.has(sqlstateOf(error) ?? '')) this.refusedSettings.add(setting[0]);
       });
     }
-    return this.#refused.size > before;
+    return this.refusedSettings.size > before;
   }
 }
 

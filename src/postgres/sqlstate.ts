@@ -11,38 +11,18 @@ export function sqlstateOf(error: unknown): string | undefined {
 
 /** SQLSTATEs that tell of a connection that is gone or was not granted; another attempt may succeed after each of them. */
 const CONNECTION_STATES = new Set(['57P01', '57P02', '57P03', '57P05', '53300', '25P03', '25P04']);
-/** The object names a wrong login or password (class 28); retryable, since a Secret may arrive later. */
-const isLoginState = (code: string) => code.startsWith('28');
-const NETWORK_CODES = new Set([
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'ECONNABORTED',
-  'EPIPE',
-  'ETIMEDOUT',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'EHOSTDOWN',
-  'ENETDOWN',
-  'EADDRNOTAVAIL',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'EAI_FAIL',
-  'EAI_NODATA',
-  'ENOENT',
-  'EACCES',
-]);
+const NETWORK_CODES =
+  /^(ECONN(REFUSED|RESET|ABORTED)|E(HOST|NET)(UNREACH|DOWN)|EPIPE|ETIMEDOUT|EADDRNOTAVAIL|ENOTFOUND|EAI_(AGAIN|FAIL|NODATA)|ENOENT|EACCES)$/;
+/** pg's own words for a lost connection; it gives these errors no code. */
+const PG_LOST = /^(Connection terminated|timeout expired|Client was closed|Client has encountered a connection error)/;
 
 /** True for an error after which the connection cannot be used any more. */
 export function isConnectionLost(error: unknown): boolean {
-  if (isServerError(error)) {
+  if (isServerError(error))
     return error.code.startsWith('08') || CONNECTION_STATES.has(error.code) || error.severity === 'FATAL';
-  }
-  const code = (error as NodeJS.ErrnoException)?.code;
-  return (code !== undefined && NETWORK_CODES.has(code)) || (error instanceof Error && PG_LOST.test(error.message));
+  const { code = '', message = '' } = (error ?? {}) as NodeJS.ErrnoException;
+  return NETWORK_CODES.test(code) || PG_LOST.test(message);
 }
-
-/** pg's own words for a lost connection; it gives these errors no code. */
-const PG_LOST = /^(Connection terminated|timeout expired|Client was closed|Client has encountered a connection error)/;
 
 /**
  * Gives an error of pg, of the network or of the server its outcome; the one place where that is decided.
@@ -51,7 +31,9 @@ const PG_LOST = /^(Connection terminated|timeout expired|Client was closed|Clien
 export function toKasmDbError(error: unknown, doing: string, details: ErrorDetails = {}): KasmDbError {
   if (error instanceof KasmDbError) return Object.keys(details).length > 0 ? error.with(details) : error;
   if (isServerError(error)) {
-    return new KasmDbError(outcomeOf(error), serverMessage(error, doing), {
+    // Its text may repeat the file from an open quote on.
+    const message = `${doing}: ${excerpt(error.message)} (SQLSTATE ${error.code})`;
+    return new KasmDbError(outcomeOf(error), message, {
       ...shownOf(error),
       cause: error,
       ...details,
@@ -68,18 +50,12 @@ export function toKasmDbError(error: unknown, doing: string, details: ErrorDetai
   return new KasmDbError('internal', `${doing}: ${messageOf(error)}`, { cause: error, ...details });
 }
 
-function outcomeOf(error: ServerError): 'unreachable' | 'locked' | 'failed' | 'environment' {
-  const { code } = error;
-  if (code.startsWith('08') || CONNECTION_STATES.has(code) || isLoginState(code)) return 'unreachable';
-  if (code === '40001' || code === '40P01' || code === '55P03') return 'locked';
-  // 42501 privilege, 25006 read-only, 58P01 extension's file is not there.
-  if (code === '42501' || code === '25006' || code === '58P01') return 'environment';
-  return 'failed';
-}
-
-/** Its text may repeat the file from an open quote on. */
-function serverMessage(error: ServerError, doing: string): string {
-  return `${doing}: ${excerpt(error.message)} (SQLSTATE ${error.code})`;
+function outcomeOf({ code }: ServerError): 'unreachable' | 'locked' | 'failed' | 'environment' {
+  // A refused login (class 28) may succeed later, since a Secret may come.
+  if (/^(08|28)/.test(code) || CONNECTION_STATES.has(code)) return 'unreachable';
+  if (['40001', '40P01', '55P03'].includes(code)) return 'locked';
+  // Privilege, read-only, an extension's file that is not there.
+  return ['42501', '25006', '58P01'].includes(code) ? 'environment' : 'failed';
 }
 
 /** Every failure has a next step. */
@@ -104,6 +80,5 @@ const HINTS: Record<string, string> = {
 
 /** @param own what the caller knows better */
 function hintOf(error: ServerError, own = poolerHint(error)): string {
-  const hint = withServerHint(own, error);
-  return hint ?? HINTS[error.code] ?? DEFAULT_HINTS[outcomeOf(error)];
+  return withServerHint(own, error) ?? HINTS[error.code] ?? DEFAULT_HINTS[outcomeOf(error)];
 }

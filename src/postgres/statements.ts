@@ -49,15 +49,13 @@ export function* tokensOf(sql: string, gaps?: [start: number, end: number][]): G
  */
 export function* splitStatements(sql: string): Generator<Statement> {
   let start = -1;
-  let keyword = '';
   let parens = 0;
   let bodies = 0;
   let words: string[] = [];
   for (const token of tokensOf(sql)) {
     if (token.text === ';' && parens === 0 && bodies === 0) {
-      if (start >= 0) yield { start, end: token.start, keyword, words };
+      if (start >= 0) yield { start, end: token.start, keyword: words[0] ?? '', words };
       start = -1;
-      keyword = '';
       words = [];
       continue;
     }
@@ -66,15 +64,11 @@ export function* splitStatements(sql: string): Generator<Statement> {
     else if (token.text === ')') parens = Math.max(0, parens - 1);
     else if (isWord(token.text.charCodeAt(0)) && !token.text.endsWith("'")) {
       const word = token.text.toLowerCase();
-      if (words.length === 0) keyword = word;
       if (words.length < 4) words.push(word);
       if (parens === 0) bodies = bodyDepth(bodies, word, words);
-    } else if (words.length === 0 && !/^["$]|'$/.test(token.text)) {
-      keyword = '';
-      words.push('');
-    }
+    } else if (words.length === 0 && !isQuote(token)) words.push('');
   }
-  if (start >= 0) yield { start, end: sql.length, keyword, words };
+  if (start >= 0) yield { start, end: sql.length, keyword: words[0] ?? '', words };
 }
 
 /**
@@ -112,16 +106,14 @@ export function utf16Offset(text: string, characters: number): number {
   return offset;
 }
 
-/** Where the next token begins: behind blank space and comments, or at the end. */
-export function skipBlank(sql: string, from: number): number {
-  for (let at = from; at < sql.length; ) {
-    TOKEN.lastIndex = at;
-    const text = (TOKEN.exec(sql) as RegExpExecArray)[0];
-    if (text === '/*') at = endOfComment(sql, at + 2);
-    else if (isSpace(text.charCodeAt(0)) || text.startsWith('--')) at += text.length;
-    else return at;
-  }
-  return sql.length;
+/** Where the first token begins: behind blank space and comments, or at the end. */
+export function skipBlank(sql: string): number {
+  return tokensOf(sql).next().value?.start ?? sql.length;
+}
+
+/** A literal, a quoted name or a dollar quote. */
+export function isQuote({ text }: Pick<Token, 'text'>): boolean {
+  return /^["$]|'$/.test(text);
 }
 
 const DOLLAR = 36;

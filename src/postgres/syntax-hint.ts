@@ -1,4 +1,4 @@
-import { lineAt, tokensOf } from './statements.js';
+import { isQuote, lineAt, tokensOf } from './statements.js';
 
 /** Characters that look like blank space, or like nothing, and that SQL takes for letters of a name. */
 const INVISIBLE = /[\u0085\u00a0\u00ad\u1680\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]/;
@@ -36,7 +36,7 @@ export function syntaxHint(
 
 function hintAt(sql: string, path: string, at: number): string | undefined {
   const rest = sql.slice(at, at + 100);
-  if (CONTROL.test(rest)) return `there is a character ${codePoint(sql, at)} at ${place(sql, path, at)}: take it out`;
+  if (CONTROL.test(rest)) return `${characterAt(sql, path, at)}: take it out`;
   for (const [begins, hint] of OF_OTHERS) {
     const match = begins.exec(rest);
     if (match) return hint.replace('$1', match[1] ?? '');
@@ -46,12 +46,11 @@ function hintAt(sql: string, path: string, at: number): string | undefined {
 
 /** A literal, a quoted name or a dollar quote begins there and goes on to the end. */
 function isOpen(sql: string, at: number): boolean {
-  for (const { text, start, end } of tokensOf(sql.slice(at))) {
-    if (start > 0 || !/^["$]|'$/.test(text) || text === '$') return false;
-    const close = text.startsWith('$') ? text : text.slice(-1);
-    return end === sql.length - at && (end < text.length + close.length || !sql.endsWith(close));
-  }
-  return false;
+  const [token] = tokensOf(sql.slice(at));
+  if (!token || token.start > 0 || !isQuote(token) || token.text === '$') return false;
+  const { text, end } = token;
+  const close = text.startsWith('$') ? text : text.slice(-1);
+  return end === sql.length - at && (end < text.length + close.length || !sql.endsWith(close));
 }
 
 /** About the first character outside of quotes and comments that looks like another one. */
@@ -60,18 +59,19 @@ function lookalikeHint(sql: string, path: string, [from, to]: [number, number]):
   if (!INVISIBLE.test(text) && !TYPOGRAPHIC.test(text)) return undefined;
   for (const token of tokensOf(sql)) {
     if (token.start >= to) return undefined;
-    if (token.start < from || /^["$]|'$/.test(token.text)) continue;
+    if (token.start < from || isQuote(token)) continue;
     const space = token.text.search(INVISIBLE);
     if (space >= 0)
-      return `there is a character ${codePoint(sql, token.start + space)} at ${place(sql, path, token.start + space)}, which looks like blank space or nothing and is a letter to SQL: take it out, or write a plain space`;
+      return `${characterAt(sql, path, token.start + space)}, which looks like blank space or nothing and is a letter to SQL: take it out, or write a plain space`;
     const mark = token.text.search(TYPOGRAPHIC);
     if (mark >= 0)
-      return `there is a character ${codePoint(sql, token.start + mark)} at ${place(sql, path, token.start + mark)}, which looks like a quote or a dash and is a letter to SQL: write a plain one (' or -)`;
+      return `${characterAt(sql, path, token.start + mark)}, which looks like a quote or a dash and is a letter to SQL: write a plain one (' or -)`;
   }
   return undefined;
 }
 
-const codePoint = (sql: string, at: number) => `U+${sql.charCodeAt(at).toString(16).toUpperCase().padStart(4, '0')}`;
-
-const place = (sql: string, path: string, at: number) =>
-  `${path}:${lineAt(sql, at)}:${at - sql.lastIndexOf('\n', at - 1)} (line and column)`;
+function characterAt(sql: string, path: string, at: number): string {
+  const code = sql.charCodeAt(at).toString(16).toUpperCase().padStart(4, '0');
+  const column = at - sql.lastIndexOf('\n', at - 1);
+  return `there is a character U+${code} at ${path}:${lineAt(sql, at)}:${column} (line and column)`;
+}

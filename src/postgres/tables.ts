@@ -86,16 +86,15 @@ const CODE = `SELECT 'a trigger ' || tgname AS what, f.proowner AS owner FROM pg
 export const NO_VIEW = 'TABLESAMPLE SYSTEM (100)';
 
 /** @param names as schema.name */
-const named = (names: readonly string[]) =>
-  `(n.nspname, c.relname) IN (${names
-    .map(
-      (name) =>
-        `(${name
-          .split(/\.(.*)/s, 2)
-          .map(escapeLiteral)
-          .join(', ')})`,
-    )
-    .join(', ')})`;
+function named(names: readonly string[]): string {
+  const pairs = names.map((name) =>
+    name
+      .split(/\.(.*)/s, 2)
+      .map(escapeLiteral)
+      .join(', '),
+  );
+  return `(n.nspname, c.relname) IN ((${pairs.join('), (')}))`;
+}
 
 /** Nothing has to be asked of such a table: its owner is trusted, and nothing runs that is not of PostgreSQL itself. */
 const PLAIN = `c.relkind = 'r' AND NOT (c.relhasrules OR c.relrowsecurity OR c.relhastriggers OR c.relhassubclass)

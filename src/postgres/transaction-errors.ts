@@ -1,5 +1,5 @@
 import { KasmDbError } from '../app/errors.js';
-import { isServerError, shownOf } from './server-error.js';
+import { shownOf } from './server-error.js';
 import { isConnectionLost, sqlstateOf, toKasmDbError } from './sqlstate.js';
 
 /** What a transaction that could not begin means. @param role to SET, where one is given */
@@ -7,7 +7,7 @@ export function beginError(error: unknown, role: string | undefined): unknown {
   const code = sqlstateOf(error);
   if (role !== undefined && (code === '22023' || code === '42501')) {
     return new KasmDbError('environment', `cannot SET ROLE "${role}": ${(error as Error).message} (SQLSTATE ${code})`, {
-      ...(isServerError(error) ? shownOf(error) : {}),
+      ...shownOf(error),
       cause: error,
       hint: 'create the role, or GRANT it to the login WITH SET TRUE; it comes from --role or KASM_DB_ROLE',
     });
@@ -18,7 +18,7 @@ export function beginError(error: unknown, role: string | undefined): unknown {
       'environment',
       `a pooler refuses to begin a transaction: ${(error as Error).message} (SQLSTATE 08P01)`,
       {
-        ...(isServerError(error) ? shownOf(error) : {}),
+        ...shownOf(error),
         cause: error,
         hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or pool_mode=transaction for this database',
       },

@@ -1,4 +1,6 @@
+import type { QueryResult } from 'pg';
 import { KasmDbError } from '../app/errors.js';
+import type { TargetSessionAttrs } from '../config/parameters.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { tlsAttempts } from '../config/tls.js';
 import type { Client } from './client.js';
@@ -7,7 +9,6 @@ import { logIn, type Progress, type Target } from './log-in.js';
 import { disconnect } from './query.js';
 import { hostText, isTlsRefusal, type Refusal, refusal, unanswered, wrongKind } from './refusal.js';
 import { isServerError } from './server-error.js';
-import { mismatch } from './session-attrs.js';
 
 /** Logs in to one address of a host, with each kind of encryption that the sslmode allows. @throws KasmDbError usage; the signal's reason */
 export async function tryAddress(
@@ -81,4 +82,39 @@ function noPostgres(answer: string, target: Target): KasmDbError {
   return new KasmDbError('unreachable', `${hostText(target)} speaks ${what}, not PostgreSQL`, {
     hint: 'check POSTGRES_HOST and POSTGRES_PORT',
   });
+}
+
+/** Of each kind: what is asked, the answer that is wished for, and what another one means. Of prefer-standby there are two passes, `standby` and `any`. */
+const KINDS: Partial<
+  Record<TargetSessionAttrs, { ask: (client: Client) => Promise<boolean>; wish: boolean; else: string }>
+> = {
+  primary: { ask: isStandby, wish: false, else: 'is a standby' },
+  standby: { ask: isStandby, wish: true, else: 'is not a standby' },
+  'read-write': { ask: isReadOnly, wish: false, else: 'takes no writes' },
+  'read-only': { ask: isReadOnly, wish: true, else: 'takes writes' },
+};
+
+/**
+ * Is this the kind of server that is wished for? As libpq decides it (PostgreSQL manual, 34.1.2, target_session_attrs): from what the
+ * server announced, else by asking.
+ * @returns undefined when it is, else what it is instead
+ */
+async function mismatch(client: Client, wished: TargetSessionAttrs): Promise<string | undefined> {
+  const kind = KINDS[wished];
+  return kind && (await kind.ask(client)) !== kind.wish ? kind.else : undefined;
+}
+
+async function isStandby(client: Client): Promise<boolean> {
+  const { in_hot_standby: said } = client.reported;
+  if (said !== undefined) return said === 'on';
+  // A standby knows no serializable, which role or database may have set.
+  const asked = 'BEGIN ISOLATION LEVEL READ COMMITTED; SELECT pg_catalog.pg_is_in_recovery() AS standby; COMMIT';
+  const [, answer] = (await client.query(asked)) as unknown as QueryResult[];
+  return answer?.rows[0].standby;
+}
+
+async function isReadOnly(client: Client): Promise<boolean> {
+  const { in_hot_standby: standby, default_transaction_read_only: readOnly } = client.reported;
+  if (standby !== undefined && readOnly !== undefined) return standby === 'on' || readOnly === 'on';
+  return (await client.query('SHOW transaction_read_only')).rows[0].transaction_read_only === 'on';
 }

@@ -33,6 +33,18 @@ const UNKNOWN_METHODS: Record<number, string> = {
   9: 'SSPI',
 };
 
+type AuthenticationState = 'none' | 'asked' | 'scram' | 'scram, continued' | 'done';
+
+/** The requests that may come in each state, by code, and what follows: one request, answered once (PostgreSQL manual, 54.2.1 and 54.3.1). */
+const AUTHENTICATION: Record<AuthenticationState, Partial<Record<number, AuthenticationState>>> = {
+  none: { 0: 'done', 3: 'asked', 5: 'asked', 10: 'scram' },
+  asked: { 0: 'done' },
+  scram: { 11: 'scram, continued' },
+  'scram, continued': { 12: 'asked' },
+  done: {},
+};
+const AUTHENTICATION_BYTES: Partial<Record<number, number>> = { 0: 4, 3: 4, 5: 8 };
+
 /**
  * Stands between the socket and pg, which believes whatever a server says: a message without its terminator makes it spin, an announced
  * length makes it collect, an unknown authentication makes it throw where nobody catches. Each message from the server is held until it is
@@ -49,7 +61,7 @@ export class WireGuard {
   private loggedIn = false;
   /** Queries that were sent and are not answered to their end. */
   private pending = 0;
-  private authentication: 'none' | 'asked' | 'scram' | 'scram, continued' | 'done' = 'none';
+  private authentication: AuthenticationState = 'none';
   private columns = 0;
   private commands = 0;
   private copyIn = false;
@@ -217,27 +229,21 @@ export class WireGuard {
     }
   }
 
-  /** One request, answered once (PostgreSQL manual, 54.2.1 and 54.3.1). */
   private checkAuthentication(body: Buffer): void {
     const code = body.readInt32BE(0);
-    const fits = { 0: body.length === 4, 3: body.length === 4, 5: body.length === 8, 10: body.length > 5 }[code];
     const method = UNKNOWN_METHODS[code];
     if (method !== undefined)
       throw new Refused(`it asks for a login by ${method}, which kasm-db does not have`, {
         hint: 'give this login scram-sha-256 in pg_hba.conf',
       });
-    if (fits === undefined && code !== 11 && code !== 12)
-      throw new Refused(`it asks for a login of unknown kind ${code}`);
-    if (fits === false) throw new Refused('an authentication message has the wrong length');
-    const from = this.authentication;
-    if (code === 0 && (from === 'scram' || from === 'scram, continued'))
+    if (![0, 3, 5, 10, 11, 12].includes(code)) throw new Refused(`it asks for a login of unknown kind ${code}`);
+    if (body.length !== (AUTHENTICATION_BYTES[code] ?? body.length) || (code === 10 && body.length === 5))
+      throw new Refused('an authentication message has the wrong length');
+    if (code === 0 && this.authentication.startsWith('scram'))
       throw new Refused('it lets us in before it has proved that it knows the password');
-    if (code === 0 && from !== 'done') this.authentication = 'done';
-    else if ((code === 3 || code === 5) && from === 'none') this.authentication = 'asked';
-    else if (code === 10 && from === 'none') this.authentication = 'scram';
-    else if (code === 11 && from === 'scram') this.authentication = 'scram, continued';
-    else if (code === 12 && from === 'scram, continued') this.authentication = 'asked';
-    else throw new Refused('it asks for a login a second time, or out of turn');
+    const next = AUTHENTICATION[this.authentication][code];
+    if (next === undefined) throw new Refused('it asks for a login a second time, or out of turn');
+    this.authentication = next;
   }
 }
 

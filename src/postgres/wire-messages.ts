@@ -8,85 +8,68 @@ const COLUMN_BYTES = 18;
  * @returns undefined: it is not; else the number of its fields or columns, 0 where it has none
  */
 export function checkBody(type: string, body: Buffer): number | undefined {
+  const endsAt = (end: number, fields = 0) => (end === body.length ? fields : undefined);
+  const count = body.length < 2 ? 0 : body.readUInt16BE(0);
   switch (type) {
     case 'D':
-      return rowFields(body);
+      return endsAt(afterValues(body, count), count);
     case 'd':
       return 0;
     case 'T':
-      return columns(body);
+      return endsAt(afterTexts(body, 2, count, COLUMN_BYTES), count);
     case 'E':
     case 'N':
       return errorFields(body)?.length;
     case 'C':
-      return endsAfter(body, 1, 0);
+      return endsAt(afterTexts(body, 0, 1));
     case 'S':
-      return endsAfter(body, 2, 0);
+      return endsAt(afterTexts(body, 0, 2));
     case 'A':
-      return endsAfter(body, 2, 4);
+      return endsAt(afterTexts(body, 4, 2));
     case 'R':
-      // What is behind the code depends on it.
-      return body.length >= 4 ? authentication(body) : undefined;
+      return isAuthentication(body) ? 0 : undefined;
     case 'K':
-      return body.length === 8 ? 0 : undefined;
+      return endsAt(8);
     case 'Z':
-      return body.length === 1 && 'ITE'.includes(String.fromCharCode(body[0] as number)) ? 0 : undefined;
+      return ['I', 'T', 'E'].includes(body.toString('latin1')) ? 0 : undefined;
     case 't':
-      return body.length >= 2 && body.length === 2 + 4 * body.readUInt16BE(0) ? 0 : undefined;
+      return endsAt(2 + 4 * count);
     case 'G':
     case 'H':
-      return body.length >= 3 && body.length === 3 + 2 * body.readUInt16BE(1) ? 0 : undefined;
+      return body.length < 3 ? undefined : endsAt(3 + 2 * body.readUInt16BE(1));
     default:
-      return body.length === 0 ? 0 : undefined;
+      return endsAt(0);
   }
 }
 
-function rowFields(body: Buffer): number | undefined {
-  if (body.length < 2) return undefined;
-  const count = body.readUInt16BE(0);
+/** Where a row's values end; -1 where they do not. */
+function afterValues(body: Buffer, count: number): number {
   let at = 2;
   for (let i = 0; i < count; i++) {
-    if (at + 4 > body.length) return undefined;
-    const length = body.readInt32BE(at);
-    if (length < -1) return undefined;
+    const length = at + 4 > body.length ? -2 : body.readInt32BE(at);
+    if (length < -1) return -1;
     at += 4 + Math.max(length, 0);
   }
-  return at === body.length ? count : undefined;
+  return at;
 }
 
-function columns(body: Buffer): number | undefined {
-  if (body.length < 2) return undefined;
-  const count = body.readUInt16BE(0);
-  let at = 2;
+/** Where texts that end with a zero are over; -1 where one does not end. @param behind bytes behind each */
+function afterTexts(body: Buffer, from: number, count: number, behind = 0): number {
+  let at = from;
   for (let i = 0; i < count; i++) {
     const end = body.indexOf(0, at);
-    if (end < 0) return undefined;
-    at = end + 1 + COLUMN_BYTES;
+    if (end < 0) return -1;
+    at = end + 1 + behind;
   }
-  return at === body.length ? count : undefined;
+  return at;
 }
 
-/** @param skip bytes before the texts */
-function endsAfter(body: Buffer, texts: number, skip: number): number | undefined {
-  let at = skip;
-  for (let i = 0; i < texts; i++) {
-    const end = at > body.length ? -1 : body.indexOf(0, at);
-    if (end < 0) return undefined;
-    at = end + 1;
-  }
-  return at === body.length ? 0 : undefined;
-}
-
-/** AuthenticationSASL lists names, ended by an empty one. */
-function authentication(body: Buffer): number | undefined {
-  if (body.readInt32BE(0) !== 10) return 0;
-  let at = 4;
-  while (body[at] !== 0) {
-    const end = body.indexOf(0, at);
-    if (end < 0) return undefined;
-    at = end + 1;
-  }
-  return at === body.length - 1 ? 0 : undefined;
+/** What is behind the code depends on it: AuthenticationSASL lists names, ended by an empty one. */
+function isAuthentication(body: Buffer): boolean {
+  if (body.length < 4) return false;
+  if (body.readInt32BE(0) !== 10) return true;
+  const names = body.toString('latin1', 4).split('\0');
+  return names.length > 1 && names.indexOf('') === names.length - 2;
 }
 
 type Field = [code: number, text: Buffer];
