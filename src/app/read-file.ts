@@ -21,8 +21,8 @@ export const FILE_LIMITS = {
 
 export type FileKind = keyof typeof FILE_LIMITS;
 
-/** `<(…)` has so long to give a Secret, in milliseconds: meanwhile no signal is handled. */
-const PIPE_MS = 1000;
+/** Whoever is at the other end of a pipe has so long, in milliseconds: meanwhile no signal is handled. */
+export const PIPE_MS = 1000;
 const PIPE_PAUSE_MS = 10;
 
 /** A pipe gives its text once, and a Secret is read at every attempt. */
@@ -79,23 +79,22 @@ function readUpTo(fd: number, most: number, expected: number, pipe: boolean): Bu
   const deadline = Date.now() + PIPE_MS;
   while (size < most) {
     if (size === buffer.length) buffer = Buffer.concat([buffer], Math.min(most, size * 2));
-    const got = readOrWait(fd, buffer, size);
+    const got = unlessNotReady(() => readSync(fd, buffer, size, buffer.length - size, null));
     if (got === 0) break;
-    if (got === undefined) {
-      if (!pipe || Date.now() > deadline) throw new Error(`nothing came for ${formatMs(PIPE_MS)}`);
-      pauseSync(PIPE_PAUSE_MS);
-    } else size += got;
+    if (got === undefined && (!pipe || Date.now() > deadline)) throw new Error(`nothing came for ${formatMs(PIPE_MS)}`);
+    size += got ?? 0;
   }
   return buffer.subarray(0, size);
 }
 
-/** @returns undefined: nothing is there yet */
-function readOrWait(fd: number, buffer: Buffer, at: number): number | undefined {
+/** A call on what was opened without waiting for anybody. @returns undefined, after a pause, where it has nothing to read or no room to write */
+export function unlessNotReady(call: () => number): number | undefined {
   try {
-    return readSync(fd, buffer, at, buffer.length - at, null);
+    return call();
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return undefined;
-    throw error;
+    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+    pauseSync(PIPE_PAUSE_MS);
+    return undefined;
   }
 }
 

@@ -25,9 +25,22 @@ const URL_PASSWORDS = [/:\/\/[^\s/@:]*:([^\s@]+)@/, /:\/\/[^\s/@:]*:(\S+)@/];
 
 /** Remembers the passwords of URLs, wherever they were put by mistake: what is wrong with a setting is told with its value. */
 export function keepUrlPasswords(values: Iterable<unknown>): void {
-  for (const value of values)
-    if (typeof value === 'string' && value.includes('://'))
-      for (const pattern of URL_PASSWORDS) keepSecret(pattern.exec(value)?.[1]);
+  for (const value of values) {
+    if (typeof value !== 'string' || !value.includes('://')) continue;
+    for (const pattern of URL_PASSWORDS) {
+      const password = pattern.exec(value)?.[1];
+      keepSecret(password);
+      keepSecret(password && decoded(password));
+    }
+  }
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 /** A text without the secrets that are known. */

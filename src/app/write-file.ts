@@ -1,10 +1,6 @@
 import { closeSync, constants, openSync, writeSync } from 'node:fs';
-import { pauseSync } from './time.js';
+import { PIPE_MS, unlessNotReady } from './read-file.js';
 import { formatMs } from './when.js';
-
-/** Whoever reads a pipe has so long to take some of it, in milliseconds: meanwhile no signal is handled. */
-const PIPE_MS = 1000;
-const PIPE_PAUSE_MS = 5;
 
 const { O_WRONLY, O_CREAT, O_TRUNC, O_EXCL, O_NONBLOCK } = constants;
 
@@ -19,7 +15,7 @@ export function writeFile(path: string, text: string, { fresh = false } = {}): v
     let bytes = Buffer.from(text);
     let deadline = Date.now() + PIPE_MS;
     while (bytes.length > 0) {
-      const written = writeOrWait(fd, bytes);
+      const written = unlessNotReady(() => writeSync(fd, bytes)) ?? 0;
       if (written > 0) deadline = Date.now() + PIPE_MS;
       else if (Date.now() > deadline) throw new Error(`it is a pipe, and nothing was read for ${formatMs(PIPE_MS)}`);
       bytes = bytes.subarray(written);
@@ -35,16 +31,5 @@ function open(path: string, flags: number): number {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
     throw new Error('it is a pipe that nobody reads, or a socket');
-  }
-}
-
-/** @returns how many bytes were taken; 0: none for now */
-function writeOrWait(fd: number, bytes: Buffer): number {
-  try {
-    return writeSync(fd, bytes);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
-    pauseSync(PIPE_PAUSE_MS);
-    return 0;
   }
 }

@@ -1,7 +1,7 @@
 import type { RedisOptions } from 'ioredis';
 import { KasmDbError } from '../app/errors.js';
 import { readSettingFile } from '../app/read-file.js';
-import { keepSecret } from '../app/secrets.js';
+import { keepSecret, keepUrlPasswords } from '../app/secrets.js';
 import { type Environment, readBoolean, readVariable } from './variables.js';
 
 /** How to reach Redis, in ioredis' terms. */
@@ -39,7 +39,7 @@ export function redisSettings(env: Environment): RedisSettings {
     throw new KasmDbError('usage', 'KASM_DB_REDIS_URL is not a redis:// or rediss:// URL', {
       hint: 'write it as redis://HOST:PORT; the password goes into KASM_DB_REDIS_PASSWORD',
     });
-  if (url) keepUrlPassword(url);
+  keepUrlPasswords([url]);
   const ca = get('CA');
   const encrypted = readBoolean(env, 'KASM_DB_REDIS_TLS') || url?.startsWith('rediss://') || ca !== undefined;
   const tls = { ca: ca === undefined ? undefined : readCa(ca) };
@@ -84,14 +84,4 @@ function portNumber(text: string, setting: string): number {
 function readCa(path: string): string {
   const hint = 'mount the CA there, or correct the path';
   return readSettingFile(path, 'pem', `KASM_DB_REDIS_CA: cannot read ${path}`, hint).bytes.toString('utf8');
-}
-
-function keepUrlPassword(url: string): void {
-  const password = /^rediss?:\/\/[^:/@]*:([^@]*)@/.exec(url)?.[1];
-  keepSecret(password);
-  try {
-    keepSecret(password && decodeURIComponent(password));
-  } catch {
-    // Then ioredis takes it as it is.
-  }
 }

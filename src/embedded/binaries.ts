@@ -136,8 +136,6 @@ export function serverAccount(): Account | undefined {
   throw new KasmDbError(
     'environment',
     'PostgreSQL refuses to run as root, and there is neither an account "postgres" nor "nobody"',
-    {
-      hint: 'run as an ordinary user',
-    },
+    { hint: 'run as an ordinary user' },
   );
 }

@@ -20,9 +20,7 @@ export function generatedSecrets(file: string): ReadonlyMap<string, string> {
     throw new KasmDbError(
       'usage',
       `${file} belongs to another user (uid ${stats.uid}), who knows the passwords in it`,
-      {
-        hint: 'give --embedded another folder, or run kasm-db as that user',
-      },
+      { hint: 'give --embedded another folder, or run kasm-db as that user' },
     );
   const pairs = bytes.toString('utf8').matchAll(/^(.+?): (.*)$/gm);
   return new Map([...pairs].map(([, key, value]) => [key as string, value as string]));

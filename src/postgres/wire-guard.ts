@@ -14,6 +14,8 @@ const MAX_COMMANDS = 250_000;
 /** What the driver makes of a message costs memory even where the message is empty. */
 const MESSAGE_COST = 256;
 
+/** Type and length. */
+const HEAD_BYTES = 5;
 const ERROR = 'E'.charCodeAt(0);
 const NOTICE = 'N'.charCodeAt(0);
 
@@ -23,6 +25,9 @@ const LOGIN_TYPES = 'RSKENZ';
 const QUERY_TYPES = 'SENZATDCI123nstcGHd';
 /** At any time, also where nothing was asked. */
 const UNASKED_TYPES = 'SENA';
+
+const SOMETHING_ELSE =
+  'check POSTGRES_HOST and POSTGRES_PORT: something else answers there, or something in between breaks what it says';
 
 /** How an authentication request is called that the driver does not know. */
 const UNKNOWN_METHODS: Record<number, string> = {
@@ -35,7 +40,10 @@ const UNKNOWN_METHODS: Record<number, string> = {
 
 type AuthenticationState = 'none' | 'asked' | 'scram' | 'scram, continued' | 'done';
 
-/** The requests that may come in each state, by code, and what follows: one request, answered once (PostgreSQL manual, 54.2.1 and 54.3.1). */
+/**
+ * The requests that may come in each state, and what follows: one is asked for, and answered once (PostgreSQL manual, 54.2.1 and 54.3.1). 0 lets us in,
+ * 3 asks for the password, 5 for its MD5; 10 to 12 are the steps of SCRAM.
+ */
 const AUTHENTICATION: Record<AuthenticationState, Partial<Record<number, AuthenticationState>>> = {
   none: { 0: 'done', 3: 'asked', 5: 'asked', 10: 'scram' },
   asked: { 0: 'done' },
@@ -118,9 +126,8 @@ export class WireGuard {
       this.buffer = Buffer.alloc(0);
       this.stream?.destroy(
         new KasmDbError('unreachable', `${this.at} does not speak PostgreSQL's protocol: ${messageOf(error)}`, {
-          hint: 'check POSTGRES_HOST and POSTGRES_PORT: something else answers there, or something in between breaks what it says',
+          hint: (error instanceof Refused && error.hint) || SOMETHING_ELSE,
           cause: error,
-          ...(error instanceof Refused ? error.details : {}),
         }),
       );
     }
@@ -233,9 +240,10 @@ export class WireGuard {
     const code = body.readInt32BE(0);
     const method = UNKNOWN_METHODS[code];
     if (method !== undefined)
-      throw new Refused(`it asks for a login by ${method}, which kasm-db does not have`, {
-        hint: 'give this login scram-sha-256 in pg_hba.conf',
-      });
+      throw new Refused(
+        `it asks for a login by ${method}, which kasm-db does not have`,
+        'give this login scram-sha-256 in pg_hba.conf',
+      );
     if (![0, 3, 5, 10, 11, 12].includes(code)) throw new Refused(`it asks for a login of unknown kind ${code}`);
     if (body.length !== (AUTHENTICATION_BYTES[code] ?? body.length) || (code === 10 && body.length === 5))
       throw new Refused('an authentication message has the wrong length');
@@ -247,9 +255,6 @@ export class WireGuard {
   }
 }
 
-/** Type and length. */
-const HEAD_BYTES = 5;
-
 interface Driver {
   attachListeners(stream: EventEmitter): void;
   query(...args: unknown[]): unknown;
@@ -259,7 +264,7 @@ interface Driver {
 class Refused extends Error {
   constructor(
     message: string,
-    readonly details: { hint?: string } = {},
+    readonly hint?: string,
   ) {
     super(message);
   }
