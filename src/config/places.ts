@@ -49,12 +49,10 @@ export function findPlaces(flags: ConnectionFlags, env: Environment, direct: boo
   ];
   const libpq = variablesPlace(env, 'variable');
   // A service that a connection string names goes before PGSERVICE, as in libpq.
-  const name = [...places, libpq]
-    .find((place) => place.has('service'))
-    ?.get('service')
-    ?.value();
-  const service = name === undefined ? [] : [placeOf(readService(name, env), () => `service ${name}`)];
-  return [...places, ...service, libpq];
+  const [named] = [...places, libpq].flatMap((place) => place.get('service') ?? []);
+  if (!named) return [...places, libpq];
+  const name = named.value();
+  return [...places, placeOf(readService(name, env), () => `service ${name}`), libpq];
 }
 
 function placeOf(values: ConnectionValues, sourceOf: (keyword: string) => string): Place {

@@ -169,9 +169,7 @@ function bodyDepth(depth: number, word: string, words: string[]): number {
 
 /** 1-based line of an offset. */
 export function lineAt(sql: string, offset: number): number {
-  let line = 1;
-  for (let i = sql.indexOf('\n'); i >= 0 && i < offset; i = sql.indexOf('\n', i + 1)) line++;
-  return line;
+  return lineCounter(sql)(offset);
 }
 
 /** The same for offsets in rising order, without counting from the start for each: a file may have 20,000 statements. */
