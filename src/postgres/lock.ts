@@ -45,14 +45,11 @@ export type LockOutcome = { locked: true; pid: number } | { locked: false; holde
  * @returns the holder when someone else has it
  * @throws KasmDbError environment when two sessions hold it at once
  */
-export async function tryLock(session: Session): Promise<LockOutcome> {
-  return outcome(session, 'pg_try_advisory_lock');
-}
+export const tryLock = (session: Session): Promise<LockOutcome> => outcome(session, 'pg_try_advisory_lock');
 
 /** The same for the current transaction: all that is safe behind a pooler. */
-export async function tryTransactionLock(session: Session): Promise<LockOutcome> {
-  return outcome(session, 'pg_try_advisory_xact_lock');
-}
+export const tryTransactionLock = (session: Session): Promise<LockOutcome> =>
+  outcome(session, 'pg_try_advisory_xact_lock');
 
 const trySql = (tryFunction: string, key: bigint) =>
   `${TO_PRIMARY}SELECT pg_catalog.${tryFunction}(${key}) AS locked, pg_catalog.pg_backend_pid() AS pid, pg_catalog.pg_is_in_recovery() AS standby`;

@@ -99,11 +99,8 @@ export class Session {
   /** Runs one statement, or several without values; the signal cancels it. @returns all rows @throws the driver's errors; the signal's reason */
   // biome-ignore lint/suspicious/noExplicitAny: rows of whatever is asked.
   async query<R extends Record<string, any> = any>(sql: string, values?: unknown[]): Promise<R[]> {
-    const text = this.#reads ? sql : TO_PRIMARY + sql;
-    const result: QueryResult<R> | QueryResult<R>[] = await cancellable(this.client, this.signal, () =>
-      this.client.query<R>(text, values),
-    );
-    return Array.isArray(result) ? result.flatMap(({ rows }) => rows) : result.rows;
+    const results = await this.#results(this.#reads ? sql : TO_PRIMARY + sql, values);
+    return results.flatMap(({ rows }) => rows);
   }
 
   /** Asks several things at once, as one message. @param asked one statement each @returns the rows of each */
@@ -111,10 +108,14 @@ export class Session {
   async ask<K extends string>(asked: Partial<Record<K, string>>): Promise<Partial<Record<K, any[]>>> {
     const keys = Object.keys(asked) as K[];
     if (keys.length === 0) return {};
-    const text = keys.map((key) => asked[key]).join(';\n');
-    const result = await cancellable(this.client, this.signal, () => this.client.query(text));
-    const results = (Array.isArray(result) ? result : [result]) as QueryResult[];
+    const results = await this.#results(keys.map((key) => asked[key]).join(';\n'));
     return Object.fromEntries(keys.map((key, i) => [key, results[i]?.rows])) as Partial<Record<K, unknown[]>>;
+  }
+
+  /** One for each statement; the driver gives a list only where there are several. */
+  async #results(text: string, values?: unknown[]): Promise<QueryResult[]> {
+    const result = await cancellable(this.client, this.signal, () => this.client.query(text, values));
+    return [result].flat();
   }
 
   /** Runs SQL text of one or many statements and drops its rows. @param run told how far it came */

@@ -59,11 +59,11 @@ const PARTS = `${TABLE_PARTS}
   UNION ALL SELECT 'pg_type'::regclass, unnest(types.oids)`;
 
 /** Functions that parts of a table call, by themselves or by an operator. */
-const calledBy = (
-  parts: string,
-) => `SELECT f.oid, f.proowner AS owner FROM (${parts}) part JOIN pg_depend d USING (classid, objid)
+function calledBy(parts: string): string {
+  return `SELECT f.oid, f.proowner AS owner FROM (${parts}) part JOIN pg_depend d USING (classid, objid)
   JOIN pg_proc f ON f.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE (SELECT oprcode::oid FROM pg_operator WHERE oid = d.refobjid) END
   WHERE d.deptype = 'n' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)`;
+}
 
 /** SQL: a query on the table `c` alone (pg_class) runs nobody else's code. ME is to be joined as `me`. */
 export const SAFE_TO_READ = `(${isTrusted('c.relowner')} AND NOT EXISTS (SELECT FROM (${calledBy(PLANNED_PARTS)}) called WHERE NOT ${isTrusted('called.owner')}))`;
@@ -111,9 +111,8 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace JOIN pg_database d
 WHERE ${named(names)}`;
 
 /** All that there is to know of them; the server takes several times as long to plan it. */
-const detailsSql = (
-  names: readonly string[],
-) => `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, pg_get_userbyid(c.relowner) AS owner, ${TRUSTED} AS trusted,
+function detailsSql(names: readonly string[]): string {
+  return `SELECT n.nspname || '.' || c.relname AS name, c.relkind AS kind, pg_get_userbyid(c.relowner) AS owner, ${TRUSTED} AS trusted,
   has_table_privilege(c.oid, 'SELECT') AS readable, row_security_active(c.oid) AS "rowSecurity",
   ARRAY(SELECT polname::text FROM pg_policy WHERE polrelid = c.oid ORDER BY 1) AS policies,
   ARRAY(SELECT rulename::text FROM pg_rewrite WHERE ev_class = c.oid AND rulename <> '_RETURN' ORDER BY 1) AS rules,
@@ -125,6 +124,7 @@ FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace CROSS JOIN LATERAL
   CROSS JOIN ${ME} me
   CROSS JOIN (SELECT datdba FROM pg_database WHERE datname = current_database()) db
 WHERE ${named(names)}`;
+}
 
 /** A row of findTablesSql. */
 interface FoundRow extends Pick<FoundTable, 'name' | 'owner' | 'readable' | 'columns'> {
