@@ -74,8 +74,6 @@ export interface ConnectionSettings extends ProtocolVersions {
 
 /** 10 s: long enough for a server that is just restarting its listener, short enough for a person who waits. */
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
-/** Zero means for ever; a timer takes no more. */
-const ZERO_MEANS_FOR_EVER_MS = LARGEST_INTEGER;
 const DEFAULT_KEEPALIVE_SECONDS = 10;
 
 /**
@@ -195,7 +193,8 @@ function connectTimeout(found: Values, flag: string | undefined): number {
     return parseDuration(flag, '--connect-timeout');
   }
   if (seconds === undefined) return DEFAULT_CONNECT_TIMEOUT_MS;
-  return seconds <= 0 ? ZERO_MEANS_FOR_EVER_MS : Math.min(seconds * 1000, ZERO_MEANS_FOR_EVER_MS);
+  // Zero means for ever; a timer takes no more than that.
+  return seconds <= 0 ? LARGEST_INTEGER : Math.min(seconds * 1000, LARGEST_INTEGER);
 }
 
 function serviceLinks(env: Environment): string[] {

@@ -96,34 +96,27 @@ function whatItRefuses(code: string, { user, dbname }: ConnectionSettings, at: s
 export function unanswered(error: unknown, host: Host): Refusal {
   const said = isServerError(error) ? error : undefined;
   const lasting = said !== undefined && refusesSimpleQueries(said);
+  const hint =
+    (said && poolerHint(said)) ??
+    'if a pooler answers there, is its server running? KASM_DB_DIRECT_URL leads around the pooler';
+  const message = `${hostText(host)} takes the login, but not a query: ${messageOf(error)}`;
   return {
     retryable: said === undefined || (!lasting && /^(08|53|57)/.test(said.code)),
     ends: lasting,
     silent: error instanceof KasmDbError,
-    error: new KasmDbError(
-      lasting ? 'environment' : 'unreachable',
-      `${hostText(host)} takes the login, but not a query: ${messageOf(error)}`,
-      {
-        hint:
-          (said && poolerHint(said)) ??
-          'if a pooler answers there, is its server running? KASM_DB_DIRECT_URL leads around the pooler',
-        cause: error,
-        ...shownOf(error),
-      },
-    ),
+    error: new KasmDbError(lasting ? 'environment' : 'unreachable', message, {
+      hint,
+      cause: error,
+      ...shownOf(error),
+    }),
   };
 }
 
 /** A server that answers, but is not of the kind wished for; a failover may change that. */
 export function wrongKind(settings: ConnectionSettings, host: Host, what: string): Refusal {
-  return {
-    retryable: true,
-    error: new KasmDbError(
-      'unreachable',
-      `${hostText(host)} ${what} (target_session_attrs=${settings.targetSessionAttrs})`,
-      { hint: 'list all hosts of the cluster (POSTGRES_HOST=a,b), or correct PGTARGETSESSIONATTRS' },
-    ),
-  };
+  const message = `${hostText(host)} ${what} (target_session_attrs=${settings.targetSessionAttrs})`;
+  const hint = 'list all hosts of the cluster (POSTGRES_HOST=a,b), or correct PGTARGETSESSIONATTRS';
+  return { retryable: true, error: new KasmDbError('unreachable', message, { hint }) };
 }
 
 /**
@@ -136,15 +129,12 @@ export function combine(refusals: readonly Refusal[]): Refusal {
   const ended = refusals.find(({ ends }) => ends);
   const chosen = ended ?? refusals.findLast(({ retryable }) => retryable) ?? first;
   const reasons = [...new Set(refusals.map(({ error }) => error.message))].join('; ');
+  const message = ended ? reasons : `none of the ${refusals.length} hosts will do: ${reasons}`;
   return {
     retryable: chosen.retryable,
     ends: ended !== undefined,
     silent: refusals.every(({ silent }) => silent === true),
-    error: new KasmDbError(
-      'unreachable',
-      ended ? reasons : `none of the ${refusals.length} hosts will do: ${reasons}`,
-      { ...chosen.error.details, cause: chosen.error },
-    ),
+    error: new KasmDbError('unreachable', message, { ...chosen.error.details, cause: chosen.error }),
   };
 }
 

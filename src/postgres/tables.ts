@@ -127,10 +127,7 @@ WHERE ${named(names)}`;
 }
 
 /** A row of findTablesSql. */
-interface FoundRow extends Pick<FoundTable, 'name' | 'owner' | 'readable' | 'columns'> {
-  /** See PLAIN. */
-  plain: boolean;
-}
+type FoundRow = Pick<FoundTable, 'name' | 'owner' | 'readable' | 'columns'> & { plain: boolean };
 
 /** What a table is of which nothing has to be asked. */
 const PLAIN_TABLE = {
@@ -198,13 +195,10 @@ export function requireSafe(found: FoundTable): void {
 /** Row security would hide rows, and what is hidden must not read as missing. @throws KasmDbError integrity */
 export function requireAllRows(found: FoundTable): void {
   if (!found.rowSecurity) return;
-  throw new KasmDbError(
-    'integrity',
-    `row security hides rows of ${found.name} from this role, so nobody knows what is in it`,
-    {
-      hint: `as its owner: ALTER TABLE ${found.name} DISABLE ROW LEVEL SECURITY; or give this role BYPASSRLS`,
-    },
-  );
+  const message = `row security hides rows of ${found.name} from this role, so nobody knows what is in it`;
+  throw new KasmDbError('integrity', message, {
+    hint: `as its owner: ALTER TABLE ${found.name} DISABLE ROW LEVEL SECURITY; or give this role BYPASSRLS`,
+  });
 }
 
 function columnDifferences(found: Record<string, string>, wanted: Record<string, string>): string[] {

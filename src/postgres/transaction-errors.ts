@@ -1,28 +1,25 @@
-import { KasmDbError } from '../app/errors.js';
+import { KasmDbError, messageOf } from '../app/errors.js';
 import { shownOf } from './server-error.js';
 import { isConnectionLost, sqlstateOf, toKasmDbError } from './sqlstate.js';
 
 /** What a transaction that could not begin means. @param role to SET, where one is given */
 export function beginError(error: unknown, role: string | undefined): unknown {
   const code = sqlstateOf(error);
+  const said = `${messageOf(error)} (SQLSTATE ${code})`;
   if (role !== undefined && (code === '22023' || code === '42501')) {
-    return new KasmDbError('environment', `cannot SET ROLE "${role}": ${(error as Error).message} (SQLSTATE ${code})`, {
+    return new KasmDbError('environment', `cannot SET ROLE "${role}": ${said}`, {
       ...shownOf(error),
       cause: error,
       hint: 'create the role, or GRANT it to the login WITH SET TRUE; it comes from --role or KASM_DB_ROLE',
     });
   }
   // PgBouncer's words, which are in no other language: it gives every statement to another server connection.
-  if (code === '08P01' && /statement pooling/.test((error as Error).message)) {
-    return new KasmDbError(
-      'environment',
-      `a pooler refuses to begin a transaction: ${(error as Error).message} (SQLSTATE 08P01)`,
-      {
-        ...shownOf(error),
-        cause: error,
-        hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or pool_mode=transaction for this database',
-      },
-    );
+  if (code === '08P01' && /statement pooling/.test(said)) {
+    return new KasmDbError('environment', `a pooler refuses to begin a transaction: ${said}`, {
+      ...shownOf(error),
+      cause: error,
+      hint: 'set KASM_DB_DIRECT_URL (or --direct-url) to PostgreSQL itself, or pool_mode=transaction for this database',
+    });
   }
   return toKasmDbError(error, 'beginning a transaction');
 }

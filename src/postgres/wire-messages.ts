@@ -114,9 +114,7 @@ export function cutFields(type: number, body: Buffer, bytes: number): Buffer {
   return cut;
 }
 
-/** Never in the middle of a UTF-8 character. */
+/** Never in the middle of a character: half of one is read as U+FFFD. */
 function shorten(text: Buffer, bytes: number): Buffer {
-  let end = bytes;
-  while (end > 0 && ((text[end] as number) & 0xc0) === 0x80) end--;
-  return Buffer.concat([text.subarray(0, end), Buffer.from('…')]);
+  return Buffer.from(`${text.toString('utf8', 0, bytes).replace(/\ufffd$/, '')}…`);
 }
