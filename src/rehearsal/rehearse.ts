@@ -1,4 +1,4 @@
-import { escapeIdentifier, escapeLiteral } from 'pg';
+import { escapeIdentifier } from 'pg';
 import { KasmDbError, RetoldError } from '../app/errors.js';
 import type { Context } from '../config/context.js';
 import type { ConnectionSettings } from '../config/settings.js';
@@ -13,7 +13,7 @@ import { planFor } from '../migrator/plan-for.js';
 import { sessionOptions } from '../migrator/with-lock.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { readAccepted } from '../schema/accepted.js';
+import { acceptedSql, readAccepted } from '../schema/accepted.js';
 import { capture } from '../schema/capture.js';
 import type { Difference } from '../schema/diff.js';
 import { introspect, readStrangers } from '../schema/introspect.js';
@@ -166,11 +166,6 @@ function historySql({ statementsDone: done, statementsTotal: total, ...row }: Hi
     minCompatible: row.minCompatible ?? undefined,
     statements: done === null || total === null ? undefined : { done, total },
   });
-}
-
-function acceptedSql({ object, change, property = '', actual }: Difference): string {
-  const values = [object, change, property ?? ''].map((text) => escapeLiteral(text));
-  return `INSERT INTO kasm_db.differences (object, change, property, actual) VALUES (${values.join(', ')}, ${actual == null ? 'NULL' : escapeLiteral(actual)})`;
 }
 
 async function applyToCopy(

@@ -1,3 +1,4 @@
+import { escapeLiteral } from 'pg';
 import { partition } from '../app/group-by.js';
 import { HEAD_OBJECT, type MigrationState } from '../history/state.js';
 import { DIFFERENCES_TABLE, findHistoryTable } from '../history/tables.js';
@@ -15,6 +16,12 @@ export async function readAccepted(session: Session): Promise<Difference[]> {
       hint: 'as the owner of the history: GRANT SELECT ON kasm_db.differences TO <role>',
     });
   }
+}
+
+/** SQL that stores a difference as accepted, or copies one that is. */
+export function acceptedSql({ object, change, property, actual }: Difference): string {
+  const values = [object, change, property ?? '', actual].map((text) => (text == null ? 'NULL' : escapeLiteral(text)));
+  return `INSERT INTO ${DIFFERENCES_TABLE} (object, change, property, actual) VALUES (${values.join(', ')})`;
 }
 
 /** Leaves out what was accepted, as long as it still is as it was then. */

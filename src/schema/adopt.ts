@@ -13,7 +13,7 @@ import { planFor } from '../migrator/plan-for.js';
 import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import type { Session } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
-import { headDifference } from './accepted.js';
+import { acceptedSql, headDifference } from './accepted.js';
 import { createAll } from './ddl/create.js';
 import { type Difference, diff } from './diff.js';
 import { changeWords } from './difference-words.js';
@@ -72,15 +72,13 @@ async function adoptUnderLock(
   options: AdoptOptions,
 ): Promise<AdoptResult> {
   const { session } = lock;
-  const { client } = session;
   await lock.begin('write', { lockTimeoutMs: TABLE_LOCK_TIMEOUT_MS });
   try {
     const state = await lock.reread();
-    const none = { state, recorded: [], allowed: [], tolerated: [], added: [] };
     if ((state.history ?? []).length > 0) {
       refuseHalf(migrations, state);
       await session.rollback();
-      return { ...none, already: true };
+      return { state, already: true, recorded: [], allowed: [], tolerated: [], added: [] };
     }
     const version = refuseOther(migrations, state, options);
     const known = vendorVersionOf(migrations);
@@ -88,12 +86,18 @@ async function adoptUnderLock(
     const head = acceptHead === undefined || acceptHead === known ? [] : [headDifference(known, acceptHead)];
     const snapshot = await requireSnapshot(options.folder, migrations.at(-1)?.name);
     if (version !== undefined) await stamp(session, snapshot.schema, state, version);
-    let actual = await introspectHere(client);
-    let differences = diff(snapshot.schema, actual);
-    const { refused } = tolerate(differences, snapshot.schema, actual);
-    if (refused.length > 0 && !options.allowDifferences)
-      throw new DifferenceError(refused, version === undefined ? undefined : RESTART_HINT);
-    const added = options.addMissing ? missingIndexes(differences) : [];
+    const compareNow = async () => {
+      const { schema } = snapshot;
+      const actual = await introspectHere(session.client);
+      const differences = diff(schema, actual);
+      return { differences, ...tolerate(differences, schema, actual) };
+    };
+    let found = await compareNow();
+    if (found.refused.length > 0 && !options.allowDifferences)
+      throw new DifferenceError(found.refused, version === undefined ? undefined : RESTART_HINT);
+    // An index changes nothing but speed.
+    const missing = found.differences.filter(({ change, object }) => change === 'missing' && /^index /.test(object));
+    const added = options.addMissing ? missing.map(({ object }) => object) : [];
     for (const sql of createAll(snapshot.schema, (id) => added.includes(id))) {
       await session.script(sql).catch((error) => {
         throw toKasmDbError(error, `making a missing index (${sql})`, {
@@ -101,16 +105,14 @@ async function adoptUnderLock(
         });
       });
     }
-    if (added.length > 0) {
-      actual = await introspectHere(client);
-      differences = diff(snapshot.schema, actual);
-    }
-    const { tolerated, refused: allowed } = tolerate(differences, snapshot.schema, actual);
+    if (added.length > 0) found = await compareNow();
     if (options.dryRun) await session.rollback();
-    else await record(session, migrations, [...head, ...differences]);
-    const recorded = migrations.map(({ name }) => name);
-    const result = { state, already: false, recorded, allowed: [...head, ...allowed], tolerated, added };
-    return { ...result, ...(version ? { stamped: version } : {}) };
+    else await record(session, migrations, [...head, ...found.differences]);
+    return {
+      ...{ state, already: false, recorded: migrations.map(({ name }) => name), added },
+      ...{ allowed: [...head, ...found.refused], tolerated: found.tolerated },
+      ...(version ? { stamped: version } : {}),
+    };
   } catch (error) {
     await session.rollback();
     throw error;
@@ -123,24 +125,10 @@ async function record(session: Session, migrations: Migration[], differences: re
   const rows = migrations.map(({ name, checksum, minCompatible }) =>
     recordSql({ name, checksum, minCompatible, durationMs: 0, appVersion: VERSION, kind: 'adopted' }),
   );
-  const text = (value: string | undefined) => (value === undefined ? 'NULL' : escapeLiteral(value));
-  const values = differences.map(
-    ({ object, change, property = '', actual }) => `(${[object, change, property, actual].map(text).join(', ')})`,
-  );
-  const accepted =
-    values.length > 0
-      ? [`INSERT INTO kasm_db.differences (object, change, property, actual) VALUES ${values.join(', ')}`]
-      : [];
+  const stored = differences.map(acceptedSql);
   await session.commit(
     'adopting',
-    [run.start(migrations.length, 'migrate'), ...rows, ...accepted, run.finish('done')].join('; '),
-  );
-}
-
-/** An index changes nothing but speed. */
-function missingIndexes(differences: readonly Difference[]): string[] {
-  return differences.flatMap(({ change, object }) =>
-    change === 'missing' && object.startsWith('index ') ? [object] : [],
+    [run.start(migrations.length, 'migrate'), ...rows, ...stored, run.finish('done')].join('; '),
   );
 }
 
@@ -156,12 +144,6 @@ function refuseHalf(migrations: Migration[], state: MigrationState): void {
     },
   );
 }
-
-const foundIn = (migrations: Migration[], state: MigrationState) =>
-  findTables(
-    migrations.flatMap(({ creates }) => creates),
-    state,
-  );
 
 /** Writes what Kasm's initialisation writes last. */
 async function stamp(session: Session, schema: Schema, state: MigrationState, version: string): Promise<void> {
@@ -184,7 +166,8 @@ function refuseOther(
   state: MigrationState,
   { allowDifferences, acceptHead }: AdoptOptions,
 ): string | undefined {
-  const found = foundIn(migrations, state);
+  const creates = migrations.flatMap((migration) => migration.creates);
+  const found = findTables(creates, state);
   if (found.there.length === 0) {
     throw new KasmDbError('integrity', 'there is nothing to adopt: schema public has none of the tables of Kasm', {
       hint: 'for an empty database: kasm-db migrate',
@@ -226,16 +209,14 @@ function refuseOther(
   );
 }
 
-const MAX_SHOWN = 20;
-
 /** Says in which ways a database is not the one that the migrations make. */
 class DifferenceError extends KasmDbError {
   /** Goes into the result. */
   readonly fields: { differences: Difference[] };
 
   constructor(differences: Difference[], hint?: string) {
-    const lines = differences.slice(0, MAX_SHOWN).map(describe);
-    if (differences.length > MAX_SHOWN) lines.push(`and ${differences.length - MAX_SHOWN} more`);
+    const lines = differences.slice(0, 20).map(describe);
+    if (differences.length > 20) lines.push(`and ${differences.length - 20} more`);
     super(
       'integrity',
       `the database differs from what the migrations make, so nothing was recorded: ${lines.join('; ')}`,

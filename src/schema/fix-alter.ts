@@ -3,7 +3,7 @@ import { comment, ident, literal, option, qualified } from './ddl/names.js';
 import { grantSql } from './ddl/others.js';
 import { enableTrigger } from './ddl/tables.js';
 import type { Difference } from './diff.js';
-import type { Column, DataType, Grant, Identity, Routine, Sequence, Table, Trigger } from './model.js';
+import type { Column, DataType, Identity, Routine, Sequence, Table, Trigger } from './model.js';
 import type { SchemaObject } from './objects.js';
 
 /** Is it dropped and made anew? No statement alters it, or none that always works. */
@@ -62,22 +62,25 @@ function alterOther(
 }
 
 function alterSequence(sequence: Sequence, alter: string, has: Has): string[] {
-  const options = ['type', 'start', 'increment', 'min', 'max', 'cache', 'cycle'].some(has);
-  return [
-    ...(options ? [`${alter} AS ${sequence.type} ${sequenceOptions(sequence, true)}`] : []),
-    ...(has('ownedBy') ? [`${alter} OWNED BY ${sequence.ownedBy ?? 'NONE'}`] : []),
-  ];
+  return statements([
+    [
+      ['type', 'start', 'increment', 'min', 'max', 'cache', 'cycle'].some(has),
+      `${alter} AS ${sequence.type} ${sequenceOptions(sequence, true)}`,
+    ],
+    [has('ownedBy'), `${alter} OWNED BY ${sequence.ownedBy ?? 'NONE'}`],
+  ]);
 }
 
 function alterDomain(domain: DataType, alter: string, has: Has): string[] {
-  return [
-    ...(has('default') ? [`${alter} ${defaultSql(domain.default)}`] : []),
-    ...(has('notNull') ? [`${alter} ${domain.notNull ? 'SET' : 'DROP'} NOT NULL`] : []),
-  ];
+  return statements([
+    [has('default'), `${alter} ${domain.default === undefined ? 'DROP DEFAULT' : `SET DEFAULT ${domain.default}`}`],
+    [has('notNull'), `${alter} ${domain.notNull ? 'SET' : 'DROP'} NOT NULL`],
+  ]);
 }
 
-const defaultSql = (expression: string | undefined) =>
-  expression === undefined ? 'DROP DEFAULT' : `SET DEFAULT ${expression}`;
+/** Those whose condition holds. */
+const statements = (list: readonly (readonly [condition: unknown, sql: string])[]) =>
+  list.flatMap(([condition, sql]) => (condition ? [sql] : []));
 
 /** @returns undefined when labels would have to go or to move, which PostgreSQL can't */
 function addedLabels(wanted: string[], found: string[]): string[] | undefined {
@@ -92,75 +95,66 @@ function addedLabels(wanted: string[], found: string[]): string[] | undefined {
 
 function alterTable(table: Table, found: Table, has: Has): string[] {
   const alter = `ALTER TABLE ${qualified(table)}`;
-  const reset = (found.options ?? []).map((text) => text.slice(0, text.indexOf('=')));
-  return [
-    ...(has('options') && reset.length > 0 ? [`${alter} RESET (${reset.join(', ')})`] : []),
-    ...(has('options') && table.options ? [`${alter} SET (${table.options.map(option).join(', ')})`] : []),
-    ...(has('ofType') ? [`${alter} ${table.ofType ? `OF ${table.ofType}` : 'NOT OF'}`] : []),
-    ...(has('unlogged') ? [`${alter} SET ${table.unlogged ? 'UNLOGGED' : 'LOGGED'}`] : []),
-    ...(has('replicaIdentity') ? [`${alter} REPLICA IDENTITY ${table.replicaIdentity ?? 'DEFAULT'}`] : []),
-    ...(has('rowSecurity')
-      ? [
-          `${alter} ${table.rowSecurity ? 'ENABLE' : 'DISABLE'} ROW LEVEL SECURITY`,
-          `${alter} ${table.rowSecurity === 'forced' ? 'FORCE' : 'NO FORCE'} ROW LEVEL SECURITY`,
-        ]
-      : []),
-  ];
+  return statements([
+    [has('options') && found.options, `${alter} RESET (${optionNames(found)})`],
+    [has('options') && table.options, `${alter} SET (${table.options?.map(option).join(', ')})`],
+    [has('ofType'), `${alter} ${table.ofType ? `OF ${table.ofType}` : 'NOT OF'}`],
+    [has('unlogged'), `${alter} SET ${table.unlogged ? 'UNLOGGED' : 'LOGGED'}`],
+    [has('replicaIdentity'), `${alter} REPLICA IDENTITY ${table.replicaIdentity ?? 'DEFAULT'}`],
+    [has('rowSecurity'), `${alter} ${table.rowSecurity ? 'ENABLE' : 'DISABLE'} ROW LEVEL SECURITY`],
+    [has('rowSecurity'), `${alter} ${table.rowSecurity === 'forced' ? 'FORCE' : 'NO FORCE'} ROW LEVEL SECURITY`],
+  ]);
 }
 
-function alterColumn(relation: { schema: string; name: string }, column: Column, found: Column, has: Has): string[] {
+const optionNames = ({ options = [] }: { options?: string[] }) =>
+  options.map((text) => text.slice(0, text.indexOf('='))).join(', ');
+
+function alterColumn(relation: Table, column: Column, found: Column, has: Has): string[] {
   const table = qualified(relation);
   const name = ident(column.name);
   const alter = `ALTER TABLE ${table} ALTER COLUMN ${name}`;
   const retype = has('type') || has('collation');
   const settings = ['storage', 'compression', 'statistics', 'options'].some(has);
-  const reset = (found.options ?? []).map((text) => text.slice(0, text.indexOf('=')));
   // The old default may not fit the new type.
   const redefault = (has('default') || (retype && found.default !== undefined)) && !column.generated;
+  const collate = column.collation ? ` COLLATE ${column.collation}` : '';
   return [
-    ...(has('identity') && found.identity && !column.identity ? [`${alter} DROP IDENTITY`] : []),
-    ...(redefault && found.default !== undefined ? [`${alter} DROP DEFAULT`] : []),
-    ...(retype
-      ? [
-          `${alter} TYPE ${column.type}${column.collation ? ` COLLATE ${column.collation}` : ''} USING ${name}::${column.type}`,
-        ]
-      : []),
-    ...(redefault && column.default !== undefined ? [`${alter} SET DEFAULT ${column.default}`] : []),
-    ...(has('notNull') ? [`${alter} ${column.notNull ? 'SET' : 'DROP'} NOT NULL`] : []),
+    ...statements([
+      [has('identity') && found.identity && !column.identity, `${alter} DROP IDENTITY`],
+      [redefault && found.default !== undefined, `${alter} DROP DEFAULT`],
+      [retype, `${alter} TYPE ${column.type}${collate} USING ${name}::${column.type}`],
+      [redefault && column.default !== undefined, `${alter} SET DEFAULT ${column.default}`],
+      [has('notNull'), `${alter} ${column.notNull ? 'SET' : 'DROP'} NOT NULL`],
+    ]),
     ...(has('identity') && column.identity ? alterIdentity(relation, column, found) : []),
-    ...(settings && column.storage === undefined && found.storage ? [`${alter} SET STORAGE DEFAULT`] : []),
-    ...(settings && column.statistics === undefined && found.statistics !== undefined
-      ? [`${alter} SET STATISTICS -1`]
-      : []),
-    ...(has('options') && reset.length > 0 ? [`${alter} RESET (${reset.join(', ')})`] : []),
+    ...statements([
+      [settings && column.storage === undefined && found.storage, `${alter} SET STORAGE DEFAULT`],
+      [settings && column.statistics === undefined && found.statistics !== undefined, `${alter} SET STATISTICS -1`],
+      [has('options') && found.options, `${alter} RESET (${optionNames(found)})`],
+    ]),
     ...(settings ? columnSettings(table, column) : []),
   ];
 }
 
 /** Made anew, the sequence would give its numbers once more: what is there is altered. */
-function alterIdentity(relation: { schema: string; name: string }, column: Column, found: Column): string[] {
+function alterIdentity(relation: Table, column: Column, found: Column): string[] {
   const identity = column.identity as Identity;
-  const alter = `ALTER TABLE ${qualified(relation)} ALTER COLUMN ${ident(column.name)}`;
-  const grants = (before?: Grant[]) =>
-    grantSql(`SEQUENCE ${identitySequence(relation, column)}`, identity.grants, before);
-  if (!found.identity) {
-    const add = `${alter} ADD ${identitySql(identity, relation.schema, true)}`;
-    return [add, ...(identity.grants ? grants() : [])];
-  }
   const before = found.identity;
-  const rename = (identity.name ?? '') !== (before.name ?? '');
-  const options = JSON.stringify(identity.sequence) !== JSON.stringify(before.sequence);
+  const alter = `ALTER TABLE ${qualified(relation)} ALTER COLUMN ${ident(column.name)}`;
+  const sequence = identitySequence(relation, column);
+  const isOther = (key: keyof Identity) => JSON.stringify(identity[key]) !== JSON.stringify(before?.[key]);
+  const grants = isOther('grants') ? grantSql(`SEQUENCE ${sequence}`, identity.grants, before?.grants) : [];
+  if (!before) return [`${alter} ADD ${identitySql(identity, relation.schema, true)}`, ...grants];
   const name = identity.name ?? `${relation.name}_${column.name}_seq`;
   return [
-    ...(rename ? [`ALTER SEQUENCE ${identitySequence(relation, found)} RENAME TO ${ident(name)}`] : []),
-    ...(identity.always === before.always
-      ? []
-      : [`${alter} SET GENERATED ${identity.always ? 'ALWAYS' : 'BY DEFAULT'}`]),
-    ...(options
-      ? [
-          `ALTER SEQUENCE ${identitySequence(relation, column)} AS ${identity.sequence.type} ${sequenceOptions(identity.sequence, true)}`,
-        ]
-      : []),
-    ...(JSON.stringify(identity.grants) === JSON.stringify(before.grants) ? [] : grants(before.grants)),
+    ...statements([
+      [isOther('name'), `ALTER SEQUENCE ${identitySequence(relation, found)} RENAME TO ${ident(name)}`],
+      [isOther('always'), `${alter} SET GENERATED ${identity.always ? 'ALWAYS' : 'BY DEFAULT'}`],
+      [
+        isOther('sequence'),
+        `ALTER SEQUENCE ${sequence} AS ${identity.sequence.type} ${sequenceOptions(identity.sequence, true)}`,
+      ],
+    ]),
+    ...grants,
   ];
 }

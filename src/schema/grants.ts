@@ -1,3 +1,4 @@
+import { groupBy, partition } from '../app/group-by.js';
 import type { Grant } from './model.js';
 
 /** Grantee (empty: the owner), privilege, with grant option. */
@@ -36,37 +37,27 @@ export function grantsReader(): GrantsReader {
  * @returns undefined when they are what PostgreSQL gives a new object
  */
 export function grantsOf(kind: Grantable, acl: string | null | undefined): Grant[] | undefined {
-  const all = ALL[kind];
-  const byGrantee = new Map<string, Set<string>>();
-  for (const [grantee, privilege, grantable] of JSON.parse(acl ?? '[]') as PrivilegeRow[]) {
-    if (grantee === '' && privilege === 'MAINTAIN') continue;
-    const key = JSON.stringify([grantee, grantee !== '' && grantable]);
-    byGrantee.set(key, (byGrantee.get(key) ?? new Set()).add(privilege));
-  }
-  const grants: Grant[] = [...byGrantee].map(([key, privileges]) => {
+  const rows = (JSON.parse(acl ?? '[]') as PrivilegeRow[]).filter(
+    ([grantee, privilege]) => grantee !== '' || privilege !== 'MAINTAIN',
+  );
+  const byGrantee = groupBy(rows, ([grantee, , grantable]) => JSON.stringify([grantee, grantee !== '' && grantable]));
+  const grants = [...byGrantee].map(([key, list]): Grant => {
     const [grantee, grantable] = JSON.parse(key) as [string, boolean];
-    const every = all.every((privilege) => privileges.has(privilege));
+    const names = [...new Set(list.map(([, privilege]) => privilege))].sort();
+    const isAll = ALL[kind].length > 1 && ALL[kind].every((privilege) => names.includes(privilege));
     return {
       grantee: grantee || 'OWNER',
-      privileges: every && all.length > 1 ? ['ALL'] : [...privileges].sort(),
-      ...(grantable ? { grantable: true as const } : {}),
+      privileges: isAll ? ['ALL'] : names,
+      ...(grantable ? { grantable: true } : {}),
     };
   });
   grants.sort((a, b) => (a.grantee < b.grantee ? -1 : a.grantee > b.grantee ? 1 : a.grantable ? 1 : -1));
-  // An object without any entry has lost its owner's too; of columns the owner has none of his own.
-  const owner = grants.find(({ grantee }) => grantee === 'OWNER');
-  const ownerHasAll = kind === 'column' || owner?.privileges.join() === (all.length > 1 ? 'ALL' : all[0]);
-  const others = grants.filter(({ grantee }) => grantee !== 'OWNER');
-  const standard = PUBLIC[kind];
-  const [first] = others;
-  const isStandard =
-    ownerHasAll &&
-    (standard === undefined
-      ? others.length === 0
-      : others.length === 1 && first?.grantee === 'PUBLIC' && first.privileges.join() === standard && !first.grantable);
-  if (isStandard) return undefined;
-  if (ownerHasAll) return others;
-  return [owner ?? { grantee: 'OWNER', privileges: [] }, ...others];
+  const [[owner], others] = partition(grants, ({ grantee }) => grantee === 'OWNER');
+  // Of columns the owner has none of his own; an object without any entry has lost his, too.
+  const ownerHasAll =
+    kind === 'column' || owner?.privileges.join() === (ALL[kind].length > 1 ? 'ALL' : ALL[kind].join());
+  if (!ownerHasAll) return [owner ?? { grantee: 'OWNER', privileges: [] }, ...others];
+  return JSON.stringify(others) === JSON.stringify(standardGrants(kind)) ? undefined : others;
 }
 
 /** What PostgreSQL gives a new object of a kind, beside its owner's. */

@@ -1,9 +1,9 @@
 import { partition } from '../app/group-by.js';
 import type { Session } from '../postgres/session.js';
-import { dotted } from './ddl/names.js';
 import type { Difference } from './diff.js';
 import { type Grantable, grantsOf, privileges, standardGrants } from './grants.js';
-import type { Grant, Schema } from './model.js';
+import type { Grant, Schema, Table } from './model.js';
+import { objectsOf, type SchemaObject } from './objects.js';
 
 /** Whose the objects of a database are, and what its administrator gives every new one. */
 export interface Ownership {
@@ -84,6 +84,13 @@ export function notOurs(
   return { ours, others };
 }
 
+/** What ALTER DEFAULT PRIVILEGES calls an object. */
+function grantableOf({ kind, unit }: SchemaObject): Grantable | undefined {
+  if (kind === 'identity') return 'sequence';
+  const [word = ''] = unit.split(' ');
+  return ({ table: 'table', view: 'table', sequence: 'sequence', routine: 'routine', type: 'type' } as const)[word];
+}
+
 /** The catalog without the privileges that every new object gets by default privileges, where the migrations do not give them; pure. */
 export function withoutDefaultGrants(
   actual: Schema,
@@ -92,53 +99,22 @@ export function withoutDefaultGrants(
 ): { schema: Schema; found: string[] } {
   if (defaults.length === 0) return { schema: actual, found: [] };
   const found = new Set<string>();
-  const strip = (kind: Grantable, schema: string, grants: Grant[] | undefined, wanted: Grant[] | undefined) => {
-    const given = defaults.filter((entry) => entry.kind === kind && (entry.schema === '' || entry.schema === schema));
-    if (given.length === 0 || same(grants, wanted)) return grants;
-    const extra = given.flatMap((entry) => entry.grants);
+  const schema = structuredClone(actual);
+  const wanted = objectsOf(expected);
+  for (const object of objectsOf(schema).values()) {
+    const kind = grantableOf(object);
+    const other = wanted.get(object.id)?.item;
+    const { item, relation = item as Table } = object;
+    const given = defaults.filter((entry) => entry.kind === kind && ['', relation.schema].includes(entry.schema));
+    if (!kind || !other || given.length === 0) continue;
+    const extra = given.flatMap(({ grants }) => grants);
     const standard = given.some(({ replaces }) => replaces) ? [] : standardGrants(kind);
-    const asked = privileges(kind, wanted ?? standard);
+    const asked = privileges(kind, other.grants ?? standard);
     const unasked = new Set(privileges(kind, extra).filter((one) => !asked.includes(one)));
-    const left = privileges(kind, grants ?? standardGrants(kind)).filter((one) => !unasked.has(one));
-    if (left.join() !== asked.join()) return grants;
-    for (const { grantee, privileges: names } of extra)
-      found.add(`${names.join(', ')} on every ${kind} for ${grantee}`);
-    return wanted;
-  };
-  const apply = <T extends { name: string; schema: string; grants?: Grant[] }>(
-    kind: Grantable,
-    items: T[],
-    wanted: T[],
-  ): T[] => {
-    const byName = new Map(wanted.map((item) => [dotted(item), item]));
-    return items.map((item) => {
-      const other = byName.get(dotted(item));
-      if (!other) return item;
-      const { grants: _, ...rest } = item;
-      const grants = strip(kind, item.schema, item.grants, other.grants);
-      return (grants ? { ...rest, grants } : rest) as T;
-    });
-  };
-  const expectedTables = new Map(expected.tables.map((table) => [dotted(table), table]));
-  const tables = apply('table', actual.tables, expected.tables).map((table) => ({
-    ...table,
-    columns: table.columns.map((column) => {
-      if (!column.identity) return column;
-      const wanted = expectedTables.get(dotted(table))?.columns.find(({ name }) => name === column.name)?.identity;
-      const { grants: _, ...identity } = column.identity;
-      const grants = wanted && strip('sequence', table.schema, column.identity.grants, wanted.grants);
-      return { ...column, identity: grants ? { ...identity, grants } : wanted ? identity : column.identity };
-    }),
-  }));
-  const schema: Schema = {
-    ...actual,
-    tables,
-    views: apply('table', actual.views, expected.views),
-    sequences: apply('sequence', actual.sequences, expected.sequences),
-    routines: apply('routine', actual.routines, expected.routines),
-    types: apply('type', actual.types, expected.types),
-  };
+    const left = privileges(kind, item.grants ?? standardGrants(kind)).filter((one) => !unasked.has(one));
+    if (JSON.stringify(item.grants) === JSON.stringify(other.grants) || left.join() !== asked.join()) continue;
+    for (const grant of extra) found.add(`${grant.privileges.join(', ')} on every ${kind} for ${grant.grantee}`);
+    item.grants = other.grants;
+  }
   return { schema, found: [...found].sort() };
 }
-
-const same = (a: Grant[] | undefined, b: Grant[] | undefined) => JSON.stringify(a) === JSON.stringify(b);
