@@ -1,3 +1,4 @@
+import { groupBy } from '../app/group-by.js';
 import type { Column, Schema, Table } from '../schema/model.js';
 
 /** A table as a page shows it. */
@@ -6,10 +7,12 @@ export interface DocTable {
   name: string;
   table: Table;
   /** By column: what its foreign key leads to. */
-  references: Map<string, { table: string; column: string; constraint: string }>;
+  references: Map<string, { table: string; column: string }>;
   /** Who refers to it. */
   referencedBy: { table: string; column: string }[];
   primaryKey: Set<string>;
+  /** Columns of its primary and foreign keys. */
+  keys: Column[];
 }
 
 /** Tables that belong together, on one diagram. */
@@ -31,41 +34,27 @@ export interface AreaSource {
 export function areasOf(schema: Schema, sources: readonly AreaSource[]): Area[] {
   const tables = docTables(schema);
   const home = new Map(sources.flatMap((source) => source.creates.map((table) => [table, source.name] as const)));
-  const areas = new Map<string, DocTable[]>();
-  for (const table of tables) {
-    const name = home.get(table.name) ?? connected(table, tables, home) ?? 'other_tables';
-    areas.set(name, [...(areas.get(name) ?? []), table]);
-  }
+  const areas = groupBy(tables, (table) => home.get(table.name) ?? connected(table, tables, home) ?? 'other_tables');
   return [...areas]
     .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([name, list]) => ({
-      id: name.replace(/^\d+_/, '').replaceAll('_', '-'),
-      title: titleOf(name),
-      tables: list,
-    }));
+    .map(([name, list]) => {
+      const plain = name.replace(/^\d+_/, '');
+      return { id: plain.replaceAll('_', '-'), title: titleOf(plain), tables: list };
+    });
 }
 
 function docTables(schema: Schema): DocTable[] {
   const tables = schema.tables.map((table): DocTable => {
-    const foreign = table.constraints.filter((constraint) => constraint.references);
-    return {
-      name: nameOf(table),
-      table,
-      references: new Map(
-        foreign.flatMap(({ name, columns, references }) =>
-          columns.map((column, i) => [
-            column,
-            {
-              table: nameOf({ schema: references?.schema ?? '', name: references?.table ?? '' }),
-              column: references?.columns[i] ?? '',
-              constraint: name,
-            },
-          ]),
-        ),
-      ),
-      referencedBy: [],
-      primaryKey: new Set(table.constraints.find(({ kind }) => kind === 'primary key')?.columns ?? []),
-    };
+    const references = new Map<string, { table: string; column: string }>();
+    for (const { columns, references: target } of table.constraints) {
+      if (!target) continue;
+      const name = nameOf({ schema: target.schema, name: target.table });
+      for (const [i, column] of columns.entries())
+        references.set(column, { table: name, column: target.columns[i] as string });
+    }
+    const primaryKey = new Set(table.constraints.find(({ kind }) => kind === 'primary key')?.columns);
+    const keys = table.columns.filter(({ name }) => primaryKey.has(name) || references.has(name));
+    return { name: nameOf(table), table, references, referencedBy: [], primaryKey, keys };
   });
   const byName = new Map(tables.map((table) => [table.name, table]));
   for (const { name, references } of tables)
@@ -89,10 +78,7 @@ function connected(
 }
 
 function titleOf(name: string): string {
-  const words = name
-    .replace(/^\d+_/, '')
-    .replaceAll('_', ' ')
-    .replace(/\b(vm|dns|sso)\b/g, (word) => word.toUpperCase());
+  const words = name.replaceAll('_', ' ').replace(/\b(vm|dns|sso)\b/g, (word) => word.toUpperCase());
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

@@ -1,13 +1,17 @@
+import { Graphviz } from '@hpcc-js/wasm-graphviz';
 import type { Area, DocTable } from './areas.js';
 import { anchor, escapeHtml } from './escape.js';
 
-/** More rows than that make a box that nobody looks at as a whole. */
-const MAX_ROWS = 14;
+/** The diagrams of all areas as SVG, by area; Graphviz as WebAssembly, some 100 ms to load. */
+export async function drawAll(areas: readonly Area[]): Promise<Map<string, string>> {
+  const graphviz = await Graphviz.load();
+  return new Map(areas.map((area) => [area.id, inlineSvg(graphviz.layout(dotOf(area), 'svg', 'dot'), area.title)]));
+}
 
 /**
  * An area as Graphviz draws it, in a monospaced font, whose widths are the same everywhere: its tables with their keys, and small boxes for the tables of other areas that they are connected with. Pure.
  */
-export function dotOf({ id, tables }: Area): string {
+function dotOf({ id, tables }: Area): string {
   const own = new Set(tables.map(({ name }) => name));
   const others = new Set<string>();
   const edges = new Set<string>();
@@ -39,12 +43,10 @@ ${[...boxes, ...small, ...edges].join('\n')}
 }`;
 }
 
-function label({ name, table, references, primaryKey }: DocTable): string {
-  const keys = table.columns.filter((column) => primaryKey.has(column.name) || references.has(column.name));
-  const shown = [...keys, ...table.columns.filter((column) => !keys.includes(column))].slice(
-    0,
-    Math.max(keys.length, Math.min(6, MAX_ROWS)),
-  );
+function label({ name, table, references, primaryKey, keys }: DocTable): string {
+  const others = table.columns.filter((column) => !keys.includes(column));
+  // All keys; more rows make a box that nobody looks at as a whole.
+  const shown = [...keys, ...others].slice(0, Math.max(keys.length, 6));
   const rows = shown.map((column) => {
     const mark = primaryKey.has(column.name) ? 'PK' : references.has(column.name) ? 'FK' : '';
     return `<tr><td align="left">${mark ? `<b>${mark}</b> ` : ''}${escapeHtml(column.name)}</td><td align="left" port="${escapeHtml(`c_${column.name}`)}">${escapeHtml(short(column.type))}</td></tr>`;
@@ -66,7 +68,7 @@ function short(type: string): string {
 const quote = (text: string) => `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"')}"`;
 
 /** Graphviz's SVG without its prologue; colours are the page's, so that they follow dark and light. */
-export function inlineSvg(svg: string, title: string): string {
+function inlineSvg(svg: string, title: string): string {
   return (
     svg
       .slice(svg.indexOf('<svg'))

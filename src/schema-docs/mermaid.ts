@@ -8,8 +8,7 @@ export function mermaidOf(areas: readonly Area[]): string {
 
 /** One area. */
 export function areaDiagram({ tables }: Area): string {
-  const lines = tables.flatMap(({ name, table, references, primaryKey }) => {
-    const keys = table.columns.filter((column) => primaryKey.has(column.name) || references.has(column.name));
+  const lines = tables.flatMap(({ name, table, references, primaryKey, keys }) => {
     const rows = keys.map((column) => {
       const marks = [primaryKey.has(column.name) ? 'PK' : '', references.has(column.name) ? 'FK' : ''].filter(Boolean);
       return `    ${word(column.type)} ${word(column.name)} ${marks.join(', ')}`;
