@@ -132,17 +132,14 @@ async function record(session: Session, migrations: Migration[], differences: re
   );
 }
 
+const refusal = (message: string, hint: string) => new KasmDbError('integrity', message, { hint });
+
 /** Nothing is adopted twice; what is pending in a database that kasm-db has made is migrate's. */
 function refuseHalf(migrations: Migration[], state: MigrationState): void {
   const { pending } = planFor(migrations, state);
   if (pending.length === 0) return;
-  throw new KasmDbError(
-    'integrity',
-    `kasm-db manages this database already, and ${plural(pending.length, 'migration is', 'migrations are')} pending`,
-    {
-      hint: 'run: kasm-db migrate',
-    },
-  );
+  const count = plural(pending.length, 'migration is', 'migrations are');
+  throw refusal(`kasm-db manages this database already, and ${count} pending`, 'run: kasm-db migrate');
 }
 
 /** Writes what Kasm's initialisation writes last. */
@@ -168,44 +165,33 @@ function refuseOther(
 ): string | undefined {
   const creates = migrations.flatMap((migration) => migration.creates);
   const found = findTables(creates, state);
-  if (found.there.length === 0) {
-    throw new KasmDbError('integrity', 'there is nothing to adopt: schema public has none of the tables of Kasm', {
-      hint: 'for an empty database: kasm-db migrate',
-    });
-  }
+  if (found.there.length === 0)
+    throw refusal(
+      'there is nothing to adopt: schema public has none of the tables of Kasm',
+      'for an empty database: kasm-db migrate',
+    );
   const known = vendorVersionOf(migrations);
   const version = state.vendorVersion;
   if (acceptHead !== undefined && acceptHead !== version)
-    throw new KasmDbError(
-      'integrity',
+    throw refusal(
       `--accept-head: the database's alembic_version is ${version ?? 'missing'}, not ${acceptHead}`,
-      {
-        hint:
-          version === known || version === undefined
-            ? 'leave --accept-head out'
-            : 'look at both, and name the one that the database has',
-      },
+      version === known || version === undefined
+        ? 'leave --accept-head out'
+        : 'look at both, and name the one that the database has',
     );
   if (known === undefined || version === known || (version !== undefined && version === acceptHead)) return undefined;
-  if (version === undefined) {
-    // What may differ says nothing of the release.
-    if (isWithoutRows(found) && !allowDifferences) return known;
-    throw new KasmDbError(
-      'integrity',
-      `the database has no alembic_version, so nobody knows which release of Kasm it is of; ${describeHalf(found)}: an initialisation was left half-done`,
-      {
-        hint: isWithoutRows(found)
-          ? 'kasm-db adopt without --allow-differences takes over tables that are all as this release has them'
-          : `Kasm does not go on with it: restore a backup, or use an empty database; who knows that it is of this release writes ${known} into alembic_version by hand, and adopts again`,
-      },
+  if (version !== undefined)
+    throw refusal(
+      `the database is of another release of Kasm: its alembic_version is ${version}, this kasm-db knows ${known}`,
+      `use the kasm-db of that release; if it is another build of the same release (a rolling tag of the image): kasm-db adopt --accept-head ${version}`,
     );
-  }
-  throw new KasmDbError(
-    'integrity',
-    `the database is of another release of Kasm: its alembic_version is ${version}, this kasm-db knows ${known}`,
-    {
-      hint: `use the kasm-db of that release; if it is another build of the same release (a rolling tag of the image): kasm-db adopt --accept-head ${version}`,
-    },
+  // What may differ says nothing of the release.
+  if (isWithoutRows(found) && !allowDifferences) return known;
+  throw refusal(
+    `the database has no alembic_version, so nobody knows which release of Kasm it is of; ${describeHalf(found)}: an initialisation was left half-done`,
+    isWithoutRows(found)
+      ? 'kasm-db adopt without --allow-differences takes over tables that are all as this release has them'
+      : `Kasm does not go on with it: restore a backup, or use an empty database; who knows that it is of this release writes ${known} into alembic_version by hand, and adopts again`,
   );
 }
 

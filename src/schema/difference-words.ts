@@ -68,7 +68,7 @@ function identityWords(name: string, expected: string | undefined, actual: strin
 
 function flat({ sequence, ...own }: { sequence?: object }): Record<string, string> {
   const all = { ...sequence, ...own };
-  return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, plain(JSON.stringify(value)) ?? '']));
+  return Object.fromEntries(Object.entries(all).map(([key, value]) => [key, plain(JSON.stringify(value))]));
 }
 
 /** `reader may SELECT, UPDATE; PUBLIC may do all`. */
@@ -87,15 +87,13 @@ function grantWords(json: string | undefined): string {
 /** A list or a record without the signs of JSON; on one line. */
 function plain(text: string | undefined): string {
   if (text === undefined) return 'none';
-  return /^[[{"]/.test(text) ? listed(text) : text.replace(/\s+/g, ' ');
-}
-
-function listed(text: string): string {
+  let value: unknown = text;
   try {
-    return words(JSON.parse(text)).replace(/\s+/g, ' ');
+    if (/^[[{"]/.test(text)) value = JSON.parse(text);
   } catch {
-    return text.replace(/\s+/g, ' ');
+    // It only looks like JSON.
   }
+  return words(value).replace(/\s+/g, ' ');
 }
 
 function words(value: unknown): string {

@@ -4,41 +4,29 @@ import type { Difference } from './diff.js';
 import { type Grantable, grantsOf, privileges, standardGrants } from './grants.js';
 import type { Grant, Schema, Table } from './model.js';
 import { objectsOf, type SchemaObject } from './objects.js';
+import { grants } from './queries/common.js';
+import { unitsNotOfSql } from './queries/others.js';
 
 /** Whose the objects of a database are, and what its administrator gives every new one. */
 export interface Ownership {
-  /** Ids of what belongs neither to the history's owner, nor to the database's, nor to the login. */
+  /** What belongs neither to the history's owner, nor to the database's, nor to the login: as dependencies call it. */
   ofOthers: ReadonlySet<string>;
   /** What ALTER DEFAULT PRIVILEGES gives to objects that are made, by kind and schema (empty: every schema). */
   defaults: readonly { kind: Grantable; schema: string; grants: Grant[]; replaces: boolean }[];
 }
 
-const OWNERS = `own AS (SELECT datdba AS role FROM pg_database WHERE datname = current_database()
+const OWN = `SELECT datdba FROM pg_database WHERE datname = current_database()
   UNION SELECT nspowner FROM pg_namespace WHERE nspname = 'kasm_db' UNION SELECT relowner FROM pg_class WHERE oid = to_regclass('kasm_db.migrations')
-  UNION SELECT oid FROM pg_roles WHERE rolname IN (current_user, session_user))`;
+  UNION SELECT oid FROM pg_roles WHERE rolname IN (current_user, session_user)`;
 
-const OTHERS_SQL = `WITH ${OWNERS}
-SELECT CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'materialized view ' WHEN 'S' THEN 'sequence ' ELSE 'table ' END || n.nspname || '.' || c.relname AS id
-FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND n.nspname !~ '^pg_' AND c.relowner NOT IN (SELECT role FROM own)
-UNION ALL SELECT CASE p.prokind WHEN 'p' THEN 'procedure ' WHEN 'w' THEN 'window function ' WHEN 'a' THEN 'aggregate ' ELSE 'function ' END
-  || n.nspname || '.' || p.proname || '(' || (SELECT coalesce(string_agg(format_type(t, NULL), ',' ORDER BY i), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS u(t, i)) || ')'
-FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE n.nspname !~ '^pg_' AND p.proowner NOT IN (SELECT role FROM own)
-UNION ALL SELECT CASE t.typtype WHEN 'e' THEN 'enum ' WHEN 'd' THEN 'domain ' WHEN 'r' THEN 'range ' ELSE 'type ' END || n.nspname || '.' || t.typname
-FROM pg_type t JOIN pg_namespace n ON n.oid = t.typnamespace
-WHERE t.typtype IN ('e', 'd', 'r', 'c') AND n.nspname !~ '^pg_' AND t.typowner NOT IN (SELECT role FROM own)`;
-
-const DEFAULTS_SQL = `WITH ${OWNERS}
-SELECT d.defaclobjtype AS type, coalesce(n.nspname, '') AS schema,
-  (SELECT json_agg(json_build_array(CASE x.grantee WHEN 0 THEN 'PUBLIC' WHEN d.defaclrole THEN '' ELSE pg_get_userbyid(x.grantee) END, x.privilege_type, x.is_grantable))
-   FROM aclexplode(d.defaclacl) x)::text AS acl
-FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE d.defaclrole IN (SELECT role FROM own)`;
+const DEFAULTS_SQL = `SELECT d.defaclobjtype AS type, coalesce(n.nspname, '') AS schema, ${grants('d.defaclacl', 'r', 'd.defaclrole')} AS acl
+FROM pg_default_acl d LEFT JOIN pg_namespace n ON n.oid = d.defaclnamespace WHERE d.defaclrole IN (${OWN})`;
 
 const KINDS: Record<string, Grantable> = { r: 'table', S: 'sequence', f: 'routine', T: 'type', n: 'schema' };
 
 /** Within a transaction of our own. */
 export async function readOwnership(session: Session): Promise<Ownership> {
-  const others = await session.query<{ id: string }>(OTHERS_SQL);
+  const others = await session.query<{ id: string }>(unitsNotOfSql(session.serverVersion, OWN));
   const rows = await session.query<{ type: string; schema: string; acl: string | null }>(DEFAULTS_SQL);
   return {
     ofOthers: new Set(others.map(({ id }) => id)),
@@ -54,6 +42,7 @@ export async function readOwnership(session: Session): Promise<Ownership> {
 
 /** Made by nobody's migration and in nobody's schema: the server's or the database's as a whole. */
 const OF_THE_DATABASE = new Set([
+  'schema',
   'extension',
   'event trigger',
   'publication',
@@ -72,13 +61,15 @@ const OF_THE_DATABASE = new Set([
 export function notOurs(
   differences: readonly Difference[],
   expected: Schema,
+  actual: Schema,
   { ofOthers }: Ownership,
 ): { ours: Difference[]; others: Difference[] } {
   const own = ['public', ...expected.schemas.map(({ name }) => name)];
+  const objects = objectsOf(actual);
   const isOthers = ({ change, object, group }: Difference) => {
     if (change !== 'extra') return false;
-    const kind = [...OF_THE_DATABASE, 'schema'].find((name) => object.startsWith(`${name} `));
-    return kind !== undefined || ofOthers.has(object) || !own.some((schema) => group.startsWith(`${schema}.`));
+    const { kind, unit } = objects.get(object) as SchemaObject;
+    return OF_THE_DATABASE.has(kind) || ofOthers.has(unit) || !own.some((schema) => group.startsWith(`${schema}.`));
   };
   const [others, ours] = partition(differences, isOthers);
   return { ours, others };

@@ -90,7 +90,7 @@ export function compare(
     ? { schema: found, found: [] }
     : withoutDefaultGrants(found, expected, ownership);
   const { open, accepted } = withoutAccepted(diff(expected, actual), stored);
-  const { ours, others } = strict ? { ours: open, others: [] } : notOurs(open, expected, ownership);
+  const { ours, others } = strict ? { ours: open, others: [] } : notOurs(open, expected, actual, ownership);
   return { ours, others, accepted, defaultGrants, actual };
 }
 

@@ -81,26 +81,22 @@ export function addConstraint(table: { schema: string; name: string }, { name, d
 
 /** CREATE VIEW or CREATE MATERIALIZED VIEW, and the defaults of its columns. */
 export function createView(view: View): string[] {
-  const defaults = view.columns.filter((column) => column.default !== undefined);
-  return [
-    createQuery(view),
-    ...defaults.map(
-      (column) => `ALTER VIEW ${qualified(view)} ALTER COLUMN ${ident(column.name)} SET DEFAULT ${column.default}`,
-    ),
-  ];
-}
-
-function createQuery(view: View): string {
-  const materialized = view.kind === 'materialized view';
-  const options = (view.options ?? []).filter((text) => !text.startsWith('check_option='));
-  const check = view.options?.find((text) => text.startsWith('check_option='))?.slice('check_option='.length);
-  return [
-    `CREATE ${materialized ? 'MATERIALIZED ' : ''}VIEW ${qualified(view)}`,
+  const name = qualified(view);
+  const isMaterialized = view.kind === 'materialized view';
+  const isCheck = (text: string) => text.startsWith('check_option=');
+  const options = (view.options ?? []).filter((text) => !isCheck(text));
+  const check = view.options?.find(isCheck)?.slice('check_option='.length);
+  const create = [
+    `CREATE ${view.kind.toUpperCase()} ${name}`,
     options.length > 0 ? ` WITH (${options.map(option).join(', ')})` : '',
     ` AS\n ${view.definition}`,
-    materialized ? '\n WITH NO DATA' : '',
+    isMaterialized ? '\n WITH NO DATA' : '',
     check ? `\n WITH ${check.toUpperCase()} CHECK OPTION` : '',
-  ].join('');
+  ];
+  const defaults = view.columns.filter((column) => column.default !== undefined);
+  const setDefault = (column: Column) =>
+    `ALTER VIEW ${name} ALTER COLUMN ${ident(column.name)} SET DEFAULT ${column.default}`;
+  return [create.join(''), ...defaults.map(setDefault)];
 }
 
 /** @returns nothing for an index that a failed CREATE INDEX CONCURRENTLY has left: nobody can make one like it */
@@ -149,9 +145,8 @@ export function role(name: string): string {
 
 /** ALTER TABLE … ROW LEVEL SECURITY, where it is enabled or forced. */
 export function rowSecurity(table: Table): string[] {
+  if (!table.rowSecurity) return [];
   const alter = `ALTER TABLE ${qualified(table)}`;
-  return [
-    ...(table.rowSecurity ? [`${alter} ENABLE ROW LEVEL SECURITY`] : []),
-    ...(table.rowSecurity === 'forced' ? [`${alter} FORCE ROW LEVEL SECURITY`] : []),
-  ];
+  const enable = `${alter} ENABLE ROW LEVEL SECURITY`;
+  return table.rowSecurity === 'forced' ? [enable, `${alter} FORCE ROW LEVEL SECURITY`] : [enable];
 }

@@ -11,6 +11,10 @@ export const routineName = (oid: string) =>
   `(SELECT CASE n.nspname WHEN 'pg_catalog' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(p.proname)
      FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace WHERE p.oid = ${oid})`;
 
+/** Types of a routine's arguments, as ids have them. @param alias of pg_proc */
+export const argumentTypes = (alias: string) =>
+  `(SELECT coalesce(string_agg(format_type(t, NULL), ',' ORDER BY n), '') FROM unnest(${alias}.proargtypes) WITH ORDINALITY AS u(t, n))`;
+
 /** Condition: PostgreSQL has made it with something else and drops it with that, as the constructors of a range. */
 export const isBroughtAlong = (catalog: string, oid: string) =>
   `EXISTS (SELECT FROM pg_depend b WHERE b.classid = '${catalog}'::regclass AND b.objid = ${oid} AND b.deptype = 'i')`;

@@ -1,5 +1,5 @@
 import { isTrusted, ME } from '../../postgres/trusted.js';
-import { isBroughtAlong, notMember, OURS } from './common.js';
+import { argumentTypes, isBroughtAlong, notMember, OURS } from './common.js';
 
 /** Objects that the model only names: by catalog, oid, kind and name. */
 const OTHERS = `SELECT 'pg_class'::regclass::oid AS classid, c.oid AS objid, 'foreign table' AS kind, c.oid::regclass::text AS name
@@ -41,9 +41,6 @@ UNION ALL SELECT 'pg_foreign_server'::regclass, s.oid, 'foreign server', s.srvna
 export const othersSql = () =>
   `WITH ${OURS} SELECT kind, name FROM (${OTHERS}) other ORDER BY kind COLLATE "C", name COLLATE "C"`;
 
-const types = (alias: string) =>
-  `(SELECT coalesce(string_agg(format_type(t, NULL), ',' ORDER BY n), '') FROM unnest(${alias}.proargtypes) WITH ORDINALITY AS u(t, n))`;
-
 /**
  * `unit`: objects that are made by a statement of their own, by catalog, oid and id. `part`: what comes with one. `key`: primary keys, unique and
  * exclusion constraints and their indexes, which belong to their table, but have an id too.
@@ -53,7 +50,7 @@ const UNITS = (version: number) => `unit AS (
   SELECT 'pg_class'::regclass::oid AS classid, c.oid AS objid,
     CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'view ' WHEN 'S' THEN 'sequence ' ELSE 'table ' END || o.nspname || '.' || c.relname AS id
   FROM pg_class c JOIN ours o ON o.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND ${notMember('pg_class', 'c.oid')}
-  UNION ALL SELECT 'pg_proc'::regclass, p.oid, 'routine ' || o.nspname || '.' || p.proname || '(' || ${types('p')} || ')'
+  UNION ALL SELECT 'pg_proc'::regclass, p.oid, 'routine ' || o.nspname || '.' || p.proname || '(' || ${argumentTypes('p')} || ')'
   FROM pg_proc p JOIN ours o ON o.oid = p.pronamespace WHERE ${notMember('pg_proc', 'p.oid')} AND NOT ${isBroughtAlong('pg_proc', 'p.oid')}
   UNION ALL SELECT 'pg_type'::regclass, t.oid, 'type ' || o.nspname || '.' || t.typname
   FROM pg_type t JOIN ours o ON o.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
@@ -94,11 +91,18 @@ SELECT a.id AS dependent, array_agg(DISTINCT b.id COLLATE "C" ORDER BY b.id COLL
 FROM pg_depend d JOIN whole a ON a.classid = d.classid AND a.objid = d.objid JOIN whole b ON b.classid = d.refclassid AND b.objid = d.refobjid
 WHERE a.id <> b.id AND a.id NOT LIKE 'sequence %' AND ${NEEDS} GROUP BY 1`;
 
+/** Whose the units are: `owner`, by catalog and oid. */
+const OWNERS = `(SELECT 'pg_class'::regclass::oid AS classid, oid AS objid, relowner AS owner FROM pg_class
+    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner FROM pg_proc
+    UNION ALL SELECT 'pg_type'::regclass, oid, typowner FROM pg_type)`;
+
+/** Units of other roles. @param own their OIDs, as SQL */
+export const unitsNotOfSql = (version: number, own: string) => `WITH ${OURS}, ${UNITS(version)}
+SELECT u.id FROM unit u JOIN ${OWNERS} w USING (classid, objid) WHERE w.owner NOT IN (${own})`;
+
 /** What belongs to a role that is not trusted (postgres/trusted.ts), one node for each such role; see OTHERS. */
 const STRANGERS = `SELECT u.classid, u.objid, 'objects of role' AS kind, quote_ident(pg_get_userbyid(w.owner)) AS name FROM unit u
-  JOIN (SELECT 'pg_class'::regclass::oid AS classid, oid AS objid, relowner AS owner FROM pg_class
-    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner FROM pg_proc
-    UNION ALL SELECT 'pg_type'::regclass, oid, typowner FROM pg_type) w USING (classid, objid) CROSS JOIN ${ME} me
+  JOIN ${OWNERS} w USING (classid, objid) CROSS JOIN ${ME} me
   WHERE NOT ${isTrusted('w.owner')}`;
 
 /** Which objects, and which parts of tables and views, cannot be made without one that the model only names; directly or not. */

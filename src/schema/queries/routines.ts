@@ -1,4 +1,4 @@
-import { grants, isBroughtAlong, notMember, OURS, routineName } from './common.js';
+import { argumentTypes, grants, isBroughtAlong, notMember, OURS, routineName } from './common.js';
 
 const MODIFY = (value: string) =>
   `CASE ${value} WHEN 'r' THEN 'READ_ONLY' WHEN 's' THEN 'SHAREABLE' ELSE 'READ_WRITE' END`;
@@ -26,7 +26,7 @@ const AGGREGATE_OPTIONS = `(SELECT concat_ws(', ',
 export const routinesSql = () => `WITH ${OURS}
 SELECT o.nspname AS schema, p.proname AS name,
   CASE p.prokind WHEN 'p' THEN 'procedure' WHEN 'w' THEN 'window function' WHEN 'a' THEN 'aggregate' ELSE 'function' END AS kind,
-  (SELECT coalesce(string_agg(format_type(t, NULL), ',' ORDER BY n), '') FROM unnest(p.proargtypes) WITH ORDINALITY AS u(t, n)) COLLATE "C" AS arguments,
+  ${argumentTypes('p')} COLLATE "C" AS arguments,
   CASE WHEN p.prokind <> 'a' THEN rtrim(pg_get_functiondef(p.oid), E'\\n') ELSE format('CREATE OR REPLACE AGGREGATE %I.%I(%s) (%s)', o.nspname, p.proname,
     CASE WHEN p.pronargs = 0 THEN '*' ELSE pg_get_function_arguments(p.oid) END, ${AGGREGATE_OPTIONS}) END AS definition,
   obj_description(p.oid, 'pg_proc') AS comment, ${grants('p.proacl', 'f', 'p.proowner')} AS grants
