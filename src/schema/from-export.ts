@@ -3,7 +3,7 @@ import { isRequired } from './against.js';
 import { comment, ident, literal } from './ddl/names.js';
 import { type ExportedColumn, type ExportedSchema, NOT_EXPORTED, postgresType, targetOf } from './export.js';
 import { changeColumn, placeholder, type Steps } from './from-export-columns.js';
-import { publicTables, type Schema, type Table } from './model.js';
+import { type Column, publicTables, type Schema, type Table } from './model.js';
 import {
   likelyRenames,
   likelyTableRenames,
@@ -116,70 +116,63 @@ function indexSql(table: string, column: string): string {
 }
 
 function changeTable(table: Table, columns: Columns, likely: readonly Rename[]): Steps {
-  const up: string[] = [];
-  const down: string[] = [];
-  const alter = `ALTER TABLE ${ident(table.name)}`;
-  const present = new Map(table.columns.map((column) => [column.name, column]));
-  for (const [name, facts] of columns) {
-    const column = present.get(name);
-    if (column) {
-      const steps = changeColumn(table.name, column, facts);
-      up.push(...steps.up);
-      down.unshift(...steps.down);
-      continue;
-    }
-    const type = postgresType(facts.type) as string;
-    const add = `${alter} ADD COLUMN ${ident(name)} ${type}`;
-    const value = facts.required && !facts.references ? placeholder(type) : undefined;
-    if (!facts.required) up.push(`${add};`);
-    else if (value === undefined)
-      up.push(`${comment(`Fails while ${ident(table.name)} has rows: fill it by hand then.`)}\n${add} NOT NULL;`);
-    else
-      up.push(
-        `-- Rows that are there get a placeholder; every writer has to give a value.\n${add} NOT NULL DEFAULT ${value};`,
-        `${alter} ALTER COLUMN ${ident(name)} DROP DEFAULT;`,
-      );
-    down.unshift(`${alter} DROP COLUMN ${ident(name)};`);
-  }
-  for (const column of table.columns) {
-    if (columns.has(column.name)) continue;
-    if (isRequired(column)) {
-      up.push(`${alter} ALTER COLUMN ${ident(column.name)} DROP NOT NULL;`);
-      down.unshift(`${alter} ALTER COLUMN ${ident(column.name)} SET NOT NULL;`);
-    }
-    const rename = likely.find(({ table: of, from }) => of === table.name && from === column.name);
-    if (rename)
-      up.push(
-        comment(
-          `${ident(table.name)}.${ident(column.name)} is gone and ${ident(rename.to)} is new. If that is a rename, make this file again with --rename ${renameText(rename)}, which keeps the values:`,
-        ),
-        comment(renameSteps(rename).up[0] as string),
-      );
-    up.push(
-      comment(
-        `${ident(table.name)}.${ident(column.name)} is not in the export any more. To drop it with its values, when no old pod uses it:`,
-      ),
-      comment(`${alter} DROP COLUMN ${ident(column.name)};`),
-    );
-  }
+  const gone = table.columns.filter(({ name }) => !columns.has(name));
+  return inOrder([
+    ...[...columns].map(([name, facts]) => {
+      const column = table.columns.find((present) => present.name === name);
+      return column ? changeColumn(table.name, column, facts) : addColumn(table.name, name, facts);
+    }),
+    ...gone.map((column) => columnIsGone(table.name, column, likely)),
+  ]);
+}
+
+function addColumn(table: string, name: string, { type: exportedType, required, references }: ExportedColumn): Steps {
+  const alter = `ALTER TABLE ${ident(table)}`;
+  const type = postgresType(exportedType) as string;
+  const add = `${alter} ADD COLUMN ${ident(name)} ${type}`;
+  const down = [`${alter} DROP COLUMN ${ident(name)};`];
+  if (!required) return { up: [`${add};`], down };
+  const value = references ? undefined : placeholder(type);
+  const up =
+    value === undefined
+      ? [comment(`Fails while ${ident(table)} has rows: fill it by hand then.`), `${add} NOT NULL;`]
+      : [
+          '-- Rows that are there get a placeholder; every writer has to give a value.',
+          `${add} NOT NULL DEFAULT ${value};`,
+          `${alter} ALTER COLUMN ${ident(name)} DROP DEFAULT;`,
+        ];
   return { up, down };
+}
+
+/** @param likely renames that nobody has named */
+function columnIsGone(table: string, column: Column, likely: readonly Rename[]): Steps {
+  const alter = `ALTER TABLE ${ident(table)}`;
+  const name = ident(column.name);
+  const notNull = (how: string) => (isRequired(column) ? [`${alter} ALTER COLUMN ${name} ${how} NOT NULL;`] : []);
+  const rename = likely.find(({ table: of, from }) => of === table && from === column.name);
+  const likelyRename = rename && [
+    `${ident(table)}.${name} is gone and ${ident(rename.to)} is new. If that is a rename, make this file again with --rename ${renameText(rename)}, which keeps the values:`,
+    renameSteps(rename).up[0] as string,
+  ];
+  const drop = [
+    `${ident(table)}.${name} is not in the export any more. To drop it with its values, when no old pod uses it:`,
+    `${alter} DROP COLUMN ${name};`,
+  ];
+  return { up: [...notNull('DROP'), ...[...(likelyRename ?? []), ...drop].map(comment)], down: notNull('SET') };
 }
 
 /** @param likely renames that nobody has named */
 function tableIsGone(name: string, likely: readonly TableRename[]): string[] {
   const rename = likely.find(({ from }) => from === name);
-  return [
-    ...(rename
-      ? [
-          comment(
-            `${ident(name)} is gone and ${ident(rename.to)} is new, with much the same columns. If that is a rename, this keeps the rows, in place of CREATE TABLE ${ident(rename.to)}, its indexes and keys:`,
-          ),
-          comment(renameTable(rename)),
-        ]
-      : []),
-    comment(`${ident(name)} is not in the export any more. To drop it with its rows:`),
-    comment(`DROP TABLE ${ident(name)};`),
+  const likelyRename = rename && [
+    `${ident(name)} is gone and ${ident(rename.to)} is new, with much the same columns. If that is a rename, this keeps the rows, in place of CREATE TABLE ${ident(rename.to)}, its indexes and keys:`,
+    renameTable(rename),
   ];
+  const drop = [
+    `${ident(name)} is not in the export any more. To drop it with its rows:`,
+    `DROP TABLE ${ident(name)};`,
+  ];
+  return [...(likelyRename ?? []), ...drop].map(comment);
 }
 
 /** Foreign keys of a table. @param known tables that are there */
@@ -209,24 +202,23 @@ function changeKeys(
       up.push(comment(`No foreign key: ${name}.${column} refers to ${references.table}, which the export leaves out.`));
     if (!wanted || same) continue;
     const target = known.get(wanted.table);
-    const unique = target?.constraints.some(
+    const [there, at] = [ident(wanted.table), ident(wanted.column)];
+    const isUnique = target?.constraints.some(
       ({ kind, columns: list }) => (kind === 'primary key' || kind === 'unique') && list.join() === wanted.column,
     );
-    if (target && !unique) {
-      const both = `${ident(wanted.table)} ADD UNIQUE (${ident(wanted.column)})`;
+    if (target && !isUnique) {
       up.push(
-        `${comment(`${ident(wanted.table)}.${ident(wanted.column)} has no key yet, and a foreign key needs one.`)}\nALTER TABLE ${both};`,
+        comment(`${there}.${at} has no key yet, and a foreign key needs one.`),
+        `ALTER TABLE ${there} ADD UNIQUE (${at});`,
       );
-      down.unshift(
-        `ALTER TABLE ${ident(wanted.table)} DROP CONSTRAINT ${ident(`${wanted.table}_${wanted.column}_key`)};`,
-      );
+      down.unshift(`ALTER TABLE ${there} DROP CONSTRAINT ${ident(`${wanted.table}_${wanted.column}_key`)};`);
     }
-    const key = `${alter} ADD FOREIGN KEY (${ident(column)}) REFERENCES ${ident(wanted.table)} (${ident(wanted.column)})`;
+    const key = `FOREIGN KEY (${ident(column)}) REFERENCES ${there} (${at})`;
     const constraint = ident(keyName(name, column));
-    if (!table) up.push(`${key};`);
+    if (!table) up.push(`${alter} ADD ${key};`);
     else
       up.push(
-        `${key.replace('ADD FOREIGN KEY', `ADD CONSTRAINT ${constraint} FOREIGN KEY`)} NOT VALID;`,
+        `${alter} ADD CONSTRAINT ${constraint} ${key} NOT VALID;`,
         `${alter} VALIDATE CONSTRAINT ${constraint};`,
         comment(`For deletes in ${wanted.table}, in a migration of its own (no-transaction):`),
         comment(indexSql(name, column).replace('CREATE INDEX', 'CREATE INDEX CONCURRENTLY')),
