@@ -30,10 +30,13 @@ export interface Grant {
   grantable?: true;
 }
 
-/** What most objects have. `grants` is left out where nobody has granted or revoked anything. */
-interface Common {
+interface Named {
   name: string;
   comment?: string;
+}
+
+/** What most objects have. `grants` is left out where nobody has granted or revoked anything. */
+interface Common extends Named {
   grants?: Grant[];
 }
 
@@ -63,13 +66,13 @@ export interface DataType extends Dependent {
   /** Of an enum, in their order. */
   labels?: string[];
   /** Of a composite type. */
-  attributes?: { name: string; type: string; collation?: string; comment?: string }[];
+  attributes?: (Named & { type: string; collation?: string })[];
   /** Of a domain. */
   base?: string;
   collation?: string;
   default?: string;
   notNull?: true;
-  constraints?: { name: string; definition: string; comment?: string }[];
+  constraints?: (Named & { definition: string })[];
   /** Of a range, as SQL, where they are not what PostgreSQL takes by itself; its collation is above. */
   subtype?: string;
   subtypeOpclass?: string;
@@ -134,19 +137,16 @@ export interface Identity {
   grants?: Grant[];
 }
 
-export interface Constraint {
-  name: string;
+export interface Constraint extends Named {
   kind: 'primary key' | 'unique' | 'foreign key' | 'check' | 'exclusion';
   /** As pg_get_constraintdef() writes it: columns, actions, DEFERRABLE, NOT VALID. */
   definition: string;
   columns: string[];
   /** Of a foreign key. */
   references?: { schema: string; table: string; columns: string[] };
-  comment?: string;
 }
 
-export interface Index {
-  name: string;
+export interface Index extends Named {
   /** CREATE INDEX … */
   definition: string;
   method: string;
@@ -155,37 +155,30 @@ export interface Index {
   valid: boolean;
   /** Columns and expressions. */
   columns: string[];
-  comment?: string;
 }
 
-export interface Trigger {
-  name: string;
+export interface Trigger extends Named {
   /** CREATE TRIGGER … */
   definition: string;
   enabled: 'origin' | 'disabled' | 'replica' | 'always';
   /** It comes from the partitioned table, and is not enabled as there. */
   inherited?: true;
-  comment?: string;
 }
 
-export interface Policy {
-  name: string;
+export interface Policy extends Named {
   permissive: boolean;
   command: 'ALL' | 'SELECT' | 'INSERT' | 'UPDATE' | 'DELETE';
   roles: string[];
   using?: string;
   check?: string;
-  comment?: string;
 }
 
 /** A rewrite rule, or extended statistics: made by one statement. */
-export interface Attachment {
+export interface Attachment extends Named {
   kind: 'rule' | 'statistics';
-  name: string;
   definition: string;
   /** Of a rule, where it is not enabled as usual. */
   enabled?: Exclude<Trigger['enabled'], 'origin'>;
-  comment?: string;
 }
 
 /** What tables and views have. */
