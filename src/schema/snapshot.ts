@@ -44,10 +44,11 @@ export async function readSnapshot(folder: string | undefined): Promise<Snapshot
     text = readFile(path, 'snapshot').bytes.toString('utf8');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new KasmDbError('usage', `cannot read ${path} (${messageOf(error)})`, {
-      file: path,
-      hint: 'give the account that runs kasm-db the right to read it',
-    });
+    throw fault(
+      path,
+      `cannot read ${path} (${messageOf(error)})`,
+      'give the account that runs kasm-db the right to read it',
+    );
   }
   return parseSnapshot(text, path);
 }
@@ -59,13 +60,10 @@ export function parseSnapshot(text: string, path: string): Snapshot {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new KasmDbError('usage', `${path} is not JSON (${messageOf(error)})`, { file: path, hint });
+    throw fault(path, `${path} is not JSON (${messageOf(error)})`, hint);
   }
   if (value?.format !== FORMAT || !Array.isArray(value.schema?.tables) || typeof value.migration !== 'string')
-    throw new KasmDbError('usage', `${path} is not a snapshot of this kasm-db (format ${FORMAT})`, {
-      file: path,
-      hint,
-    });
+    throw fault(path, `${path} is not a snapshot of this kasm-db (format ${FORMAT})`, hint);
   return value as Snapshot;
 }
 
@@ -75,15 +73,9 @@ export async function requireSnapshot(folder: string | undefined, newest: string
   const path = join(folder ?? 'migrations', SNAPSHOT_FILE);
   const hint = `after migrating, run: kasm-db capture --migrations ${folder ?? 'migrations'} --out ${path}`;
   if (!snapshot) throw new KasmDbError('usage', `${path} is missing: there is nothing to compare with`, { hint });
-  if (snapshot.migration !== newest) {
-    throw new KasmDbError(
-      'usage',
-      `${path} was taken after ${snapshot.migration}, but the newest migration is ${newest}`,
-      {
-        file: path,
-        hint,
-      },
-    );
-  }
+  if (snapshot.migration !== newest)
+    throw fault(path, `${path} was taken after ${snapshot.migration}, but the newest migration is ${newest}`, hint);
   return snapshot;
 }
+
+const fault = (file: string, message: string, hint: string) => new KasmDbError('usage', message, { file, hint });
