@@ -290,7 +290,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
     const committed = once();
     proxy = await startProxy(db.port, {
       onMessage: async ({ direction, text }): Promise<Verdict> => {
-        if (direction === 'to server' || !text().includes('COMMIT') || (await historyLength(db)) < 2) return 'pass';
+        if (direction === 'to server' || !text().includes('COMMIT') || !(await tableExists(db, 'later'))) return 'pass';
         committed.happen();
         return 'drop';
       },
@@ -308,7 +308,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › its connection los
     const db = await createDatabase(version);
     proxy = await startProxy(db.port, {
       onMessage: async ({ direction, text }, _, self) => {
-        if (direction === 'to server' || !text().includes('COMMIT') || (await historyLength(db)) < 2) return 'pass';
+        if (direction === 'to server' || !text().includes('COMMIT') || !(await tableExists(db, 'later'))) return 'pass';
         self.reset();
         return 'drop';
       },

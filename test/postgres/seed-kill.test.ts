@@ -20,6 +20,7 @@ import {
 } from '../fixtures/seed/seeding.js';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { startProxy, type Verdict } from '../support/proxy.js';
 import { randomSource, rounds } from '../support/rounds.js';
 import { freePort } from '../support/server.js';
 import { busy } from '../support/time.js';
@@ -91,6 +92,22 @@ describe('eight migrators at once on an empty database', () => {
   });
 });
 
+/** The rows of the documents and what is remembered of each; the same seed then brings the database to what an undisturbed one leaves. */
+async function expectAllOrNothing(db: TestDatabase, when: string): Promise<void> {
+  const sessions =
+    "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'kasm-db/%'";
+  await waitFor(async () => ((await db.superQuery(sessions)).length === 0 ? [true] : []), 'the killed session to end');
+  const own = ['kasm_db.migrations', 'kasm_db.locks', 'public.alembic_version'];
+  const tables = Object.entries(await dump(db, { physical: false })).filter(([name]) => !own.includes(name));
+  const found = tables.flatMap(([, rows]) => rows).length;
+  expect([0, 2 * TOTAL], when).toContain(found);
+  expect((await cli(['check', '--seed', '--json'], db.env)).code, when).toBe(found === 0 ? 3 : 0);
+  const again = await seeded(db, { secrets });
+  expect(again.counts[found === 0 ? 'inserted' : 'unchanged'], when).toBe(TOTAL);
+  expect(await withoutMaterial(db, secrets), when).toEqual(undisturbed);
+  expect((await cli(['check', '--seed', '--json'], db.env)).code, when).toBe(0);
+}
+
 describe('a seed that is cut off', () => {
   const { seed: number, next } = randomSource();
   const ROUNDS = rounds(6, 50);
@@ -109,35 +126,31 @@ describe('a seed that is cut off', () => {
         child.kill('SIGKILL');
         const { signal } = await ended;
         if (signal) cutOff++;
-        await waitFor(
-          async () =>
-            (
-              await db.superQuery(
-                "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'kasm-db/%'",
-              )
-            ).length === 0
-              ? [true]
-              : [],
-          'the killed session to end',
-        );
-        const {
-          'kasm_db.migrations': _,
-          'kasm_db.locks': __,
-          'public.alembic_version': ___,
-          ...rows
-        } = await dump(db, {
-          physical: false,
-        });
-        const found = Object.values(rows).flat().length;
-        expect([0, 2 * TOTAL], `round ${round}`).toContain(found);
-        const again = await seeded(db, { secrets });
-        expect(again.counts[found === 0 ? 'inserted' : 'unchanged'], `round ${round}`).toBe(TOTAL);
-        expect(await withoutMaterial(db, secrets), `round ${round}`).toEqual(undisturbed);
-        expect((await cli(['check', '--seed', '--json'], db.env)).code).toBe(0);
+        await expectAllOrNothing(db, `round ${round}`);
       }
       expect(cutOff).toBeGreaterThan(0);
     },
   );
+
+  it('trap 34: SIGKILL right after each of its COMMITs: all of it is there or nothing, and the rerun completes it', async () => {
+    let wasKilled = true;
+    for (let nth = 1; wasKilled; nth++) {
+      const db = await fresh();
+      let commits = 0;
+      const proxy = await startProxy(db.port, {
+        onMessage: ({ direction, text }): Verdict => {
+          if (direction === 'to server' || !text().includes('COMMIT') || ++commits !== nth) return 'pass';
+          child.kill('SIGKILL');
+          return 'drop';
+        },
+      });
+      const { child, ended } = startCli(seedArgs({ secrets }), { ...db.env, POSTGRES_PORT: String(proxy.port) });
+      wasKilled = (await ended).signal === 'SIGKILL';
+      proxy.stop();
+      expect(wasKilled || nth > 2).toBe(true);
+      await expectAllOrNothing(db, `COMMIT ${nth}`);
+    }
+  });
 
   it('trap 34: SIGTERM while it waits for a table: exit 143 within 2 s, nothing written, the rerun completes', async () => {
     const db = await fresh();
