@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { historyOf } from '../fixtures/kasm/catalog.js';
 import { midStatement } from '../fixtures/kasm/observe.js';
-import { cli, folder, type RunningCli, startCli } from '../support/cli.js';
+import { cli, folder, NODE_COMMAND, type RunningCli, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
 import { type Link, type Passed, startProxy, type TestProxy } from '../support/proxy.js';
@@ -131,6 +131,30 @@ const recorded = async (db: TestDatabase, name: string) =>
   (await historyOf(db)).filter((row) => row.name === name).map((row) => row.name);
 
 const ways = (Object.keys(WAYS) as Way[]).filter((way) => way === 'a direct connection' || hasPgbouncer());
+
+/** Node's part of what keeps an event loop going is taken away: a socket, and whoever waits for it with an end. */
+const WITHOUT_EVENTS = `import net from 'node:net';
+const { connect } = net.Socket.prototype;
+net.Socket.prototype.connect = function (...args) { return connect.apply(this, args).unref(); };
+const later = globalThis.setTimeout;
+globalThis.setTimeout = (...args) => later(...args).unref();`;
+
+it('trap 51: an event loop that runs empty before the result › 1 with its JSON, and the next run completes', async () => {
+  const db = await createDatabase();
+  const args = ['migrate', '--json', '--migrations', folder(FILES)];
+  const command = [
+    process.execPath,
+    '--import',
+    `data:text/javascript,${encodeURIComponent(WITHOUT_EVENTS)}`,
+    NODE_COMMAND[1] as string,
+  ];
+  const run = await startCli(args, db.env, { command }).ended;
+  expect(run.code, run.stderr).toBe(1);
+  expect(run.json()).toMatchObject({ command: 'migrate', outcome: 'internal', exitCode: 1 });
+  expect(run.json().error?.message).toContain('the event loop ran empty');
+  const next = await cli(args, db.env);
+  expect(next.code, next.stderr).toBe(0);
+});
 
 describe.each(ways)('trap 51: every end of %s', (way) => {
   describe.each(Object.keys(ENDS) as End[])('by %s', (end) => {
