@@ -138,7 +138,8 @@ function failureText({ error, outcome, exitCode, applied = [] }: Result, s: Styl
   const before = applied.map(({ name, ms }) => `${s.green('applied')} ${printable(name)} ${s.dim(formatMs(ms))}`);
   const say = (text: string) => wrap(text, s.width);
   const lines = [...(live ? before : []), say(`${s.red(`${outcome}:`)} ${printable(error.message)}`)];
-  if (error.statement) lines.push(printableLines(error.statement).replace(/^/gm, `  ${s.dim('|')} `));
+  const bar = `  ${s.dim('|')} `;
+  if (error.statement) lines.push(bar + printableLines(error.statement).replaceAll('\n', `\n${bar}`));
   for (const [title, text] of Object.entries({ detail: error.detail, context: error.context, next: error.hint }))
     if (text) lines.push(say(`${s.bold(`${title}:`)} ${printable(text)}`));
   lines.push(s.dim(`exit code ${exitCode} (${outcome})`));
