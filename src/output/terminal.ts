@@ -98,8 +98,11 @@ export function table(header: string[], rows: string[][], s: Style): string {
       i === header.length - 1 ? printable(cell) : printable(cell).padEnd(widths[i] as number),
     );
     if (!below) return wrap(aligned.join('  ').trimEnd(), s.width, start);
-    const last = aligned.at(-1) ?? '';
-    const first = aligned.slice(0, -1).join('  ').trimEnd();
+    const last = aligned[header.length - 1] ?? '';
+    const first = aligned
+      .slice(0, header.length - 1)
+      .join('  ')
+      .trimEnd();
     return last === '' ? first : `${first}\n${wrap(' '.repeat(BELOW) + last, s.width, BELOW)}`;
   };
   return [s.dim(line(header)), ...rows.map(line)].join('\n');
