@@ -45,11 +45,7 @@ export async function migrateAndSeed(ctx: CommandContext, options: MigrateAndSee
   const warnings = [...beforehand(result), ...found, ...ofSeed];
   const done = applied.length > 0 || !options.dryRun;
   return {
-    fields: {
-      ...migrateFields(result, database, options),
-      ...ofSeeding,
-      warnings,
-    },
+    fields: { ...migrateFields(result, database, options), ...ofSeeding, warnings },
     text: (s) => {
       const main = done ? migrateText(result, database.dbname, migrations.length, s) : dryRunText(result, s);
       if (seeded) return `${main}\n${ctx.again(seedText(seeded, options.dryRun === true, s))}`;

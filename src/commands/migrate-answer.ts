@@ -21,12 +21,7 @@ export function migrateFields(
     pending: dryRun ? plan.pending.map(({ name }) => name) : undefined,
     unknown: unlessEmpty(plan.unknown),
     lock: waited
-      ? {
-          waitedMs: Math.round(waitedMs),
-          holder,
-          blockers: unlessEmpty(blockers),
-          cancelled: unlessEmpty(cancelled),
-        }
+      ? { waitedMs: Math.round(waitedMs), holder, blockers: unlessEmpty(blockers), cancelled: unlessEmpty(cancelled) }
       : undefined,
   };
 }

@@ -77,9 +77,7 @@ export async function repair(
             throw new KasmDbError(
               'integrity',
               'the database has changed since the repair was shown; nothing was done',
-              {
-                hint: 'run the same call again',
-              },
+              { hint: 'run the same call again' },
             );
           await ensureHistory(session);
           for (const { sql, text } of repairs) await run(session, sql, text);

@@ -17,10 +17,7 @@ export interface ExitCode extends Meaning {
 export type Case = readonly [see: string, why: string, what: string];
 
 const MEANINGS: Readonly<Record<Outcome, Meaning>> = {
-  ok: {
-    about: 'Done, or nothing to do.',
-    cases: [],
-  },
+  ok: { about: 'Done, or nothing to do.', cases: [] },
   internal: {
     about: 'A bug in kasm-db. Nothing half-done is left: a migration that was not recorded was not applied.',
     cases: [['a stack on stderr', 'kasm-db met a case that it was not made for', 'report it with the stack']],
