@@ -78,17 +78,14 @@ function listFiles(path: string): string[] {
 
 function readText(file: string): string {
   const bytes = readBytes(file);
+  const refused = (what: string, hint: string) => new KasmDbError('seed', `${file} ${what}`, { file, hint });
   if (bytes.subarray(0, 4).equals(Buffer.from('PK\u0003\u0004', 'latin1')))
-    throw new KasmDbError('seed', `${file} is a ZIP archive, such as Kasm's Export Configuration makes`, {
-      file,
-      hint: 'unpack it with its password (its encryption is AES-256: 7z x FILE), and name the export_data.yaml that is in it with --seeds',
-    });
-  if (!isUtf8(bytes)) throw new KasmDbError('seed', `${file} is not UTF-8 text`, { file, hint: 'save it as UTF-8' });
-  if (bytes.includes(0))
-    throw new KasmDbError('seed', `${file} holds a NUL byte; it is not text`, {
-      file,
-      hint: 'name a document in YAML',
-    });
+    throw refused(
+      "is a ZIP archive, such as Kasm's Export Configuration makes",
+      'unpack it with its password (its encryption is AES-256: 7z x FILE), and name the export_data.yaml that is in it with --seeds',
+    );
+  if (!isUtf8(bytes)) throw refused('is not UTF-8 text', 'save it as UTF-8');
+  if (bytes.includes(0)) throw refused('holds a NUL byte; it is not text', 'name a document in YAML');
   return new TextDecoder().decode(bytes);
 }
 
