@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls';
 import { messageOf } from '../app/errors.js';
 import { formatMs } from '../app/when.js';
 import { isSocket } from '../config/hosts.js';
@@ -69,11 +70,7 @@ export async function checkNames(report: Report, settings: ConnectionSettings): 
 
 /** Where the login has led, and how safe the way there is. */
 export function checkLogin(report: Report, { client }: Session): void {
-  const { stream } = (
-    client as unknown as {
-      connection: { stream: { encrypted?: boolean; getProtocol?: () => string; authorized?: boolean } };
-    }
-  ).connection;
+  const stream = client.connection.stream as Partial<TLSSocket>;
   report.ok('login', `logged in at ${client.host}:${client.port} as ${client.user}`);
   if (stream.encrypted)
     report.ok(
