@@ -21,20 +21,17 @@ export function capture(whole: Schema, from: string): Captured {
   const invalid = [...schema.tables, ...schema.views].flatMap((relation) =>
     relation.indexes.filter(({ valid }) => !valid).map(({ name }) => `${relation.schema}.${name}`),
   );
+  const notes = [
+    `The catalog of ${from}, captured by kasm-db. Not part of it are rows and large objects, owners, roles and`,
+    'default privileges, settings of roles and the database, tablespaces and table access methods,',
+    'statistics targets of index expressions and extended statistics, subscriptions and user mappings, security labels, and the comments on the database, its extensions and schema public.',
+    ...(roles.length > 0 ? [`These roles must be there: ${roles.join(', ')}.`] : []),
+    ...schema.others.map(({ kind, name }) => `Left out, make it by hand: ${kind} ${name}`),
+    ...leftOut.map(({ object, needs }) => `Left out, as it needs ${needs}: ${object}`),
+    ...invalid.map((name) => `Left out, it was invalid (a CREATE INDEX CONCURRENTLY that failed): index ${name}`),
+  ];
   const head = [
-    comment(
-      `The catalog of ${from}, captured by kasm-db. Not part of it are rows and large objects, owners, roles and`,
-    ),
-    comment('default privileges, settings of roles and the database, tablespaces and table access methods,'),
-    comment(
-      'statistics targets of index expressions and extended statistics, subscriptions and user mappings, security labels, and the comments on the database, its extensions and schema public.',
-    ),
-    ...(roles.length > 0 ? [comment(`These roles must be there: ${roles.join(', ')}.`)] : []),
-    ...schema.others.map(({ kind, name }) => comment(`Left out, make it by hand: ${kind} ${name}`)),
-    ...leftOut.map(({ object, needs }) => comment(`Left out, as it needs ${needs}: ${object}`)),
-    ...invalid.map((name) =>
-      comment(`Left out, it was invalid (a CREATE INDEX CONCURRENTLY that failed): index ${name}`),
-    ),
+    ...notes.map(comment),
     '',
     '-- Bodies of functions may name what comes later; and texts are read as they were written, whatever the role has set.',
     'SET LOCAL check_function_bodies = off;',
