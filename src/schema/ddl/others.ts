@@ -1,3 +1,4 @@
+import { type Grantable, standardGrants } from '../grants.js';
 import type { DataType, Grant, Sequence } from '../model.js';
 import { sequenceOptions } from './columns.js';
 import { ident, literal, qualified } from './names.js';
@@ -49,12 +50,12 @@ export function createSequence(sequence: Sequence): string {
  * @param present who has something now; of a new object PUBLIC (functions, types) at most
  */
 export function grantSql(target: string, wanted: Grant[] | undefined, present: Grant[] = [], column = ''): string[] {
-  const grantees = new Set([...present.map(({ grantee }) => grantee), ...(wanted ?? []).map(({ grantee }) => grantee)]);
-  const publicByDefault = /^(ROUTINE|TYPE) /.test(target);
-  if (publicByDefault && wanted !== undefined) grantees.add('PUBLIC');
+  const standard = standardGrants((target.split(' ', 1)[0] as string).toLowerCase() as Grantable);
+  const all = [...present, ...(wanted ? [...wanted, ...standard] : [])];
+  const grantees = new Set(all.map(({ grantee }) => grantee));
   const on = `${column ? ` (${column})` : ''} ON ${target}`;
   const statements = [...grantees].map((grantee) => `REVOKE ALL${on} FROM ${role(grantee)}`);
-  const given = wanted ?? (publicByDefault ? [standardOf(target)] : []);
+  const given = wanted ?? standard;
   for (const { grantee, privileges, grantable } of given) {
     if (privileges.length === 0) continue;
     const list = privileges.map((privilege) => (column ? `${privilege} (${column})` : privilege)).join(', ');
@@ -64,8 +65,3 @@ export function grantSql(target: string, wanted: Grant[] | undefined, present: G
     statements.push(`GRANT ALL ON ${target} TO CURRENT_USER`);
   return statements;
 }
-
-const standardOf = (target: string): Grant => ({
-  grantee: 'PUBLIC',
-  privileges: [target.startsWith('ROUTINE') ? 'EXECUTE' : 'USAGE'],
-});
