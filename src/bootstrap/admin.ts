@@ -39,7 +39,7 @@ export async function withAdmin<T>(
   options: Pick<SessionOptions, 'once'> = {},
 ): Promise<T> {
   const session = await connect(dbnames, (dbname) =>
-    Session.open(() => adminSettings(ctx.resolve(), env, dbname), { ...sessionOptions(ctx), ...options }),
+    Session.open((anew) => adminSettings(ctx.resolve(anew), env, dbname), { ...sessionOptions(ctx), ...options }),
   );
   try {
     return await work(session);

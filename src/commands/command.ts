@@ -1,7 +1,7 @@
 import type { ProgramSignal } from '../app/signals.js';
 import type { Context } from '../config/context.js';
 import type { ConnectionFlags } from '../config/places.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import type { Resolve } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
@@ -47,7 +47,7 @@ export interface CommandContext extends Context {
   /** Shows a text at once, in the place of the one before; undefined: nobody reads it (--json, the library). */
   show?: ((text: Answer['text']) => void) | undefined;
   /** With --embedded beside a database that the settings name (`plan --rehearse`): the private server. */
-  aside?: (() => ConnectionSettings) | undefined;
+  aside?: Resolve | undefined;
   /** With --embedded: secrets made for it, since nobody else gives any. */
   generatedSecrets: () => Promise<ReadonlyMap<string, string>>;
 }

@@ -1,6 +1,6 @@
 import type { RunEvents } from '../app/events.js';
 import { unknownNames } from '../config/near-names.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import type { ConnectionSettings, Resolve } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import type { MigrationState } from '../history/state.js';
 import type { DatabaseInfo } from '../output/result.js';
@@ -15,7 +15,7 @@ export function describeTarget({ dbname, hosts, user, role }: ConnectionSettings
  * Says first which database is worked on, and what of the settings may not be what was meant.
  * @returns the warnings; nothing where no database is given or the settings are wrong, which the command itself says
  */
-export function nameTarget(resolve: () => ConnectionSettings, env: Environment, events: RunEvents): string[] {
+export function nameTarget(resolve: Resolve, env: Environment, events: RunEvents): string[] {
   const settings = settingsIfValid(resolve);
   if (!settings) return [];
   events.target?.(describeTarget(settings));
@@ -30,7 +30,7 @@ export function nameTarget(resolve: () => ConnectionSettings, env: Environment, 
 }
 
 /** @returns undefined where they are wrong or name no database, which the command itself says */
-export function settingsIfValid(resolve: () => ConnectionSettings): ConnectionSettings | undefined {
+export function settingsIfValid(resolve: Resolve): ConnectionSettings | undefined {
   try {
     return resolve();
   } catch {

@@ -1,4 +1,5 @@
 import { KasmDbError, RetoldError } from '../app/errors.js';
+import type { Resolve } from '../config/settings.js';
 import { readVariable } from '../config/variables.js';
 import { Session } from '../postgres/session.js';
 import { sqlstateOf } from '../postgres/sqlstate.js';
@@ -51,8 +52,8 @@ export async function withWorkingLogin(ctx: CommandContext): Promise<CommandCont
   } catch (error) {
     if (!sqlstateOf(error)?.startsWith('28')) throw error;
     const { adminSettings } = await import('../bootstrap/admin.js');
-    const resolve = () => {
-      const settings = ctx.resolve();
+    const resolve: Resolve = (anew) => {
+      const settings = ctx.resolve(anew);
       return { ...adminSettings(settings, ctx.env, settings.dbname), role: settings.role ?? settings.user };
     };
     return { ...ctx, resolve };

@@ -3,7 +3,7 @@ import { keepUrlPasswords } from '../app/secrets.js';
 import { now } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import { withEnvFile } from '../config/env-file.js';
-import { resolveSettings } from '../config/settings.js';
+import { settingsOf } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import type { EmbeddedServer } from '../embedded/embedded.js';
 import type { MigrationState } from '../history/state.js';
@@ -42,7 +42,7 @@ export async function runCommand(
   const started = now();
   let { env } = surroundings;
   keepUrlPasswords([...Object.values(env), ...Object.values(options)]);
-  let resolve = () => resolveSettings(options, env, { direct: writes });
+  let resolve = settingsOf(options, env, { direct: writes });
   let aside: CommandContext['aside'];
   let server: EmbeddedServer | undefined;
   const again = (text: string, without?: string) =>
@@ -57,12 +57,13 @@ export async function runCommand(
     if (options.envFile !== undefined) {
       env = withEnvFile(options.envFile, env);
       keepUrlPasswords(Object.values(env));
+      resolve = settingsOf(options, env, { direct: writes });
     }
     if (options.embedded) {
       const { startEmbedded } = await import('../embedded/embedded.js');
       server = await startEmbedded(options.embedded === true ? EMBEDDED : options.embedded, signal, events);
       const { flags } = server;
-      const own = () => resolveSettings(flags, {}, { direct: false });
+      const own = settingsOf(flags, {}, { direct: false });
       if (options.rehearse && settingsIfValid(resolve)) aside = own;
       else resolve = own;
     }

@@ -1,10 +1,9 @@
 import type { RunEvents } from '../app/events.js';
-import type { ConnectionSettings } from './settings.js';
+import type { Resolve } from './settings.js';
 
 /** What every database command needs. */
 export interface Context {
-  /** Gives the connection settings; called for each attempt. */
-  resolve: () => ConnectionSettings;
+  resolve: Resolve;
   signal: AbortSignal;
   events: RunEvents;
 }

@@ -76,9 +76,20 @@ export interface ConnectionSettings extends ProtocolVersions {
 const DEFAULT_CONNECT_TIMEOUT_MS = 10_000;
 const DEFAULT_KEEPALIVE_SECONDS = 10;
 
+/** Gives the connection settings as they were found. @param anew find them again: a mounted Secret may have changed since */
+export type Resolve = (anew?: boolean) => ConnectionSettings;
+
+/** The settings of a run: found once, and again by who connects anew. @throws KasmDbError usage, at each call */
+export function settingsOf(flags: ConnectionFlags, env: Environment, options: { direct: boolean }): Resolve {
+  let found: ConnectionSettings | undefined;
+  return (anew = false) => {
+    if (anew || !found) found = resolveSettings(flags, env, options);
+    return found;
+  };
+}
+
 /**
- * Finds every connection setting: per value, the first of flag, KASM_DB_URL, DATABASE_URL, POSTGRES_*, a libpq service, PG*. For each attempt to
- * connect anew, since a mounted Secret may change meanwhile.
+ * Finds every connection setting: per value, the first of flag, KASM_DB_URL, DATABASE_URL, POSTGRES_*, a libpq service, PG*.
  * @param options.direct use the direct URL where one is set (commands that write)
  * @throws KasmDbError usage, naming the setting
  */

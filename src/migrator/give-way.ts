@@ -75,7 +75,7 @@ export class TableWaits {
   ) {
     const { host, port, processID } = lock.session.client;
     this.#pid = processID ?? 0;
-    this.#watch = new BlockerWatch(() => ({ ...ctx.resolve(), hosts: [{ host, port }] }));
+    this.#watch = new BlockerWatch((anew) => ({ ...ctx.resolve(anew), hosts: [{ host, port }] }));
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { BlockerKind, ObservedBlocker } from '../app/blocker.js';
 import { now, sleep } from '../app/time.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import type { Resolve } from '../config/settings.js';
 import { Session } from './session.js';
 import { sqlstateOf } from './sqlstate.js';
 
@@ -81,7 +81,7 @@ export class BlockerWatch {
   readonly #ended = new AbortController();
 
   /** @param resolve settings that lead to the watched session's server */
-  constructor(private readonly resolve: () => ConnectionSettings) {}
+  constructor(private readonly resolve: Resolve) {}
 
   /** Connects already, so that the first question is answered soon. */
   prepare(): void {

@@ -3,7 +3,7 @@ import { backoff, retry } from '../app/retry.js';
 import { now, within } from '../app/time.js';
 import type { Host } from '../config/hosts.js';
 import type { TargetSessionAttrs } from '../config/parameters.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import type { ConnectionSettings, Resolve } from '../config/settings.js';
 import { addressesOf } from './addresses.js';
 import type { Client } from './client.js';
 import { combine, type Refusal, refusal, TIME_IS_UP } from './refusal.js';
@@ -29,18 +29,18 @@ const LEAST_ATTEMPT_MS = 250;
 /**
  * Logs in, trying every host and every TLS attempt of the sslmode, again and again until `connectTimeoutMs` is over where that may help.
  * As in libpq, a host that answers but refuses TLS or the login ends the list: nobody behind it gets the password.
- * @param resolve gives the settings; called for each attempt, since a mounted Secret may change meanwhile
+ * @param resolve asked anew for each attempt, since a mounted Secret may change meanwhile
  * @throws KasmDbError unreachable (a later attempt may succeed), environment, usage
  */
-export async function connect(resolve: () => ConnectionSettings, options: ConnectOptions = {}): Promise<Client> {
-  let settings = resolve();
+export async function connect(resolve: Resolve, options: ConnectOptions = {}): Promise<Client> {
+  let settings = resolve(true);
   const deadline = now() + settings.connectTimeoutMs;
   let retryable = false;
   let reported = '';
   let refused: KasmDbError | undefined;
   const attempt = async (attempts: number) => {
     retryable = false;
-    if (attempts > 0) settings = resolve();
+    if (attempts > 0) settings = resolve(true);
     const atLeast = Math.min(settings.connectTimeoutMs, LAST_ATTEMPT_MS);
     const result = await tryHosts(settings, Math.max(deadline, now() + atLeast), options);
     if (!('error' in result)) return result;

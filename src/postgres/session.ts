@@ -1,6 +1,6 @@
 import type { QueryResult } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import type { Resolve } from '../config/settings.js';
 import type { Client } from './client.js';
 import { type ConnectOptions, connect } from './connect.js';
 import { withDeadline } from './deadline.js';
@@ -74,7 +74,7 @@ export class Session {
   }
 
   /** @throws KasmDbError unreachable, usage */
-  static async open(resolve: () => ConnectionSettings, options: SessionOptions): Promise<Session> {
+  static async open(resolve: Resolve, options: SessionOptions): Promise<Session> {
     const client = await connect(resolve, options);
     client.on('notice', (notice) => options.onNotice?.(notice.message ?? '', isWarning(notice)));
     return new Session(client, resolve().role, options.signal);
@@ -281,7 +281,7 @@ export class Session {
 
 /** Opens a session, runs `work`, and ends it whatever happens. @throws KasmDbError */
 export async function withSession<T>(
-  resolve: () => ConnectionSettings,
+  resolve: Resolve,
   options: SessionOptions & { doing: string },
   work: (session: Session) => Promise<T>,
 ): Promise<T> {

@@ -1,6 +1,7 @@
 import { KasmDbError } from '../app/errors.js';
 import { VERSION } from '../app/version.js';
 import type { Context } from '../config/context.js';
+import type { Resolve } from '../config/settings.js';
 import { readState, type StateRequest } from '../history/read-state.js';
 import { SEEDED_BY_PROGRAM } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
@@ -35,8 +36,8 @@ export interface CheckRequest extends Omit<StateRequest, 'withinMs'> {
 export async function check(ctx: Context, migrations: Migration[], request: CheckRequest): Promise<CheckResult> {
   const { attemptMs, seed, vendor } = request;
   const options = { ...sessionOptions(ctx), once: attemptMs !== undefined, doing: 'checking' };
-  const resolve = () => {
-    const settings = ctx.resolve();
+  const resolve: Resolve = (anew) => {
+    const settings = ctx.resolve(anew);
     return {
       ...settings,
       connectTimeoutMs: Math.min(settings.connectTimeoutMs, attemptMs ?? Number.POSITIVE_INFINITY),

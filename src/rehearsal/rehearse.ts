@@ -1,7 +1,7 @@
 import { escapeIdentifier } from 'pg';
 import { KasmDbError, RetoldError } from '../app/errors.js';
 import type { Context } from '../config/context.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import type { Resolve } from '../config/settings.js';
 import { readState } from '../history/read-state.js';
 import { recordSql } from '../history/record.js';
 import type { HistoryEntry, MigrationState } from '../history/state.js';
@@ -29,7 +29,7 @@ export interface RehearseOptions {
   /** Of the migrations, with their snapshot; undefined: those that ship with this build. */
   folder: string | undefined;
   /** A private server for the copy; undefined: the server of the database itself. */
-  aside?: (() => ConnectionSettings) | undefined;
+  aside?: Resolve | undefined;
 }
 
 export interface Rehearsal {

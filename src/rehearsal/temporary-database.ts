@@ -1,7 +1,7 @@
 import { escapeIdentifier, escapeLiteral } from 'pg';
 import { KasmDbError, messageOf } from '../app/errors.js';
 import type { Context } from '../config/context.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import type { Resolve } from '../config/settings.js';
 import { readServer } from '../history/read-state.js';
 import { requireWritable, sessionOptions } from '../migrator/with-lock.js';
 import { Session } from '../postgres/session.js';
@@ -55,9 +55,9 @@ export async function readForm(session: Session): Promise<DatabaseForm> {
  */
 export async function withTemporaryDatabase<T>(
   ctx: Context,
-  resolve: () => ConnectionSettings,
+  resolve: Resolve,
   form: DatabaseForm | undefined,
-  work: (resolve: () => ConnectionSettings) => Promise<T>,
+  work: (resolve: Resolve) => Promise<T>,
 ): Promise<T> {
   const session = await Session.open(resolve, sessionOptions(ctx));
   try {
@@ -74,7 +74,7 @@ export async function withTemporaryDatabase<T>(
     const [{ name }] = (await session.query(NAME_SQL)) as [{ name: string }];
     try {
       await create(session, name, form);
-      return await work(() => ({ ...resolve(), dbname: name }));
+      return await work((anew) => ({ ...resolve(anew), dbname: name }));
     } finally {
       await drop(session, name).catch((error) =>
         ctx.events.warning?.(

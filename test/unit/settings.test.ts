@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { KasmDbError } from '../../src/app/errors.js';
 import type { ConnectionFlags } from '../../src/config/places.js';
-import { resolveSettings } from '../../src/config/settings.js';
+import { resolveSettings, settingsOf } from '../../src/config/settings.js';
 import type { Environment } from '../../src/config/variables.js';
 import { folder } from '../support/folder.js';
 
@@ -429,14 +429,17 @@ describe('settings › the direct URL', () => {
   });
 });
 
-describe('settings › found anew for each attempt', () => {
-  it('a file counts as it is', () => {
+describe('settings › found once, and anew by who connects', () => {
+  it('the environment and the files count as they were, until somebody connects anew', () => {
     const files = folder({ pw: 'first', 'kasm/db-password': '' });
     const env: Environment = { POSTGRES_HOST: 'db', POSTGRES_PASSWORD_FILE: join(files, 'pw') };
-    const settings = () => resolveSettings({}, env, { direct: false });
-    expect(settings().password).toBe('first');
+    const resolve = settingsOf({}, env, { direct: false });
+    const settings = () => resolve(true);
+    expect(resolve().password).toBe('first');
     writeFileSync(join(files, 'pw'), 'second');
+    expect(resolve().password).toBe('first');
     expect(settings()).toMatchObject({ password: 'second', hosts: [{ host: 'db' }] });
+    expect(resolve().password).toBe('second');
     writeFileSync(join(files, 'pw'), '');
     expect(() => settings()).toThrow(/POSTGRES_PASSWORD_FILE: .*pw is empty/);
     writeFileSync(join(files, 'pw'), 'third');
@@ -445,7 +448,8 @@ describe('settings › found anew for each attempt', () => {
 
   it('a mounted Secret that comes later is found', () => {
     const secrets = folder({});
-    const settings = () => resolveSettings({ secrets }, { POSTGRES_HOST: 'db' }, { direct: false });
+    const resolve = settingsOf({ secrets }, { POSTGRES_HOST: 'db' }, { direct: false });
+    const settings = () => resolve(true);
     expect(settings().password).toBeUndefined();
     writeFileSync(join(secrets, 'db-password'), 'late\n');
     expect(settings()).toMatchObject({ password: 'late', sources: { password: join(secrets, 'db-password') } });
