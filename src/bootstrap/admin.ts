@@ -3,7 +3,6 @@ import { keepSecret } from '../app/secrets.js';
 import type { Context } from '../config/context.js';
 import type { ConnectionSettings } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
-import { sessionOptions } from '../migrator/with-lock.js';
 import { Session, type SessionOptions } from '../postgres/session.js';
 
 const USER = 'DATABASE_MASTER_USER';
@@ -36,10 +35,10 @@ export async function withAdmin<T>(
   env: Environment,
   dbnames: readonly [string, ...string[]],
   work: (session: Session) => Promise<T>,
-  options: Pick<SessionOptions, 'once'> = {},
+  options: SessionOptions = {},
 ): Promise<T> {
   const session = await connect(dbnames, (dbname) =>
-    Session.open((anew) => adminSettings(ctx.resolve(anew), env, dbname), { ...sessionOptions(ctx), ...options }),
+    Session.open({ ...ctx, resolve: (anew) => adminSettings(ctx.resolve(anew), env, dbname) }, options),
   );
   try {
     return await work(session);

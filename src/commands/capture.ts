@@ -4,7 +4,6 @@ import { writeFile } from '../app/write-file.js';
 import { readState } from '../history/read-state.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { wrongFolder } from '../migrator/plan-problems.js';
-import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
 import { capture } from '../schema/capture.js';
 import { introspect } from '../schema/introspect.js';
@@ -22,14 +21,10 @@ export async function captureCommand(ctx: CommandContext, { out }: CaptureOption
   const snapshot = out.endsWith('.json');
   const migrations = await ctx.migrations();
   const vendor = writesVendorVersion(migrations);
-  const { state, schema } = await withSession(
-    ctx.resolve,
-    { ...sessionOptions(ctx), doing: 'capturing' },
-    async (session) => ({
-      state: await readState(session, { vendor, rows: false }),
-      schema: await introspect(session),
-    }),
-  );
+  const { state, schema } = await withSession(ctx, 'capturing', async (session) => ({
+    state: await readState(session, { vendor, rows: false }),
+    schema: await introspect(session),
+  }));
   if (snapshot) {
     const newest = migrations.at(-1)?.name as string;
     const elsewhere = wrongFolder(migrations, state.history ?? []);

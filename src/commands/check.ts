@@ -3,8 +3,7 @@ import { now } from '../app/time.js';
 import { formatMs } from '../app/when.js';
 import { parseDuration } from '../config/duration.js';
 import { writesVendorVersion } from '../migrations/files.js';
-import { sessionOptions } from '../migrator/with-lock.js';
-import { withSession } from '../postgres/session.js';
+import { type Session, withSession } from '../postgres/session.js';
 import { check, type ExpectedSeed } from '../readiness/check.js';
 import { waitUntilReady } from '../readiness/wait.js';
 import type { Answer, CommandContext } from './command.js';
@@ -74,10 +73,9 @@ async function tokenDifferences(ctx: CommandContext, options: CheckOptions): Pro
   ]);
   try {
     const { credentials } = givenCredentials(options, ctx.env);
-    const asking = { ...sessionOptions(ctx), once: true, doing: 'comparing credentials' };
-    const differences = await withSession(ctx.resolve, asking, (session) =>
-      session.reading(() => compareCredentials(session, credentials), { statementTimeoutMs: COMPARE_MS }),
-    );
+    const compare = (session: Session) =>
+      session.reading(() => compareCredentials(session, credentials), { statementTimeoutMs: COMPARE_MS });
+    const differences = await withSession(ctx, 'comparing credentials', compare, { once: true });
     return differences.filter(({ kind }) => kind === 'token').map(({ text }) => text);
   } catch (error) {
     if (!(error instanceof KasmDbError) || error.outcome === 'interrupted') throw error;

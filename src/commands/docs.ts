@@ -4,7 +4,6 @@ import { VERSION } from '../app/version.js';
 import { localTime } from '../app/when.js';
 import { writeFile } from '../app/write-file.js';
 import { NO_DATABASE } from '../config/settings.js';
-import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
 import { introspect } from '../schema/introspect.js';
 import type { Schema } from '../schema/model.js';
@@ -61,7 +60,7 @@ function foot(ctx: CommandContext, live: boolean): string {
 
 async function read(ctx: CommandContext): Promise<{ schema: Schema; of: string; live: boolean }> {
   if (hasDatabase(ctx)) {
-    const schema = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'reading the catalog' }, introspect);
+    const schema = await withSession(ctx, 'reading the catalog', introspect);
     return { schema, of: `database ${ctx.resolve().dbname}`, live: true };
   }
   const snapshot = await readSnapshot(ctx.folder);

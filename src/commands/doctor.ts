@@ -26,7 +26,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   const settings = ctx.resolve();
   checkSettings(report, settings, ctx.env);
   await checkNames(report, settings);
-  const session = await report.attempt('login', () => Session.open(ctx.resolve, { signal: ctx.signal, once: true }));
+  const session = await report.attempt('login', () => Session.open({ ...ctx, events: {} }, { once: true }));
   const found: Found = {};
   if (session) {
     checkLogin(report, session);

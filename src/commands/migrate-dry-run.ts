@@ -3,7 +3,6 @@ import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { requireName } from '../migrations/name.js';
 import type { MigrateResult } from '../migrator/migrate.js';
 import { planFor, requireApplicable } from '../migrator/plan-for.js';
-import { sessionOptions } from '../migrator/with-lock.js';
 import { MOST_TREE_CHARACTERS, parseScript } from '../postgres/parser.js';
 import { withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
@@ -47,7 +46,7 @@ export async function dryRun(
   migrations: Migration[],
   options: { to?: string },
 ): Promise<MigrateResult> {
-  const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'planning' }, (session) =>
+  const state = await withSession(ctx, 'planning', (session) =>
     readState(session, { vendor: writesVendorVersion(migrations) }),
   );
   const plan = planFor(migrations, state, options);

@@ -4,7 +4,6 @@ import { readState } from '../history/read-state.js';
 import { locksOfFiles, type StatementLock } from '../lint/plan-locks.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { planFor } from '../migrator/plan-for.js';
-import { sessionOptions } from '../migrator/with-lock.js';
 import { printable, type Style, table } from '../output/terminal.js';
 import { withSession } from '../postgres/session.js';
 import type { Rehearsal } from '../rehearsal/rehearse.js';
@@ -24,7 +23,7 @@ export interface PlanOptions {
 /** What `migrate` would do, in order; per statement the table lock it takes, and whether it rewrites the table. */
 export async function planCommand(ctx: CommandContext, options: PlanOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
-  const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'planning' }, (session) =>
+  const state = await withSession(ctx, 'planning', (session) =>
     readState(session, { vendor: writesVendorVersion(migrations) }),
   );
   const planned = planFor(migrations, state, options);

@@ -47,7 +47,7 @@ export async function rotateDatabaseLogin(
 /** Before the real call has changed the password, the one that the Secret has already opens nothing: the admin looks in its place. */
 export async function withWorkingLogin(ctx: CommandContext): Promise<CommandContext> {
   try {
-    await (await Session.open(ctx.resolve, { signal: ctx.signal, once: true })).end();
+    await (await Session.open({ ...ctx, events: {} }, { once: true })).end();
     return ctx;
   } catch (error) {
     if (!sqlstateOf(error)?.startsWith('28')) throw error;

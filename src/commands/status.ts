@@ -7,7 +7,6 @@ import { readState } from '../history/read-state.js';
 import { isAtWork, type RunRow } from '../history/state.js';
 import { writesVendorVersion } from '../migrations/files.js';
 import { plan } from '../migrator/plan.js';
-import { sessionOptions } from '../migrator/with-lock.js';
 import type { RunInfo } from '../output/result.js';
 import { lockHolders } from '../postgres/lock.js';
 import { withSession } from '../postgres/session.js';
@@ -54,15 +53,11 @@ export async function statusCommand(ctx: CommandContext, options: StatusOptions 
 
 async function readStatus(ctx: CommandContext, options: StatusOptions): Promise<Answer> {
   const migrations = await ctx.migrations();
-  const { state, holder, recorded } = await withSession(
-    ctx.resolve,
-    { ...sessionOptions(ctx), doing: 'asking' },
-    async (session) => {
-      const state = await readState(session, { vendor: writesVendorVersion(migrations) });
-      const [holder] = state.seesLocks ? await session.reading(() => lockHolders(session)) : [];
-      return { state, holder, recorded: await readLocks(session) };
-    },
-  );
+  const { state, holder, recorded } = await withSession(ctx, 'asking', async (session) => {
+    const state = await readState(session, { vendor: writesVendorVersion(migrations) });
+    const [holder] = state.seesLocks ? await session.reading(() => lockHolders(session)) : [];
+    return { state, holder, recorded: await readLocks(session) };
+  });
   const locks = locksOfLastRun(recorded, state.history ?? [], state.run);
   const planned = plan(migrations, state, { appVersion: VERSION });
   const run = state.run ? runInfo(state.run, holder, state.seesLocks === true) : undefined;

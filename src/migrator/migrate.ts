@@ -17,7 +17,7 @@ import type { Plan } from './plan.js';
 import { type Expectations, planFor, requireApplicable } from './plan-for.js';
 import { inRun, type Run } from './run.js';
 import { historyStorage } from './storage.js';
-import { LockTaken, type MigrationLock, readWithinMs, sessionOptions, withMigrationLock } from './with-lock.js';
+import { LockTaken, type MigrationLock, readWithinMs, withMigrationLock } from './with-lock.js';
 
 export interface MigrateOptions extends Expectations {
   /** How long to wait for another migrator, and for the tables of each migration, in milliseconds. */
@@ -93,9 +93,7 @@ export async function migrate(ctx: Context, migrations: Migration[], options: Mi
 /** What there is to do, before any lock; undefined: the history is somebody else's for now, which is waited for with the lock. */
 async function planBefore(ctx: Context, migrations: Migration[], options: MigrateOptions, vendor: boolean) {
   const read = { vendor, withinMs: readWithinMs(options.lockTimeoutMs) };
-  const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'migrating' }, (session) =>
-    readState(session, read),
-  ).catch((error) => {
+  const state = await withSession(ctx, 'migrating', (session) => readState(session, read)).catch((error) => {
     if (!(error instanceof HistoryLocked)) throw error;
     ctx.events.retryConnect?.(error);
     return undefined;

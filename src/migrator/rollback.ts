@@ -15,7 +15,7 @@ import { planRollback, type RollbackGoal, type RollbackPlan } from './rollback-p
 import { inRun } from './run.js';
 import { historyStorage } from './storage.js';
 import { type UndoStep, undo } from './undo.js';
-import { LockTaken, type MigrationLock, requireWritable, sessionOptions, withMigrationLock } from './with-lock.js';
+import { LockTaken, type MigrationLock, requireWritable, withMigrationLock } from './with-lock.js';
 
 export interface RollbackOptions extends RollbackGoal {
   lockTimeoutMs: number;
@@ -51,7 +51,7 @@ export async function rollBack(
   options: RollbackOptions,
 ): Promise<RollbackResult> {
   const vendor = writesVendorVersion(migrations);
-  const first = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'rolling back' }, async (session) => {
+  const first = await withSession(ctx, 'rolling back', async (session) => {
     const state = await readState(session, { vendor });
     requireWritable(state, session.database);
     const plan = planRollback(migrations, state, options);

@@ -73,7 +73,7 @@ export async function withMigrationLock<T>(
   let holder: LockHolder | undefined;
   let waitedMs = 0;
   const attempt = (attempts: number) =>
-    withSession(ctx.resolve, { ...sessionOptions(ctx), doing: waiting.doing }, async (session) => {
+    withSession(ctx, waiting.doing, async (session) => {
       if (attempts > 0) waitedMs = now() - started;
       const withinMs = readWithinMs(started + waiting.waitMs - now());
       const lock = await takeLock(ctx, session, { vendor: waiting.vendor, withinMs });
@@ -137,11 +137,6 @@ async function lockSession(session: Session): Promise<MigrationLock['begin']> {
     await session.begin(kind, bounds);
     return lock.pid;
   };
-}
-
-/** How commands of this run open a session. */
-export function sessionOptions(ctx: Context) {
-  return { signal: ctx.signal, onRetry: ctx.events.retryConnect, onNotice: ctx.events.notice };
 }
 
 /** PostgreSQL 13 is the first that has gen_random_uuid() of its own and trusted extensions. */

@@ -10,7 +10,7 @@ import { isAtWork, isOnce, type MigrationState, ONCE } from '../history/state.js
 import { ensureHistory, ONCE_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
 import { isReadyToSeed } from '../migrator/plan-for.js';
-import { type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
+import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { GRACE_MS } from './keeper-words.js';
 import { lookUpProgram } from './look-up.js';
@@ -50,7 +50,7 @@ export async function runOnce(
   const program = lookUpProgram(options.command[0] ?? '', options.env);
   const doing = `running ${ONCE}${options.name}`;
   const request = { vendor: migrations !== undefined };
-  const first = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing }, async (session) => {
+  const first = await withSession(ctx, doing, async (session) => {
     const state = await readState(session, request);
     return { state, earlier: await findEarlier(session, state, options) };
   });

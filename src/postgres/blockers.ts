@@ -86,7 +86,7 @@ export class BlockerWatch {
   /** Connects already, so that the first question is answered soon. */
   prepare(): void {
     if (this.#session) return;
-    this.#session = Session.open(this.resolve, { once: true, signal: this.#ended.signal });
+    this.#session = Session.open({ resolve: this.resolve, signal: this.#ended.signal, events: {} }, { once: true });
     this.#session.then(
       (session) => {
         this.#open = session;

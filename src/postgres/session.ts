@@ -1,6 +1,6 @@
 import type { QueryResult } from 'pg';
 import { KasmDbError } from '../app/errors.js';
-import type { Resolve } from '../config/settings.js';
+import type { Context } from '../config/context.js';
 import type { Client } from './client.js';
 import { type ConnectOptions, connect } from './connect.js';
 import { withDeadline } from './deadline.js';
@@ -25,11 +25,8 @@ import { beginError, commitError, interruptedInCommit } from './transaction-erro
 /** read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public. */
 export type TransactionKind = 'read' | 'write' | 'migration';
 
-export interface SessionOptions extends Pick<ConnectOptions, 'onRetry' | 'once'> {
-  signal: AbortSignal;
-  /** Told what the server says beside its answers; a warning is what a person should read. */
-  onNotice?: ((text: string, isWarning: boolean) => void) | undefined;
-}
+/** How a session is opened; default: tried until connectTimeoutMs is over. */
+export type SessionOptions = Pick<ConnectOptions, 'once'>;
 
 /**
  * A statement that begins so goes to the primary, whatever pgpool-II is told of its functions (its manual, "Load Balancing"): else it may send the
@@ -74,10 +71,10 @@ export class Session {
   }
 
   /** @throws KasmDbError unreachable, usage */
-  static async open(resolve: Resolve, options: SessionOptions): Promise<Session> {
-    const client = await connect(resolve, options);
-    client.on('notice', (notice) => options.onNotice?.(notice.message ?? '', isWarning(notice)));
-    return new Session(client, resolve().role, options.signal);
+  static async open({ resolve, signal, events }: Context, { once }: SessionOptions = {}): Promise<Session> {
+    const client = await connect(resolve, { once, signal, onRetry: events.retryConnect });
+    client.on('notice', (notice) => events.notice?.(notice.message ?? '', isWarning(notice)));
+    return new Session(client, resolve().role, signal);
   }
 
   /** As the login named it. */
@@ -279,18 +276,23 @@ export class Session {
   }
 }
 
-/** Opens a session, runs `work`, and ends it whatever happens. @throws KasmDbError */
+/**
+ * Opens a session, runs `work`, and ends it whatever happens.
+ * @param doing for messages, in the form "rolling back"
+ * @throws KasmDbError
+ */
 export async function withSession<T>(
-  resolve: Resolve,
-  options: SessionOptions & { doing: string },
+  ctx: Context,
+  doing: string,
   work: (session: Session) => Promise<T>,
+  options: SessionOptions = {},
 ): Promise<T> {
-  const session = await Session.open(resolve, options);
+  const session = await Session.open(ctx, options);
   try {
     return await work(session);
   } catch (error) {
-    if (!(error instanceof KasmDbError)) options.signal.throwIfAborted();
-    throw toKasmDbError(error, options.doing);
+    if (!(error instanceof KasmDbError)) ctx.signal.throwIfAborted();
+    throw toKasmDbError(error, doing);
   } finally {
     await session.end();
   }

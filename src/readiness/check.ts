@@ -7,8 +7,7 @@ import { SEEDED_BY_PROGRAM } from '../history/run-row.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
 import { isNewer, type Plan, plan } from '../migrator/plan.js';
-import { sessionOptions } from '../migrator/with-lock.js';
-import { withSession } from '../postgres/session.js';
+import { type Session, withSession } from '../postgres/session.js';
 import { pendingTexts } from './pending-state.js';
 
 /** What `check --seed` asks for. */
@@ -35,7 +34,6 @@ export interface CheckRequest extends Omit<StateRequest, 'withinMs'> {
  */
 export async function check(ctx: Context, migrations: Migration[], request: CheckRequest): Promise<CheckResult> {
   const { attemptMs, seed, vendor } = request;
-  const options = { ...sessionOptions(ctx), once: attemptMs !== undefined, doing: 'checking' };
   const resolve: Resolve = (anew) => {
     const settings = ctx.resolve(anew);
     return {
@@ -43,7 +41,8 @@ export async function check(ctx: Context, migrations: Migration[], request: Chec
       connectTimeoutMs: Math.min(settings.connectTimeoutMs, attemptMs ?? Number.POSITIVE_INFINITY),
     };
   };
-  const state = await withSession(resolve, options, (session) => readState(session, { vendor, withinMs: attemptMs }));
+  const read = (session: Session) => readState(session, { vendor, withinMs: attemptMs });
+  const state = await withSession({ ...ctx, resolve }, 'checking', read, { once: attemptMs !== undefined });
   return evaluate(migrations, state, seed);
 }
 

@@ -4,7 +4,6 @@ import type { Context } from '../config/context.js';
 import { readState } from '../history/read-state.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { planFor } from '../migrator/plan-for.js';
-import { sessionOptions } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
 import type { Difference } from '../schema/diff.js';
 import { requireSnapshot } from '../schema/snapshot.js';
@@ -19,7 +18,7 @@ import { rehearse } from './rehearse.js';
  */
 export async function requireNoDrift(ctx: Context, migrations: Migration[], folder: string | undefined): Promise<void> {
   await requireSnapshot(folder, migrations.at(-1)?.name);
-  const state = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'verifying' }, (session) =>
+  const state = await withSession(ctx, 'verifying', (session) =>
     readState(session, { vendor: writesVendorVersion(migrations) }),
   );
   const { pending, ahead } = planFor(migrations, state);

@@ -10,7 +10,6 @@ import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { type Applied, migrate } from '../migrator/migrate.js';
 import type { Plan } from '../migrator/plan.js';
 import { planFor } from '../migrator/plan-for.js';
-import { sessionOptions } from '../migrator/with-lock.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
 import { acceptedSql, readAccepted } from '../schema/accepted.js';
@@ -81,8 +80,7 @@ interface Live {
 }
 
 async function readLive(ctx: Context, migrations: Migration[], to: string | undefined): Promise<Live> {
-  const options = { ...sessionOptions(ctx), doing: 'reading the schema for a rehearsal' };
-  return withSession(ctx.resolve, options, async (session) => {
+  return withSession(ctx, 'reading the schema for a rehearsal', async (session) => {
     const state = await readState(session, { vendor: writesVendorVersion(migrations) });
     const plan = planFor(migrations, state, { to });
     const schema = await introspect(session);
@@ -106,12 +104,12 @@ async function withRoles<T>(
 ): Promise<T> {
   if (!aside) return work();
   const here = (doing: string, sql: (name: string) => string, names: readonly string[]) =>
-    withSession(aside, { ...sessionOptions(ctx), doing }, async (session) => {
+    withSession({ ...ctx, resolve: aside }, doing, async (session) => {
       await session.begin('write');
       await session.script(names.map((name) => `${sql(escapeIdentifier(name))};`).join('\n'));
       await session.commit(doing);
     });
-  const known = await withSession(aside, { ...sessionOptions(ctx), doing: 'rehearsing' }, (session) =>
+  const known = await withSession({ ...ctx, resolve: aside }, 'rehearsing', (session) =>
     session.reading(() => namesOf(session, 'SELECT rolname AS name FROM pg_roles')),
   );
   const missing = roles.filter((name) => !known.includes(name));
@@ -126,7 +124,7 @@ async function withRoles<T>(
 
 /** @returns what the copy lacks */
 async function makeCopy(ctx: Context, { schema, strangers, state, accepted }: Live): Promise<string[]> {
-  return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'copying the schema' }, async (session) => {
+  return withSession(ctx, 'copying the schema', async (session) => {
     const possible = new Set(await session.reading(() => namesOf(session, CREATABLE_EXTENSIONS_SQL)));
     const extensions = schema.extensions.filter(({ name }) => possible.has(name));
     // What a stranger has made would belong to this role in the copy, and its functions run with this role's rights.
@@ -202,7 +200,7 @@ async function compareCopy(
       : 'there is no schema.snapshot.json';
     return { compared: false, differences: [], warnings: [...warnings, `the result was not compared: ${why}`] };
   }
-  const found = await withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'comparing the copy' }, introspect);
+  const found = await withSession(ctx, 'comparing the copy', introspect);
   const { ours } = compare(found, snapshot.schema, { ownership, stored: accepted });
   return { compared: true, differences: ours, warnings };
 }

@@ -3,7 +3,7 @@ import { KasmDbError, messageOf } from '../app/errors.js';
 import type { Context } from '../config/context.js';
 import type { Resolve } from '../config/settings.js';
 import { readServer } from '../history/read-state.js';
-import { requireWritable, sessionOptions } from '../migrator/with-lock.js';
+import { requireWritable } from '../migrator/with-lock.js';
 import { Session } from '../postgres/session.js';
 import { sqlstateOf, toKasmDbError } from '../postgres/sqlstate.js';
 
@@ -59,7 +59,7 @@ export async function withTemporaryDatabase<T>(
   form: DatabaseForm | undefined,
   work: (resolve: Resolve) => Promise<T>,
 ): Promise<T> {
-  const session = await Session.open(resolve, sessionOptions(ctx));
+  const session = await Session.open({ ...ctx, resolve });
   try {
     const server = await readServer(session);
     requireWritable(server, session.database);

@@ -8,7 +8,7 @@ import type { Migration } from '../migrations/files.js';
 import { LONGEST_ATTEMPT_MS, TableWaits } from '../migrator/give-way.js';
 import { inDoubtHint } from '../migrator/in-doubt.js';
 import { type Plan, plan } from '../migrator/plan.js';
-import { requireWritable, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
+import { requireWritable, withMigrationLock } from '../migrator/with-lock.js';
 import { parseScript } from '../postgres/parser.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { toKasmDbError } from '../postgres/sqlstate.js';
@@ -41,7 +41,7 @@ export async function lookForRepairs(
   migrations: Migration[],
   request: RepairRequest,
 ): Promise<RepairResult> {
-  return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'looking for repairs' }, async (session) => {
+  return withSession(ctx, 'looking for repairs', async (session) => {
     const state = await readState(session, { vendor: false });
     requireWritable(state, session.database);
     const repairs = await session.reading(() => planned(session, migrations, state, request));

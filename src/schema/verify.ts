@@ -6,7 +6,7 @@ import type { MigrationState } from '../history/state.js';
 import { type Migration, vendorVersionOf, writesVendorVersion } from '../migrations/files.js';
 import type { Plan } from '../migrator/plan.js';
 import { planFor } from '../migrator/plan-for.js';
-import { requireSupported, sessionOptions } from '../migrator/with-lock.js';
+import { requireSupported } from '../migrator/with-lock.js';
 import { withSession } from '../postgres/session.js';
 import { acceptedHead, readAccepted, withoutAccepted } from './accepted.js';
 import { diffExport } from './against.js';
@@ -48,7 +48,7 @@ export async function verify(
   { against, strict = false }: { against?: string | undefined; strict?: boolean | undefined } = {},
 ): Promise<VerifyResult> {
   const exported = against === undefined ? undefined : await readExport(against, ctx.signal);
-  return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'verifying' }, async (session) => {
+  return withSession(ctx, 'verifying', async (session) => {
     const state = await readState(session, { vendor: exported !== undefined || writesVendorVersion(migrations) });
     if (exported) {
       requireSupported(state);

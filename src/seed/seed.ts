@@ -7,7 +7,7 @@ import type { MigrationState } from '../history/state.js';
 import { ensureHistory, SEED_TABLES } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
 import { isReadyToSeed } from '../migrator/plan-for.js';
-import { LockTaken, type MigrationLock, sessionOptions, withMigrationLock } from '../migrator/with-lock.js';
+import { LockTaken, type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { documentRows, seedDigest } from './document-rows.js';
 import { type SeedReport, type SeedRequest, writeSeed } from './write-seed.js';
@@ -43,7 +43,7 @@ export async function seed(ctx: Context, migrations: Migration[], options: SeedO
     return { state, skipped: false, ...(await writeSeed(ctx, session, rows, options, state)) };
   };
   if (options.dryRun)
-    return withSession(ctx.resolve, { ...sessionOptions(ctx), doing: 'seeding' }, async (session) => {
+    return withSession(ctx, 'seeding', async (session) => {
       const state = await readState(session, { vendor: true });
       if (!isReadyToSeed(state, migrations)) return skipped(state);
       // Not read-only: what is sent for comparison stands in temporary tables.

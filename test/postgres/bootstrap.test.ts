@@ -173,7 +173,11 @@ const kinds: Kind[] = [SUPERUSER, LIMITED];
 
 function adminSession(s: Site): Promise<Session> {
   const env = { ...s.login(s.admin, s.adminPassword), POSTGRES_DB: 'postgres' };
-  return Session.open(() => resolveSettings({}, env, { direct: true }), { signal: new AbortController().signal });
+  return Session.open({
+    resolve: () => resolveSettings({}, env, { direct: true }),
+    signal: new AbortController().signal,
+    events: {},
+  });
 }
 
 describe.each(

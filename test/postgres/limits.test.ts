@@ -61,7 +61,11 @@ describe('limits', { timeout: 600_000 }, () => {
       'CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); CREATE TABLE b (id int PRIMARY KEY)',
     );
     const signal = new AbortController().signal;
-    const session = await Session.open(() => resolveSettings({}, db.env, { direct: true }), { signal });
+    const session = await Session.open({
+      resolve: () => resolveSettings({}, db.env, { direct: true }),
+      signal,
+      events: {},
+    });
     const { rows, locks } = await session.reading(async () => ({
       rows: (await selectState(session, { vendor: false })).rows,
       locks: await session.query(
