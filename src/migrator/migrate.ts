@@ -1,6 +1,6 @@
 import { MigrationError, Umzug } from 'umzug';
 import type { Blocker } from '../app/blocker.js';
-import { KasmDbError } from '../app/errors.js';
+import { type KasmDbError, RetoldError } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
 import type { Context } from '../config/context.js';
@@ -58,7 +58,7 @@ export interface Applied {
  * Killed anywhere, the server ends our session: it rolls the open transaction back and gives the lock away. Before the COMMIT of a migration
  * (storage.ts) nothing of it is there, after it all of it and its row, which the next run reads; only a no-transaction file can stop halfway
  * (execute-statements.ts).
- * @throws PartialError, which says what was applied before
+ * @throws RetoldError, which says what was applied before
  */
 export async function migrate(ctx: Context, migrations: Migration[], options: MigrateOptions): Promise<MigrateResult> {
   const vendor = writesVendorVersion(migrations);
@@ -86,7 +86,7 @@ export async function migrate(ctx: Context, migrations: Migration[], options: Mi
       cancelled: tables.cancelled,
     };
   } catch (error) {
-    throw new PartialError(toKasmDbError(error, 'migrating'), applied, tableWaits(waits));
+    throw partialFailure(toKasmDbError(error, 'migrating'), applied, tableWaits(waits));
   }
 }
 
@@ -175,24 +175,12 @@ function tableWaits(waits: readonly TableWaits[]): Waited {
   };
 }
 
-/** A failure that says what was applied before it, and who was in the way. */
-class PartialError extends KasmDbError {
-  /** Goes into the result. */
-  readonly fields: { applied: Applied[]; lock?: { waitedMs: number; blockers: Blocker[]; cancelled?: Blocker[] } };
-
-  constructor(error: KasmDbError, applied: readonly Applied[], { ms, blockers, cancelled }: Waited) {
-    super(error.outcome, error.message, { ...error.details, exitCode: error.exitCode, cause: error.cause });
-    this.fields = {
-      applied: [...applied],
-      ...(blockers.length > 0
-        ? {
-            lock: {
-              waitedMs: Math.round(ms),
-              blockers: [...blockers],
-              ...(cancelled.length > 0 ? { cancelled: [...cancelled] } : {}),
-            },
-          }
-        : {}),
-    };
-  }
+/** The same failure, which says what was applied before it and who was in the way. */
+function partialFailure(
+  error: KasmDbError,
+  applied: readonly Applied[],
+  { ms, blockers, cancelled }: Waited,
+): RetoldError {
+  const lock = { waitedMs: Math.round(ms), blockers, ...(cancelled.length > 0 ? { cancelled } : {}) };
+  return new RetoldError(error, error.message, { applied, ...(blockers.length > 0 ? { lock } : {}) });
 }

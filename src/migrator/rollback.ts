@@ -1,5 +1,5 @@
 import { MigrationError, Umzug } from 'umzug';
-import { KasmDbError } from '../app/errors.js';
+import { type KasmDbError, RetoldError } from '../app/errors.js';
 import type { LockHolder } from '../app/lock-holder.js';
 import { now } from '../app/time.js';
 import type { Context } from '../config/context.js';
@@ -7,7 +7,6 @@ import { readState } from '../history/read-state.js';
 import type { MigrationState } from '../history/state.js';
 import { type Down, readDown } from '../migrations/down.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
-import type { Result } from '../output/result.js';
 import { type Session, withSession } from '../postgres/session.js';
 import { dropsOf, type Loss, lossesIn, refusal } from './data-loss.js';
 import { needsDirectConnection } from './plan-for.js';
@@ -43,7 +42,7 @@ export interface RolledBack {
 /**
  * Runs down migrations, last applied first, each in one transaction with the end of its history row. Before the first, and again under each one's
  * lock, looks whether somebody's rows would go.
- * @throws PartialRollback; integrity when a file is missing or data would be lost
+ * @throws RetoldError, which says what was rolled back before; integrity when a file is missing or data would be lost
  */
 export async function rollBack(
   ctx: Context,
@@ -72,7 +71,7 @@ export async function rollBack(
     if (!options.allowDataLoss) await refuseLosses(lock, steps, options);
     if (steps.length > 0) {
       await undoAll(ctx, lock, steps, { options, rolledBack }).catch((error) => {
-        throw error instanceof LockTaken ? error : new PartialRollback(error, rolledBack, first.plan, options);
+        throw error instanceof LockTaken ? error : partialFailure(error, rolledBack, first.plan, options);
       });
     }
     return { state: lock.state, plan, losses: [] };
@@ -151,24 +150,15 @@ async function undoAll(
   });
 }
 
-/** A failure that says what was rolled back before it. */
-class PartialRollback extends KasmDbError {
-  /** Goes into the result. */
-  readonly fields: Pick<Result, 'rolledBack'>;
-
-  constructor(
-    error: KasmDbError,
-    rolledBack: readonly RolledBack[],
-    plan: RollbackPlan<Migration>,
-    { steps }: RollbackOptions,
-  ) {
-    const rest = `then go on with: kasm-db rollback --to ${plan.target ?? 'none'}`;
-    // --steps counts from where the database then is.
-    const hint =
-      steps !== undefined && rolledBack.length > 0
-        ? { hint: [error.details.hint, rest].filter(Boolean).join('; ') }
-        : {};
-    super(error.outcome, error.message, { ...error.details, ...hint, exitCode: error.exitCode, cause: error.cause });
-    this.fields = { rolledBack: [...rolledBack] };
-  }
+/** The same failure, which says what was rolled back before it, and how to go on: --steps counts from where the database then is. */
+function partialFailure(
+  error: KasmDbError,
+  rolledBack: readonly RolledBack[],
+  plan: RollbackPlan<Migration>,
+  { steps }: RollbackOptions,
+): RetoldError {
+  const { hint } = error.details;
+  const rest = `then go on with: kasm-db rollback --to ${plan.target ?? 'none'}`;
+  const next = steps !== undefined && rolledBack.length > 0 ? [hint, rest].filter(Boolean).join('; ') : hint;
+  return new RetoldError(error, error.message, { rolledBack }, next);
 }
