@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from 'node:v8';
 import { EXIT_CODES, KasmDbError, messageOf } from './app/errors.js';
 import { abortOnSignals, passSignals } from './app/signals.js';
 import { now } from './app/time.js';
@@ -11,6 +12,12 @@ import { errorInfo } from './output/error-info.js';
 import { reporter } from './output/reporter.js';
 import type { Result } from './output/result.js';
 import { stdout } from './output/streams.js';
+
+/**
+ * Node's process.exit waits for the threads in which V8 compiles, and one of them may wait for a garbage collection, which only this thread could do: then
+ * the process hangs for ever (nodejs/node issue 54918). What compiles there and needs memory is these two; a run is too short to miss them.
+ */
+for (const flag of ['--no-maglev', '--no-concurrent-sparkplug']) setFlagsFromString(flag);
 
 const argv = process.argv.slice(2);
 let command = '';

@@ -205,7 +205,8 @@ describe('a folder of migrations', () => {
     });
     const megabytes = watchMemory(cli.child);
     expect((await cli.ended).json()).toMatchObject({ outcome: 'unreachable' });
-    expect(megabytes()).toBeLessThan(550);
+    // Reading one takes some 520; the texts of all would be 600 more.
+    expect(megabytes()).toBeLessThan(800);
     rmSync(files, { recursive: true });
   });
 

@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, it } from 'vitest';
 import type * as library from '../../src/index.js';
 import type { Result } from '../../src/output/result.js';
 import { resultSchema } from '../../src/output/schema.js';
-import { cli, folder, startCli } from '../support/cli.js';
+import { cli, folder, NODE_COMMAND, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { hasTerminal, onTerminal } from '../support/terminal.js';
 
@@ -495,3 +495,20 @@ writeFileSync(${JSON.stringify(out)}, JSON.stringify({ results, codes: EXIT_CODE
     expect(process.env).toEqual(before);
   });
 });
+
+it.skipIf(process.env.KASM_DB_EXECUTABLE)(
+  'Node › no thread compiles for Maglev, which could keep process.exit for ever (nodejs/node issue 54918)',
+  async () => {
+    const many = Array.from({ length: 400 }, (_, i) => [
+      `${String(i + 1).padStart(4, '0')}_a.sql`,
+      `CREATE TABLE t${i} (x int PRIMARY KEY);\n`.repeat(10),
+    ]);
+    const command = [process.execPath, '--trace-opt', NODE_COMMAND[1] as string];
+    const args = ['lint', '--migrations', folder(Object.fromEntries(many))];
+    const { stdout } = await startCli(args, {}, { command }).ended;
+    // What is compiled while the program is still being loaded is long done at its end.
+    const compiled = (target: string) => new RegExp(`<JSFunction (lintFile|locksOf|tablesIn)\\b.*target ${target}\\b`);
+    expect(stdout).toMatch(compiled('TURBOFAN_JS'));
+    expect(stdout).not.toMatch(compiled('MAGLEV'));
+  },
+);
