@@ -42,8 +42,8 @@ export interface RetryOptions {
  * Does `work` again and again until it succeeds. The last pause is cut to what is left, so that the last attempt is made when the time
  * is up, not a pause earlier.
  * @param work told how many attempts there were before
- * @throws what the last attempt threw: the time was up, another attempt would not have helped, or the signal came; the signal's reason
- * where it came in a pause
+ * @throws what the last attempt threw, where the time was up or another attempt would not have helped; the signal's reason, where it is the
+ * signal that ended the wait
  */
 export async function retry<T>(work: (attempts: number) => Promise<T>, options: RetryOptions): Promise<T> {
   const { deadline, backoff: nextPause, retryable, onRetry, signal, pause = sleep } = options;
@@ -53,8 +53,8 @@ export async function retry<T>(work: (attempts: number) => Promise<T>, options: 
       return await work(attempts);
     } catch (error) {
       const left = deadline - now();
-      // After the signal too: such an error may say what was done before it.
-      if (left <= 0 || signal?.aborted || !retryable(error)) throw error;
+      if (left <= 0 || !retryable(error)) throw error;
+      signal?.throwIfAborted();
       onRetry?.(error);
       await pause(Math.min(nextPause(error), left), signal);
     }

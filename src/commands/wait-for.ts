@@ -28,7 +28,7 @@ export async function waitForCommand(ctx: CommandContext, address: string, optio
     await retry(() => ask(url, ctx.signal), {
       deadline: started + waitMs,
       backoff: backoff(BACKOFF),
-      retryable: (error) => error instanceof KasmDbError && error.outcome === 'unreachable',
+      retryable: isUnreachable,
       onRetry: (error) => {
         const text = messageOf(error);
         if (text !== said) ctx.events.waiting?.(text);
@@ -37,7 +37,7 @@ export async function waitForCommand(ctx: CommandContext, address: string, optio
       signal: ctx.signal,
     });
   } catch (error) {
-    if (!(error instanceof KasmDbError)) throw error;
+    if (!isUnreachable(error)) throw error;
     throw new KasmDbError(error.outcome, `${error.message}; gave up after ${formatMs(waitMs)}`, {
       ...error.details,
       cause: error,
@@ -80,6 +80,10 @@ function unreachable(url: string, reason: string, cause?: unknown): KasmDbError 
     hint: 'look at the pods behind that address: kubectl get pods, then the log of one that is not ready',
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+function isUnreachable(error: unknown): error is KasmDbError {
+  return error instanceof KasmDbError && error.outcome === 'unreachable';
 }
 
 /** fetch says "fetch failed"; what happened is in its cause. */

@@ -102,8 +102,6 @@ export async function withMigrationLock<T>(
     },
     signal: ctx.signal,
   }).catch((error) => {
-    // After the signal nobody tries again, and it is not the lock that ended the wait.
-    if (leftFor(error) > 0) ctx.signal.throwIfAborted();
     throw error instanceof LockTaken ? locked(error.holder ?? holder, waiting.waitMs) : error;
   });
 }

@@ -478,10 +478,14 @@ writeFileSync(${JSON.stringify(out)}, JSON.stringify({ results, codes: EXIT_CODE
     expect(await db.query("SELECT to_regnamespace('kasm_db') AS history")).toEqual([{ history: null }]);
   });
 
-  it('AbortSignal.timeout ends a check that waits', async () => {
+  it('AbortSignal.timeout ends a check that waits, in a pause as between an answer and its pause', async () => {
     const { check } = await load();
-    const result = await check({ ...options(empty), wait: true, signal: AbortSignal.timeout(500) });
-    expect(result.outcome).toBe('interrupted');
+    const outcomes = new Set<string>();
+    for (let ms = 0; ms < 50; ms++) {
+      const result = await check({ ...options(empty), wait: true, signal: AbortSignal.timeout(ms) });
+      outcomes.add(result.outcome);
+    }
+    expect([...outcomes]).toEqual(['interrupted']);
   });
 
   it('takes its settings from options and env alone when env is given, and leaves process.env as it was', async () => {

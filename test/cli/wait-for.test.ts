@@ -83,7 +83,10 @@ describe('wait-for', () => {
     waiting.child.kill('SIGTERM');
     const run = await waiting.ended;
     expect(run.code).toBe(143);
-    expect(run.json().outcome).toBe('interrupted');
+    expect(run.json()).toMatchObject({
+      outcome: 'interrupted',
+      error: { message: 'interrupted by SIGTERM; what was not committed is rolled back' },
+    });
   });
 
   it.each([

@@ -88,15 +88,25 @@ describe('retry', () => {
     expect(calls).toEqual([0]);
   });
 
-  it('makes no attempt after one that the signal interrupted, and throws what that one threw', async () => {
+  it('makes no attempt after the signal: it is the signal that ended the wait, unless none was to come', async () => {
     const controller = new AbortController();
+    const reason = new Error('stopped');
     let calls = 0;
     const work = async () => {
       calls++;
-      controller.abort(new Error('stopped'));
+      controller.abort(reason);
       throw busy;
     };
-    await expect(retry(work, { ...soon, signal: controller.signal })).rejects.toBe(busy);
+    const ends = { ...soon, signal: controller.signal };
+    await expect(retry(work, ends)).rejects.toBe(reason);
     expect(calls).toBe(1);
+    for (const last of [{ retryable: () => false }, { deadline: now() - 1 }]) {
+      const stopping = new AbortController();
+      const interrupted = async () => {
+        stopping.abort(reason);
+        throw busy;
+      };
+      await expect(retry(interrupted, { ...soon, signal: stopping.signal, ...last })).rejects.toBe(busy);
+    }
   });
 });
