@@ -1,7 +1,7 @@
 import { KasmDbError } from '../app/errors.js';
 import { keepSecret } from '../app/secrets.js';
 import type { Context } from '../config/context.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import { type ConnectionSettings, requireName } from '../config/settings.js';
 import { type Environment, readVariable } from '../config/variables.js';
 import { Session, type SessionOptions } from '../postgres/session.js';
 
@@ -14,12 +14,13 @@ const PASSWORD = 'DATABASE_MASTER_PASSWORD';
  * @throws KasmDbError usage when no admin login is set
  */
 export function adminSettings(settings: ConnectionSettings, env: Environment, dbname: string): ConnectionSettings {
-  const user = readVariable(env, USER)?.value;
-  if (user === undefined) {
+  const login = readVariable(env, USER);
+  if (login === undefined) {
     throw new KasmDbError('usage', 'no admin login is set', {
       hint: `set ${USER} and ${PASSWORD} (each also as NAME_FILE) to a login that may create roles and databases`,
     });
   }
+  const user = requireName('user', login.value, login.source);
   const password = keepSecret(readVariable(env, PASSWORD)?.value);
   return { ...settings, dbname, user, password, role: undefined };
 }

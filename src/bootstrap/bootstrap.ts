@@ -4,7 +4,7 @@ import { backoff, retry } from '../app/retry.js';
 import { now } from '../app/time.js';
 import { formatMs } from '../app/when.js';
 import type { Context } from '../config/context.js';
-import type { ConnectionSettings } from '../config/settings.js';
+import { type ConnectionSettings, requireName } from '../config/settings.js';
 import type { Environment } from '../config/variables.js';
 import { LockTaken, requireWritable } from '../migrator/with-lock.js';
 import { ANY_DATABASE } from '../postgres/login-hints.js';
@@ -82,6 +82,7 @@ function namesOf(settings: ConnectionSettings, env: Environment, gateRole: strin
       });
     }
   }
+  if (gateRole !== undefined) requireName('role', gateRole, '--gate-role');
   if (gateRole !== undefined && [user, role, admin].includes(gateRole)) {
     throw new KasmDbError('usage', `--gate-role ${gateRole} is a role that may do more than read`, {
       hint: 'name a role of its own, such as kasm_gate',

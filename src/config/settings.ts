@@ -108,8 +108,9 @@ export function resolveSettings(
       hint: 'set KASM_DB_URL, or POSTGRES_HOST, POSTGRES_DB, POSTGRES_USER and POSTGRES_PASSWORD (each also as NAME_FILE), or use --host, --dbname and --user; --embedded starts a private PostgreSQL',
     });
   }
-  const user = login || accountName();
-  const dbname = databaseName(named || user, found);
+  const user = requireName('user', login || accountName(), found.sources.user);
+  const dbname = requireName('dbname', named || user, found.sources.dbname);
+  const role = flags.role ? { value: flags.role, source: '--role' } : readVariable(env, 'KASM_DB_ROLE');
   const hosts = pairHosts({ host, hostaddr, port: found.text('port') }, found.sources);
   const sslmode = sslMode(found);
   const inHome = (name: string) => {
@@ -141,7 +142,7 @@ export function resolveSettings(
     targetSessionAttrs: wishedServer(found, hosts.length, direct),
     options: found.text('options'),
     keepaliveSeconds: keepaliveSeconds(found),
-    role: flags.role || readVariable(env, 'KASM_DB_ROLE')?.value,
+    role: role && requireName('role', role.value, role.source),
     connectTimeoutMs: connectTimeout(found, flags.connectTimeout),
     sources: found.sources,
     hidden: found.hidden,
@@ -159,11 +160,11 @@ function accountName(): string {
   });
 }
 
-/** A URL there was meant for another setting, and holds a password. */
-function databaseName(name: string, found: Values): string {
+/** A URL there was meant for another setting, and holds a password. @throws KasmDbError usage */
+export function requireName(what: string, name: string, source: string | undefined): string {
   if (!/:\/\//.test(name)) return name;
-  throw new KasmDbError('usage', `dbname (${found.sources.dbname ?? found.sources.user}) holds a URL`, {
-    hint: 'put the URL into KASM_DB_URL, and here the name of the database alone',
+  throw new KasmDbError('usage', `${what} (${source}) holds a URL`, {
+    hint: 'put the URL into KASM_DB_URL, and here the name alone',
   });
 }
 

@@ -483,6 +483,15 @@ describe('bootstrap › what it refuses', () => {
     expect((await failure(s.run({ gateRole: s[role] }))).exitCode).toBe(2);
   });
 
+  it('a URL in place of a role: exit 2, and nobody is told what is in it', async () => {
+    const url = 'postgres://x:hunter2@db/kasm';
+    const asGate = await failure(s.run({ gateRole: url }));
+    const asAdmin = await failure(s.run({ env: { ...s.env, DATABASE_MASTER_USER: url } }));
+    expect(asGate).toMatchObject({ exitCode: 2, message: 'role (--gate-role) holds a URL' });
+    expect(asAdmin).toMatchObject({ exitCode: 2, message: 'user (DATABASE_MASTER_USER) holds a URL' });
+    expect(JSON.stringify([asGate, asAdmin])).not.toContain('hunter2');
+  });
+
   it('a name of more than 63 bytes: exit 2', async () => {
     expect((await failure(s.run({ gateRole: 'ä'.repeat(32) }))).exitCode).toBe(2);
   });

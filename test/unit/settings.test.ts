@@ -569,8 +569,10 @@ describe('settings › each place by the same rules, as libpq has them', () => {
     ['PGHOST', 'a, db', 'is not the name of a host'],
     ['POSTGRES_DB', 'postgres://app:hunter2@db/kasm', 'holds a URL'],
     ['PGDATABASE', 'x postgresql://app:hunter2@db/kasm', 'holds a URL'],
+    ['PGUSER', 'postgres://app:hunter2@db/kasm', 'holds a URL'],
+    ['KASM_DB_ROLE', 'postgres://app:hunter2@db/kasm', 'holds a URL'],
   ])('%s=%s is refused and not repeated', (name, value, what) => {
-    const error = refusal(() => resolve({}, { POSTGRES_USER: 'app', [name]: value }));
+    const error = refusal(() => resolve({}, { PGUSER: 'app', [name]: value }));
     expect(error).toMatchObject({ outcome: 'usage', message: expect.stringContaining(`(${name}) ${what}`) });
     expect(`${error.message} ${error.details.hint}`).not.toMatch(/hunter|5432/);
   });
