@@ -55,6 +55,8 @@ function refusedRow(error: ServerError, doing: string): Error {
 interface SentRow {
   /** Of a row that is there. */
   rowKey?: string | undefined;
+  /** Some of its values as they were read. */
+  before?: unknown;
   /** As json_populate_record takes them. */
   values: unknown;
 }
@@ -64,11 +66,13 @@ interface SentRow {
  * and print a secret into the server log. They are numbered from 0.
  */
 export async function sendRows(session: Session, table: string, rows: readonly SentRow[]): Promise<void> {
-  await session.query(`CREATE TEMPORARY TABLE ${table} (n integer PRIMARY KEY, row_key text, doc text) ON COMMIT DROP`);
-  const encode = (value: string) => Buffer.from(value, 'utf8').toString('base64');
-  const lines = rows.map(
-    ({ rowKey, values }, n) =>
-      `${n}\t${rowKey === undefined ? '\\N' : encode(rowKey)}\t${encode(JSON.stringify(values))}\n`,
+  await session.query(
+    `CREATE TEMPORARY TABLE ${table} (n integer PRIMARY KEY, row_key text, before text, doc text) ON COMMIT DROP`,
+  );
+  const encode = (text: string | undefined) =>
+    text === undefined ? '\\N' : Buffer.from(text, 'utf8').toString('base64');
+  const lines = rows.map(({ rowKey, before, values }, n) =>
+    [n, encode(rowKey), encode(JSON.stringify(before)), `${encode(JSON.stringify(values))}\n`].join('\t'),
   );
   await session.copyIn(`COPY pg_temp.${table} FROM STDIN`, batches(lines));
 }

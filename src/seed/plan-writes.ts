@@ -89,7 +89,8 @@ function planUpdate(planned: PlannedWrites, row: PlannableRow, now: Texts): void
   }
   planned.counts.updated++;
   const changes = Object.fromEntries(changed.map((column) => [column, values[column]]));
-  planned.writes.push({ kind: 'update', table: resolved.table.name, rowKey: after.rowKey, values: changes });
+  const before = Object.fromEntries(changed.map((column) => [column, now[column] ?? null]));
+  planned.writes.push({ kind: 'update', table: resolved.table.name, rowKey: after.rowKey, before, values: changes });
 }
 
 /** Generated secrets, keys and credentials are written once; the documents don't say what they are. A reference they do say. */

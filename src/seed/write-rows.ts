@@ -2,7 +2,7 @@ import { escapeIdentifier } from 'pg';
 import type { Session } from '../postgres/session.js';
 import type { Table } from './catalog.js';
 import { decoded, guarded, sendRows } from './guarded.js';
-import { rowKeySql } from './row-keys.js';
+import { rowKeySql, type Texts, textsSql } from './row-keys.js';
 
 /** A row to be written; the values are JSON as json_populate_record takes it. */
 export interface Write {
@@ -10,6 +10,8 @@ export interface Write {
   table: string;
   /** Of the row to update. */
   rowKey?: string;
+  /** What its columns had when it was read: whoever has changed one since keeps what he wrote. Not given: whatever they have. */
+  before?: Texts;
   values: Record<string, unknown>;
 }
 
@@ -52,5 +54,7 @@ function statement({ kind, table, columns, first, last }: Batch, catalog: Readon
   if (kind === 'insert') {
     return `INSERT INTO ${name} (${list.join(', ')}) SELECT ${list.map((column) => `r.${column}`).join(', ')} FROM ${rows} ORDER BY i.n;`;
   }
-  return `UPDATE ${name} t SET ${list.map((column) => `${column} = r.${column}`).join(', ')} FROM ${rows} AND ${rowKeySql(catalog.get(table) as Table)} = ${decoded('i.row_key')};`;
+  // Behind a lock that somebody had on the row, the server looks at this again.
+  const isAsRead = `(i.before IS NULL OR ${decoded('i.before')}::jsonb = ${textsSql('t', columns)})`;
+  return `UPDATE ${name} t SET ${list.map((column) => `${column} = r.${column}`).join(', ')} FROM ${rows} AND ${rowKeySql(catalog.get(table) as Table)} = ${decoded('i.row_key')} AND ${isAsRead};`;
 }

@@ -14,7 +14,7 @@ import {
   shippedRows,
 } from '../fixtures/seed/seeding.js';
 import { cli, folder } from '../support/cli.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { HEAD } from '../support/release.js';
 
 const TOTAL = Object.values(shippedRows()).flat().length;
@@ -312,6 +312,33 @@ managers:
     const before = await dump(db, { physical: true });
     expect((await seeded(db, { seeds: V2 })).counts).toEqual({ ...NOTHING, unchanged: 3, kept: 1 });
     expect(await dump(db, { physical: true })).toEqual(before);
+  });
+
+  it('keep what somebody is just changing, and update the row beside it', async () => {
+    const db = await fresh();
+    await seeded(db, { seeds: V1 });
+    const somebody = await db.connect();
+    await somebody.query("BEGIN; UPDATE zones SET proxy_path = 'mine' WHERE zone_name = 'one'");
+    const seeding = seeded(db, { seeds: V2 });
+    await waitFor(
+      () =>
+        db.query(
+          "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND application_name LIKE 'kasm-db/%'",
+        ),
+      'the seed to wait for the row',
+    );
+    await somebody.query('COMMIT');
+    await somebody.end();
+    await seeding;
+    const paths = 'SELECT zone_name, proxy_path FROM zones ORDER BY 1';
+    const kept = [
+      { zone_name: 'one', proxy_path: 'mine' },
+      { zone_name: 'three', proxy_path: 'desktop' },
+      { zone_name: 'two', proxy_path: 'desk' },
+    ];
+    expect(await db.query(paths)).toEqual(kept);
+    await seeded(db, { seeds: V2 });
+    expect(await db.query(paths)).toEqual(kept);
   });
 
   it('a row that refers to a deleted one stays away too, or does without where it can', async () => {

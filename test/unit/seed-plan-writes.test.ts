@@ -90,7 +90,8 @@ describe('planWrites › a remembered row', () => {
     ['renamed by someone', { ...before, zone_name: 'mine' }, before, undefined, 'kept'],
   ])('%s', async (_, now, wanted, changes, kind) => {
     const result = await run([resolved(ZONES, wanted)], { records: [known], current: { zones: [now] } });
-    expect(result.writes).toEqual(changes ? [{ kind: 'update', table: 'zones', rowKey: 'z1', values: changes }] : []);
+    const update = { kind: 'update', table: 'zones', rowKey: 'z1', before: { proxy_port: '443' }, values: changes };
+    expect(result.writes).toEqual(changes ? [update] : []);
     expect(result.counts).toEqual({ inserted: 0, updated: 0, unchanged: 0, kept: 0, [kind]: 1 });
   });
 
@@ -122,7 +123,7 @@ describe('planWrites › a remembered row', () => {
     const renamed = resolved(ZONES, { ...before, zone_name: 'uno' }, { ...before, zone_id: token, zone_name: 'uno' });
     const database = { records: [entry], current: { zones: [before] } };
     expect((await run([renamed], database)).writes).toEqual([
-      { kind: 'update', table: 'zones', rowKey: 'z1', values: { zone_name: 'uno' } },
+      { kind: 'update', table: 'zones', rowKey: 'z1', before: { zone_name: 'one' }, values: { zone_name: 'uno' } },
     ]);
     const exported = resolved(ZONES, { ...before, zone_name: 'uno' });
     expect((await run([exported], database)).counts.updated).toBe(1);
@@ -177,7 +178,9 @@ describe('planWrites › references', () => {
         current: { managers: [{ manager_id: 'm1', zone_id: 'z1' }] },
       },
     );
-    expect(result.writes).toEqual([{ kind: 'update', table: 'managers', rowKey: 'm1', values: { zone_id: 'z2' } }]);
+    expect(result.writes).toEqual([
+      { kind: 'update', table: 'managers', rowKey: 'm1', before: { zone_id: 'z1' }, values: { zone_id: 'z2' } },
+    ]);
     expect(result.records[0]?.columns.zone_id?.token).toBe(token);
   });
 
