@@ -2,10 +2,13 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import {
   closeSync,
   constants,
+  fstatSync,
   mkdirSync,
   openSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   symlinkSync,
   truncateSync,
   writeFileSync,
@@ -17,7 +20,7 @@ import { LOCK_KEY } from '../../src/postgres/lock.js';
 import { COMMAND, startCli } from '../support/cli.js';
 import { createDatabase, waitFor } from '../support/database.js';
 import { folder } from '../support/folder.js';
-import { processorMs, watchMemory } from '../support/memory.js';
+import { watchMemory } from '../support/memory.js';
 
 /** What stands at a path, instead of the file that is named. */
 const THINGS: Record<string, (path: string) => void> = {
@@ -238,11 +241,28 @@ describe('a pipe that nobody reads', () => {
   const ended = (child: ChildProcess) =>
     new Promise<unknown>((resolve) => child.once('exit', (code, signal) => resolve(code ?? signal)));
 
+  /** Waits until a process writes into a pipe: for that it has opened it once more. */
+  const writes = (pid: number | undefined, pipe: number) => {
+    const { dev, ino } = fstatSync(pipe);
+    const isPipe = (fd: string) => {
+      const file = statSync(`/proc/${pid}/fd/${fd}`, { throwIfNoEntry: false });
+      return file?.dev === dev && file.ino === ino;
+    };
+    const opened = () => readdirSync(`/proc/${pid}/fd`).filter(isPipe).length;
+    return waitFor(async () => (opened() > 1 ? [1] : []), 'the process to write');
+  };
+  /** Waits until a process that writes has left its signals to the system, since nobody reads. */
+  const waitsForReader = async ({ pid }: ChildProcess, pipe: number) => {
+    await writes(pid, pipe);
+    const catchesTerm = () => /^SigCgt:.*[4-7c-f][0-9a-f]{3}$/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
+    await waitFor(async () => (catchesTerm() ? [] : [1]), 'the full pipe');
+  };
+
   it('as stdout: SIGTERM ends the process', async () => {
-    const child = spawn(program, [...before, 'licenses'], { stdio: ['ignore', deaf(), 'ignore'] });
+    const pipe = deaf();
+    const child = spawn(program, [...before, 'licenses'], { stdio: ['ignore', pipe, 'ignore'] });
     const end = ended(child);
-    // All the text that the pipe takes is in it, and no more is done.
-    await waitFor(async () => (stateOf(child) === 'S' && processorMs(child) > 50 ? [1] : []), 'the full pipe');
+    await waitsForReader(child, pipe);
     child.kill('SIGTERM');
     expect(await end).toBe('SIGTERM');
   });
@@ -269,13 +289,10 @@ describe('a pipe that nobody reads', () => {
       const end = ended(shared);
       const children = `/proc/${shared.pid}/task/${shared.pid}/children`;
       await waitFor(async () => (readFileSync(children, 'utf8') ? [1] : []), 'the start');
-      const inside = { pid: Number.parseInt(readFileSync(children, 'utf8'), 10) };
-      const catchesTerm = () =>
-        /^SigCgt:.*[4-7c-f][0-9a-f]{3}$/m.test(readFileSync(`/proc/${inside.pid}/status`, 'utf8'));
-      await waitFor(async () => (catchesTerm() ? [1] : []), 'its listeners');
-      // Then comes the first line, for which there is no place.
-      await new Promise((resolve) => setTimeout(resolve, 500));
-      process.kill(inside.pid, 'SIGTERM');
+      const inside = Number.parseInt(readFileSync(children, 'utf8'), 10);
+      // Its first line, for which there is no place.
+      await writes(inside, pipe);
+      process.kill(inside, 'SIGTERM');
       const reader = spawn('cat', { stdio: [pipe, 'ignore', 'ignore'] });
       expect(await end).toBe(143);
       reader.kill();
@@ -287,15 +304,15 @@ describe('a pipe that nobody reads', () => {
     const talk = "DO $$ BEGIN FOR i IN 1..99 LOOP RAISE WARNING '%', repeat('x', 2000); END LOOP; END $$;";
     const files = folder({ '0001_a.sql': `CREATE TABLE a (x integer);\n${talk}\nSELECT pg_sleep(600);\n` });
     const args = [...before, 'migrate', '--migrations', files];
+    const pipe = deaf();
     const child = spawn(program, args, {
-      stdio: ['ignore', 'ignore', deaf()],
+      stdio: ['ignore', 'ignore', pipe],
       env: { PATH: process.env.PATH, ...db.env },
     });
     const end = ended(child);
     const atWork = `SELECT FROM pg_stat_activity WHERE datname = '${db.name}' AND query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid()`;
     await waitFor(() => db.superQuery(atWork), 'the statement');
-    await waitFor(async () => (stateOf(child) === 'S' ? [1] : []), 'the full pipe');
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await waitsForReader(child, pipe);
     child.kill('SIGTERM');
     expect(await end).toBe('SIGTERM');
     // 13 has no client_connection_check_interval; the server here has.
@@ -303,8 +320,3 @@ describe('a pipe that nobody reads', () => {
     expect(await db.query("SELECT FROM pg_tables WHERE tablename = 'a'")).toHaveLength(0);
   });
 });
-
-/** As the kernel has it: R runs, S sleeps (Linux). */
-function stateOf(child: Pick<ChildProcess, 'pid'>): string {
-  return /\) (\S)/.exec(readFileSync(`/proc/${child.pid}/stat`, 'utf8'))?.[1] ?? '';
-}
