@@ -2,8 +2,8 @@ import { spawn, spawnSync } from 'node:child_process';
 import { closeSync, existsSync, openSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { COMMAND, startCli } from '../support/cli.js';
-import { createDatabase } from '../support/database.js';
+import { COMMAND, type RunningCli, startCli } from '../support/cli.js';
+import { createDatabase, waitFor } from '../support/database.js';
 import { folder } from '../support/folder.js';
 import { hasTerminal } from '../support/terminal.js';
 
@@ -97,16 +97,16 @@ describe.skipIf(!hasTerminal)('a question', () => {
 });
 
 describe('signals', () => {
+  const waiting = ({ stderr }: RunningCli) => waitFor(async () => stderr().match(/waiting: /) ?? [], 'it to wait');
+
   it('SIGHUP ends a run with --embedded and its server', async () => {
     const dir = join(folder({}), 'pg');
     const cli = startCli(['check', '--wait', '1h', '--embedded', dir]);
-    for (let i = 0; i < 600 && !/waiting: /.test(cli.stderr()); i++)
-      await new Promise((resolve) => setTimeout(resolve, 100));
+    await waiting(cli);
     cli.child.kill('SIGHUP');
     const ended = await cli.ended;
     expect(ended.code, ended.stderr).toBe(129);
-    for (let i = 0; i < 100 && running(dir); i++) await new Promise((resolve) => setTimeout(resolve, 100));
-    expect(running(dir)).toBe(false);
+    await waitFor(async () => (running(dir) ? [] : [1]), 'the end of the server');
   });
 
   it('SIGUSR1 opens no inspector', async () => {
@@ -115,8 +115,7 @@ describe('signals', () => {
       POSTGRES_PORT: '1',
       POSTGRES_USER: 'x',
     });
-    for (let i = 0; i < 300 && !/waiting: /.test(cli.stderr()); i++)
-      await new Promise((resolve) => setTimeout(resolve, 100));
+    await waiting(cli);
     cli.child.kill('SIGUSR1');
     await new Promise((resolve) => setTimeout(resolve, 1000));
     cli.child.kill('SIGTERM');

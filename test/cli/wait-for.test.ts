@@ -3,7 +3,9 @@ import { createServer, type RequestListener } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer, type Server, type Socket } from 'node:net';
 import { afterEach, describe, expect, it } from 'vitest';
 import { cli, startCli } from '../support/cli.js';
+import { waitFor } from '../support/database.js';
 import { watchMemory } from '../support/memory.js';
+import { freePort } from '../support/server.js';
 
 const servers: Server[] = [];
 afterEach(() => {
@@ -47,10 +49,9 @@ describe('wait-for', () => {
   });
 
   it('waits for a server that is not there yet', async () => {
-    const port = await answering(200);
-    servers.pop()?.close();
+    const port = await freePort();
     const waiting = startCli(['wait-for', of(port)]);
-    await expect.poll(() => waiting.stderr(), { timeout: 20_000 }).toMatch(/^waiting: .* does not answer: /);
+    await waitFor(async () => waiting.stderr().match(/^waiting: .* does not answer: /) ?? [], 'it to wait');
     const server = createServer((_, response) => response.end());
     servers.push(server);
     server.listen(port, '127.0.0.1');

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { SECRET_MARK } from '../support/global-setup.js';
 
 /** 1.2 MB of statements, so that it travels in two messages. */
@@ -65,4 +66,5 @@ export const POOLED = {
   '0009_drop.sql': `DROP INDEX people_email;\nINSERT INTO effects (name) VALUES ('0009');`,
 };
 
-export const ROLE = { user: 'faulty', password: `${SECRET_MARK}fault-matrix` };
+/** Of a name of its own: the servers may be those of other runs too. */
+export const ROLE = { user: `faulty_${randomBytes(4).toString('hex')}`, password: `${SECRET_MARK}fault-matrix` };

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
 import type { CliRun } from './cli.js';
 
@@ -7,7 +8,17 @@ import type { CliRun } from './cli.js';
  */
 export function busy(ms: number): number {
   const [lastMinute = 0] = loadavg();
-  return Math.round(ms * Math.min(10, Math.max(1, (1.5 * lastMinute) / availableParallelism())));
+  const load = Math.max(lastMinute, runningNow());
+  return Math.round(ms * Math.min(10, Math.max(1, (1.5 * load) / availableParallelism())));
+}
+
+/** How many processes run or want to: the average of a minute does not know yet what has just begun (Linux). */
+function runningNow(): number {
+  try {
+    return Number.parseInt(readFileSync('/proc/loadavg', 'utf8').split(' ')[3] ?? '', 10) || 0;
+  } catch {
+    return 0;
+  }
 }
 
 /** Runs with a short --connect-timeout, and again with a longer one while a busy machine has not even answered within it. */

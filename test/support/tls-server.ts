@@ -4,7 +4,7 @@ import pg from 'pg';
 import { serverAccount } from '../../src/embedded/binaries.js';
 import { type Authority, authority, type Certificate, selfSigned } from './certificates.js';
 import { folder } from './cli.js';
-import { DEFAULT_VERSION } from './database.js';
+import { DEFAULT_VERSION, waitFor } from './database.js';
 import { SECRET_MARK } from './global-setup.js';
 import { type RunningServer, startTestServer, type Version } from './server.js';
 
@@ -141,7 +141,8 @@ export async function startTlsServer(
   for (const login of LOGINS) await admin.query(`CREATE ROLE ${login} LOGIN PASSWORD '${TLS_PASSWORD}'`);
   await admin.query('SELECT pg_reload_conf()');
   await admin.end();
-  await new Promise((resolve) => setTimeout(resolve, 300));
+  // Without a password only the new rules let it in.
+  await waitFor(() => superuser('SELECT 1').catch(() => []), 'the rules of pg_hba.conf');
   return {
     server,
     at,
