@@ -54,7 +54,7 @@ describe('a run of migrations, disturbed at each message of the protocol', () =>
 
   it(
     `trap 3: ${CASES} cases (traps 6 and 7 too): each rerun gives the undisturbed catalog and history`,
-    { timeout: 60_000 + CASES * 4000 },
+    { timeout: 180_000 + CASES * 4000 },
     async () => {
       console.log(
         `KASM_DB_SEED=${seed}; messages of a run: ${ways.map(({ way, messages }) => `${way.name} ${messages}`).join(', ')}`,

@@ -56,7 +56,7 @@ describe.each([
     expect(seeded.json()).toMatchObject({ exitCode: 0, seed: { inserted: 0, updated: 0 } });
     expect(await rows(db), 'nothing is seeded').toEqual(before);
     expect((await check(db, undefined, '--seed')).code).toBe(0);
-  }, 180_000);
+  });
 });
 
 describe.each([13, 18] as const)('PostgreSQL %i › adopt › a genuine database', (version) => {

@@ -28,6 +28,7 @@ import {
 } from '../fixtures/kasm/observe.js';
 import { cli, folder, startCli } from '../support/cli.js';
 import { createDatabase, DEFAULT_VERSION, waitFor } from '../support/database.js';
+import { closeDoor, WAIT_FOR_DOOR } from '../support/door.js';
 import { ONE, TWO } from '../support/migrations.js';
 import { freePort, type RunningServer, startTestServer } from '../support/server.js';
 import { busy } from '../support/time.js';
@@ -135,19 +136,15 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › trap 13: check', (version) => 
 describe.each(ENGINE_VERSIONS)('PostgreSQL %i › check --wait', (version) => {
   it('passes when a migrator finishes meanwhile, and prints one line for each change', async () => {
     const db = await createDatabase(version);
-    const door = await db.connect();
-    await door.query('SELECT pg_advisory_lock(4242)');
-    const untilOpen = `DO $$ BEGIN
-      WHILE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 4242) LOOP PERFORM pg_sleep(0.1); END LOOP;
-    END $$`;
-    const files = folder({ ...ONE, '0002_two.sql': `CREATE TABLE two (x integer);\n${untilOpen};\n` });
+    const openDoor = await closeDoor(await db.connect());
+    const files = folder({ ...ONE, '0002_two.sql': `CREATE TABLE two (x integer);\n${WAIT_FOR_DOOR}\n` });
     const gate = startCli(['--check', '--wait', '10m', '--json', '--migrations', files], db.env);
     await waitFor(async () => waitingLines(gate.stderr()), 'the gate to wait');
     await new Promise((resolve) => setTimeout(resolve, 1000));
     expect(waitingLines(gate.stderr())).toHaveLength(1);
     const migrating = migrate(db, files);
     await waitFor(async () => (gate.stderr().includes('1 of 2') ? [1] : []), 'the gate to see the first migration');
-    await door.end();
+    await openDoor();
     expect((await migrating).code).toBe(0);
     const run = await gate.ended;
     expect(run.code, run.stderr).toBe(0);
@@ -256,7 +253,7 @@ describe('a server of its own', () => {
     };
   };
   let standby = async () => {};
-  const query = async (port: number, sql: string) => {
+  const login = async (port: number) => {
     const client = new pg.Client({
       host: '127.0.0.1',
       port,
@@ -266,6 +263,10 @@ describe('a server of its own', () => {
     });
     client.on('error', () => {});
     await client.connect();
+    return client;
+  };
+  const query = async (port: number, sql: string) => {
+    const client = await login(port);
     try {
       return (await client.query(sql)).rows;
     } finally {
@@ -378,7 +379,7 @@ describe('a server of its own', () => {
       ...TWO,
       '0003_three.sql': 'CREATE TABLE three (x int);',
       '0004_four.sql': 'CREATE TABLE four (x int);',
-      '0005_five.sql': 'CREATE TABLE five (x int);\nSELECT pg_sleep(1);',
+      '0005_five.sql': `CREATE TABLE five (x int);\n${WAIT_FOR_DOOR}`,
     });
     // There is no pg_basebackup among the programs: the data of the stopped primary is copied.
     const data = join(scratch, 'standby', 'data');
@@ -409,11 +410,13 @@ describe('a server of its own', () => {
 
     const gate = startCli(['check', '--wait', '10m', '--json', '--migrations', more], env(port));
     await waitFor(async () => waitingLines(gate.stderr()), 'the gate to wait');
+    const openDoor = await closeDoor(await login(primary.info.port));
     const migrator = startCli(['migrate', '--json', '--migrations', more], env(primary.info.port));
     await waitFor(async () => {
       const state = (await cli(['status', '--json', '--migrations', more], env(port))).json();
       return state.run?.phase === 'migrate' ? [1] : [];
     }, 'the standby to show the run in progress');
+    await openDoor();
     expect((await migrator.ended).code).toBe(0);
     const run = await gate.ended;
     expect(run.code, run.stderr).toBe(0);

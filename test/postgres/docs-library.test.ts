@@ -75,7 +75,6 @@ describe('the library in the documentation', () => {
       cwd: path,
       env: { PATH: process.env.PATH ?? '', ...database.env },
       encoding: 'utf8',
-      timeout: 50_000,
     });
     expect({ status, stderr }, stdout).toEqual({ status: 0, stderr: '' });
   });

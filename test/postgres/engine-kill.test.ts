@@ -58,7 +58,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › migrate › killed', (version)
   const count = rounds(4, 50);
   it(
     `by SIGKILL at ${count} random moments › the next run reaches the same catalog and history`,
-    { timeout: 30_000 + count * 10_000 },
+    { timeout: 180_000 + count * 10_000 },
     async () => {
       console.log(`PostgreSQL ${version}: KASM_DB_SEED=${seed}`);
       let early = 0;

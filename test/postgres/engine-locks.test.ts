@@ -43,7 +43,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › many migrators at once', (vers
   const count = rounds(2, 20);
   it(
     `trap 11: 16 on an empty database › all exit 0, each migration is applied exactly once; ${count} rounds`,
-    { timeout: 60_000 * count },
+    { timeout: 180_000 * count },
     async () => {
       const files = shippedAnd({
         '0100_count.sql': 'CREATE TABLE effects (x int);\n',
@@ -136,15 +136,16 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › the migration lock', (version)
 
   it('trap 25: waiting for a migrator is not cut by the lock-timeout of a migration, trap 18: nor by timeouts of the role', async () => {
     const db = await createDatabase(version);
+    const { client } = await session(db, `SELECT pg_advisory_lock(${LOCK_KEY})`);
     for (const name of ['statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout']) {
       await db.superQuery(`ALTER ROLE ${db.user} SET ${name} = '300ms'`);
     }
-    const { client } = await session(db, `SELECT pg_advisory_lock(${LOCK_KEY})`);
-    const { ended } = startMigrate(
+    const { ended, stderr } = startMigrate(
       db,
       folder({ '0001_short.sql': '-- kasm-db: lock-timeout 100ms\nCREATE TABLE short (x int);\n' }),
     );
-    await new Promise((resolve) => setTimeout(resolve, 1500));
+    await waitFor(async () => (stderr().includes('waiting for the migration lock') ? [1] : []), 'it to wait');
+    await new Promise((resolve) => setTimeout(resolve, 1000));
     await client.query(`SELECT pg_advisory_unlock(${LOCK_KEY})`);
     const run = await ended;
     expect(run.code, run.stderr).toBe(0);
@@ -241,11 +242,12 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › DDL that has to wait for a tab
   it.runIf(version >= 14)('trap 18: is not cut by idle_session_timeout of the role while it pauses', async () => {
     const db = await createDatabase(version);
     await migrate(db, files('100ms'), '--to', '0001_busy');
+    const reader = await session(db, 'BEGIN', 'SELECT * FROM busy');
     await db.superQuery(`ALTER ROLE ${db.user} SET idle_session_timeout = '400ms'`);
-    await db.query('GRANT SELECT ON busy TO PUBLIC');
-    const reader = await session(db, 'SET idle_session_timeout = 0', 'BEGIN', 'SELECT * FROM busy');
-    const { ended } = startMigrate(db, files('100ms'));
-    await new Promise((resolve) => setTimeout(resolve, 5000));
+    const { ended, stderr } = startMigrate(db, files('100ms'));
+    await waitFor(async () => (stderr().includes('gives way') ? [1] : []), 'the ALTER to give way');
+    // Its pauses have grown beyond that time.
+    await new Promise((resolve) => setTimeout(resolve, 4000));
     await reader.client.query('COMMIT');
     const run = await ended;
     expect(run.code, run.stderr).toBe(0);

@@ -14,6 +14,7 @@ import {
 } from '../fixtures/kasm/observe.js';
 import { folder, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { closeDoor, UNTIL_OPEN } from '../support/door.js';
 import { once } from '../support/once.js';
 import { startProxy } from '../support/proxy.js';
 import { rounds } from '../support/rounds.js';
@@ -302,8 +303,9 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
   async function unrecorded(statement: string) {
     const db = await database();
     await migrate(db, folder(TABLE));
+    const openDoor = await closeDoor(await db.connect());
     await db.query(
-      `CREATE FUNCTION slow(x int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.3); RETURN x; END $$`,
+      `CREATE FUNCTION slow(x int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN ${UNTIL_OPEN} RETURN x; END $$`,
     );
     const files = folder(noTransaction(`CREATE TABLE lines (x int);\n${statement};\nCREATE TABLE last (x int);`));
     const { ended } = startMigrate(db, files, '--lock-timeout', `${busy(1000)}ms`);
@@ -311,6 +313,7 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     const holder = await db.connect();
     open.push(holder);
     await holder.query('BEGIN; LOCK TABLE kasm_db.migrations IN SHARE MODE');
+    await openDoor();
     const run = await ended;
     await holder.query('COMMIT');
     expect(run.json().error?.message).toMatch(
@@ -435,7 +438,7 @@ INSERT INTO t VALUES (6, 6)`),
   const count = rounds(1, 20);
   it(
     `trap 1: CREATE INDEX CONCURRENTLY after 3 s with a second migrator waiting › both exit 0, valid, once; ${count} rounds`,
-    { timeout: 30_000 * count },
+    { timeout: 180_000 * count },
     async () => {
       const files = folder(noTransaction('SELECT pg_sleep(3);\nCREATE INDEX CONCURRENTLY t_a ON t (a);'));
       for (let round = 0; round < count; round++) {

@@ -13,7 +13,7 @@ beforeAll(async () => {
   if (run.code !== 0) throw new Error(run.stderr);
   // As Kasm's code makes it: all tables, and alembic_version as the last step.
   await whole.query('DROP SCHEMA kasm_db CASCADE; DROP TABLE alembic_version; DELETE FROM installation');
-}, 120_000);
+});
 
 /** Some of the tables, without those that refer to the ones that were dropped. */
 async function partOf(): Promise<TestDatabase> {

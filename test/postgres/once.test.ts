@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -230,7 +231,7 @@ describe('once › is ended', () => {
 
   it('what forks and leaves is found, and ended: exit 7', async () => {
     const db = await createDatabase();
-    const mark = `60.${Date.now() % 100000}`;
+    const mark = `60.${randomInt(1e8, 1e9)}`;
     const done = await run(db, shell(`setsid sleep ${mark} & exit 0`));
     expect(done.code, done.stderr).toBe(7);
     expect(done.json().error?.message).toBe(
@@ -248,7 +249,7 @@ if (!canUnshare) console.warn('SKIPPED: once as PID 1 needs Linux and root (unsh
 describe('once › kasm-db is killed, or is PID 1', () => {
   it('SIGKILL of kasm-db: the program and what it has started end at once', async () => {
     const db = await createDatabase();
-    const mark = `600.${Date.now() % 100000}`;
+    const mark = `600.${randomInt(1e8, 1e9)}`;
     const { child } = start(db, shell(`setsid sleep ${mark} & exec sleep ${mark}`));
     await waitFor(async () => (alive(`sleep\0${mark}`).length === 2 ? [true] : []), 'both to run');
     // Not until its output is closed: whoever lives on would keep that open.

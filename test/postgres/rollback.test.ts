@@ -53,38 +53,34 @@ async function migrated(files: Record<string, string> = FILES, version?: (typeof
 }
 
 describe.each(ENGINE_VERSIONS)('PostgreSQL %i › rollback', (version) => {
-  it(
-    'every migration of Kasm: up, down, up leaves the same catalog, one by one and all at once',
-    { timeout: 120_000 },
-    async () => {
-      const db = await createDatabase(version);
-      const { up, down } = inProcess(db);
-      const prints: string[] = [];
-      for (const name of MIGRATIONS) {
-        expect(await up(undefined, name)).toMatchObject({ outcome: 'ok', applied: [{ name }] });
-        prints.push(await fingerprint(db));
-      }
-      const history = (await historyOf(db)).map(({ name, checksum }) => [name, checksum]);
-      for (let i = MIGRATIONS.length - 1; i >= 0; i--) {
-        expect(await down(undefined, { steps: 1 })).toMatchObject({
-          outcome: 'ok',
-          rolledBack: [{ name: MIGRATIONS[i] }],
-        });
-        // 0001 leaves the extension, as its down script says.
-        if (i > 0) expect(await fingerprint(db), `after undoing ${MIGRATIONS[i]}`).toBe(prints[i - 1]);
-      }
-      expect(await historyOf(db)).toEqual([]);
-      expect(await up()).toMatchObject({ outcome: 'ok' });
-      expect(await fingerprint(db)).toBe(prints.at(-1));
-      const all = await rollback(db, undefined, '--to', 'none');
-      expect(all.code, all.stderr).toBe(0);
-      expect(undone(all)).toEqual([...MIGRATIONS].reverse());
-      expect(await up()).toMatchObject({ outcome: 'ok' });
-      expect(await fingerprint(db)).toBe(prints.at(-1));
-      expect((await historyOf(db)).map(({ name, checksum }) => [name, checksum])).toEqual(history);
-      expect(await advisoryLocks(db)).toEqual([]);
-    },
-  );
+  it('every migration of Kasm: up, down, up leaves the same catalog, one by one and all at once', async () => {
+    const db = await createDatabase(version);
+    const { up, down } = inProcess(db);
+    const prints: string[] = [];
+    for (const name of MIGRATIONS) {
+      expect(await up(undefined, name)).toMatchObject({ outcome: 'ok', applied: [{ name }] });
+      prints.push(await fingerprint(db));
+    }
+    const history = (await historyOf(db)).map(({ name, checksum }) => [name, checksum]);
+    for (let i = MIGRATIONS.length - 1; i >= 0; i--) {
+      expect(await down(undefined, { steps: 1 })).toMatchObject({
+        outcome: 'ok',
+        rolledBack: [{ name: MIGRATIONS[i] }],
+      });
+      // 0001 leaves the extension, as its down script says.
+      if (i > 0) expect(await fingerprint(db), `after undoing ${MIGRATIONS[i]}`).toBe(prints[i - 1]);
+    }
+    expect(await historyOf(db)).toEqual([]);
+    expect(await up()).toMatchObject({ outcome: 'ok' });
+    expect(await fingerprint(db)).toBe(prints.at(-1));
+    const all = await rollback(db, undefined, '--to', 'none');
+    expect(all.code, all.stderr).toBe(0);
+    expect(undone(all)).toEqual([...MIGRATIONS].reverse());
+    expect(await up()).toMatchObject({ outcome: 'ok' });
+    expect(await fingerprint(db)).toBe(prints.at(-1));
+    expect((await historyOf(db)).map(({ name, checksum }) => [name, checksum])).toEqual(history);
+    expect(await advisoryLocks(db)).toEqual([]);
+  });
 
   it('--to leaves NAME applied; --steps counts; twice is a no-op; the run row says done', async () => {
     const { db, path } = await migrated(FILES, version);
@@ -352,38 +348,34 @@ describe('rollback › refusals, each with nothing run', () => {
 });
 
 describe('rollback › seeded rows', () => {
-  it(
-    'are refused to be dropped; dropped all the same, they are seeded again after the way back up',
-    { timeout: 120_000 },
-    async () => {
-      const db = await createDatabase();
-      const secrets = folder({
-        'admin-password': 's3cr3t-admin-1',
-        'user-password': 's3cr3t-user-1',
-        'manager-token': 's3cr3t-manager-token-1',
-        'service-token': 's3cr3t-service-token-1',
-      });
-      const seeded = () => cli(['migrate', '--seed', '--json', '--secrets', secrets], db.env);
-      const count = async () =>
-        (await db.query('SELECT (SELECT count(*)::int FROM settings) AS s, (SELECT count(*)::int FROM users) AS u'))[0];
-      const first = await seeded();
-      expect(first.code, first.stderr).toBe(0);
-      const before = await count();
-      expect((await check(db, undefined, '--seed')).code).toBe(0);
-      const refused = await rollback(db, undefined, '--to', '0014_storage');
-      expect([refused.code, refused.json().error?.message]).toEqual([6, expect.stringContaining('table settings (')]);
-      expect(await count()).toEqual(before);
-      const run = await rollback(db, undefined, '--to', '0014_storage', '--allow-data-loss');
-      expect(run.code, run.stderr).toBe(0);
-      expect(await db.query("SELECT 1 FROM kasm_db.seeds WHERE table_name = 'settings'")).toEqual([]);
-      expect((await migrate(db)).code).toBe(0);
-      expect((await check(db, undefined, '--seed')).code).toBe(3);
-      const again = await seeded();
-      expect(again.code, again.stderr).toBe(0);
-      expect(await count()).toEqual(before);
-      expect((await check(db, undefined, '--seed')).code).toBe(0);
-    },
-  );
+  it('are refused to be dropped; dropped all the same, they are seeded again after the way back up', async () => {
+    const db = await createDatabase();
+    const secrets = folder({
+      'admin-password': 's3cr3t-admin-1',
+      'user-password': 's3cr3t-user-1',
+      'manager-token': 's3cr3t-manager-token-1',
+      'service-token': 's3cr3t-service-token-1',
+    });
+    const seeded = () => cli(['migrate', '--seed', '--json', '--secrets', secrets], db.env);
+    const count = async () =>
+      (await db.query('SELECT (SELECT count(*)::int FROM settings) AS s, (SELECT count(*)::int FROM users) AS u'))[0];
+    const first = await seeded();
+    expect(first.code, first.stderr).toBe(0);
+    const before = await count();
+    expect((await check(db, undefined, '--seed')).code).toBe(0);
+    const refused = await rollback(db, undefined, '--to', '0014_storage');
+    expect([refused.code, refused.json().error?.message]).toEqual([6, expect.stringContaining('table settings (')]);
+    expect(await count()).toEqual(before);
+    const run = await rollback(db, undefined, '--to', '0014_storage', '--allow-data-loss');
+    expect(run.code, run.stderr).toBe(0);
+    expect(await db.query("SELECT 1 FROM kasm_db.seeds WHERE table_name = 'settings'")).toEqual([]);
+    expect((await migrate(db)).code).toBe(0);
+    expect((await check(db, undefined, '--seed')).code).toBe(3);
+    const again = await seeded();
+    expect(again.code, again.stderr).toBe(0);
+    expect(await count()).toEqual(before);
+    expect((await check(db, undefined, '--seed')).code).toBe(0);
+  });
 });
 
 describe.skipIf(!hasPgbouncer())('rollback › through a transaction pooler', () => {

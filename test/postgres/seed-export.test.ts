@@ -27,7 +27,7 @@ describe(`a complete configuration export (KASM_DB_SEED=${number})`, () => {
     expect(rows).toBeGreaterThan(ROWS * 0.95);
   });
 
-  it('restores into an empty migrated database, every value as it was', { timeout: 120_000 }, async () => {
+  it('restores into an empty migrated database, every value as it was', async () => {
     const db = await copyOf(empty);
     const { counts } = await seeded(db, { seeds: { 'export_data.yaml': text } });
     expect(counts).toEqual({ inserted: seededRows, updated: 0, unchanged: 0, kept: 0 });

@@ -45,7 +45,7 @@ const phase = async (db: TestDatabase) =>
   (await db.query<{ phase: string }>('SELECT phase FROM kasm_db.run'))[0]?.phase;
 
 describe('eight migrators at once on an empty database', () => {
-  it('leave one set of rows', { timeout: 120_000 }, async () => {
+  it('leave one set of rows', async () => {
     const db = await createDatabase();
     const args = seedArgs({ command: 'migrate', secrets });
     const runs = await Promise.all(Array.from({ length: 8 }, () => cli(args, db.env)));
@@ -117,15 +117,17 @@ describe('a seed that is cut off', () => {
     { timeout: ROUNDS * 30_000 },
     async () => {
       const timed = await fresh();
-      const { run } = await seeded(timed, { secrets });
+      // Of the quickest that came to its end: the machine may have had more to do before.
+      let wholeMs = (await seeded(timed, { secrets })).run.ms;
       let cutOff = 0;
       for (let round = 0; round < ROUNDS; round++) {
         const db = await fresh();
         const { child, ended } = startCli(seedArgs({ secrets }), db.env);
-        await sleep(next() * run.ms * 1.1);
+        await sleep(next() * wholeMs * 1.1);
         child.kill('SIGKILL');
-        const { signal } = await ended;
+        const { signal, ms } = await ended;
         if (signal) cutOff++;
+        else wholeMs = Math.min(wholeMs, ms);
         await expectAllOrNothing(db, `round ${round}`);
       }
       expect(cutOff).toBeGreaterThan(0);
@@ -221,7 +223,7 @@ describe.skipIf(!pgbouncer)('through a transaction pooler (pgbouncer)', () => {
   let stop = () => {};
   afterAll(() => stop());
 
-  it('four migrators at once leave one set of rows, and no lock behind', { timeout: 120_000 }, async () => {
+  it('four migrators at once leave one set of rows, and no lock behind', async () => {
     const db = await createDatabase();
     const port = await freePort();
     const files = folder({

@@ -5,6 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { createLogin, ENGINE_VERSIONS, midStatement, migrate, startMigrate, status } from '../fixtures/kasm/observe.js';
 import { cli, startCli } from '../support/cli.js';
 import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
+import { closeDoor, UNTIL_OPEN } from '../support/door.js';
 import { folder } from '../support/folder.js';
 import { hasPgbouncer, startPgbouncer } from '../support/pgbouncer.js';
 
@@ -302,13 +303,16 @@ CREATE INDEX CONCURRENTLY busy_y ON busy (y);
   it('a table of the history that somebody has in mid-run › a no-transaction file gives way with its ALTER, and comes through', async () => {
     const db = await busy();
     const holder = await db.connect();
+    const openDoor = await closeDoor(await db.connect());
+    await db.query(`CREATE FUNCTION slow() RETURNS void LANGUAGE plpgsql AS $$ BEGIN ${UNTIL_OPEN} END $$`);
     const files = folder({
       ...BASE,
-      '0002_each.sql': '-- kasm-db: no-transaction\nSELECT pg_sleep(1);\nALTER TABLE busy ADD COLUMN y int;\n',
+      '0002_each.sql': '-- kasm-db: no-transaction\nSELECT slow();\nALTER TABLE busy ADD COLUMN y int;\n',
     });
     const run = startMigrate(db, files);
-    await midStatement(db, 'pg_sleep(1)');
+    await midStatement(db, 'slow()');
     await holder.query('BEGIN; LOCK TABLE kasm_db.migrations IN SHARE MODE');
+    await openDoor();
     await waitFor(async () => (run.stderr().includes('gives way') ? [1] : []), 'an attempt to give way');
     await db.query('SELECT * FROM busy');
     await holder.query('COMMIT');

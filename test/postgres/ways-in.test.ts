@@ -24,12 +24,19 @@ afterAll(() => {
   process.env.HOME = home;
 });
 
-/** Logs in once, in this process; the host and port that answered. */
-async function login(env: Record<string, string>, flags: ConnectionFlags = { connectTimeout: '20s' }, retry = false) {
+/** Logs in, in this process; the host and port that answered. @param onRetry where it is tried again, what is done before */
+async function login(
+  env: Record<string, string>,
+  flags: ConnectionFlags = { connectTimeout: '20s' },
+  onRetry?: () => void,
+) {
   const told: string[] = [];
   const client = await connect(() => resolveSettings(flags, { HOME: process.env.HOME, ...env }, { direct: false }), {
-    once: !retry,
-    onRetry: (reason) => told.push(reason.message),
+    once: !onRetry,
+    onRetry: (reason) => {
+      told.push(reason.message);
+      onRetry?.();
+    },
   });
   const { rows } = await client.query('SELECT current_user AS "user"');
   await disconnect(client);
@@ -208,12 +215,11 @@ describe('ways in › what may heal is tried again within --connect-timeout, wit
       POSTGRES_HOST_FILE: join(files, 'data/host'),
       POSTGRES_PASSWORD_FILE: join(files, 'data/pw'),
     };
-    const swap = setTimeout(() => {
+    const swap = () => {
       symlinkSync('b', join(files, 'next'));
       renameSync(join(files, 'next'), join(files, 'data'));
-    }, 700);
-    const { user, told } = await login(env, { connectTimeout: '50s' }, true);
-    clearTimeout(swap);
+    };
+    const { user, told } = await login(env, { connectTimeout: '50s' }, swap);
     expect(user).toBe(db.user);
     expect(told.join()).toContain('"not-yet.invalid" is not found in DNS');
   });
@@ -224,7 +230,7 @@ describe('ways in › what may heal is tried again within --connect-timeout, wit
     ['TLS that the server has not', () => ({ PGSSLMODE: 'require' }), undefined],
   ])('%s ends it at once', async (_, env, sqlstate) => {
     const started = performance.now();
-    const error = await refusal(login({ ...db.env, ...env() }, { connectTimeout: '10m' }, true));
+    const error = await refusal(login({ ...db.env, ...env() }, { connectTimeout: '10m' }, () => {}));
     expect(error.outcome).toBe('unreachable');
     expect(error.details.sqlstate).toBe(sqlstate);
     expect(performance.now() - started).toBeLessThan(10 * 60_000);
