@@ -192,18 +192,19 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › DDL that has to wait for a tab
     const reader = await session(db, 'BEGIN', 'SELECT * FROM busy');
     const others = await session(db);
     const run = startMigrate(db, files('1s'));
-    await midStatement(db, 'ALTER TABLE busy');
-    // A new reader reads while the old one still has the table, whether it came into the queue or after it.
-    expect((await others.client.query('SELECT * FROM busy')).rows).toEqual([{ x: 1 }]);
-    await waitFor(async () => (run.stderr().includes('0002_alter gives way') ? [1] : []), 'the ALTER to give way');
+    const read = async () => expect((await others.client.query('SELECT * FROM busy')).rows).toEqual([{ x: 1 }]);
+    const waiting = () =>
+      db.superQuery(
+        "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+      );
+    // A new reader reads while the old one still has the table, whether it comes into the queue or after it.
+    while (run.child.exitCode === null && !run.stderr().includes('0002_alter gives way')) await read();
+    await waitFor(async () => (run.stderr().includes('waits for a lock') ? [1] : []), 'the reader to be seen');
+    await waitFor(async () => ((await waiting()).length === 0 ? [1] : []), 'the attempt to give way');
     // From now on nobody waits: kasm-db is out of the queue until the old reader has ended.
     for (let reads = 0; reads < 5; reads++) {
-      expect((await others.client.query('SELECT * FROM busy')).rows).toEqual([{ x: 1 }]);
-      expect(
-        await db.superQuery(
-          "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        ),
-      ).toEqual([]);
+      await read();
+      expect(await waiting()).toEqual([]);
     }
     expect(run.child.exitCode).toBe(null);
     await reader.client.query('COMMIT');

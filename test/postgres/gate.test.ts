@@ -141,7 +141,10 @@ describe('gate › says what it waits for', () => {
     const secrets = folder({ password: `${SECRET_MARK}wrong\n` });
     const { POSTGRES_PASSWORD, ...rest } = db.env;
     const gate = startCli(['--check', '--wait', '10m'], { ...rest, POSTGRES_PASSWORD_FILE: `${secrets}/password` });
-    while (!gate.stderr().includes('refuses the login')) await new Promise((resolve) => setTimeout(resolve, 50));
+    await waitFor(
+      async () => (gate.stderr().includes('refuses the login') ? [1] : []),
+      'the gate to say refuses the login',
+    );
     writeFileSync(`${secrets}/password`, `${POSTGRES_PASSWORD}\n`);
     expect((await gate.ended).code).toBe(0);
   });
@@ -292,7 +295,7 @@ describe.skipIf(!hasRedis())('gate › notifications', () => {
   ])('Redis %s: one warning, polling goes on, the same exit code', async (_, env) => {
     const db = await createDatabase();
     const gate = startCli(['--check', '--wait', '10m'], { ...db.env, ...env() });
-    while (!gate.stderr().includes('warning:')) await new Promise((resolve) => setTimeout(resolve, 50));
+    await waitFor(async () => (gate.stderr().includes('warning:') ? [1] : []), 'the gate to say warning:');
     const run = await cli(['migrate'], { ...db.env, ...env() });
     expect(run.code).toBe(0);
     expect(run.stderr).toContain('Redis could not be told');
@@ -359,7 +362,7 @@ describe.skipIf(!hasRedis())('gate › notifications', () => {
     const env = { KASM_DB_REDIS_URL: `redis://127.0.0.1:${other.port}` };
     const db = await createDatabase();
     const gate = startCli(['--check', '--wait', '10m'], { ...db.env, ...env });
-    while (!gate.stderr().includes('waiting')) await new Promise((resolve) => setTimeout(resolve, 50));
+    await waitFor(async () => (gate.stderr().includes('waiting') ? [1] : []), 'the gate to say waiting');
     await other.stop();
     await waitFor(async () => (gate.stderr().includes('so it polls only') ? [1] : []), 'the failure to be told');
     const again = await startRedis([], other.port);
