@@ -13,6 +13,7 @@ import {
 import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase } from '../support/database.js';
 import { ONE, TWO } from '../support/migrations.js';
+import { busy } from '../support/time.js';
 
 const THREE = { ...TWO, '0003_three.sql': 'CREATE TABLE three (x integer);\n' };
 
@@ -431,7 +432,7 @@ SET ROLE ${role};`,
   it('trap 33: no connection left is unreachable, a full disk is named with a hint', async () => {
     const db = await database();
     await db.superQuery(`ALTER ROLE ${db.user} CONNECTION LIMIT 0`);
-    const refused = await migrate(db, folder(ONE), '--connect-timeout', '1s');
+    const refused = await migrate(db, folder(ONE), '--connect-timeout', `${busy(1000)}ms`);
     expect(refused.code).toBe(4);
     expect(refused.json().error).toMatchObject({ code: 'unreachable', sqlstate: '53300' });
     await db.superQuery(`ALTER ROLE ${db.user} CONNECTION LIMIT -1`);

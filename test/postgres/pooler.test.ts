@@ -154,7 +154,7 @@ describe.runIf(hasPgbouncer())('through PgBouncer', () => {
       { ...pooler.env, PGOPTIONS: '-c work_mem=8MB' },
       folder(FILES),
       '--connect-timeout',
-      '1s',
+      `${busy(1000)}ms`,
     );
     expect(run.code, run.stderr).toBe(4);
     expect(run.json().error?.message).toContain('options');

@@ -225,7 +225,7 @@ DO $$ BEGIN FOR i IN 1..500 LOOP EXECUTE format('CREATE TABLE parts_%s PARTITION
     await elsewhere.connect();
     await elsewhere.query("BEGIN; ALTER ROLE CURRENT_USER SET work_mem = '5MB'");
     const files = folder({ ...BASE, '0002_role.sql': "ALTER ROLE CURRENT_USER SET work_mem = '6MB';\n" });
-    const run = await migrate(db, files, '--cancel-blockers', '1ms', '--lock-timeout', '500ms');
+    const run = await migrate(db, files, '--cancel-blockers', '1ms', '--lock-timeout', '2s');
     expect(run.code, run.stderr).toBe(5);
     expect(run.json().lock?.blockers).toMatchObject([{ state: 'idle in transaction' }]);
     expect(run.json().lock?.cancelled).toBe(undefined);

@@ -9,6 +9,19 @@ export function processorMs(child: Pick<ChildProcess, 'pid'>): number {
 }
 
 /**
+ * Watches how much of a processor a child process uses.
+ * @returns reads it, in milliseconds
+ */
+export function watchProcessor(child: ChildProcess): () => number {
+  let most = 0;
+  const timer = setInterval(() => {
+    most = processorMs(child);
+  }, 20);
+  child.once('exit', () => clearInterval(timer));
+  return () => most;
+}
+
+/**
  * Watches how much memory a child process has had at most (Linux: VmHWM).
  * @returns reads it, in MB; 0 where nothing could be read
  */
