@@ -24,7 +24,7 @@ export function diff(expected: Schema, actual: Schema): Difference[] {
   const [wanted, found] = [rest(expected), rest(actual)];
   const only = (change: 'missing' | 'extra', here: typeof wanted, there: typeof wanted): Difference[] =>
     [...here.values()]
-      .filter(({ id, parent }) => !there.has(id) && (!parent || there.has(parent)))
+      .filter(({ id, parent, comesAlong }) => !comesAlong && !there.has(id) && (!parent || there.has(parent)))
       .map(({ id, group }) => ({ change, object: id, group }));
   return [
     ...only('missing', wanted, found),

@@ -125,6 +125,8 @@ export interface Column extends Common {
   inherited?: 'inherited' | 'merged';
   /** PostgreSQL 18: NOT NULL holds for new rows only. */
   notNullUnchecked?: true;
+  /** PostgreSQL 18: NOT NULL does not hold for heirs. */
+  notNullNoInherit?: true;
 }
 
 export interface Identity {
@@ -176,6 +178,8 @@ export interface Policy extends Named {
 /** A rewrite rule, or extended statistics: made by one statement. */
 export interface Attachment extends Named {
   kind: 'rule' | 'statistics';
+  /** Of statistics, where it is not their table's. */
+  schema?: string;
   definition: string;
   /** Of a rule, where it is not enabled as usual. */
   enabled?: Exclude<Trigger['enabled'], 'origin'>;

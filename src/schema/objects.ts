@@ -23,6 +23,8 @@ export interface SchemaObject {
   relation?: Table | View;
   /** undefined: it is not compared by itself. */
   compared?: object;
+  /** It is compared where both have it: that one has not is told of what brings it along. */
+  comesAlong?: true;
 }
 
 /** Takes a catalog apart, each object after the one that brings it along. */
@@ -115,7 +117,9 @@ function relationObjects(item: Table | View): SchemaObject[] {
     ...triggers.map((trigger) => part('trigger', `TRIGGER ${ident(trigger.name)} ON ${name}`, trigger)),
     ...attachments.map((made) => {
       const target =
-        made.kind === 'rule' ? `RULE ${ident(made.name)} ON ${name}` : `STATISTICS ${within}.${ident(made.name)}`;
+        made.kind === 'rule'
+          ? `RULE ${ident(made.name)} ON ${name}`
+          : `STATISTICS ${qualified({ schema: made.schema ?? item.schema, name: made.name })}`;
       return part(made.kind, target, made, { ...made, kind: undefined });
     }),
     ...(isTable
@@ -129,14 +133,17 @@ function relationObjects(item: Table | View): SchemaObject[] {
   ];
 }
 
-/** A column and the sequence of its identity. A view's column has nothing of its own but privileges and a default. */
+/** A column and the sequence of its identity. That a view has a column, and of which type, is the view's. */
 function columnObjects(column: Column, relation: Table | View, part: PartMaker): SchemaObject[] {
   const { name, identity } = column;
-  const isCompared = 'policies' in relation || column.grants || column.default;
+  const own =
+    'policies' in relation
+      ? { identity: identity && { ...identity, comment: undefined } }
+      : { type: undefined, collation: undefined };
   const object: SchemaObject = {
-    ...part('column', `COLUMN ${qualified(relation)}.${ident(name)}`, column),
+    ...part('column', `COLUMN ${qualified(relation)}.${ident(name)}`, column, { ...column, ...own }),
     granted: `TABLE ${qualified(relation)}`,
-    compared: isCompared ? { ...column, identity: identity && { ...identity, comment: undefined } } : undefined,
+    ...('policies' in relation ? {} : { comesAlong: true }),
   };
   if (!identity) return [object];
   const target = `SEQUENCE ${identitySequence(relation, column)}`;

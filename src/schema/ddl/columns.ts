@@ -30,7 +30,8 @@ export function columnSql(column: Column, schema: string): string {
   const parts = [ident(column.name), column.type];
   if (column.collation) parts.push(`COLLATE ${column.collation}`);
   parts.push(...valueSql(column, schema));
-  if (column.notNull && !column.notNullUnchecked) parts.push('NOT NULL');
+  if (column.notNull && !column.notNullUnchecked)
+    parts.push(column.notNullNoInherit ? 'NOT NULL NO INHERIT' : 'NOT NULL');
   return parts.join(' ');
 }
 
@@ -65,5 +66,10 @@ export function columnSettings(table: string, column: Column): string[] {
 
 /** PostgreSQL 18: NOT NULL for new rows only, which no CREATE TABLE takes. */
 export function notNullUnchecked(table: string, column: Column): string[] {
-  return column.notNullUnchecked ? [`ALTER TABLE ${table} ADD NOT NULL ${ident(column.name)} NOT VALID`] : [];
+  return column.notNullUnchecked ? [addNotNull(table, column)] : [];
+}
+
+/** PostgreSQL 18: ADD NOT NULL with all that it can say. */
+export function addNotNull(table: string, { name, notNullNoInherit, notNullUnchecked: unchecked }: Column): string {
+  return `ALTER TABLE ${table} ADD NOT NULL ${ident(name)}${notNullNoInherit ? ' NO INHERIT' : ''}${unchecked ? ' NOT VALID' : ''}`;
 }

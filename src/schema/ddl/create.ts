@@ -2,7 +2,7 @@ import type * as Model from '../model.js';
 import { objectsOf, type SchemaObject } from '../objects.js';
 import { columnSettings, columnSql, notNullUnchecked } from './columns.js';
 import { dotted, ident, literal, qualified } from './names.js';
-import { createSequence, createType, grantSql } from './others.js';
+import { addDomainCheck, createSequence, createType, grantSql, sequenceOwner } from './others.js';
 import {
   addConstraint,
   createAttachment,
@@ -11,6 +11,7 @@ import {
   createTable,
   createTrigger,
   createView,
+  inheritedChanges,
   isInline,
   rowSecurity,
 } from './tables.js';
@@ -25,10 +26,7 @@ type Made = ReadonlyMap<string, SchemaObject>;
  */
 export function createAll(schema: Model.Schema, wanted: (id: string) => boolean = () => true): string[] {
   const order = inOrder(needsOf(schema));
-  const places = new Map(order.map((unit, i) => [unit, i]));
-  const place = (table: Model.Table) => places.get(`table ${dotted(table)}`) as number;
-  // What is made on a partitioned table is made on its partitions too, and takes what is like it there for its own: it comes first.
-  const objects = objectsOf({ ...schema, tables: schema.tables.toSorted((a, b) => place(a) - place(b)) });
+  const objects = objectsOf(parentsFirst(schema, order));
   const made = new Map<string, SchemaObject>();
   for (const object of objects.values())
     if (wanted(object.id) || made.has(object.parent ?? '')) made.set(object.id, object);
@@ -47,8 +45,18 @@ export function createAll(schema: Model.Schema, wanted: (id: string) => boolean 
   ];
 }
 
+/**
+ * The same catalog with its tables in an order in which each comes after what it needs. What is made on a parent or a partitioned table is made on its
+ * heirs and partitions too, and takes what is like it there for its own: it comes first.
+ */
+export function parentsFirst(schema: Model.Schema, order: readonly string[] = inOrder(needsOf(schema))): Model.Schema {
+  const places = new Map(order.map((unit, i) => [unit, i]));
+  const place = (table: Model.Table) => places.get(`table ${dotted(table)}`) as number;
+  return { ...schema, tables: schema.tables.toSorted((a, b) => place(a) - place(b)) };
+}
+
 /** Types, routines, tables and views, which may need each other in any direction, with what each needs. */
-function needsOf({ types, routines, tables, views }: Model.Schema): Map<string, readonly string[]> {
+export function needsOf({ types, routines, tables, views }: Model.Schema): Map<string, readonly string[]> {
   const shells = new Map(types.map((type) => [`type ${dotted(type)}`, type.canonical]));
   const needs = (kind: string, item: Model.Table | Model.View | Model.DataType): [string, readonly string[]] => [
     `${kind} ${dotted(item)}`,
@@ -100,48 +108,66 @@ function createFirst(made: Made): string[] {
   ];
 }
 
-/** A type, routine, table or view; of one that is there the columns or checks that are to be made. */
+/** A type, routine, table or view; of one that is there the columns, keys or checks that are to be made. */
 function createUnit({ id, unit, item }: SchemaObject, made: Made, { tables }: Model.Schema): string[] {
-  if (!made.has(id))
-    return [...made.values()]
-      .filter(({ parent }) => parent === id)
-      .flatMap((part) => addPart(item as Model.Table, part));
-  if (unit.startsWith('type ')) return [createType(item as Model.DataType)];
+  if (!made.has(id)) {
+    const parts = [...made.values()].filter(({ parent }) => parent === id);
+    return parts
+      .toSorted((a, b) => rankOfPart(a) - rankOfPart(b))
+      .flatMap((part) => addPart(item as Model.Table, part, tables));
+  }
+  if (unit.startsWith('type ')) return createType(item as Model.DataType);
   if (unit.startsWith('routine ')) return [(item as Model.Routine).definition];
-  return unit.startsWith('table ') ? createTable(item as Model.Table, tables) : createView(item as Model.View);
+  if (unit.startsWith('view ')) return createView(item as Model.View);
+  const table = item as Model.Table;
+  return createTable(table, tables, table.partitionBound === undefined ? [] : checksOfWhole(table, made, tables));
 }
 
-function addPart(whole: Model.Table | Model.DataType, { kind, item, relation }: SchemaObject): string[] {
+/** What is generated may need any other column, and keys need theirs, the primary one first. */
+const rankOfPart = ({ kind, item }: SchemaObject) => {
+  if (kind === 'column') return Number('generated' in item);
+  return (item as Model.Constraint).kind === 'primary key' ? 2 : 3;
+};
+
+/** Checks that a partition must have before it becomes one: those of a whole table that is there. Others are made when all tables are. */
+function checksOfWhole({ inherits }: Model.Table, made: Made, tables: readonly Model.Table[]): Model.Constraint[] {
+  const whole = tables.find((table) => qualified(table) === inherits?.[0]);
+  if (!whole) return [];
+  const checks = made.has(`table ${dotted(whole)}`) ? [] : whole.constraints.filter(({ kind }) => kind === 'check');
+  return [...checks, ...checksOfWhole(whole, made, tables)];
+}
+
+function addPart(
+  whole: Model.Table | Model.DataType,
+  { kind, item, relation }: SchemaObject,
+  tables: readonly Model.Table[],
+): string[] {
   const name = qualified(whole);
-  if (!relation) {
-    const check = item as Model.Constraint;
-    return [`ALTER DOMAIN ${name} ADD CONSTRAINT ${ident(check.name)} ${check.definition}`];
-  }
+  if (!relation) return [addDomainCheck(whole as Model.DataType, item as Model.Constraint)];
+  if (kind === 'constraint' && isInline(item as Model.Constraint))
+    return [addConstraint(whole, item as Model.Constraint)];
   if (kind !== 'column' || !('policies' in relation)) return [];
   const column = item as Model.Column;
+  // Its parent brings it.
+  if (column.inherited) return inheritedChanges(relation, tables, [column]);
   return [`ALTER TABLE ${name} ADD COLUMN ${columnSql(column, whole.schema)}`, ...notNullUnchecked(name, column)];
 }
 
 /** What tables and views consist of besides, and what goes between them. */
 function createLast(made: Made): string[] {
   type Relation = Model.Table | Model.View;
-  const onRelation = <T>(kinds: string[], create: (relation: Relation, item: T, isNew: boolean) => string[]) =>
-    each<T>(made, kinds, (item, { relation, parent = '' }) =>
-      relation ? create(relation, item, made.has(parent)) : [],
-    );
-  const constraints = (...kinds: Model.Constraint['kind'][]) =>
-    onRelation<Model.Constraint>(['constraint'], (table, item, isNew) =>
-      kinds.includes(item.kind) && !(isInline(item) && isNew) ? [addConstraint(table, item)] : [],
+  const onRelation = <T>(kinds: string[], create: (relation: Relation, item: T) => string[]) =>
+    each<T>(made, kinds, (item, { relation }) => (relation ? create(relation, item) : []));
+  const constraints = (of: Model.Constraint['kind']) =>
+    onRelation<Model.Constraint>(['constraint'], (table, item) =>
+      item.kind === of ? [addConstraint(table, item)] : [],
     );
   return [
     ...onRelation<Model.Column>(['column'], (relation, column) =>
       relation.kind === 'view' ? [] : columnSettings(qualified(relation), column),
     ),
-    ...each<Model.Sequence>(made, ['sequence'], ({ ownedBy }, { target }) =>
-      ownedBy ? [`ALTER ${target} OWNED BY ${ownedBy}`] : [],
-    ),
-    ...constraints('primary key', 'unique'),
-    ...constraints('exclusion', 'check'),
+    ...each<Model.Sequence>(made, ['sequence'], sequenceOwner),
+    ...constraints('check'),
     ...each<Model.Index>(made, ['index'], createIndex),
     ...constraints('foreign key'),
     ...each<Model.Table>(made, ['table'], ({ replicaIdentity }, { target }) =>

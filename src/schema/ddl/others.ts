@@ -1,18 +1,19 @@
+import { partition } from '../../app/group-by.js';
 import { type Grantable, standardGrants } from '../grants.js';
 import type { DataType, Grant, Sequence } from '../model.js';
 import { sequenceOptions } from './columns.js';
 import { ident, literal, qualified } from './names.js';
 import { role } from './tables.js';
 
-/** CREATE TYPE or CREATE DOMAIN. */
-export function createType(type: DataType): string {
+/** CREATE TYPE or CREATE DOMAIN; a check that holds for new values only comes after it. */
+export function createType(type: DataType): string[] {
   const name = qualified(type);
-  if (type.kind === 'enum') return `CREATE TYPE ${name} AS ENUM (${(type.labels ?? []).map(literal).join(', ')})`;
+  if (type.kind === 'enum') return [`CREATE TYPE ${name} AS ENUM (${(type.labels ?? []).map(literal).join(', ')})`];
   if (type.kind === 'composite') {
     const attributes = (type.attributes ?? []).map(
       (a) => `${ident(a.name)} ${a.type}${a.collation ? ` COLLATE ${a.collation}` : ''}`,
     );
-    return `CREATE TYPE ${name} AS (${attributes.join(', ')})`;
+    return [`CREATE TYPE ${name} AS (${attributes.join(', ')})`];
   }
   if (type.kind === 'range') {
     const options = [
@@ -23,17 +24,22 @@ export function createType(type: DataType): string {
       ['SUBTYPE_DIFF', type.subtypeDiff],
       ['MULTIRANGE_TYPE_NAME', type.multirange],
     ].flatMap(([option, value]) => (value === undefined ? [] : [`${option} = ${value}`]));
-    return `CREATE TYPE ${name} AS RANGE (${options.join(', ')})`;
+    return [`CREATE TYPE ${name} AS RANGE (${options.join(', ')})`];
   }
-  return [
+  const [unchecked, checks] = partition(type.constraints ?? [], ({ definition }) => definition.endsWith(' NOT VALID'));
+  const create = [
     `CREATE DOMAIN ${name} AS ${type.base}`,
     type.collation ? `COLLATE ${type.collation}` : '',
     type.default === undefined ? '' : `DEFAULT ${type.default}`,
     type.notNull ? 'NOT NULL' : '',
-    ...(type.constraints ?? []).map((check) => `CONSTRAINT ${ident(check.name)} ${check.definition}`),
-  ]
-    .filter(Boolean)
-    .join(' ');
+    ...checks.map((check) => `CONSTRAINT ${ident(check.name)} ${check.definition}`),
+  ];
+  return [create.filter(Boolean).join(' '), ...unchecked.map((check) => addDomainCheck(type, check))];
+}
+
+/** ALTER DOMAIN … ADD CONSTRAINT. */
+export function addDomainCheck(domain: DataType, { name, definition }: { name: string; definition: string }): string {
+  return `ALTER DOMAIN ${qualified(domain)} ADD CONSTRAINT ${ident(name)} ${definition}`;
 }
 
 /** CREATE SEQUENCE, with what is not so by default. */
@@ -41,6 +47,11 @@ export function createSequence(sequence: Sequence): string {
   const options = sequenceOptions(sequence);
   const type = sequence.type === 'bigint' ? '' : ` AS ${sequence.type}`;
   return `CREATE ${sequence.unlogged ? 'UNLOGGED ' : ''}SEQUENCE ${qualified(sequence)}${type}${options ? ` ${options}` : ''}`;
+}
+
+/** ALTER SEQUENCE … OWNED BY, where it goes with a column. */
+export function sequenceOwner(sequence: Sequence): string[] {
+  return sequence.ownedBy ? [`ALTER SEQUENCE ${qualified(sequence)} OWNED BY ${sequence.ownedBy}`] : [];
 }
 
 /**

@@ -5,8 +5,9 @@ import { ident, option, qualified } from './names.js';
 /**
  * CREATE TABLE and what belongs to it at once; foreign keys, checks, indexes and the rest come when all tables are there.
  * @param tables all of them
+ * @param checks that a partition needs to become one
  */
-export function createTable(table: Table, tables: readonly Table[]): string[] {
+export function createTable(table: Table, tables: readonly Table[], checks: readonly Constraint[] = []): string[] {
   const name = qualified(table);
   const partition = table.partitionBound !== undefined;
   const parents = partition ? [] : (table.inherits ?? []);
@@ -14,7 +15,7 @@ export function createTable(table: Table, tables: readonly Table[]): string[] {
   const own = table.columns.filter((column) => partition || column.inherited !== 'inherited');
   const lines = [
     ...own.map((column) => columnSql(column, table.schema)),
-    ...keys.inline.map((c) => `CONSTRAINT ${ident(c.name)} ${c.definition}`),
+    ...[...keys.inline, ...checks].map((c) => `CONSTRAINT ${ident(c.name)} ${c.definition}`),
   ];
   const body = lines.length > 0 ? `(\n    ${lines.join(',\n    ')}\n)` : '()';
   const create = [
@@ -26,7 +27,7 @@ export function createTable(table: Table, tables: readonly Table[]): string[] {
   return [
     create.filter(Boolean).join(' '),
     ...(table.ofType ? [`ALTER TABLE ${name} OF ${table.ofType}`] : []),
-    ...inheritedChanges(table, tables),
+    ...(partition ? [] : inheritedChanges(table, tables)),
     ...(partition ? [`ALTER TABLE ${table.inherits?.[0]} ATTACH PARTITION ${name} ${table.partitionBound}`] : []),
     ...keys.later.map((key) => addConstraint(table, key)),
     ...table.columns.flatMap((column) => notNullUnchecked(name, column)),
@@ -55,21 +56,26 @@ export function isInline({ kind }: Constraint): boolean {
   return kind === 'primary key' || kind === 'unique' || kind === 'exclusion';
 }
 
-/** A child may have given a column of its parent another default. */
-function inheritedChanges(table: Table, tables: readonly Table[]): string[] {
-  if (table.partitionBound !== undefined || !table.inherits) return [];
-  const parents = table.inherits.flatMap((name) => tables.filter((other) => qualified(other) === name));
+/** A child may have given a column of its parent another default; before PostgreSQL 18 it may hold NULL where its parent's does not. */
+export function inheritedChanges(
+  table: Table,
+  tables: readonly Table[],
+  columns: readonly Column[] = table.columns,
+): string[] {
+  const parents = (table.inherits ?? []).flatMap((name) => tables.filter((other) => qualified(other) === name));
   const parentOf = (column: Column) =>
     parents.map((parent) => parent.columns.find(({ name }) => name === column.name)).find(Boolean);
-  return table.columns.flatMap((column) => {
-    const parent = column.inherited === 'inherited' ? parentOf(column) : undefined;
+  return columns.flatMap((column) => {
+    const parent = column.inherited ? parentOf(column) : undefined;
     if (!parent) return [];
     const alter = `ALTER TABLE ONLY ${qualified(table)} ALTER COLUMN ${ident(column.name)}`;
     return [
       ...(column.default === parent.default || column.generated
         ? []
         : [column.default === undefined ? `${alter} DROP DEFAULT` : `${alter} SET DEFAULT ${column.default}`]),
-      ...(column.notNull && !parent.notNull ? [`${alter} SET NOT NULL`] : []),
+      ...(column.notNull === (parent.notNull && !parent.notNullNoInherit)
+        ? []
+        : [`${alter} ${column.notNull ? 'SET' : 'DROP'} NOT NULL`]),
     ];
   });
 }

@@ -36,6 +36,12 @@ const IDENTITY = `CASE WHEN a.attidentity <> '' AND NOT c.relispartition THEN (
     FROM pg_depend d JOIN pg_class q ON q.oid = d.objid JOIN pg_sequence s ON s.seqrelid = q.oid
     WHERE d.classid = 'pg_class'::regclass AND d.deptype = 'i' AND d.refclassid = 'pg_class'::regclass AND d.refobjid = c.oid AND d.refobjsubid = a.attnum) END`;
 
+/** true where a column's NOT NULL is so: since 18 it is a constraint. */
+const notNullIs = (condition: string, version: number) =>
+  version >= 180_000
+    ? `CASE WHEN a.attnotnull THEN (SELECT true FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey[1] = a.attnum AND ${condition}) END`
+    : 'NULL';
+
 /**
  * Of an expression without columns PostgreSQL need not look its table up, which takes ten times as long. Options that begin with pg_ are the server's
  * own: Debian's 15.20 keeps the version of each column's description in pg_attver.
@@ -50,11 +56,7 @@ SELECT a.attrelid::text AS oid, a.attname AS name, format_type(a.atttypid, a.att
   nullif(a.attstattarget, -1)::integer AS statistics,
   CASE WHEN a.attoptions IS NOT NULL THEN (SELECT array_agg(option ORDER BY option COLLATE "C") FROM unnest(a.attoptions) option WHERE option NOT LIKE 'pg\\_%') END AS options,
   CASE WHEN a.attinhcount > 0 THEN CASE WHEN a.attislocal THEN 'merged' ELSE 'inherited' END END AS inherited,
-  ${
-    version >= 180_000
-      ? "CASE WHEN a.attnotnull THEN (SELECT true FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'n' AND k.conkey[1] = a.attnum AND NOT k.convalidated) END"
-      : 'NULL'
-  } AS "notNullUnchecked",
+  ${notNullIs('NOT k.convalidated', version)} AS "notNullUnchecked", ${notNullIs('k.connoinherit', version)} AS "notNullNoInherit",
   e.description AS comment, CASE WHEN a.attacl IS NOT NULL THEN ${grants('a.attacl', 'c', 'c.relowner')} END AS grants, a.attnotnull AS "notNull"
 FROM pg_class c JOIN ours o ON o.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
