@@ -1,9 +1,10 @@
-import { groupBy } from '../app/group-by.js';
-import { createAll, inOrder } from './ddl/create.js';
+import { groupBy, partition } from '../app/group-by.js';
+import { createAll, inOrder, needsOf, parentsFirst } from './ddl/create.js';
 import { comment, dotted, ident, qualified, statement } from './ddl/names.js';
+import { sequenceOwner } from './ddl/others.js';
 import type { Difference } from './diff.js';
 import { alterStatements, isRemade } from './fix-alter.js';
-import type { Column, Constraint, Index, Schema, Trigger, View } from './model.js';
+import type { Column, Constraint, Index, Schema, Table, Trigger, View } from './model.js';
 import { objectsOf, type SchemaObject } from './objects.js';
 
 type Objects = ReadonlyMap<string, SchemaObject>;
@@ -43,7 +44,7 @@ const STANDALONE = [
  */
 export function fixStatements(differences: readonly Difference[], expected: Schema, actual: Schema): string {
   if (differences.length === 0) return '-- Nothing to do: there is no difference.';
-  const [wanted, found] = [objectsOf(expected), objectsOf(actual)];
+  const [wanted, found] = [objectsOf(parentsFirst(expected)), objectsOf(actual)];
   const ids = (of: Difference['change']) =>
     differences.filter(({ change }) => change === of).map(({ object }) => object);
   const make = new Set(ids('missing'));
@@ -56,27 +57,43 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
     if (found.has(id)) drop.add(id);
     make.add(id);
   };
-  for (const [id, list] of changed) if (isRemade(wanted.get(id) as SchemaObject, list)) remake(id);
-  for (const id of inTheWay(drop, changed, found)) remake(id);
+  for (const [id, list] of changed)
+    if (isRemade(wanted.get(id) as SchemaObject, found.get(id) as SchemaObject, list)) remake(id);
+  inTheWay(drop, changed, found, remake);
+  // What goes with it, and no migration has made.
+  for (const { id, kind, parent = '' } of found.values())
+    if (drop.has(parent) && !wanted.has(id) && kind !== 'column') make.add(id);
 
-  const isFirst = (id: string) =>
-    [...STANDALONE, 'schema', 'extension'].includes((wanted.get(id) ?? found.get(id))?.kind ?? '');
-  const drops = sortedDrops([...drop], found, actual);
-  const dropAll = (list: readonly string[]) => list.map((id) => dropStatement(found.get(id) as SchemaObject));
+  const later = standingOn(make, expected);
+  const isFirst = (id: string) => {
+    const { kind = '', unit = '' } = wanted.get(id) ?? found.get(id) ?? {};
+    return [...STANDALONE, 'schema', 'extension'].includes(kind) && !later.has(unit);
+  };
+  const dropAll = (list: readonly string[]) => list.flatMap((id) => dropStatement(found.get(id) as SchemaObject));
+  // A sequence is made before its column.
+  const unowned = expected.sequences.map(({ ownedBy: _, ...sequence }) => sequence);
+  const altered = [...wanted.values()].flatMap((object) => {
+    const list = make.has(object.id) ? undefined : changed.get(object.id);
+    return list ? alterStatements(object, found.get(object.id) as SchemaObject, list) : [];
+  });
+  const [labels, alters] = partition(altered, (line) => / ADD VALUE /.test(line) && line.startsWith('ALTER TYPE '));
   const lines = [
-    ...dropAll(drops.filter((id) => !isFirst(id))),
-    ...createAll(expected, (id) => make.has(id) && isFirst(id)),
-    ...[...changed]
-      .filter(([id]) => !make.has(id))
-      .flatMap(([id, list]) => alterStatements(wanted.get(id) as SchemaObject, found.get(id) as SchemaObject, list)),
-    ...dropAll(drops.filter(isFirst)),
+    ...dropAll(sortedDrops([...drop], found, actual)),
+    ...createAll({ ...expected, sequences: unowned }, (id) => make.has(id) && isFirst(id)),
+    ...alters,
     ...createAll(expected, (id) => make.has(id) && !isFirst(id)),
+    ...expected.sequences.flatMap((sequence) =>
+      make.has(`sequence ${dotted(sequence)}`) ? sequenceOwner(sequence) : [],
+    ),
     // What was in the way and no migration has made.
     ...createAll(actual, (id) => make.has(id) && !wanted.has(id)),
+    ...usesOfIndexes(drop, changed, wanted, found),
   ];
   const left = dropAll(sortedDrops(ids('extra'), found, actual));
   return [
     '-- What brings this database back to the expected schema. Read it before you run it.',
+    // Nobody can use a new value within the transaction that adds it.
+    ...labels.map(statement),
     'BEGIN;',
     'SET LOCAL check_function_bodies = off;',
     ...lines.map((line) => {
@@ -96,58 +113,113 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
 const LOSES = /^(DROP TABLE|DROP SEQUENCE|ALTER TABLE .* DROP COLUMN)/;
 
 /** DROP for an object of the live catalog; a line for a person where kasm-db has no statement. */
-function dropStatement({ id, kind, target, item, relation }: SchemaObject): string {
-  if (target === '') return comment(`By hand: drop ${id}`);
+function dropStatement({ id, kind, target, item, relation }: SchemaObject): string[] {
+  if (target === '') return [comment(`By hand: drop ${id}`)];
   const { name, inherited } = item as Trigger;
   if (kind === 'trigger' && inherited)
-    return comment(`By hand: enable or disable ${id} as on the table that it comes from`);
+    return [comment(`By hand: enable or disable ${id} as on the table that it comes from`)];
+  // It goes with its parent's.
+  if (kind === 'column' && inherited) return [];
   // It may have gone with its column.
-  if (kind === 'sequence') return `DROP ${target.replace('SEQUENCE', 'SEQUENCE IF EXISTS')}`;
-  if (kind !== 'column' && kind !== 'constraint') return `DROP ${target}`;
+  if (kind === 'sequence') return [`DROP ${target.replace('SEQUENCE', 'SEQUENCE IF EXISTS')}`];
+  if (kind !== 'column' && kind !== 'constraint') return [`DROP ${target}`];
   const whole = relation ? `TABLE ${qualified(relation)}` : target.slice(target.indexOf(' ON DOMAIN ') + ' ON '.length);
-  return `ALTER ${whole} DROP ${kind.toUpperCase()} ${ident(name)}`;
+  return [`ALTER ${whole} DROP ${kind.toUpperCase()} ${ident(name)}`];
 }
 
-/** Keys to a primary key that goes, views on a table that changes, indexes and constraints on a column that is made anew. */
-function inTheWay(drop: ReadonlySet<string>, changed: ReadonlyMap<string, Difference[]>, found: Objects): Set<string> {
-  const out = new Set<string>();
-  const touched = new Set<string>();
-  const addAll = (isInTheWay: (object: SchemaObject) => boolean | undefined) => {
-    for (const object of found.values()) if (isInTheWay(object)) out.add(object.id);
-  };
-  for (const id of new Set([...drop, ...changed.keys()])) {
-    const { kind, unit, item, relation, parent = '' } = found.get(id) as SchemaObject;
-    if (kind === 'column') {
-      const isChanged = changed
-        .get(id)
-        ?.some(({ property = '' }) => ['type', 'collation', 'generated'].includes(property));
-      if (drop.has(id) || isChanged) touched.add(found.get(parent)?.unit as string);
-    }
-    if (!drop.has(id)) continue;
-    if (/^(table|view) /.test(unit)) touched.add(unit);
-    if (kind === 'constraint' && relation && ['primary key', 'unique'].includes((item as Constraint).kind))
-      addAll(({ kind: other, item: key }) => {
-        const target = other === 'constraint' ? (key as Constraint).references : undefined;
-        return target?.schema === relation.schema && target.table === relation.name;
-      });
-    if (kind === 'column') addAll((part) => part.parent === parent && standsOn(part, (item as Column).name));
-  }
-  // Views stand on views.
+/** Units that cannot be there before a table or view that is made, so that they are made with those. */
+function standingOn(make: ReadonlySet<string>, expected: Schema): Set<string> {
+  const needs = needsOf(expected);
+  const units = [...objectsOf(expected).values()].filter(({ id, unit }) => make.has(id) && /^(table|view) /.test(unit));
+  const standing = new Set(units.map(({ unit }) => unit));
+  for (const unit of inOrder(needs)) if (needs.get(unit)?.some((needed) => standing.has(needed))) standing.add(unit);
+  return standing;
+}
+
+/** What indexes are used for besides finding rows, where they were made anew or were missing. */
+function usesOfIndexes(
+  drop: ReadonlySet<string>,
+  changed: ReadonlyMap<string, Difference[]>,
+  wanted: Objects,
+  found: Objects,
+): string[] {
+  const remade = [...drop].flatMap((id) => {
+    const object = found.get(id) as SchemaObject;
+    return object.kind === 'index' || object.kind === 'constraint' ? [object] : [];
+  });
+  const clustered = remade.flatMap(({ item, relation }) => {
+    const { name } = item as Index;
+    return relation?.clusterOn === name ? [`ALTER TABLE ${qualified(relation)} CLUSTER ON ${ident(name)}`] : [];
+  });
+  const isLost = (id: string) =>
+    remade.some(({ parent }) => parent === id) ||
+    changed.get(id)?.some(({ property }) => property === 'replicaIdentity');
+  const identities = [...wanted.values()].flatMap(({ id, kind, target, item }) => {
+    const { replicaIdentity = '' } = item as Table;
+    return kind === 'table' && replicaIdentity.startsWith('USING ') && isLost(id)
+      ? [`ALTER ${target} REPLICA IDENTITY ${replicaIdentity}`]
+      : [];
+  });
+  return [...clustered, ...identities];
+}
+
+const isOnRelation = (unit: string) => /^(table|view) /.test(unit);
+
+/**
+ * Keys to a unique index that goes, views on a table that changes, and what stands on a column that is made anew or gets another type.
+ * @param remake takes what is in the way
+ */
+function inTheWay(
+  drop: ReadonlySet<string>,
+  changed: ReadonlyMap<string, Difference[]>,
+  found: Objects,
+  remake: (id: string) => void,
+): void {
+  const retyped = [...changed].flatMap(([id, list]) =>
+    list.some(({ property = '' }) => ['type', 'collation'].includes(property)) ? [id] : [],
+  );
   const views = [...found.values()].filter(({ unit }) => unit.startsWith('view '));
-  for (let before = -1; before !== touched.size; ) {
-    before = touched.size;
-    for (const { id, unit, item } of views) {
-      if (touched.has(unit) || !(item as View).dependsOn?.some((needed) => touched.has(needed))) continue;
-      touched.add(unit);
-      out.add(id);
+  const seen = new Set<string>();
+  const look = (id: string) => {
+    if (seen.has(id)) return;
+    seen.add(id);
+    const { kind, unit, item, relation, parent = '' } = found.get(id) as SchemaObject;
+    const isGone = drop.has(id);
+    const isUnique = kind === 'index' ? (item as Index).unique : UNIQUE.includes((item as Constraint).kind);
+    const isKey = isGone && isUnique && (kind === 'index' || kind === 'constraint');
+    const touched = kind === 'column' ? found.get(parent)?.unit : isOnRelation(unit) ? unit : undefined;
+    for (const object of found.values()) {
+      const { references } = object.item as Constraint;
+      const isKeyTo = isKey && references?.schema === relation?.schema && references?.table === relation?.name;
+      const isPart = kind === 'column' && object.parent === parent && object.id !== id;
+      if (isKeyTo || (isPart && standsOn(object, (item as Column).name, isGone))) add(object.id);
     }
-  }
-  return out;
+    for (const view of views) {
+      const { dependsOn, definition } = view.item as View;
+      // A query may rely on a primary key.
+      const isGrouped =
+        isKey &&
+        kind === 'constraint' &&
+        / GROUP BY /.test(definition) &&
+        dependsOn?.includes(found.get(parent)?.unit ?? '');
+      if ((touched !== undefined && dependsOn?.includes(touched)) || isGrouped) add(view.id);
+    }
+  };
+  const add = (id: string) => {
+    remake(id);
+    look(id);
+  };
+  for (const id of [...drop, ...retyped]) look(id);
 }
 
-function standsOn({ kind, item }: SchemaObject, column: string): boolean {
-  if (kind === 'constraint') return (item as Constraint).columns.includes(column);
-  return kind === 'index' && (item as Index).definition.includes(column);
+const UNIQUE: string[] = ['primary key', 'unique'];
+
+/** @param isGone the column is made anew; indexes and constraints follow another type */
+function standsOn({ kind, item }: SchemaObject, column: string, isGone: boolean): boolean {
+  if (kind === 'constraint') return isGone && (item as Constraint).columns.includes(column);
+  if (kind === 'index' || kind === 'statistics') return isGone && (item as Index).definition.includes(column);
+  if (kind === 'column') return 'generated' in item && !!(item as Column).default?.includes(column);
+  return ['trigger', 'policy', 'rule'].includes(kind) && JSON.stringify(item).includes(column);
 }
 
 function sortedDrops(drop: readonly string[], found: Objects, actual: Schema): string[] {
