@@ -36,6 +36,8 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
   await checkRedis(report, ctx.env, settings.dbname);
   if (seed) await checkSeed(report, ctx, options, found);
   await report.attempt('admin', () => checkAdmin(report, ctx, ctx.env));
+  // What was looked at after it says nothing.
+  ctx.signal.throwIfAborted();
   const lines = report.lines.map((line) => (line.fix === undefined ? line : { ...line, fix: ctx.again(line.fix) }));
   return {
     state: found.state,

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { newSecrets } from '../fixtures/seed/seeding.js';
-import { cli, folder } from '../support/cli.js';
-import { createDatabase, type TestDatabase } from '../support/database.js';
+import { cli, folder, startCli } from '../support/cli.js';
+import { createDatabase, type TestDatabase, waitFor } from '../support/database.js';
 import { SECRET_MARK } from '../support/global-setup.js';
+import { startProxy } from '../support/proxy.js';
 
 describe('doctor › settings', () => {
   it('says of each where it came from and what it hides, never the value of a secret', async () => {
@@ -49,6 +50,21 @@ describe('doctor › settings', () => {
       expect(run.stdout + run.stderr).not.toMatch(/hunter2|:5432/);
     }
   });
+});
+
+it('doctor › interrupted while it waits for the server: exit 130, and no sum of what it could not look at', async () => {
+  const db = await createDatabase();
+  const deaf = await startProxy(db.port, {
+    onMessage: ({ direction }) => (direction === 'to client' ? 'drop' : 'pass'),
+  });
+  const { child, ended } = startCli(['doctor', '--json'], { ...db.env, POSTGRES_PORT: String(deaf.port) });
+  await waitFor(async () => deaf.passed, 'the login to be sent');
+  child.kill('SIGINT');
+  const run = await ended;
+  deaf.stop();
+  expect(run.json()).toMatchObject({ outcome: 'interrupted', exitCode: 130 });
+  expect(run.json().checks).toBeUndefined();
+  expect(run.code).toBe(130);
 });
 
 describe('doctor › what migrate --seed will do', () => {
