@@ -28,13 +28,13 @@ export function withEnvFile(path: string, env: Environment): Environment {
         line: i + 1,
         hint: 'write NAME=value, one on each line',
       });
-    found[name] = unquoted(value.trim());
+    found[name] = unquoted(value);
   }
   return { ...found, ...env };
 }
 
 /** In quotes everything counts; without, a comment begins at a # after a blank. */
 function unquoted(value: string): string {
-  const [, , quoted] = /^(["'])(.*)\1(?:\s+#.*)?$/.exec(value) ?? [];
-  return quoted ?? value.replace(/(?<!\s)\s+#.*$/, '');
+  const [, , quoted] = /^(["'])(.*)\1(?:\s+#.*)?$/.exec(value.trim()) ?? [];
+  return quoted ?? value.replace(/(?<!\s)\s+#.*$/, '').trim();
 }

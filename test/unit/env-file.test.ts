@@ -8,13 +8,15 @@ const file = (text: string) => join(folder({ '.env': text }), '.env');
 describe('--env-file', () => {
   it('a variable a line, with comments, quotes and export; the environment counts more', () => {
     const text =
-      '\ufeff# a comment\n\nPOSTGRES_HOST=db # here\r\nexport POSTGRES_DB="ka sm"\nPGUSER=\'a#b\' # c\nPGOPTIONS=\nX=a=b#c\n';
+      '\ufeff# a comment\n\nPOSTGRES_HOST=db # here\r\nexport POSTGRES_DB="ka sm"\nPGUSER=\'a#b\' # c\nPGOPTIONS=\nPGPASSWORD= # later\nX= a=b#c\nY=#y\n';
     expect(withEnvFile(file(text), { POSTGRES_HOST: 'other' })).toEqual({
       POSTGRES_HOST: 'other',
       POSTGRES_DB: 'ka sm',
       PGUSER: 'a#b',
       PGOPTIONS: '',
+      PGPASSWORD: '',
       X: 'a=b#c',
+      Y: '#y',
     });
   });
 
