@@ -8,7 +8,7 @@ import { KasmDbError } from '../app/errors.js';
  */
 export function requireName(flag: string, given: string, names: readonly string[]): string {
   if (names.includes(given)) return given;
-  const numbered = /^\d{1,4}$/.test(given) ? names.filter((name) => name.startsWith(`${given.padStart(4, '0')}_`)) : [];
+  const numbered = names.filter((name) => isNamed(given, name));
   if (numbered.length === 1) return numbered[0] as string;
   const near = similar(given, names);
   const newest = names.at(-1);
@@ -18,6 +18,12 @@ export function requireName(flag: string, given: string, names: readonly string[
         ? `did you mean ${near.join(' or ')}? kasm-db status lists all`
         : `the newest is ${newest}; kasm-db status lists all`,
   });
+}
+
+/** Is it a migration's name, or its number? */
+export function isNamed(given: string | undefined, name: string): boolean {
+  if (given === undefined) return false;
+  return given === name || (/^\d{1,4}$/.test(given) && name.startsWith(`${given.padStart(4, '0')}_`));
 }
 
 /** Up to three names that someone may have meant: the same number, or a part of the name. */

@@ -5,6 +5,7 @@ import { readState } from '../history/read-state.js';
 import { isDone, type MigrationState } from '../history/state.js';
 import { ensureHistory } from '../history/tables.js';
 import type { Migration } from '../migrations/files.js';
+import { isNamed } from '../migrations/name.js';
 import { LONGEST_ATTEMPT_MS, TableWaits } from '../migrator/give-way.js';
 import { inDoubtHint } from '../migrator/in-doubt.js';
 import { type Plan, plan } from '../migrator/plan.js';
@@ -108,7 +109,7 @@ async function planned(
   for (const { name, path, transaction, checksum, sql } of migrations) {
     const row = rows.get(name);
     const changed = checksums && row?.checksum !== checksum;
-    const asked = name === applied || (row && (name === pending || changed));
+    const asked = isNamed(applied, name) || (row && (isNamed(pending, name) || changed));
     if (asked && !transaction) totals.set(name, (await parseScript(await sql(), path)).length);
   }
   const invalidIndexes = await session.query(INVALID_INDEXES_SQL);

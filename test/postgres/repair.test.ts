@@ -158,6 +158,19 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › repair › what an error names
     expect((await status(hand.db, hand.files)).pending).toEqual([]);
   });
 
+  it('a file that is named by its number: its statements are counted as by its name', async () => {
+    const { db, files } = await inDoubt(true);
+    const repair = (options: object) => library.repair({ env: db.env, migrations: files, yes: true, ...options });
+    const counts = () =>
+      db.query(
+        "SELECT statements_done AS done, statements_total AS total FROM kasm_db.migrations WHERE name = '0002_alone'",
+      );
+    expect(await repair({ pending: '2', statementsDone: 2 })).toMatchObject({ outcome: 'ok' });
+    expect(await counts()).toEqual([{ done: 2, total: 3 }]);
+    expect(await repair({ applied: '0002' })).toMatchObject({ outcome: 'ok' });
+    expect(await counts()).toEqual([{ done: 3, total: 3 }]);
+  });
+
   it('an invalid index left behind is dropped, and only that', async () => {
     const db = await createDatabase(version);
     const files = folder(alone('CREATE UNIQUE INDEX CONCURRENTLY t_a ON t (a);'));
