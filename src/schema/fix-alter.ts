@@ -25,7 +25,10 @@ function isReplaced(wanted: Routine, found: Routine): boolean {
   const head = ({ definition }: Routine) => definition.split('\n LANGUAGE ', 1)[0] as string;
   const shape = (routine: Routine) => head(routine).replace(/ DEFAULT [^,)]*/g, '');
   const defaults = (routine: Routine) => head(routine).split(' DEFAULT ').length;
-  return wanted.kind === 'aggregate' || (shape(wanted) === shape(found) && defaults(wanted) >= defaults(found));
+  const returned = ({ definition }: Routine) => definition.match(/\b(?:STYPE|FINALFUNC) = [^,)]*/g)?.join();
+  return wanted.kind === 'aggregate'
+    ? returned(wanted) === returned(found)
+    : shape(wanted) === shape(found) && defaults(wanted) >= defaults(found);
 }
 
 /** Does this property differ? */

@@ -76,7 +76,9 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
     const list = make.has(object.id) ? undefined : changed.get(object.id);
     return list ? alterStatements(object, found.get(object.id) as SchemaObject, list) : [];
   });
-  const [labels, alters] = partition(altered, (line) => / ADD VALUE /.test(line) && line.startsWith('ALTER TYPE '));
+  const [labels, others] = partition(altered, (line) => / ADD VALUE /.test(line) && line.startsWith('ALTER TYPE '));
+  // A function that is made late may give one.
+  const [defaults, alters] = partition(others, (line) => / SET DEFAULT /.test(line) && line.startsWith('ALTER TABLE '));
   const lines = [
     ...dropAll(sortedDrops([...drop], found, actual)),
     ...createAll({ ...expected, sequences: unowned }, (id) => make.has(id) && isFirst(id)),
@@ -85,6 +87,7 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
     ...expected.sequences.flatMap((sequence) =>
       make.has(`sequence ${dotted(sequence)}`) ? sequenceOwner(sequence) : [],
     ),
+    ...defaults,
     // What was in the way and no migration has made.
     ...createAll(actual, (id) => make.has(id) && !wanted.has(id)),
     ...usesOfIndexes(drop, changed, wanted, found),
@@ -127,11 +130,16 @@ function dropStatement({ id, kind, target, item, relation }: SchemaObject): stri
   return [`ALTER ${whole} DROP ${kind.toUpperCase()} ${ident(name)}`];
 }
 
-/** Units that cannot be there before a table or view that is made, so that they are made with those. */
+/** Units that cannot be there before a table, view or column that is made, so that they are made with those. */
 function standingOn(make: ReadonlySet<string>, expected: Schema): Set<string> {
   const needs = needsOf(expected);
-  const units = [...objectsOf(expected).values()].filter(({ id, unit }) => make.has(id) && /^(table|view) /.test(unit));
-  const standing = new Set(units.map(({ unit }) => unit));
+  const objects = objectsOf(expected);
+  const standing = new Set<string>();
+  for (const { id, kind, unit, parent = '' } of objects.values()) {
+    if (!make.has(id)) continue;
+    if (isOnRelation(unit)) standing.add(unit);
+    if (kind === 'column') standing.add((objects.get(parent) as SchemaObject).unit);
+  }
   for (const unit of inOrder(needs)) if (needs.get(unit)?.some((needed) => standing.has(needed))) standing.add(unit);
   return standing;
 }

@@ -49,7 +49,9 @@ function collect(tree: Tree, prefix: string, places: number[]): void {
       if (key === 'SelectStmt') continue;
       if (key === 'ColumnRef') {
         const fields = value.fields ?? [];
-        if (fields.length === 2 && fields[0]?.String?.sval === prefix) places.push(value.location ?? 0);
+        // A whole row (`users.*::text`) is none without its prefix.
+        if (fields.length === 2 && fields[0]?.String?.sval === prefix && fields[1]?.String)
+          places.push(value.location ?? 0);
       } else collect(value, prefix, places);
     }
   }

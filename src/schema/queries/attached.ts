@@ -15,11 +15,15 @@ SELECT p.polrelid::text AS oid, p.polname AS name, p.polpermissive AS permissive
   pg_get_expr(p.polqual, p.polrelid) AS using, pg_get_expr(p.polwithcheck, p.polrelid) AS check, obj_description(p.oid, 'pg_policy') AS comment
 FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid JOIN ours o ON o.oid = c.relnamespace ORDER BY name`;
 
+/** PostgreSQL names columns in the order of their table, which says nothing. @param order of the columns */
+const statisticsOn = (order: string) =>
+  `concat(' ON ', (SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY ${order}) FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum = ANY (s.stxkeys)))`;
+
 /** Rules but those that make a view, and extended statistics. */
 export const attachmentsSql = () => `WITH ${OURS}
 SELECT r.ev_class::text AS oid, 'rule' AS kind, r.rulename AS name, NULL AS schema, rtrim(pg_get_ruledef(r.oid), ';') AS definition,
   CASE r.ev_enabled WHEN 'D' THEN 'disabled' WHEN 'R' THEN 'replica' WHEN 'A' THEN 'always' END AS enabled, obj_description(r.oid, 'pg_rewrite') AS comment
 FROM pg_rewrite r JOIN pg_class c ON c.oid = r.ev_class JOIN ours o ON o.oid = c.relnamespace WHERE r.rulename <> '_RETURN'
 UNION ALL
-SELECT s.stxrelid::text, 'statistics', s.stxname, (SELECT nspname FROM pg_namespace WHERE oid = nullif(s.stxnamespace, c.relnamespace)), pg_get_statisticsobjdef(s.oid), NULL, obj_description(s.oid, 'pg_statistic_ext')
+SELECT s.stxrelid::text, 'statistics', s.stxname, (SELECT nspname FROM pg_namespace WHERE oid = nullif(s.stxnamespace, c.relnamespace)), replace(pg_get_statisticsobjdef(s.oid), ${statisticsOn('a.attnum')}, ${statisticsOn('a.attname')}), NULL, obj_description(s.oid, 'pg_statistic_ext')
 FROM pg_statistic_ext s JOIN pg_class c ON c.oid = s.stxrelid JOIN ours o ON o.oid = c.relnamespace ORDER BY name`;
