@@ -60,10 +60,11 @@ async function checkSession(
 ): Promise<void> {
   const state = await readState(session, { vendor: true });
   found.state = state;
-  await session.reading(() => checkDatabase(report, session, state));
+  const migrations = await ctx.migrations();
+  await session.reading(() => checkDatabase(report, session, state, migrations));
   if (state.pooled && !state.standby) await checkLockOnPrimary(report, session);
-  if (!state.standby) await checkExtensions(report, session, await ctx.migrations());
-  found.planned = await checkMigrations(report, await ctx.migrations(), state);
+  if (!state.standby) await checkExtensions(report, session, migrations);
+  found.planned = await checkMigrations(report, migrations, state);
   if (options.seed ?? true) await compareWithSecret(report, session, ctx, options);
   if (state.history?.length) found.encrypted = await checkEncryption(report, session);
 }

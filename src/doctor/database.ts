@@ -1,6 +1,7 @@
 import { describeHolder } from '../app/lock-holder.js';
 import { plural } from '../app/plural.js';
 import type { MigrationState } from '../history/state.js';
+import type { Migration } from '../migrations/files.js';
 import { ownershipWarning } from '../migrator/ownership.js';
 import { readOnlyGuard, readOnlyLogin } from '../migrator/read-only.js';
 import { MIN_SERVER_VERSION } from '../migrator/with-lock.js';
@@ -21,8 +22,11 @@ const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_data
   has_database_privilege(current_user, current_database(), 'TEMPORARY') AS temp,
   coalesce((SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_namespace WHERE nspname = 'public'), false) AS public,
   (SELECT has_schema_privilege(current_user, oid, 'CREATE') FROM pg_namespace WHERE nspname = 'kasm_db') AS kasm_db,
-  (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE n.nspname = 'public' AND c.relkind = 'r' AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
+  (SELECT bool_and(has_table_privilege(c.oid, w.privilege)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    JOIN (VALUES ('migrations', 'INSERT'), ('run', 'INSERT'), ('run', 'UPDATE')) w(name, privilege) ON w.name = c.relname
+    WHERE n.nspname = 'kasm_db' AND c.relkind = 'r') AS history,
+  (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND c.relkind = 'r'
+    AND c.relname = ANY ($1) AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
   ${otherCreatorsSql('session_user, current_user, (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())')} AS creators,
   ARRAY(SELECT json_build_object('name', n.nspname, 'owner', ${strangeOwnerSql("''")}) FROM pg_namespace n CROSS JOIN ${ME} me
     WHERE n.nspname IN ('public', 'kasm_db') ORDER BY n.nspname) AS schemas,
@@ -36,7 +40,9 @@ interface Privileges {
   public: boolean;
   /** null: the schema is not there. */
   kasm_db: boolean | null;
-  /** Tables in schema public that belong to others. */
+  /** May its tables be written? null: there are none. */
+  history: boolean | null;
+  /** Tables of the migrations that belong to others. */
   notOwned: number;
   /** Others who may create in schema public. */
   creators: string[];
@@ -49,9 +55,16 @@ interface Privileges {
   database: string;
 }
 
-/** Version, primary, privileges, owners, lock: what a migration needs of the server and of the role. */
-export async function checkDatabase(report: Report, session: Session, state: MigrationState): Promise<void> {
-  const [found] = (await session.query<Privileges>(PRIVILEGES_SQL)) as [Privileges];
+/** Version, primary, privileges, owners, lock: what migrations need of the server and of the role. */
+export async function checkDatabase(
+  report: Report,
+  session: Session,
+  state: MigrationState,
+  migrations: readonly Migration[],
+): Promise<void> {
+  // Beside them another application may have its own, of another role.
+  const tables = migrations.flatMap(({ creates }) => [...creates]);
+  const [found] = (await session.query<Privileges>(PRIVILEGES_SQL, [tables])) as [Privileges];
   checkServer(report, state, found);
   checkPrivileges(report, state, found);
   checkTables(report, found);
@@ -101,6 +114,8 @@ function checkPrivileges(report: Report, state: MigrationState, found: Privilege
   if (found.kasm_db === null)
     privilege(found.create, 'may create schema kasm_db', `CREATE SCHEMA kasm_db AUTHORIZATION "${user}"`);
   else privilege(found.kasm_db, 'may create tables in schema kasm_db', `ALTER SCHEMA kasm_db OWNER TO "${user}"`);
+  if (found.history !== null)
+    privilege(found.history, 'may write the history', `GRANT ALL ON ALL TABLES IN SCHEMA kasm_db TO "${user}"`);
   const ownership = ownershipWarning(state.owner, database);
   if (ownership) report.warning('ownership', ownership.text, ownership.fix);
   else report.ok('ownership', `${state.owner.owner} owns database ${database}`);
@@ -129,7 +144,7 @@ function checkTables(report: Report, { notOwned, unreplicated, user }: Privilege
     report.failed(
       'ownership',
       'environment',
-      `${plural(notOwned, 'table')} in schema public ${notOwned === 1 ? 'belongs' : 'belong'} to roles that ${user} is not a member of`,
+      `${plural(notOwned, 'table')} of the migrations ${notOwned === 1 ? 'belongs' : 'belong'} to roles that ${user} is not a member of`,
       'give them to this login (ALTER TABLE … OWNER TO), or set KASM_DB_ROLE to their owner',
     );
   if (unreplicated.length > 0)

@@ -80,6 +80,8 @@ describe('doctor › what migrate --seed will do', () => {
     expect(before.stdout).toContain('19 of 19 migrations are pending; migrate would apply them');
     expect(before.verdict).toMatch(/^\d+ ok, 1 warning: migrate --seed will work\. Next: kasm-db plan$/);
     expect(before.code).toBe(0);
+    // Another application's, beside Kasm's.
+    await db.superQuery('CREATE TABLE public.of_others (id int PRIMARY KEY)');
     expect((await cli(['migrate', '--seed', '--secrets', secrets], db.env)).code).toBe(0);
     const after = await doctor(db);
     expect(after.stdout).toContain('all 19 migrations are applied');
@@ -102,6 +104,15 @@ describe('doctor › what migrate --seed will do', () => {
       },
       [],
       /migrate will fail\. Next: restore the file/,
+    ],
+    [
+      'a history that this login may read alone',
+      async (db) => {
+        await cli(['migrate'], db.env);
+        await db.query('REVOKE UPDATE ON kasm_db.run FROM CURRENT_USER');
+      },
+      [],
+      /migrate will fail\. Next: GRANT ALL ON ALL TABLES IN SCHEMA kasm_db/,
     ],
     [
       'a credential that the seed needs',
