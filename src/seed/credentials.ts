@@ -91,7 +91,7 @@ function readSecret(path: string): string | undefined {
 }
 
 /** Keys that belong to services: a user "db@…" must not get the database's password. */
-const SERVICE_KEYS = new Set(['db-password', 'redis-password']);
+const SERVICE_KEYS = new Set(['db-password', 'redis-password', 'gate-password']);
 
 /** Secret keys that can hold a user's password, the first that exists counts; the vendor documents both forms. */
 export function userKeys(username: string): string[] {

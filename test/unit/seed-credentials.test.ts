@@ -66,7 +66,7 @@ describe('assignCredentials', () => {
   });
 
   it("a service's key is never a user's", () => {
-    for (const name of ['db', 'redis']) expect(userKeys(`${name}@x`)).not.toContain(`${name}-password`);
+    for (const name of ['db', 'redis', 'gate']) expect(userKeys(`${name}@x`)).not.toContain(`${name}-password`);
     expect(apiKeys('k', 'db')).not.toContain('db-password');
   });
 
