@@ -50,19 +50,18 @@ const COLUMN_TYPES = `SELECT array_agg(oid) AS oids FROM (WITH RECURSIVE used AS
 const PLANNED_PARTS = `SELECT 'pg_class'::regclass::oid AS classid, indexrelid AS objid FROM pg_index WHERE indrelid = c.oid
   UNION ALL SELECT 'pg_statistic_ext'::regclass, oid FROM pg_statistic_ext WHERE stxrelid = c.oid`;
 
-const TABLE_PARTS = `${PLANNED_PARTS}
+/** Before PostgreSQL 15 it is the column itself that depends on what a generated one calls. */
+const PARTS = `${PLANNED_PARTS}
+  UNION ALL SELECT 'pg_class'::regclass, c.oid
   UNION ALL SELECT 'pg_attrdef'::regclass, oid FROM pg_attrdef WHERE adrelid = c.oid
-  UNION ALL SELECT 'pg_constraint'::regclass, oid FROM pg_constraint WHERE conrelid = c.oid`;
-
-const PARTS = `${TABLE_PARTS}
-  UNION ALL SELECT 'pg_constraint'::regclass, oid FROM pg_constraint WHERE contypid = ANY (types.oids)
+  UNION ALL SELECT 'pg_constraint'::regclass, oid FROM pg_constraint WHERE conrelid = c.oid OR contypid = ANY (types.oids)
   UNION ALL SELECT 'pg_type'::regclass, unnest(types.oids)`;
 
 /** Functions that parts of a table call, by themselves or by an operator. */
 function calledBy(parts: string): string {
   return `SELECT f.oid, f.proowner AS owner FROM (${parts}) part JOIN pg_depend d USING (classid, objid)
   JOIN pg_proc f ON f.oid = CASE d.refclassid WHEN 'pg_proc'::regclass THEN d.refobjid ELSE (SELECT oprcode::oid FROM pg_operator WHERE oid = d.refobjid) END
-  WHERE d.deptype = 'n' AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)`;
+  WHERE d.deptype IN ('n', 'a') AND d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass)`;
 }
 
 /** SQL: a query on the table `c` alone (pg_class) runs nobody else's code. ME is to be joined as `me`. */
@@ -96,13 +95,16 @@ function named(names: readonly string[]): string {
   return `(n.nspname, c.relname) IN ((${pairs.join('), (')}))`;
 }
 
-/** Nothing has to be asked of such a table: its owner is trusted, and nothing runs that is not of PostgreSQL itself. */
+/**
+ * Nothing has to be asked of such a table: its owner is trusted, and nothing runs that is not of PostgreSQL itself. What PostgreSQL has made itself is
+ * not in pg_depend, so a table of its types alone depends on its schema only; a constraint's index depends on the constraint, not on the table.
+ */
 const PLAIN = `c.relkind = 'r' AND NOT (c.relhasrules OR c.relrowsecurity OR c.relhastriggers OR c.relhassubclass)
   AND (pg_get_userbyid(c.relowner) IN (session_user, current_user) OR c.relowner = db.datdba OR ${HARMLESS_OWNER})
-  AND NOT EXISTS (SELECT FROM pg_inherits WHERE inhrelid = c.oid) AND NOT EXISTS (SELECT FROM pg_policy WHERE polrelid = c.oid)
-  AND NOT EXISTS (SELECT FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
-    WHERE a.attrelid = c.oid AND a.attnum > 0 AND t.typnamespace <> 'pg_catalog'::regnamespace)
-  AND NOT EXISTS (SELECT FROM pg_depend WHERE (classid, objid) IN (${TABLE_PARTS}) AND refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))`;
+  AND NOT EXISTS (SELECT FROM pg_depend WHERE classid = 'pg_class'::regclass AND objid = c.oid AND refclassid <> 'pg_namespace'::regclass)
+  AND NOT EXISTS (SELECT FROM (SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_class'::regclass AND refobjid = c.oid
+      UNION ALL SELECT 'pg_class'::regclass, indexrelid FROM pg_index WHERE indrelid = c.oid) part JOIN pg_depend d USING (classid, objid)
+    WHERE classid = 'pg_policy'::regclass OR d.refclassid IN ('pg_proc'::regclass, 'pg_operator'::regclass))`;
 
 /** SQL that looks tables up, to be sent with other questions; foundTables reads its rows. @param names as schema.name */
 export const findTablesSql = (names: readonly string[]) => `SELECT n.nspname || '.' || c.relname AS name,
