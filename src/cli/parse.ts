@@ -38,13 +38,14 @@ export function parse(argv: readonly string[]): Call {
     .helpCommand(false)
     .hook('preSubcommand', (_, command) => {
       named = command.name();
+      // Those of the other commands need not be made.
+      addOptions(command, COMMANDS.find(({ name }) => name === named)?.options ?? []);
     });
   for (const { options } of GLOBAL_OPTIONS) addOptions(program, options);
   for (const spec of COMMANDS) {
     const command = program.command(spec.name);
     if (spec.argument) command.addArgument(new Argument(spec.argument[0]));
     if (spec.rest) command.addArgument(new Argument(spec.rest[0]));
-    addOptions(command, spec.options ?? []);
     command.action((...args: unknown[]) => {
       checkArgument(spec, args[0]);
       const options = command.optsWithGlobals<Call['options']>();
