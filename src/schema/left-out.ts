@@ -34,7 +34,7 @@ export function withoutLeftOut(schema: Schema): { schema: Schema; leftOut: LeftO
     views: stays(schema.views).map(rest),
   };
   const isPart = (id: string) => {
-    const [, relation] = /^\w+ (.*)\.[^.]*$/.exec(id) ?? [];
+    const [, relation] = /^\w+ (.*)\.(?:[^".]*|"(?:[^"]|"")*")$/.exec(id) ?? [];
     return relation !== undefined && (needs.has(`table ${relation}`) || needs.has(`view ${relation}`));
   };
   const leftOut = [...needs].filter(([id]) => !isPart(id)).map(([object, because]) => ({ object, needs: because }));

@@ -1,5 +1,5 @@
 import { identitySequence } from './ddl/columns.js';
-import { dotted, ident, qualified } from './ddl/names.js';
+import { dotted, ident, namePart, qualified } from './ddl/names.js';
 import type { Column, DataType, Grant, Schema, Table, View } from './model.js';
 
 /** One thing that can be missing, extra or changed, or has a comment; columns, constraints and the like are things of their own. */
@@ -60,7 +60,7 @@ type PartMaker = <P extends { name: string }>(kind: string, target: string, item
 const partsOf =
   (whole: SchemaObject, relation?: Table | View): PartMaker =>
   (kind, target, item, compared = item) => ({
-    ...object(kind, `${whole.group}.${item.name}`, target, item),
+    ...object(kind, `${whole.group}.${namePart(item.name)}`, target, item),
     ...{ group: whole.group, parent: whole.id, compared, ...(relation ? { relation } : {}) },
   });
 

@@ -1,5 +1,6 @@
 import { partition } from '../app/group-by.js';
 import type { Session } from '../postgres/session.js';
+import { ident, namePart } from './ddl/names.js';
 import type { Difference } from './diff.js';
 import { type Grantable, grantsOf, privileges, standardGrants } from './grants.js';
 import type { Grant, Schema, Table } from './model.js';
@@ -64,7 +65,8 @@ export function notOurs(
   actual: Schema,
   { ofOthers }: Ownership,
 ): { ours: Difference[]; others: Difference[] } {
-  const own = ['public', ...expected.schemas.map(({ name }) => name)];
+  // As ids have it, and as PostgreSQL writes what the model only names.
+  const own = ['public', ...expected.schemas.flatMap(({ name }) => [namePart(name), ident(name)])];
   const objects = objectsOf(actual);
   const isOthers = ({ change, object, group }: Difference) => {
     if (change !== 'extra') return false;

@@ -1,5 +1,5 @@
 import { partition } from '../app/group-by.js';
-import { dotted } from './ddl/names.js';
+import { dotted, namePart } from './ddl/names.js';
 import type { Difference } from './diff.js';
 import { NOT_EXPORTED } from './export.js';
 import type { Column, Constraint, Schema, Table } from './model.js';
@@ -40,25 +40,29 @@ function isOpen({ change, object, group, property = '' }: Difference, wanted?: T
   // The export leaves things out, tables among them: what only the database has is no contradiction.
   if (change === 'extra' || (change === 'changed' && OPERATIONAL.has(property))) return true;
   if (!wanted || !found) return false;
-  const name = object.slice(`${kind} ${group}.`.length);
-  if (kind === 'constraint') return isOpenConstraint(change, name, wanted, found);
+  const isMeant = ({ name }: { name: string }) => object === `${kind} ${group}.${namePart(name)}`;
+  if (kind === 'constraint') return isOpenConstraint(change, isMeant, wanted, found);
   if (kind !== 'column' || change !== 'changed') return false;
-  const columns = [wanted, found].map((table) => table.columns.find((column) => column.name === name));
+  const columns = [wanted, found].map((table) => table.columns.find(isMeant));
   const [before, now] = columns as [Column, Column];
   if (property === 'default') return now.generated === undefined && before.generated === undefined;
   if (property === 'type') return likeInExport(before.type, now.type);
   // Required means NOT NULL without a default; an id is never said to be.
   if (property !== 'notNull') return false;
   const isKey = [wanted, found].some((table) =>
-    table.constraints.some(({ kind: of, columns: list }) => of === 'primary key' && list.includes(name)),
+    table.constraints.some(({ kind: of, columns: list }) => of === 'primary key' && list.includes(now.name)),
   );
   const required = (column: Column) => column.notNull && column.default === undefined;
   return isKey || required(before) === required(now);
 }
 
-function isOpenConstraint(change: Difference['change'], name: string, wanted: Table, found: Table): boolean {
-  const of = (table: Table) => table.constraints.find((constraint) => constraint.name === name);
-  const [before, now] = [of(wanted), of(found)];
+function isOpenConstraint(
+  change: Difference['change'],
+  isMeant: (constraint: Constraint) => boolean,
+  wanted: Table,
+  found: Table,
+): boolean {
+  const [before, now] = [wanted.constraints.find(isMeant), found.constraints.find(isMeant)];
   if (!before) return false;
   if (change === 'changed') return now !== undefined && isAlike(before, now);
   // The export has no keys; whoever makes a database from it alone makes those that references need.

@@ -17,17 +17,24 @@ xmlnamespaces xmlparse xmlpi xmlroot xmlserialize xmltable`.split(/\s+/),
 
 /** A name as SQL, in quotes only where it needs them. */
 export function ident(name: string): string {
-  return /^[a-z_][a-z0-9_$]*$/.test(name) && !RESERVED.has(name) ? name : `"${name.replaceAll('"', '""')}"`;
+  return /^[a-z_][a-z0-9_$]*$/.test(name) && !RESERVED.has(name) ? name : inDoubleQuotes(name);
 }
+
+const inDoubleQuotes = (name: string) => `"${name.replaceAll('"', '""')}"`;
 
 /** `schema.name` as SQL. */
 export function qualified({ schema, name }: { schema: string; name: string }): string {
   return `${ident(schema)}.${ident(name)}`;
 }
 
+/** A name as ids have it: in quotes only where it has a dot or a quote, so that no two objects have the same id. */
+export function namePart(name: string): string {
+  return /[."]/.test(name) ? inDoubleQuotes(name) : name;
+}
+
 /** `schema.name` as ids have it: `table public.users`. */
 export function dotted({ schema, name }: { schema: string; name: string }): string {
-  return `${schema}.${name}`;
+  return `${namePart(schema)}.${namePart(name)}`;
 }
 
 /** A text as an SQL literal, where it has no backslash or is read by kasm-db's own settings. */

@@ -6,6 +6,9 @@ export const OURS = `member AS (SELECT classid, objid FROM pg_depend WHERE refcl
 ours AS (SELECT oid, nspname FROM pg_namespace n WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'kasm_db')
   AND NOT EXISTS (SELECT FROM member m WHERE m.classid = 'pg_namespace'::regclass AND m.objid = n.oid))`;
 
+/** A name as ids have it (namePart in ddl/names.ts). */
+export const idPart = (name: string) => `(CASE WHEN ${name} ~ '[."]' THEN quote_ident(${name}) ELSE ${name}::text END)`;
+
 /** A function as SQL, found whatever others share its name; those of pg_catalog are found without a schema. */
 export const routineName = (oid: string) =>
   `(SELECT CASE n.nspname WHEN 'pg_catalog' THEN '' ELSE quote_ident(n.nspname) || '.' END || quote_ident(p.proname)

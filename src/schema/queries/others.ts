@@ -1,5 +1,5 @@
 import { isTrusted, ME } from '../../postgres/trusted.js';
-import { argumentTypes, isBroughtAlong, notMember, OURS } from './common.js';
+import { argumentTypes, idPart, isBroughtAlong, notMember, OURS } from './common.js';
 
 /** Objects that the model only names: by catalog, oid, kind and name. */
 const OTHERS = `SELECT 'pg_class'::regclass::oid AS classid, c.oid AS objid, 'foreign table' AS kind, c.oid::regclass::text AS name
@@ -48,11 +48,11 @@ export const othersSql = () =>
  */
 const UNITS = (version: number) => `unit AS (
   SELECT 'pg_class'::regclass::oid AS classid, c.oid AS objid,
-    CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'view ' WHEN 'S' THEN 'sequence ' ELSE 'table ' END || o.nspname || '.' || c.relname AS id
+    CASE c.relkind WHEN 'v' THEN 'view ' WHEN 'm' THEN 'view ' WHEN 'S' THEN 'sequence ' ELSE 'table ' END || ${idPart('o.nspname')} || '.' || ${idPart('c.relname')} AS id
   FROM pg_class c JOIN ours o ON o.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S') AND ${notMember('pg_class', 'c.oid')}
-  UNION ALL SELECT 'pg_proc'::regclass, p.oid, 'routine ' || o.nspname || '.' || p.proname || '(' || ${argumentTypes('p')} || ')'
+  UNION ALL SELECT 'pg_proc'::regclass, p.oid, 'routine ' || ${idPart('o.nspname')} || '.' || ${idPart('p.proname')} || '(' || ${argumentTypes('p')} || ')'
   FROM pg_proc p JOIN ours o ON o.oid = p.pronamespace WHERE ${notMember('pg_proc', 'p.oid')} AND NOT ${isBroughtAlong('pg_proc', 'p.oid')}
-  UNION ALL SELECT 'pg_type'::regclass, t.oid, 'type ' || o.nspname || '.' || t.typname
+  UNION ALL SELECT 'pg_type'::regclass, t.oid, 'type ' || ${idPart('o.nspname')} || '.' || ${idPart('t.typname')}
   FROM pg_type t JOIN ours o ON o.oid = t.typnamespace LEFT JOIN pg_class c ON c.oid = t.typrelid
   WHERE (t.typtype IN ('e', 'd', 'r') OR c.relkind = 'c') AND ${notMember('pg_type', 't.oid')}
 ), made_type AS (
@@ -71,7 +71,7 @@ const UNITS = (version: number) => `unit AS (
     WHERE r.rulename = '_RETURN'
   UNION ALL SELECT 'pg_constraint'::regclass, k.oid, u.id FROM pg_constraint k JOIN unit u ON u.classid = 'pg_type'::regclass AND u.objid = k.contypid
 ), key AS (
-  SELECT k.oid, k.conindid, u.id AS owner, 'constraint ' || substr(u.id, 7) || '.' || k.conname AS id FROM pg_constraint k
+  SELECT k.oid, k.conindid, u.id AS owner, 'constraint ' || substr(u.id, 7) || '.' || ${idPart('k.conname')} AS id FROM pg_constraint k
   JOIN unit u ON u.classid = 'pg_class'::regclass AND u.objid = k.conrelid WHERE k.contype IN ('p', 'u', 'x')
 )`;
 
@@ -119,18 +119,18 @@ const neededSql = (
   SELECT classid, objid, id FROM part
   UNION ALL SELECT 'pg_constraint'::regclass, oid, id FROM key
   UNION ALL SELECT 'pg_class'::regclass, conindid, id FROM key
-  UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, 'index ' || regexp_replace(u.id, '^\\w+ ', '') || '.' || c.relname
+  UNION ALL SELECT 'pg_class'::regclass, i.indexrelid, 'index ' || regexp_replace(u.id, '^\\w+ ', '') || '.' || ${idPart('c.relname')}
     FROM pg_index i JOIN unit u ON u.classid = 'pg_class'::regclass AND u.objid = i.indrelid JOIN pg_class c ON c.oid = i.indexrelid
     WHERE i.indexrelid NOT IN (SELECT conindid FROM key)
-  UNION ALL SELECT 'pg_constraint'::regclass, k.oid, 'constraint ' || substr(u.id, 7) || '.' || k.conname
+  UNION ALL SELECT 'pg_constraint'::regclass, k.oid, 'constraint ' || substr(u.id, 7) || '.' || ${idPart('k.conname')}
     FROM pg_constraint k JOIN unit u ON u.classid = 'pg_class'::regclass AND u.objid = k.conrelid WHERE k.contype IN ('c', 'f')
-  UNION ALL SELECT 'pg_trigger'::regclass, t.oid, 'trigger ' || regexp_replace(u.id, '^\\w+ ', '') || '.' || t.tgname
+  UNION ALL SELECT 'pg_trigger'::regclass, t.oid, 'trigger ' || regexp_replace(u.id, '^\\w+ ', '') || '.' || ${idPart('t.tgname')}
     FROM pg_trigger t JOIN unit u ON u.classid = 'pg_class'::regclass AND u.objid = t.tgrelid WHERE NOT t.tgisinternal
-  UNION ALL SELECT 'pg_policy'::regclass, p.oid, 'policy ' || substr(u.id, 7) || '.' || p.polname
+  UNION ALL SELECT 'pg_policy'::regclass, p.oid, 'policy ' || substr(u.id, 7) || '.' || ${idPart('p.polname')}
     FROM pg_policy p JOIN unit u ON u.classid = 'pg_class'::regclass AND u.objid = p.polrelid
-  UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, 'rule ' || regexp_replace(u.id, '^\\w+ ', '') || '.' || r.rulename
+  UNION ALL SELECT 'pg_rewrite'::regclass, r.oid, 'rule ' || regexp_replace(u.id, '^\\w+ ', '') || '.' || ${idPart('r.rulename')}
     FROM pg_rewrite r JOIN unit u ON u.classid = 'pg_class'::regclass AND u.objid = r.ev_class WHERE r.rulename <> '_RETURN'
-  UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid, 'statistics ' || substr(u.id, 7) || '.' || s.stxname
+  UNION ALL SELECT 'pg_statistic_ext'::regclass, s.oid, 'statistics ' || substr(u.id, 7) || '.' || ${idPart('s.stxname')}
     FROM pg_statistic_ext s JOIN unit u ON u.classid = 'pg_class'::regclass AND u.objid = s.stxrelid
 ), named AS (
   SELECT classid, objid, id FROM loose
