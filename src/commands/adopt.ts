@@ -36,6 +36,7 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
     lockTimeoutMs: lockTimeout(options.lockTimeout),
   });
   const { allowed, tolerated, added, recorded, already, stamped } = result;
+  for (const warning of result.warnings) ctx.events.warning?.(warning);
   const current = already || !dryRun ? migrations.at(-1)?.name : undefined;
   return {
     state: result.state,
@@ -44,9 +45,12 @@ export async function adoptCommand(ctx: CommandContext, options: AdoptCommandOpt
       ...(dryRun ? { pending: recorded } : { applied: recorded.map((name) => ({ name, ms: 0 })) }),
       accepted: already ? undefined : [...allowed, ...tolerated],
       added: unlessEmpty(added),
-      warnings: stamped
-        ? [`the tables were complete and without rows, and alembic_version was missing: it is ${stamped} now`]
-        : [],
+      warnings: [
+        ...result.warnings,
+        ...(stamped
+          ? [`the tables were complete and without rows, and alembic_version was missing: it is ${stamped} now`]
+          : []),
+      ],
     },
     text: (s) => ctx.again(report(result, dryRun, s)),
   };

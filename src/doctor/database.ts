@@ -1,8 +1,7 @@
 import { describeHolder } from '../app/lock-holder.js';
-import { plural } from '../app/plural.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
-import { ownershipWarning } from '../migrator/ownership.js';
+import { notOwnedSql, notOwnedTables, ownershipWarning } from '../migrator/ownership.js';
 import { readOnlyGuard, readOnlyLogin } from '../migrator/read-only.js';
 import { MIN_SERVER_VERSION } from '../migrator/with-lock.js';
 import { lockHolders } from '../postgres/lock.js';
@@ -25,8 +24,7 @@ const PRIVILEGES_SQL = `SELECT has_database_privilege(current_user, current_data
   (SELECT bool_and(has_table_privilege(c.oid, w.privilege)) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     JOIN (VALUES ('migrations', 'INSERT'), ('run', 'INSERT'), ('run', 'UPDATE')) w(name, privilege) ON w.name = c.relname
     WHERE n.nspname = 'kasm_db' AND c.relkind = 'r') AS history,
-  (SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = 'public' AND c.relkind = 'r'
-    AND c.relname = ANY ($1) AND NOT pg_has_role(current_user, c.relowner, 'USAGE'))::int AS "notOwned",
+  ${notOwnedSql('$1')} AS "notOwned",
   ${otherCreatorsSql('session_user, current_user, (SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = current_database())')} AS creators,
   ARRAY(SELECT json_build_object('name', n.nspname, 'owner', ${strangeOwnerSql("''")}) FROM pg_namespace n CROSS JOIN ${ME} me
     WHERE n.nspname IN ('public', 'kasm_db') ORDER BY n.nspname) AS schemas,
@@ -140,13 +138,10 @@ function checkPrivileges(report: Report, state: MigrationState, found: Privilege
 }
 
 function checkTables(report: Report, { notOwned, unreplicated, user }: Privileges): void {
-  if (notOwned > 0)
-    report.failed(
-      'ownership',
-      'environment',
-      `${plural(notOwned, 'table')} of the migrations ${notOwned === 1 ? 'belongs' : 'belong'} to roles that ${user} is not a member of`,
-      'give them to this login (ALTER TABLE … OWNER TO), or set KASM_DB_ROLE to their owner',
-    );
+  if (notOwned > 0) {
+    const { text, fix } = notOwnedTables(notOwned, user);
+    report.failed('ownership', 'environment', text, fix);
+  }
   if (unreplicated.length > 0)
     report.warning(
       'publication',

@@ -9,6 +9,7 @@ import type { MigrationState } from '../history/state.js';
 import { ADOPT_TABLES, ensureHistory, RUN_TABLES } from '../history/tables.js';
 import { type Migration, vendorVersionOf } from '../migrations/files.js';
 import { describeHalf, findTables, isWithoutRows, RESTART_HINT, VENDOR_TABLE } from '../migrator/half-done.js';
+import { notOwnedSql, notOwnedTables } from '../migrator/ownership.js';
 import { planFor } from '../migrator/plan-for.js';
 import { type MigrationLock, withMigrationLock } from '../migrator/with-lock.js';
 import type { Session } from '../postgres/session.js';
@@ -48,6 +49,8 @@ export interface AdoptResult {
   tolerated: Difference[];
   /** Ids of the indexes that were made (or would be). */
   added: string[];
+  /** What of it this login will not be able to migrate or to seed. */
+  warnings: string[];
   /** Written as alembic_version (or would be), since Kasm's initialisation was left before that. */
   stamped?: string;
 }
@@ -78,7 +81,7 @@ async function adoptUnderLock(
     if ((state.history ?? []).length > 0) {
       refuseHalf(migrations, state);
       await session.rollback();
-      return { state, already: true, recorded: [], allowed: [], tolerated: [], added: [] };
+      return { state, already: true, recorded: [], allowed: [], tolerated: [], added: [], warnings: [] };
     }
     const version = refuseOther(migrations, state, options);
     const known = vendorVersionOf(migrations);
@@ -106,10 +109,11 @@ async function adoptUnderLock(
       });
     }
     if (added.length > 0) found = await compareNow();
+    const warnings = await foreignTables(session, migrations);
     if (options.dryRun) await session.rollback();
     else await record(session, migrations, [...head, ...found.differences]);
     return {
-      ...{ state, already: false, recorded: migrations.map(({ name }) => name), added },
+      ...{ state, already: false, recorded: migrations.map(({ name }) => name), added, warnings },
       ...{ allowed: [...head, ...found.refused], tolerated: found.tolerated },
       ...(version ? { stamped: version } : {}),
     };
@@ -117,6 +121,15 @@ async function adoptUnderLock(
     await session.rollback();
     throw error;
   }
+}
+
+/** A database that a superuser has restored is the superuser's. */
+async function foreignTables(session: Session, migrations: readonly Migration[]): Promise<string[]> {
+  const tables = migrations.flatMap(({ creates }) => [...creates]);
+  const [found] = await session.query(`SELECT ${notOwnedSql('$1')} AS count, current_user AS "user"`, [tables]);
+  if (found.count === 0) return [];
+  const { text, fix } = notOwnedTables(found.count, found.user);
+  return [`${text}, so it can neither migrate nor seed them: ${fix}`];
 }
 
 async function record(session: Session, migrations: Migration[], differences: readonly Difference[]): Promise<void> {

@@ -300,6 +300,22 @@ describe('adopt › more', () => {
     expect(runs.map((run) => run.json().applied?.length).sort()).toEqual([0, MIGRATIONS.length]);
   });
 
+  it('tables that a superuser has restored: adopted, with a warning, as doctor has it', async () => {
+    const db = await createDatabase();
+    await db.superQuery(
+      `SET search_path = public; ${vendorMade()}; GRANT SELECT ON ALL TABLES IN SCHEMA public TO ${db.user}`,
+    );
+    const told = expect.stringMatching(/^\d+ tables of the migrations belong to roles that .* is not a member of/);
+    const dry = await adopt(db, '--dry-run');
+    expect(dry.json()).toMatchObject({ exitCode: 0, warnings: [told] });
+    const run = await adopt(db);
+    expect(run.json()).toMatchObject({ exitCode: 0, warnings: [told] });
+    expect(run.stderr).toMatch(/set KASM_DB_ROLE to their owner/);
+    expect((await cli(['doctor', '--json', '--no-seed'], db.env)).json().checks).toContainEqual(
+      expect.objectContaining({ state: 'failed', text: told }),
+    );
+  });
+
   it('a database that kasm-db has made: nothing to do', async () => {
     const db = await createDatabase();
     await migrate(db);
