@@ -23,9 +23,21 @@ const DATABASE = 'kasm';
 /**
  * Starts a private PostgreSQL 16 on a folder; it listens on a Unix socket that only this user can reach, and nowhere else.
  * @param folder made when it isn't there
- * @throws KasmDbError environment; locked when another kasm-db uses the folder
+ * @throws KasmDbError environment; usage where the folder cannot be used; locked when another kasm-db uses it
  */
 export async function startEmbedded(folder: string, signal: AbortSignal, events: RunEvents): Promise<EmbeddedServer> {
+  try {
+    return await start(folder, signal, events);
+  } catch (cause) {
+    if (!(cause instanceof Error && 'syscall' in cause && 'path' in cause)) throw cause;
+    throw new KasmDbError('usage', `--embedded: cannot use ${folder} (${cause.message})`, {
+      hint: 'give --embedded a folder that this user may make and write',
+      cause,
+    });
+  }
+}
+
+async function start(folder: string, signal: AbortSignal, events: RunEvents): Promise<EmbeddedServer> {
   if (process.platform === 'win32')
     throw new KasmDbError('environment', '--embedded does not run on Windows', { hint: 'use WSL' });
   const account = serverAccount();

@@ -149,6 +149,14 @@ describe('--embedded › a private PostgreSQL 16', () => {
   });
 });
 
+it('--embedded › a file in place of the folder: exit 2', async () => {
+  const file = join(place(), 'pg');
+  writeFileSync(file, 'precious');
+  const run = await cli(migrate(file));
+  expect(run.json()).toMatchObject({ exitCode: 2, error: { message: expect.stringContaining(`cannot use ${file}`) } });
+  expect(readFileSync(file, 'utf8')).toBe('precious');
+});
+
 describe('--embedded › two at once on one folder', () => {
   it('the later one is refused and named the earlier, which goes on', async () => {
     const data = join(place(), 'pg');
