@@ -188,11 +188,13 @@ async function applyToCopy(
 async function compareCopy(
   ctx: Context,
   { pending }: Plan<Migration>,
-  { accepted, ownership }: Live,
+  { state, accepted, ownership }: Live,
   { folder }: RehearseOptions,
   warnings: string[],
 ): Promise<Pick<Rehearsal, 'compared' | 'differences' | 'warnings'>> {
-  const newest = pending.at(-1)?.name;
+  // What comes late may be older than what is applied.
+  const names = [...(state.history ?? []), ...pending].map(({ name }) => name);
+  const newest = names.sort().at(-1);
   const snapshot = await readSnapshot(folder);
   if (snapshot === undefined || snapshot.migration !== newest) {
     const why = snapshot

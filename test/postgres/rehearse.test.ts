@@ -209,6 +209,26 @@ describe('migrate --verify', () => {
     expect((await migrate(db, dir, '--verify')).json()).toMatchObject({ exitCode: 0, applied: [] });
   });
 
+  it('also where all that is pending is older than what is applied', async () => {
+    const db = await createDatabase();
+    await db.superQuery(`ALTER ROLE ${db.user} CREATEDB`);
+    const early = { '0001_a.sql': 'CREATE TABLE a (x int);', '0003_c.sql': 'CREATE TABLE c (x int);' };
+    expect((await migrate(db, folder(early))).code).toBe(0);
+    const dir = folder({ ...early, '0002_b.sql': '-- kasm-db: out-of-order\nCREATE TABLE b (x int);' });
+    const model = await createDatabase();
+    expect((await migrate(model, dir)).code).toBe(0);
+    const out = join(dir, 'schema.snapshot.json');
+    expect((await cli(['capture', '--out', out, '--migrations', dir], model.env)).code).toBe(0);
+    await db.query('ALTER TABLE a ADD COLUMN mine int');
+    expect((await migrate(db, dir, '--verify')).json()).toMatchObject({
+      exitCode: 6,
+      differences: [{ change: 'extra', object: 'column public.a.mine' }],
+    });
+    expect((await rehearse(db, dir)).json()).toMatchObject({ exitCode: 6, rehearsal: { compared: true } });
+    await db.query('ALTER TABLE a DROP COLUMN mine');
+    expect((await migrate(db, dir, '--verify')).json()).toMatchObject({ exitCode: 0, applied: [{ name: '0002_b' }] });
+  });
+
   it('an empty database has nothing to compare; a folder without a snapshot is exit 2', async () => {
     const db = await createDatabase();
     const dir = folder({ '0001_a.sql': 'CREATE TABLE a (x int);' });
