@@ -24,7 +24,7 @@ export function capture(whole: Schema, from: string): Captured {
   const notes = [
     `The catalog of ${from}, captured by kasm-db. Not part of it are rows and large objects, owners, roles and`,
     'default privileges, settings of roles and the database, tablespaces and table access methods,',
-    'statistics targets of index expressions and extended statistics, subscriptions and user mappings, security labels, and the comments on the database, its extensions and schema public.',
+    'statistics targets of index expressions and extended statistics, subscriptions and user mappings, security labels, and the comments on the database, its extensions and schema public. Keys whose triggers are disabled are enforced.',
     ...(roles.length > 0 ? [`These roles must be there: ${roles.join(', ')}.`] : []),
     ...schema.others.map(({ kind, name }) => `Left out, make it by hand: ${kind} ${name}`),
     ...leftOut.map(({ object, needs }) => `Left out, as it needs ${needs}: ${object}`),

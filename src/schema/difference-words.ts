@@ -40,6 +40,7 @@ const FLAGS: Record<string, readonly [is: string, isNot: string]> = {
   permissive: ['is permissive now', 'is restrictive now'],
   cycle: ['begins again at its end now (CYCLE)', 'no longer begins again at its end (NO CYCLE)'],
   empty: ['was never filled (WITH NO DATA)', 'is filled'],
+  disabled: ['is not enforced: its triggers are disabled', 'is enforced now'],
   notNullNoInherit: ['must have a value here only now (NOT NULL NO INHERIT)', 'must have a value in its heirs too now'],
   notNullUnchecked: ['must have a value in new rows only (NOT NULL NOT VALID)', 'must have a value in every row now'],
 };

@@ -146,6 +146,8 @@ export interface Constraint extends Named {
   columns: string[];
   /** Of a foreign key. */
   references?: { schema: string; table: string; columns: string[] };
+  /** Its triggers are disabled: nobody enforces it. */
+  disabled?: true;
 }
 
 export interface Index extends Named {

@@ -41,6 +41,7 @@ function isOpen({ change, object, group, property = '' }: Difference, wanted?: T
   if (change === 'extra' || (change === 'changed' && OPERATIONAL.has(property))) return true;
   if (!wanted || !found) return false;
   const isMeant = ({ name }: { name: string }) => object === `${kind} ${group}.${namePart(name)}`;
+  if (property === 'disabled') return false;
   if (kind === 'constraint') return isOpenConstraint(change, isMeant, wanted, found);
   if (kind !== 'column' || change !== 'changed') return false;
   const columns = [wanted, found].map((table) => table.columns.find(isMeant));

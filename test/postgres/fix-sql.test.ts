@@ -46,6 +46,29 @@ describe.each(OLDEST_AND_NEWEST)('PostgreSQL %i › captured, changed by hand, a
   });
 });
 
+it('a foreign key whose triggers are disabled is drift, and enforced again', async () => {
+  const db = await createDatabase();
+  await db.query(
+    'CREATE TABLE t (id integer PRIMARY KEY DEFERRABLE); CREATE TABLE u (id integer PRIMARY KEY); CREATE TABLE r (id integer REFERENCES u)',
+  );
+  const client = await db.connect();
+  const look = () => introspectHere(client as Client);
+  await client.query('BEGIN');
+  const expected = await look();
+  await client.query('COMMIT');
+  await db.superQuery('ALTER TABLE r DISABLE TRIGGER ALL; ALTER TABLE t DISABLE TRIGGER ALL');
+  await client.query('BEGIN');
+  const actual = await look();
+  const differences = diff(expected, actual);
+  expect(differences.map(({ object, property }) => `${property} ${object}`)).toEqual([
+    'disabled constraint public.r.r_id_fkey',
+    'disabled constraint public.t.t_pkey',
+  ]);
+  await client.query(withDrops(fixStatements(differences, expected, actual)));
+  expect(diff(expected, await look())).toEqual([]);
+  await client.end();
+});
+
 it('a new value of an enum and a column that has it as its default: one script brings both', async () => {
   const db = await createDatabase();
   await db.query("CREATE TYPE mood AS ENUM ('calm'); CREATE TYPE empty AS ENUM (); CREATE TABLE t (m mood)");

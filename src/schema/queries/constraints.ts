@@ -15,6 +15,7 @@ SELECT k.conrelid::text AS oid, k.conname AS name,
   CASE k.contype WHEN 'p' THEN 'primary key' WHEN 'u' THEN 'unique' WHEN 'f' THEN 'foreign key' WHEN 'c' THEN 'check' ELSE 'exclusion' END AS kind,
   ${definition} AS definition, ${columnNames('k.conrelid', 'k.conkey')} AS columns,
   CASE k.contype WHEN 'f' THEN json_build_object('schema', fn.nspname, 'table', f.relname, 'columns', ${columnNames('k.confrelid', 'k.confkey')}) END AS references,
+  (SELECT true FROM pg_trigger t WHERE t.tgconstraint = k.oid AND t.tgisinternal AND t.tgenabled = 'D' LIMIT 1) AS disabled,
   e.description AS comment
 FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN ours o ON o.oid = c.relnamespace
 LEFT JOIN pg_class f ON f.oid = k.confrelid LEFT JOIN pg_namespace fn ON fn.oid = f.relnamespace
