@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from 'node:v8';
 import { EXIT_CODES, KasmDbError, messageOf } from './app/errors.js';
+import { exit } from './app/exit.js';
 import { abortOnSignals, passSignals } from './app/signals.js';
 import { now } from './app/time.js';
 import { VERSION } from './app/version.js';
@@ -28,7 +29,7 @@ process.noDeprecation = true;
 const started = now();
 /** This process keeps a program for `once`; it takes orders, and no signals. */
 const isKeeper = argv[0] === KEEPER;
-const signal = isKeeper ? new AbortController().signal : abortOnSignals((reason) => process.exit(failed(reason)));
+const signal = isKeeper ? new AbortController().signal : abortOnSignals((reason) => exit(failed(reason)));
 
 async function main(): Promise<number> {
   const call = parse(argv);
@@ -92,6 +93,4 @@ process.once('uncaughtException', (error) => process.exit(failed(error)));
 process.once('unhandledRejection', (error) => process.exit(failed(error)));
 
 // Open handles (a server that answers nothing, a kept-alive socket) must not keep the process: the work is done, and all is written.
-(isKeeper ? import('./once/keeper.js').then(({ keep }) => keep(argv.slice(1))) : main())
-  .catch(failed)
-  .then((code) => process.exit(code));
+(isKeeper ? import('./once/keeper.js').then(({ keep }) => keep(argv.slice(1))) : main()).catch(failed).then(exit);

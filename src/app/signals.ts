@@ -7,7 +7,9 @@ const LAST_MS = 1800;
 /** A program that runs under us has 10 s to end after it, and then it is killed. */
 const LAST_MS_OF_PROGRAM = 15_000;
 let lastMs = LAST_MS;
-/** A signal has come, and this is when its time is over. */
+/** The one that has come. */
+let came: NodeJS.Signals | undefined;
+/** When its time is over. */
 let cutAt = Number.POSITIVE_INFINITY;
 
 /** Those of abortOnSignals. */
@@ -27,6 +29,7 @@ export function abortOnSignals(cut: (reason: KasmDbError) => void): AbortSignal 
         exitCode,
         hint: 'run the same command again',
       });
+      came = name;
       cutAt = now() + lastMs;
       setTimeout(() => cut(reason), lastMs).unref();
       controller.abort(reason);
@@ -40,6 +43,11 @@ export function abortOnSignals(cut: (reason: KasmDbError) => void): AbortSignal 
   // It would open the debugger's port, through which anybody on this machine reads our memory, passwords and all.
   process.on('SIGUSR1', () => {});
   return controller.signal;
+}
+
+/** The signal that ends this process. */
+export function cameSignal(): NodeJS.Signals | undefined {
+  return came;
 }
 
 /** The time that a signal has left is over; for work that lets nothing else happen meanwhile. */

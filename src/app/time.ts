@@ -36,6 +36,21 @@ export async function within<T>(ms: number, work: Promise<T>, late: () => unknow
   }
 }
 
+/** Waits for `work`, but not after the signal; what was begun then goes on, and nobody hears of it. @throws whatever `work` throws; the signal's reason */
+export async function unlessStopped<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const done = new AbortController();
+  const stopped = new Promise<never>((_, reject) => {
+    const stop = () => reject(signal.reason);
+    if (signal.aborted) stop();
+    signal.addEventListener('abort', stop, { once: true, signal: done.signal });
+  });
+  try {
+    return await Promise.race([work, stopped]);
+  } finally {
+    done.abort();
+  }
+}
+
 /** Holds up everything, signals too. @param ms milliseconds */
 export function pauseSync(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);

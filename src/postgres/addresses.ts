@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { onThread } from '../app/exit.js';
 import type { Host } from '../config/hosts.js';
 
 /**
@@ -12,5 +13,5 @@ export async function addressesOf({ host, hostaddr }: Host): Promise<string[]> {
   const { lookup } = await import('node:dns/promises');
   // Bun has several resolvers; `backend` tells it to take the system's.
   const options = { all: true, order: 'verbatim', backend: 'libc' } as const;
-  return [...new Set((await lookup(host, options)).map(({ address }) => address))];
+  return [...new Set((await onThread(lookup(host, options))).map(({ address }) => address))];
 }

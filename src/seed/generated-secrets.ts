@@ -1,5 +1,6 @@
 import { createPublicKey, generateKeyPair, randomBytes, randomInt, randomUUID } from 'node:crypto';
 import { promisify } from 'node:util';
+import { onThread } from '../app/exit.js';
 import { parseToken, type Token } from './tokens.js';
 
 const generate = promisify(generateKeyPair);
@@ -54,8 +55,8 @@ export class GeneratedSecrets {
 }
 
 async function newPrivateKey(kind: Token['kind']): Promise<string> {
-  const { privateKey } =
-    kind === 'ec' ? await generate('ec', { namedCurve: 'P-256' }) : await generate('rsa', { modulusLength: RSA_BITS });
+  const making = kind === 'ec' ? generate('ec', { namedCurve: 'P-256' }) : generate('rsa', { modulusLength: RSA_BITS });
+  const { privateKey } = await onThread(making);
   return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string;
 }
 

@@ -1,4 +1,4 @@
-import { type Breathe, breather } from '../app/time.js';
+import { type Breathe, breather, unlessStopped } from '../app/time.js';
 import type { Context } from '../config/context.js';
 import type { MigrationState } from '../history/state.js';
 import { findHistoryTable } from '../history/tables.js';
@@ -60,7 +60,9 @@ export async function writeSeed(
   const { adopted, adopting, lacking } = adoptionOf(state, documentRows, current, records.length > 0);
 
   await validate(database, adopting, breathe);
-  const rows = await resolveRows(database.rows, catalog, database.known, request.credentials, breathe);
+  // An RSA key takes as long as chance will have it.
+  const resolving = resolveRows(database.rows, catalog, database.known, request.credentials, breathe);
+  const rows = await unlessStopped(resolving, signal);
   const texts = await canonicalTexts(session, rows);
 
   const planned = await planWrites(rows, texts, { records, current, adopting }, breathe);
