@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KasmDbError } from '../app/errors.js';
-import { pauseSync } from '../app/time.js';
+import { sleep } from '../app/time.js';
 import { readOwnFile } from './data-folder.js';
 
 const ownerFile = (data: string) => `${data}.owner`;
@@ -9,9 +9,9 @@ const ownerFile = (data: string) => `${data}.owner`;
 /**
  * One kasm-db at a time; a server that a killed one left behind is ended first.
  * @param data the cluster's folder
- * @throws KasmDbError locked when another kasm-db uses it
+ * @throws KasmDbError locked when another kasm-db uses it; the signal's reason
  */
-export function claim(data: string): void {
+export async function claim(data: string, signal: AbortSignal): Promise<void> {
   const file = ownerFile(data);
   for (;;) {
     try {
@@ -32,7 +32,12 @@ export function claim(data: string): void {
   const left = existsSync(pidFile) ? Number(readOwnFile(pidFile).bytes.toString().split('\n')[0]) : 0;
   if (!isServer(left, data)) return;
   process.kill(left, 'SIGINT');
-  for (let i = 0; i < 100 && isServer(left, data); i++) pauseSync(100);
+  try {
+    for (let i = 0; i < 100 && isServer(left, data); i++) await sleep(100, signal);
+  } catch (error) {
+    release(data);
+    throw error;
+  }
 }
 
 /** Another kasm-db may have it. */

@@ -43,16 +43,19 @@ async function start(folder: string, signal: AbortSignal, events: RunEvents): Pr
   const account = serverAccount();
   const native = embeddedBinaries(account, process.versions.bun ? process.execPath : import.meta.filename);
   const data = dataFolder(resolve(folder), account);
-  claim(data);
+  await claim(data, signal);
   let sockets: string | undefined;
   const cleanUp = () => {
+    process.off('exit', cleanUp);
     if (sockets !== undefined) rmSync(sockets, { recursive: true, force: true });
     release(data);
   };
+  // Where the time after a signal is over before the server has ended.
+  process.once('exit', cleanUp);
   try {
     if (!existsSync(join(data, 'PG_VERSION'))) {
       events.progress?.(`making a private PostgreSQL in ${folder}`);
-      await makeCluster(native, data, account);
+      await makeCluster(native, data, account, signal);
     }
     signal.throwIfAborted();
     // Path length of a Unix socket is limited to 107 bytes, so it can't be in the data folder.
@@ -85,19 +88,24 @@ async function start(folder: string, signal: AbortSignal, events: RunEvents): Pr
 }
 
 /** A cluster that is whole or not there: initdb works beside it, and may be killed. */
-async function makeCluster(native: string, data: string, account: Account | undefined): Promise<void> {
+async function makeCluster(
+  native: string,
+  data: string,
+  account: Account | undefined,
+  signal: AbortSignal,
+): Promise<void> {
   const args = [`--username=${USER}`, '--auth=trust', '--no-sync'];
   const half = `${data}.new-${process.pid}`;
   makeData(half, account);
   try {
-    await initdb(native, half, account, args);
+    await initdb(native, half, account, args, signal);
     // rename() takes the place of an empty folder, and refuses one with something in it.
     renameSync(half, data);
   } catch (error) {
     rmSync(half, { recursive: true, force: true });
     const code = (error as NodeJS.ErrnoException).code;
     // A mount point can't be replaced.
-    if (code === 'EBUSY') return initdb(native, data, account, args);
+    if (code === 'EBUSY') return initdb(native, data, account, args, signal);
     if (code !== 'ENOTEMPTY' && code !== 'EEXIST') throw error;
     throw new KasmDbError('environment', `${data} holds something that is no PostgreSQL database`, {
       hint: 'give --embedded another folder',

@@ -16,17 +16,24 @@ export interface ServerProcess {
 /**
  * Makes a database cluster.
  * @param native folder with bin, lib and share
- * @throws KasmDbError environment with initdb's own words
+ * @throws KasmDbError environment with initdb's own words; the signal's reason, when nothing of it is left
  */
 export async function initdb(
   native: string,
   data: string,
   account: Account | undefined,
   args: string[],
+  signal?: AbortSignal,
 ): Promise<void> {
+  signal?.throwIfAborted();
   const child = start(native, 'initdb', ['-D', data, '--encoding=UTF8', '--locale=C', ...args], account);
   const output = collect(child);
-  const code = await exit(child);
+  // With the server that it runs; it takes away what it has made.
+  const end = () => killGroup(child, 'SIGTERM');
+  signal?.addEventListener('abort', end, { once: true });
+  const code = await ended(child);
+  signal?.removeEventListener('abort', end);
+  signal?.throwIfAborted();
   if (code !== 0)
     throw new KasmDbError('environment', `initdb failed: ${output().trim()}`, {
       hint: 'correct what it says; --embedded takes another folder',
@@ -47,13 +54,13 @@ export async function startServer(
   const child = start(native, 'postgres', ['-D', data, ...args], account);
   const output = collect(child);
   let exited = false;
-  const ended = exit(child).then((code) => {
+  const end = ended(child).then((code) => {
     exited = true;
     return code;
   });
   const stop = async () => {
     if (!exited) child.kill('SIGINT');
-    await ended;
+    await end;
   };
   // The line is the same in every locale here: LC_ALL is C.
   while (!output().includes('database system is ready to accept connections')) {
@@ -83,6 +90,15 @@ function start(native: string, program: string, args: string[], account: Account
   });
 }
 
+/** Each leads a group of its own (detached). */
+function killGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(-pid, signal);
+  } catch {
+    // It has ended.
+  }
+}
+
 const KEPT_CHARACTERS = 20_000;
 
 function collect(child: ChildProcess): () => string {
@@ -96,9 +112,12 @@ function collect(child: ChildProcess): () => string {
   return () => text;
 }
 
-function exit(child: ChildProcess): Promise<number | null> {
-  return new Promise((resolve) => {
+/** Also where this process ends first (its time after a signal is over): it is told to end then. @returns its exit code */
+function ended(child: ChildProcess): Promise<number | null> {
+  const leave = () => killGroup(child, 'SIGINT');
+  process.once('exit', leave);
+  return new Promise<number | null>((resolve) => {
     child.once('error', () => resolve(null));
     child.once('exit', (code) => resolve(code));
-  });
+  }).finally(() => process.off('exit', leave));
 }

@@ -103,22 +103,25 @@ async function withRoles<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   if (!aside) return work();
-  const here = (doing: string, sql: (name: string) => string, names: readonly string[]) =>
-    withSession({ ...ctx, resolve: aside }, doing, async (session) => {
+  const there: Context = { ...ctx, resolve: aside };
+  const here = (ctx: Context, doing: string, sql: (name: string) => string) =>
+    withSession(ctx, doing, async (session) => {
       await session.begin('write');
-      await session.script(names.map((name) => `${sql(escapeIdentifier(name))};`).join('\n'));
+      await session.script(missing.map((name) => `${sql(escapeIdentifier(name))};`).join('\n'));
       await session.commit(doing);
     });
-  const known = await withSession({ ...ctx, resolve: aside }, 'rehearsing', (session) =>
+  const known = await withSession(there, 'rehearsing', (session) =>
     session.reading(() => namesOf(session, 'SELECT rolname AS name FROM pg_roles')),
   );
   const missing = roles.filter((name) => !known.includes(name));
   if (missing.length === 0) return work();
-  await here('making the roles of the rehearsal', (name) => `CREATE ROLE ${name}`, missing);
   try {
+    await here(there, 'making the roles of the rehearsal', (name) => `CREATE ROLE ${name}`);
     return await work();
   } finally {
-    if (!ctx.signal.aborted) await here('dropping the roles of the rehearsal', (name) => `DROP ROLE ${name}`, missing);
+    // After the signal too: nobody would know later that they are not the user's own.
+    const lasting: Context = { ...there, signal: new AbortController().signal };
+    await here(lasting, 'dropping the roles of the rehearsal', (name) => `DROP ROLE IF EXISTS ${name}`);
   }
 }
 
@@ -175,7 +178,7 @@ async function applyToCopy(
   try {
     return (await migrate(ctx, migrations, { to, lockTimeoutMs: LOCK_TIMEOUT_MS })).applied;
   } catch (error) {
-    if (!(error instanceof KasmDbError) || error.outcome === 'interrupted') throw error;
+    if (!(error instanceof KasmDbError)) throw error;
     const applied = 'fields' in error ? ((error.fields as { applied?: Applied[] }).applied ?? []) : [];
     // Nothing of it is applied to the database itself.
     throw new RetoldError(error, `in the rehearsal ${error.message}; the database itself was only read`, {

@@ -205,6 +205,20 @@ describe('--embedded › ended before its time, the next run works and no server
     expectWorking(await cli(migrate(data)));
   });
 
+  it('SIGTERM while initdb is at work: nothing of it stays', async () => {
+    const base = place();
+    const running = startCli(migrate(join(base, 'pg')));
+    const half = join(base, `pg.new-${running.child.pid}`);
+    await until(() => existsSync(join(half, 'base')), 'initdb at work');
+    running.child.kill('SIGTERM');
+    const run = await running.ended;
+    expect(run.code, run.stderr).toBe(143);
+    expect(run.json().outcome).toBe('interrupted');
+    await noServer(half);
+    expect(readdirSync(base)).toEqual(['pg']);
+    expect(readdirSync(join(base, 'pg'))).toEqual([]);
+  });
+
   it('SIGTERM while the cluster is being made', async () => {
     const data = join(place(), 'pg');
     const running = startCli(migrate(data));
