@@ -55,7 +55,7 @@ async function connect(
   try {
     return await open(dbname);
   } catch (error) {
-    if (!(error instanceof KasmDbError)) throw error;
+    if (!(error instanceof KasmDbError) || error.outcome === 'interrupted') throw error;
     const isClosed = ['3D000', '42501'].includes(error.details.sqlstate ?? '');
     if (isClosed && next !== undefined) return connect([next, ...others], open);
     throw asAdminError(error, dbname);

@@ -33,7 +33,7 @@ export async function doctorCommand(ctx: CommandContext, options: DoctorOptions)
     await report.attempt('history', () => checkSession(report, session, ctx, options, found));
     await session.end();
   }
-  await checkRedis(report, ctx.env, settings.dbname);
+  await checkRedis(report, ctx, settings.dbname);
   if (seed) await checkSeed(report, ctx, options, found);
   await report.attempt('admin', () => checkAdmin(report, ctx, ctx.env));
   // What was looked at after it says nothing.

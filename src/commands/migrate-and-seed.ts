@@ -79,8 +79,11 @@ async function seedAfter(
 /** The migrations are in, the seed is not: both are said. */
 function seedFailed(error: KasmDbError, migrated: MigrateResult, database: ConnectionSettings): RetoldError {
   const n = migrated.applied.length;
-  const done = n > 0 ? `${plural(n, 'migration was', 'migrations were')} applied, but the seed failed: ` : '';
+  const isInterrupted = error.outcome === 'interrupted';
+  const applied = `${plural(n, 'migration was', 'migrations were')} applied`;
+  const done = n === 0 ? '' : isInterrupted ? `${applied}; the seed was ` : `${applied}, but the seed failed: `;
   const { hint = '' } = error.details;
+  if (isInterrupted) return new RetoldError(error, `${done}${error.message}`, migrateFields(migrated, database));
   const again = /--seed(?!s)/.test(hint) ? hint : `${hint ? `${hint}; then ` : ''}run: kasm-db migrate --seed`;
   return new RetoldError(error, `${done}${error.message}`, migrateFields(migrated, database), again);
 }

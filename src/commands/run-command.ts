@@ -97,7 +97,7 @@ export async function runCommand(
 /** What is thrown and is no error of ours is the signal's doing, or a bug. */
 function toOurs(caught: unknown, signal: AbortSignal): KasmDbError {
   if (caught instanceof KasmDbError) return caught;
-  if (signal.aborted) return interrupted(caught);
+  if (signal.aborted) return signal.reason instanceof KasmDbError ? signal.reason : interrupted(caught);
   return new KasmDbError('internal', messageOf(caught), {
     cause: caught,
     hint: 'this is a bug in kasm-db; please report it with the stack that --verbose prints',

@@ -40,14 +40,17 @@ export async function statusCommand(ctx: CommandContext, options: StatusOptions 
   const { show } = ctx;
   if (!show)
     throw new KasmDbError('usage', '--watch is for people, --json gives one object', { hint: 'leave one of them out' });
-  for (;;) {
-    const answer = await readStatus(ctx, options);
-    show(answer.text);
-    try {
+  let answer: Answer | undefined;
+  try {
+    for (;;) {
+      answer = await readStatus(ctx, options);
+      show(answer.text);
       await sleep(WATCH_MS, ctx.signal);
-    } catch {
-      return { ...answer, text: () => '' };
     }
+  } catch (error) {
+    // That is how it ends, in a pause as in a look.
+    if (!ctx.signal.aborted || !answer) throw error;
+    return { ...answer, text: () => '' };
   }
 }
 

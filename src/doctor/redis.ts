@@ -4,11 +4,15 @@ import type { Environment } from '../config/variables.js';
 import type { Report } from './report.js';
 
 /** Gates listen there; they poll without it. */
-export async function checkRedis(report: Report, env: Environment, dbname: string): Promise<void> {
+export async function checkRedis(
+  report: Report,
+  { env, signal }: { env: Environment; signal: AbortSignal },
+  dbname: string,
+): Promise<void> {
   if (!wantsRedis(env)) return report.ok('redis', 'Redis is not configured, so gates poll');
   const { probe } = await import('../readiness/notifier.js');
   try {
-    await probe(env, dbname);
+    await probe(env, dbname, signal);
     report.ok('redis', 'Redis takes the login, which may publish and subscribe');
   } catch (error) {
     if (error instanceof KasmDbError) report.fail('redis', error);

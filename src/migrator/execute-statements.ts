@@ -78,9 +78,7 @@ async function executeStep(step: Step): Promise<void> {
       throw statementFailure(error, step);
     }
   }
-  await write(step, 'the end', await recorded()).catch((error) => {
-    throw notRecorded(error, step);
-  });
+  await writeEnd(step, await recorded());
   run.ctx.events.statementDone?.(migration.name, index + 1, total);
 }
 
@@ -130,9 +128,13 @@ async function executeAlone(step: Step): Promise<void> {
   if (again && !isRepeatable(statement)) throw inDoubt(step);
   if (statement.type === 'IndexStmt' && (await isIndexThere(step, again))) return;
   await write(step, 'the beginning', recording.mark(index, total));
+  const sent = { completed: 0 };
+  const script = () => run.lock.session.script(statement.sql, sent);
   try {
-    await run.waits.observed(step.migration.name, LONGEST_ATTEMPT_MS / 3, () => run.lock.session.script(statement.sql));
+    await run.waits.observed(step.migration.name, LONGEST_ATTEMPT_MS / 3, script);
   } catch (error) {
+    // The signal came with the answer.
+    if (sent.completed > 0) return;
     // An index that an earlier run had dropped before it died is gone, as it should be.
     if (!(again && statement.type === 'DropStmt' && sqlstateOf(error) === '42704')) throw error;
   }
@@ -160,16 +162,36 @@ async function isIndexThere(step: Step, again: boolean): Promise<boolean> {
 }
 
 /** @throws KasmDbError failed when a statement has given the migration lock away, or keeps the history from being written */
-async function requireIntactAfter({ run, migration, before }: Step): Promise<void> {
+async function requireIntactAfter({ run, migration, before, index, total }: Step): Promise<void> {
   const { session } = run.lock;
   const look = `${session.forUsInStatement()}; ${intactSql(migration.name)}`;
-  const [intact] = await session.reading(() => session.query<Intact>(look));
-  requireIntact(intact as Intact, migration, before, false);
+  const [intact] = await session
+    .reading(() => session.query<Intact>(look))
+    .catch((error) => {
+      // The whole file is recorded, and this session runs nothing more.
+      if (run.ctx.signal.aborted && index + 1 === total) return [];
+      throw error;
+    });
+  if (intact) requireIntact(intact, migration, before, false);
 }
 
 /** Records what a statement of the file has come to. @param what of it, for messages */
 function write({ run, migration, index, total }: Step, what: string, sql: string): Promise<void> {
   return writeRecord(run, `the record of ${what} of statement ${index + 1} of ${total} of ${migration.name}`, sql);
+}
+
+/** Recorded after the signal too: the statement was completed, and not every one shows the next run that it was. @throws KasmDbError */
+async function writeEnd(step: Step, sql: string): Promise<void> {
+  const { session } = step.run.lock;
+  await write(step, 'the end', sql).catch(async (error) => {
+    const isStopped = step.run.ctx.signal.aborted;
+    const last = isStopped
+      ? session.writeUninterrupted(`${session.forUsInStatement()}; ${sql}`)
+      : Promise.reject(error);
+    await last.catch(() => {
+      throw notRecorded(error, step);
+    });
+  });
 }
 
 /** A statement of our own between those of the file. @param what for messages */

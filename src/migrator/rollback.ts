@@ -8,13 +8,14 @@ import type { MigrationState } from '../history/state.js';
 import { type Down, readDown } from '../migrations/down.js';
 import { type Migration, writesVendorVersion } from '../migrations/files.js';
 import { type Session, withSession } from '../postgres/session.js';
+import { toKasmDbError } from '../postgres/sqlstate.js';
 import { dropsOf, type Loss, lossesIn, refusal } from './data-loss.js';
 import { needsDirectConnection } from './plan-for.js';
 import { planRollback, type RollbackGoal, type RollbackPlan } from './rollback-plan.js';
 import { inRun } from './run.js';
 import { historyStorage } from './storage.js';
 import { type UndoStep, undo } from './undo.js';
-import { LockTaken, type MigrationLock, requireWritable, withMigrationLock } from './with-lock.js';
+import { type MigrationLock, requireWritable, withMigrationLock } from './with-lock.js';
 
 export interface RollbackOptions extends RollbackGoal {
   lockTimeoutMs: number;
@@ -69,12 +70,10 @@ export async function rollBack(
     const plan = planRollback(migrations, lock.state, goal);
     const steps = await prepare(plan, lock.state);
     if (!options.allowDataLoss) await refuseLosses(lock, steps, options);
-    if (steps.length > 0) {
-      await undoAll(ctx, lock, steps, { options, rolledBack }).catch((error) => {
-        throw error instanceof LockTaken ? error : partialFailure(error, rolledBack, first.plan, options);
-      });
-    }
+    if (steps.length > 0) await undoAll(ctx, lock, steps, { options, rolledBack });
     return { state: lock.state, plan, losses: [] };
+  }).catch((error) => {
+    throw partialFailure(toKasmDbError(error, 'rolling back'), rolledBack, first.plan, options);
   });
   return { ...result, ...waited, rolledBack };
 }
@@ -150,6 +149,9 @@ async function undoAll(
   });
 }
 
+/** What most hints say. */
+const AGAIN = /run (the same command|it) again/;
+
 /** The same failure, which says what was rolled back before it, and how to go on: --steps counts from where the database then is. */
 function partialFailure(
   error: KasmDbError,
@@ -157,8 +159,11 @@ function partialFailure(
   plan: RollbackPlan<Migration>,
   { steps }: RollbackOptions,
 ): RetoldError {
-  const { hint } = error.details;
-  const rest = `then go on with: kasm-db rollback --to ${plan.target ?? 'none'}`;
-  const next = steps !== undefined && rolledBack.length > 0 ? [hint, rest].filter(Boolean).join('; ') : hint;
+  const { hint = '' } = error.details;
+  const rest = `kasm-db rollback --to ${plan.target ?? 'none'}`;
+  const goOn = AGAIN.test(hint)
+    ? hint.replace(AGAIN, `run: ${rest}`)
+    : `${hint && `${hint}; `}then go on with: ${rest}`;
+  const next = steps !== undefined && rolledBack.length > 0 ? goOn : error.details.hint;
   return new RetoldError(error, error.message, { rolledBack }, next);
 }

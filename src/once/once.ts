@@ -88,11 +88,14 @@ async function underLock(ctx: Context, lock: MigrationLock, work: Work): Promise
   try {
     await session.settle('own', {});
     await untilLastRunHasEnded(ctx, state);
-    const ms = await during(() => supervise(ctx, session, program, options));
-    await session.reset();
-    await lock.begin('write');
     const what = commandText(program, options.command.length - 1);
-    await session.commit(`recording ${ONCE}${options.name}`, `${recordOnceSql(options.name, what, ms)}; ${end}`);
+    const ms = await during(async () => {
+      const ms = await supervise(ctx, session, program, options);
+      await session.reset();
+      await lock.begin('write');
+      await session.commit(`recording ${ONCE}${options.name}`, `${recordOnceSql(options.name, what, ms)}; ${end}`);
+      return ms;
+    });
     return { state, ran: { ms } };
   } catch (error) {
     await session.rollback();
@@ -101,7 +104,7 @@ async function underLock(ctx: Context, lock: MigrationLock, work: Work): Promise
   }
 }
 
-/** A signal that comes later while a program runs: what it ends, the session and with it the lock, has to outlive the program. */
+/** A signal that comes later while a program runs: what it ends, the session and with it the lock, has to outlive the program and its record. */
 function holdable(origin: AbortSignal) {
   const controller = new AbortController();
   let isHeld = false;

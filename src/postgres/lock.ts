@@ -87,7 +87,7 @@ function lockOnStandby(): KasmDbError {
   });
 }
 
-/** Gives the session's migration lock back. */
+/** Gives the session's migration lock back, also after the signal has come: what was done is done. A session that is lost has none. */
 export async function unlock(session: Session): Promise<void> {
-  await session.query(`SELECT pg_catalog.pg_advisory_unlock(${LOCK_KEY})`);
+  await session.runUninterrupted(`${TO_PRIMARY}SELECT pg_catalog.pg_advisory_unlock(${LOCK_KEY})`).catch(() => {});
 }

@@ -227,6 +227,7 @@ export class Session {
   }
 
   async #commit(what: string, message: string): Promise<void> {
+    this.signal.throwIfAborted();
     const run = { completed: 0, tags: [] as string[] };
     let failure: unknown;
     const send = () =>

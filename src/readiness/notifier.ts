@@ -73,9 +73,9 @@ export function subscribe(env: Environment, database: string, warn: (text: strin
  * Notifies the waiting gates that the database is ready. Redis down is a warning, never a failure.
  * @returns what to warn of
  */
-export async function notify(env: Environment, database: string): Promise<string | undefined> {
+export async function notify(env: Environment, database: string, signal: AbortSignal): Promise<string | undefined> {
   try {
-    await withRedis(env, NOTIFY_MS, (client) =>
+    await withRedis(env, { ms: NOTIFY_MS, signal }, (client) =>
       client.publish(channelOf(database), JSON.stringify({ version: VERSION })),
     );
     return undefined;
@@ -88,9 +88,9 @@ export async function notify(env: Environment, database: string): Promise<string
  * Reaches Redis, logs in, subscribes and publishes, as gate and migrator will.
  * @throws Error with Redis' own words
  */
-export async function probe(env: Environment, database: string): Promise<void> {
+export async function probe(env: Environment, database: string, signal: AbortSignal): Promise<void> {
   try {
-    await withRedis(env, CONNECT_MS, async (client) => {
+    await withRedis(env, { ms: CONNECT_MS, signal }, async (client) => {
       await client.publish(channelOf(`${database}:doctor`), '{}');
       await client.subscribe(channelOf(database));
     });
@@ -100,16 +100,21 @@ export async function probe(env: Environment, database: string): Promise<void> {
   }
 }
 
-/** On a connection of its own. @throws what Redis said last, or that it said nothing within `ms` */
-async function withRedis(env: Environment, ms: number, work: (client: Redis) => Promise<unknown>): Promise<void> {
+/** On a connection of its own. @throws what Redis said last, or that it said nothing within `ms`; the signal's reason */
+async function withRedis(
+  env: Environment,
+  { ms, signal }: { ms: number; signal: AbortSignal },
+  work: (client: Redis) => Promise<unknown>,
+): Promise<void> {
   const client = open(env);
   let last: unknown;
   client.on('error', (error) => {
     last = error;
   });
   try {
-    await within(ms, work(client), () => new Error(`no answer came within ${formatMs(ms)}`));
+    await within(ms, work(client), () => new Error(`no answer came within ${formatMs(ms)}`), signal);
   } catch (error) {
+    signal.throwIfAborted();
     throw last ?? error;
   } finally {
     client.disconnect();
