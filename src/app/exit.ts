@@ -1,5 +1,6 @@
 import { kill, pid } from 'node:process';
-import { cameSignal, leaveSignalsToSystem } from './signals.js';
+import { endingSignal, isTimeUp, leaveSignalsToSystem } from './signals.js';
+import { sleep } from './time.js';
 
 /** Work that is going on in threads of Node's own. */
 let atWork = 0;
@@ -14,16 +15,20 @@ export async function onThread<T>(work: Promise<T>): Promise<T> {
   }
 }
 
+const LOOK_MS = 10;
+
 /**
  * Ends this process, whose result is printed. Node's process.exit waits for its threads (uv_library_shutdown of libuv): for a name server that does not answer, for a
- * key that takes its time. After a signal there is no such time, so the system ends the process by that very signal, which to a shell and to Kubernetes is the same exit code. Bun
- * does not wait; as PID 1 nobody can be ended so.
+ * key that takes its time. After a signal there is an end to that: then the system ends the process by that very signal, which to a shell and to Kubernetes is the same exit code.
+ * Bun does not wait; as PID 1 nobody can be ended so.
  */
-export function exit(code: number): never {
-  const name = cameSignal();
-  if (name !== undefined && atWork > 0 && !process.versions.bun && pid !== 1) {
+export async function exit(code: number): Promise<never> {
+  const signal = endingSignal();
+  if (signal?.exitCode !== code || process.versions.bun || pid === 1) return process.exit(code);
+  while (atWork > 0 && !isTimeUp()) await sleep(LOOK_MS);
+  if (atWork > 0) {
     leaveSignalsToSystem();
-    kill(pid, name);
+    kill(pid, signal.name);
   }
   return process.exit(code);
 }

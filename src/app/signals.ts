@@ -8,7 +8,8 @@ const LAST_MS = 1800;
 const LAST_MS_OF_PROGRAM = 15_000;
 let lastMs = LAST_MS;
 /** The one that has come. */
-let came: NodeJS.Signals | undefined;
+let came: { name: NodeJS.Signals; exitCode: number } | undefined;
+let cutting: NodeJS.Timeout | undefined;
 /** When its time is over. */
 let cutAt = Number.POSITIVE_INFINITY;
 
@@ -29,9 +30,9 @@ export function abortOnSignals(cut: (reason: KasmDbError) => void): AbortSignal 
         exitCode,
         hint: 'run the same command again',
       });
-      came = name;
+      came = { name, exitCode };
       cutAt = now() + lastMs;
-      setTimeout(() => cut(reason), lastMs).unref();
+      cutting = setTimeout(() => cut(reason), lastMs).unref();
       controller.abort(reason);
     };
     listeners.set(name, onSignal);
@@ -45,8 +46,9 @@ export function abortOnSignals(cut: (reason: KasmDbError) => void): AbortSignal 
   return controller.signal;
 }
 
-/** The signal that ends this process. */
-export function cameSignal(): NodeJS.Signals | undefined {
+/** The signal that ends this process, whose result is there: nothing has to be cut off any more. */
+export function endingSignal(): typeof came {
+  clearTimeout(cutting);
   return came;
 }
 
