@@ -14,6 +14,7 @@ const NEEDED = ['settings', 'users'];
 export function withPlace(rows: readonly SeedRow[], catalog: ReadonlyMap<string, Table>): SeedRow[] {
   const columns = [...(catalog.get(UNPUBLISHED)?.columns.values() ?? [])];
   const fits = ({ cells }: SeedRow) =>
+    columns.length > 0 &&
     [...cells.keys()].every((column) => columns.some(({ name }) => name === column)) &&
     columns.every(({ name, notNull, hasDefault }) => cells.has(name) || !notNull || hasDefault);
   return rows.filter((row) => row.table !== UNPUBLISHED || fits(row));

@@ -1,8 +1,9 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { SEEDED_BY_PROGRAM } from '../../src/history/run-row.js';
 import type { MigrationState } from '../../src/history/state.js';
-import { adoptionOf } from '../../src/seed/adopted.js';
-import { row } from '../fixtures/seed/values.js';
+import { adoptionOf, withPlace } from '../../src/seed/adopted.js';
+import type { Table } from '../../src/seed/catalog.js';
+import { row, table } from '../fixtures/seed/values.js';
 
 type Written = Pick<MigrationState, 'history' | 'run'>;
 
@@ -34,4 +35,18 @@ it.each([
   ],
 ])('a database that is %s', (_, state, current, seededBefore, adoption) => {
   expect(adoptionOf(state, ROWS, current, seededBefore)).toEqual(adoption);
+});
+
+describe('withPlace', () => {
+  const INSTALLATION = table('installation', { installation_id: 'uuid!=' });
+  it.each<[what: string, tables: Table[], cells: Record<string, unknown>, left: number]>([
+    ['a table that takes it', [INSTALLATION], { installation_id: '${uuid:installation}' }, 1],
+    ['a table that takes a row without values', [INSTALLATION], {}, 1],
+    ['a table of another form', [table('installation', { id: 'int4!' })], { installation_id: 'x' }, 0],
+    ['no such table', [], { installation_id: 'x' }, 0],
+    ['no such table, for a row without values', [], {}, 0],
+  ])('the row of the installation › %s', (_, tables, cells, left) => {
+    const rows = [row('installation', cells), row('zones', {})];
+    expect(withPlace(rows, new Map(tables.map((one) => [one.name, one])))).toHaveLength(left + 1);
+  });
 });
