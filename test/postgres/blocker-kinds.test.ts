@@ -129,11 +129,13 @@ describe.each([13, 18] as const)('PostgreSQL %i › who has the table is told fo
 
   it('trap 43: a worker that prevents wraparound never gives way › told so, with how far it is, and nobody waits behind it', async () => {
     const admin = await database('wraparound');
-    await admin.query(`ALTER TABLE busy SET (${SLOW}, autovacuum_freeze_max_age = 100000)`);
-    await admin.query('INSERT INTO busy SELECT i FROM generate_series(2, 20000) i');
+    // A worker that came before the table is old would be an ordinary one.
+    await admin.query(`ALTER TABLE busy SET (autovacuum_enabled = off)`);
+    await admin.query('INSERT INTO busy SELECT i FROM generate_series(2, 200000) i');
     // A number of its own for each of the 100,000 small transactions in it.
     await admin.query(`CREATE TABLE burnt (); DO $$ BEGIN FOR i IN 1..101000 LOOP
       BEGIN INSERT INTO burnt DEFAULT VALUES; EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END $$`);
+    await admin.query(`ALTER TABLE busy SET (${SLOW}, autovacuum_enabled = on, autovacuum_freeze_max_age = 100000)`);
     const vacuuming = "SELECT FROM pg_stat_progress_vacuum WHERE relid = 'busy'::regclass";
     await waitFor(async () => (await admin.query(vacuuming)).rows, 'autovacuum to take the table');
     expect((await blocked('wraparound')).blockers).toMatchObject([{ kind: 'wraparound autovacuum' }]);

@@ -75,8 +75,9 @@ describe('a server with little of everything', () => {
       }
     }
     const files = folder(ONE);
-    const refused = await withEnoughTime((timeout) =>
-      cli(['migrate', '--json', '--migrations', files, '--connect-timeout', timeout], envOf(server)),
+    const refused = await withEnoughTime(
+      (timeout) => cli(['migrate', '--json', '--migrations', files, '--connect-timeout', timeout], envOf(server)),
+      ({ stderr }) => stderr,
     );
     expect(refused.code, refused.stderr).toBe(4);
     expect(refused.json().error).toMatchObject({ code: 'unreachable', sqlstate: '53300' });

@@ -47,7 +47,10 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › a primary with a streaming sta
     POSTGRES_PORT: ports.join(','),
   });
   const migrateTo4 = (env: Record<string, string>) =>
-    withEnoughTime((timeout) => cli(['migrate', '--json', '--connect-timeout', timeout, '--migrations', upTo(4)], env));
+    withEnoughTime(
+      (timeout) => cli(['migrate', '--json', '--connect-timeout', timeout, '--migrations', upTo(4)], env),
+      ({ stderr }) => stderr,
+    );
 
   it('trap 22 › migrate finds the primary, whichever is first; check answers from any', async () => {
     const { primary, standby } = cluster;

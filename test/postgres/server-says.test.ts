@@ -6,13 +6,16 @@ import { cli, folder } from '../support/cli.js';
 import { createDatabase, type TestDatabase, type Version, waitFor } from '../support/database.js';
 import { ONE, TWO } from '../support/migrations.js';
 import { hasPgbouncer, startPgbouncer, type TestPooler } from '../support/pgbouncer.js';
-import { busy } from '../support/time.js';
+import { withEnoughTime } from '../support/time.js';
 
 const VERSIONS: Version[] = [13, 15, 18];
 
 /** What a check says of a server that does not let us in. */
 async function refused(db: TestDatabase, env: Record<string, string> = {}): Promise<ErrorInfo> {
-  const result = await library.check({ env: { ...db.env, ...env }, connectTimeout: `${busy(500)}ms` });
+  const result = await withEnoughTime(
+    (connectTimeout) => library.check({ env: { ...db.env, ...env }, connectTimeout }),
+    ({ error }) => error?.message ?? '',
+  );
   expect(result.exitCode).toBe(4);
   return result.error as ErrorInfo;
 }
@@ -224,7 +227,11 @@ describe.runIf(hasPgbouncer())('a pooler speaks for itself › it is named, with
     const db = await createDatabase();
     const env = await through(db, 'max_client_conn = 1');
     const holder = await hold(db, env);
-    expect(await library.check({ env, connectTimeout: `${busy(500)}ms` })).toMatchObject({
+    const result = await withEnoughTime(
+      (connectTimeout) => library.check({ env, connectTimeout }),
+      ({ error }) => error?.message ?? '',
+    );
+    expect(result).toMatchObject({
       exitCode: 4,
       error: { message: expect.stringContaining('max_client_conn'), hint: hint(/max_client_conn/) },
     });

@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, loadavg } from 'node:os';
-import type { CliRun } from './cli.js';
 
 /**
  * How long something may take on this machine that takes at most `ms` where nobody else keeps the processors busy; with a load of
@@ -21,11 +20,17 @@ function runningNow(): number {
   }
 }
 
-/** Runs with a short --connect-timeout, and again with a longer one while a busy machine has not even answered within it. */
-export async function withEnoughTime(run: (connectTimeout: string) => Promise<CliRun>): Promise<CliRun> {
+/**
+ * Runs with a short --connect-timeout, and again with a longer one while a busy machine has not even answered within it.
+ * @param said what a run has said
+ */
+export async function withEnoughTime<T>(
+  run: (connectTimeout: string) => Promise<T>,
+  said: (of: T) => string,
+): Promise<T> {
   let result = await run('500ms');
   for (const longer of ['3s', '15s', '60s']) {
-    if (!/did not answer (in time|within)/.test(result.stderr)) break;
+    if (!/did not answer (in time|within)/.test(said(result))) break;
     result = await run(longer);
   }
   return result;
