@@ -659,6 +659,24 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     expect(names).toEqual([...new Set(names)]);
   });
 
+  it('text is what it says: Kubernetes puts no other variable into it, and takes no $ from it', () => {
+    const pod = renderJob({
+      ...REQUIRED,
+      database: { host: 'db', name: 'a$$b', user: '$(POSTGRES_HOST)', role: 'r$(X)' },
+      bootstrap: { enabled: true, existingSecret: 'admin', gateRole: 'g$$' },
+      gate: { user: 'g$$', existingSecret: 'gate' },
+      migrator: { extraEnv: [{ name: 'PGOPTIONS', value: '$(POSTGRES_DB)' }] },
+    }).spec.template.spec.containers[0];
+    expect(pod.args).toContain('g$$$$');
+    expect(envOf(pod)).toMatchObject({
+      POSTGRES_DB: 'a$$$$b',
+      POSTGRES_USER: '$$(POSTGRES_HOST)',
+      KASM_DB_ROLE: 'r$$(X)',
+    });
+    // As in a container: whoever writes it means it.
+    expect(envOf(pod)).toMatchObject({ PGOPTIONS: '$(POSTGRES_DB)' });
+  });
+
   it("leaves user and group to OpenShift's range", () => {
     const pod = renderJob({ ...REQUIRED, security: { runAsUser: null, runAsGroup: null, fsGroup: null } }).spec.template
       .spec;

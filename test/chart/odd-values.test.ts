@@ -43,7 +43,7 @@ const TRACE =
 function expectSound(manifests: Manifest[]): void {
   const isStrings = (map: object = {}) => Object.values(map).every((value) => typeof value === 'string');
   for (const { kind, metadata, spec } of manifests) {
-    expect(metadata.name, kind).toMatch(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$/);
+    expect(metadata.name, kind).toMatch(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$/);
     expect(metadata.namespace, kind).toMatch(/^[a-z0-9]([a-z0-9-]*[a-z0-9])?$/);
     expect(isStrings(metadata.labels) && isStrings(metadata.annotations), `${kind} ${metadata.name}`).toBe(true);
     if (spec?.selector?.matchLabels) expect(isStrings(spec.selector.matchLabels), kind).toBe(true);
@@ -125,8 +125,11 @@ describe.skipIf(!hasHelm).each(HELMS)('%s', (program) => {
       );
     });
 
-    it.each(['123', 'true', '1e5', 'null'])('a release may be called %s', (release) => {
-      const values = { ...REQUIRED[chart], networkPolicy: { enabled: true } };
+    const cut = [41, 42, 49, 50].map((length) => `${'a'.repeat(length)}.${'b'.repeat(52 - length)}`);
+    it.each(['123', 'true', '1e5', 'null', 'a.b', ...cut])('a release may be called %s', (release) => {
+      const own = { onDemand: { enabled: true, commands: { 'restart-empty-tables': ['repair'] } } };
+      const more = chart === 'kasm-db' ? own : { 'kasm-db': own };
+      const values = { ...REQUIRED[chart], ...more, networkPolicy: { enabled: true } };
       expectSound(manifestsIn(renderText(values, { path: chartFolder(chart), release, program })));
     });
   });

@@ -9,12 +9,11 @@ those of onDemand.commands; and verify by a schedule, whose Job fails when there
 {{- if .Values.verify.schedule -}}{{- $commands = append $commands "verify" | uniq -}}{{- end -}}
 {{- range $command := concat $commands (keys $own | sortAlpha) }}
 {{- $schedule := ternary $context.Values.verify.schedule "" (eq $command "verify") }}
-{{- $prefix := include "kasm-db.prefix" $context | trunc (int (sub 51 (len $command | max 9))) | trimSuffix "-" }}
 ---
 apiVersion: batch/v1
 kind: CronJob
 metadata:
-  name: {{ printf "%s-%s" $prefix $command }}
+  name: {{ include "kasm-db.commandName" (list $context $command) }}
   namespace: {{ include "kasm-db.namespace" $context | quote }}
   labels: {{- include "kasm-db.commandLabels" $context | nindent 4 }}
   {{- with $context.Values.annotations }}
@@ -33,6 +32,12 @@ spec:
       activeDeadlineSeconds: {{ int64 $context.Values.migrator.activeDeadlineSeconds }}
       template: {{- include "kasm-db.commandPod" (list $context $command) | nindent 8 }}
 {{- end }}
+{{- end -}}
+
+{{/* A CronJob's name has at most 52 characters, and those of short commands begin alike. A list: context, command. */}}
+{{- define "kasm-db.commandName" -}}
+{{- $command := index . 1 -}}
+{{- include "kasm-db.name" (list (index . 0) (min 52 (add 43 (len $command)) | int) (printf "-%s" $command)) -}}
 {{- end -}}
 
 {{/* Not those of the migrator, whose Jobs are looked for by their labels. */}}

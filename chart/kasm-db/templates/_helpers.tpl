@@ -185,7 +185,7 @@ and there none was ever deployed. Where it keeps them elsewhere, every upgrade i
     - --bootstrap
     {{- with .Values.bootstrap.gateRole }}
     - --gate-role
-    - {{ . | quote }}
+    - {{ include "kasm-db.text" . }}
     {{- end }}
     {{- end }}
     {{- if include "kasm-db.seedsItself" . }}
@@ -342,7 +342,7 @@ instead of the container's status.
   value: /etc/kasm-db/database/host
 {{- else }}
 - name: POSTGRES_HOST
-  value: {{ $database.host | quote }}
+  value: {{ include "kasm-db.text" $database.host }}
 {{- end }}
 {{- if $fromSecret.port }}
 - name: POSTGRES_PORT_FILE
@@ -356,17 +356,17 @@ instead of the container's status.
   value: /etc/kasm-db/database/name
 {{- else }}
 - name: POSTGRES_DB
-  value: {{ $database.name | quote }}
+  value: {{ include "kasm-db.text" $database.name }}
 {{- end }}
 {{- if $ownLogin }}
 - name: POSTGRES_USER
-  value: {{ $values.gate.user | quote }}
+  value: {{ include "kasm-db.text" $values.gate.user }}
 {{- else if $fromSecret.user }}
 - name: POSTGRES_USER_FILE
   value: /etc/kasm-db/database/user
 {{- else }}
 - name: POSTGRES_USER
-  value: {{ $database.user | quote }}
+  value: {{ include "kasm-db.text" $database.user }}
 {{- end }}
 - name: POSTGRES_PASSWORD_FILE
   value: /etc/kasm-db/database/password
@@ -374,19 +374,24 @@ instead of the container's status.
 {{- if not .gate }}
 {{- with $database.role }}
 - name: KASM_DB_ROLE
-  value: {{ . | quote }}
+  value: {{ include "kasm-db.text" . }}
 {{- end }}
 {{- end }}
 {{- include "kasm-db.tlsEnv" $database }}
 {{- include "kasm-db.redisEnv" $values.redis }}
 {{- with $values.seed.authDomain }}
 - name: KASM_DB_AUTH_DOMAIN
-  value: {{ . | quote }}
+  value: {{ include "kasm-db.text" . }}
 {{- end }}
 - name: KASM_DB_TERMINATION_LOG
   value: {{ .result | default "/dev/termination-log" }}
 - name: KASM_DB_HINTS
   value: {{ ternary "chart:kasm-db" "chart" (default false $values.renderedByParent) | quote }}
+{{- end -}}
+
+{{/* Text that a container gets as it is: in a variable or an argument Kubernetes puts values in place of $(NAME), and one $ in place of two. */}}
+{{- define "kasm-db.text" -}}
+{{- . | toString | replace "$" "$$" | quote -}}
 {{- end -}}
 
 {{/* Variables, with a user's own in place of those that have their names. A list: ours as YAML, theirs. */}}
@@ -424,25 +429,25 @@ instead of the container's status.
 {{- if or .host .sentinels .cluster }}
 {{- if .host }}
 - name: KASM_DB_REDIS_HOST
-  value: {{ .host | quote }}
+  value: {{ include "kasm-db.text" .host }}
 - name: KASM_DB_REDIS_PORT
   value: {{ .port | int | quote }}
 {{- end }}
 {{- if .sentinels }}
 - name: KASM_DB_REDIS_SENTINELS
-  value: {{ join "," .sentinels | quote }}
+  value: {{ join "," .sentinels | include "kasm-db.text" }}
 {{- end }}
 {{- with .master }}
 - name: KASM_DB_REDIS_MASTER
-  value: {{ . | quote }}
+  value: {{ include "kasm-db.text" . }}
 {{- end }}
 {{- if .cluster }}
 - name: KASM_DB_REDIS_CLUSTER
-  value: {{ join "," .cluster | quote }}
+  value: {{ join "," .cluster | include "kasm-db.text" }}
 {{- end }}
 {{- with .username }}
 - name: KASM_DB_REDIS_USERNAME
-  value: {{ . | quote }}
+  value: {{ include "kasm-db.text" . }}
 {{- end }}
 {{- if .existingSecret }}
 - name: KASM_DB_REDIS_PASSWORD_FILE
@@ -486,7 +491,7 @@ instead of the container's status.
   value: /etc/kasm-db/direct/url
 {{- else if $directUrl.url }}
 - name: KASM_DB_DIRECT_URL
-  value: {{ $directUrl.url | quote }}
+  value: {{ include "kasm-db.text" $directUrl.url }}
 {{- end }}
 {{- end -}}
 
@@ -781,6 +786,13 @@ app.kubernetes.io/component: migrator
 {{- .Values.fullnameOverride | default .Release.Name -}}
 {{- end -}}
 
+{{/* A name of at most so many characters. A list: context, how many, what it ends with. A release's name may have dots, and no part of a name ends with one. */}}
+{{- define "kasm-db.name" -}}
+{{- $suffix := index . 2 -}}
+{{- $length := int (sub (index . 1) (len $suffix)) -}}
+{{- printf "%s%s" (include "kasm-db.prefix" (index . 0) | trunc $length | trimSuffix "-" | trimSuffix ".") $suffix -}}
+{{- end -}}
+
 {{/*
 The name of the Job. A hook's is constant, so that before-hook-creation finds the last one. A plain Job cannot be changed, so its
 name changes with the revision, with the pod where revisions are not counted (Argo CD), and with the Jobs of this release that have
@@ -793,7 +805,7 @@ The label job-name allows 63 bytes.
 {{- $content := printf "%s%s" (include "kasm-db.podTemplate" .) (include "kasm-db.endedJobs" .) -}}
 {{- $suffix = printf "-migrate-%d-%s" (int .Release.Revision) ($content | sha256sum | trunc 8) -}}
 {{- end -}}
-{{- printf "%s%s" (include "kasm-db.prefix" . | trunc (int (sub 63 (len $suffix))) | trimSuffix "-" | trimSuffix ".") $suffix -}}
+{{- include "kasm-db.name" (list . 63 $suffix) -}}
 {{- end -}}
 
 {{/* The uids of this release's Jobs that have ended, however they did. Without a cluster to ask: nothing. */}}

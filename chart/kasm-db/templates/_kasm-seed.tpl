@@ -111,7 +111,7 @@ executable, which an init container has copied into a volume, and that runs Kasm
   {{- if and $database.existingSecret (index $database.keys $name) }}
   {{- include "kasm-db.fromSecret" (list $database.existingSecret (index $database.keys $name)) | nindent 2 }}
   {{- else }}
-  value: {{ index $database $name | toString | quote }}
+  value: {{ index $database $name | include "kasm-db.text" }}
   {{- end }}
 {{- end }}
 - name: POSTGRES_PASSWORD

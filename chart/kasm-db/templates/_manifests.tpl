@@ -83,7 +83,7 @@ helm.sh/hook-delete-policy: before-hook-creation
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
-  name: {{ include "kasm-db.prefix" . | trunc 240 }}-migrate
+  name: {{ include "kasm-db.name" (list . 63 "-migrate") }}
   namespace: {{ include "kasm-db.namespace" . | quote }}
   labels: {{- include "kasm-db.labels" . | nindent 4 }}
   {{- with merge (dict) .Values.annotations (ternary (include "kasm-db.hook" .Values.networkPolicy.hookWeight | fromYaml) (dict) (eq .Values.migrator.mode "hook")) }}
@@ -149,7 +149,7 @@ spec:
 {{- end -}}
 
 {{- define "kasm-db.testPod" -}}
-{{ include "kasm-db.prefix" . | trunc 50 | trimSuffix "-" }}-migrate-test
+{{ include "kasm-db.name" (list . 63 "-migrate-test") }}
 {{- end -}}
 
 {{/* The command that asks, for NOTES. Helm's --logs looks for the pod where Helm keeps the release, which may be another namespace. */}}
@@ -175,7 +175,7 @@ No Job migrates the database (migrator.mode: manual). Run `{{ $command }}` yours
 {{- if .Values.onDemand.enabled }}
 Inside of the cluster, as any of {{ concat (list "migrate" "status" "doctor" "verify") (keys .Values.onDemand.commands | sortAlpha) | join ", " }}:
 
-  kubectl -n {{ include "kasm-db.namespace" . }} create job --from=cronjob/{{ include "kasm-db.prefix" . | trunc 42 | trimSuffix "-" }}-status status
+  kubectl -n {{ include "kasm-db.namespace" . }} create job --from=cronjob/{{ include "kasm-db.commandName" (list . "status") }} status
 {{- end }}
 {{- end -}}
 

@@ -9,7 +9,7 @@
 - name: CLUSTER_SIZE
   value: {{ $component.workers | toString | quote }}
 - name: ZONE
-  value: {{ $context.Values.zone | quote }}
+  value: {{ include "kasm-db.text" $context.Values.zone }}
 {{- if include "kasm.legacy" $context }}
 - name: KUBERNETES_SERVICE_HOST
   value: 'true'
@@ -47,7 +47,7 @@
 - name: SERVER_HOSTNAME
   value: {{ index . 1 }}
 - name: SERVER_ZONE_NAME
-  value: {{ $context.Values.zone | quote }}
+  value: {{ include "kasm-db.text" $context.Values.zone }}
 - name: SERVER_ID
   value: auto
 - name: PROXY_PORT
@@ -92,7 +92,7 @@
 - name: SERVER_HOSTNAME
   value: {{ index . 1 }}
 - name: SERVER_ZONE_NAME
-  value: {{ $context.Values.zone | quote }}
+  value: {{ include "kasm-db.text" $context.Values.zone }}
 - name: SERVER_ID
   value: auto
 {{- if include "kasm.legacy" $context }}

@@ -137,9 +137,9 @@ imagePullPolicy: {{ $image.pullPolicy }}
 - name: POSTGRES_PORT
   value: '5432'
 - name: POSTGRES_DB
-  value: {{ $database.name | quote }}
+  value: {{ include "kasm-db.text" $database.name }}
 - name: POSTGRES_USER
-  value: {{ $database.user | quote }}
+  value: {{ include "kasm-db.text" $database.user }}
 {{- else }}
 {{- range $variable, $name := dict "POSTGRES_HOST" "host" "POSTGRES_PORT" "port" "POSTGRES_DB" "name" "POSTGRES_USER" "user" }}
 - name: {{ $variable }}
@@ -149,7 +149,7 @@ imagePullPolicy: {{ $image.pullPolicy }}
       name: {{ $database.existingSecret | quote }}
       key: {{ index $database.keys $name | quote }}
   {{- else }}
-  value: {{ index $database $name | toString | quote }}
+  value: {{ index $database $name | include "kasm-db.text" }}
   {{- end }}
 {{- end }}
 {{- end }}
