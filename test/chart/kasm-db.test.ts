@@ -1,7 +1,8 @@
 /** chart/kasm-db, rendered by the real helm. Without a helm on the PATH these tests are skipped, and say so. */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
 import {
@@ -10,6 +11,7 @@ import {
   hasHelm,
   type Manifest,
   manifestsIn,
+  podsOf,
   RESTRICTED,
   type RenderOptions,
   refusal as refuse,
@@ -390,7 +392,23 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
         .metadata.annotations,
     ).toBeUndefined();
     expect(policy.spec.egress[1]).toEqual({ ports: [{ port: 5432, protocol: 'TCP' }] });
-    expect(policy.spec.podSelector.matchLabels).toMatchObject({ 'app.kubernetes.io/component': 'migrator' });
+    // Of what a hook has made Helm takes nothing over, so another mode has another name.
+    const manual = render(
+      withMode('manual', {
+        networkPolicy: { enabled: true },
+        onDemand: { enabled: true },
+        verify: { schedule: '@daily' },
+      }),
+    );
+    const plain = manual.find(({ kind }) => kind === 'NetworkPolicy');
+    expect(plain.metadata.annotations).toBeUndefined();
+    expect(plain.metadata.name).not.toBe(policy.metadata.name);
+    // It is for every pod of this chart, those of commands too.
+    const pods = podsOf([...manual, ...render(REQUIRED)]);
+    expect(pods.length).toBeGreaterThan(4);
+    for (const { metadata } of pods)
+      for (const { spec } of [policy, plain]) expect(metadata.labels).toMatchObject(spec.podSelector.matchLabels);
+    expect(render(withMode('manual', { networkPolicy: { enabled: true } }))).toEqual([]);
   });
 
   it('the NetworkPolicy lets out to every port that is in use, and to no other where all are known', () => {
@@ -458,6 +476,88 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     expect(refusal(withMode('hook', { migrator: { backup: { enabled: true } } }))).toMatch(/migrator\.backup needs/);
     const database = { existingSecret: 'pg', keys: { uri: 'uri' } };
     expect(refusal({ database, migrator: { backup } })).toMatch(/cannot read database\.keys\.uri/);
+  });
+
+  describe('the backup, run by a shell with a pg_dump that says how it was called', () => {
+    /** @returns what pg_dump was called with, and what is in the folder of dumps afterwards */
+    function backUp(more: { database?: object; migrator?: object }, files: Record<string, string> = {}) {
+      const root = mkdtempSync(join(tmpdir(), 'kasm-db-backup-'));
+      try {
+        const put = (path: string, text: string) => {
+          mkdirSync(dirname(join(root, path)), { recursive: true });
+          writeFileSync(join(root, path), text, { mode: 0o755 });
+        };
+        put('var/lib/kasm-db/status.json', '{"current":"0001_a","pending":["0002_b"]}');
+        put(
+          'bin/pg_dump',
+          `#!/bin/sh\nfor a in "$@"; do echo "$a"; case $a in --file=*) : > "\${a#--file=}";; esac; done > ${root}/called\necho "PGPASSWORD=$PGPASSWORD" >> ${root}/called\n`,
+        );
+        for (const [path, text] of Object.entries(files)) put(path, text);
+        mkdirSync(join(root, 'backup'), { recursive: true });
+        const backup = { enabled: true, image: 'postgres:16', existingClaim: 'dumps', keep: 2 };
+        const { database = {}, migrator = {} } = more;
+        const [, dump] = renderJob({
+          ...REQUIRED,
+          database: { ...REQUIRED.database, ...database },
+          migrator: { backup, ...migrator },
+        }).spec.template.spec.initContainers;
+        const script = dump.command[2].replaceAll(
+          /(?<=[\s"'])\/(etc\/kasm-db|var\/lib\/kasm-db|backup)\//g,
+          `${root}/$1/`,
+        );
+        const env = { ...envOf(dump), PATH: `${root}/bin:${process.env.PATH}` };
+        execFileSync('sh', ['-euc', script], { env });
+        return {
+          called: readFileSync(join(root, 'called'), 'utf8').replaceAll(root, '').trim().split('\n'),
+          dumps: readdirSync(join(root, 'backup')).sort(),
+          mounts: dump.volumeMounts.map(({ name }: Manifest) => name),
+          env,
+        };
+      } finally {
+        rmSync(root, { recursive: true });
+      }
+    }
+    const password = { 'etc/kasm-db/database/password': 'pa:ss' };
+
+    it('goes around the pooler, as the role, with the settings of the migrator', () => {
+      const extraEnv = [{ name: 'PGOPTIONS', value: '-c jit=off' }];
+      const mount = { name: 'socket', mountPath: '/s' };
+      const url = 'postgres://kasmapp@direct.example:5433/kasm?sslmode=require';
+      const { called, env, mounts } = backUp(
+        { database: { role: 'owner', directUrl: { url } }, migrator: { extraEnv, extraVolumeMounts: [mount] } },
+        password,
+      );
+      expect(called).toEqual([
+        '--format=custom',
+        expect.stringMatching(/^--file=\/backup\/kasm-\d{8}T\d{6}Z\.dump\.part$/),
+        `--dbname=${url}`,
+        '--role=owner',
+        'PGPASSWORD=pa:ss',
+      ]);
+      expect(env).toMatchObject({ PGOPTIONS: '-c jit=off' });
+      expect(mounts).toContain('socket');
+    });
+
+    it('gives no password as an argument, where the URL of the Secret has one', () => {
+      const database = { directUrl: { existingSecret: 'direct' } };
+      const { called, mounts } = backUp(
+        { database },
+        { ...password, 'etc/kasm-db/direct/url': 'postgresql://kasmapp:pa%3Ass@direct.example:5432/kasm\n' },
+      );
+      expect(called).toContain('--dbname=postgresql://kasmapp@direct.example:5432/kasm');
+      expect(called).toContain('PGPASSWORD=pa:ss');
+      expect(mounts).toContain('kasm-db-direct');
+      expect(backUp({}, password).called).toHaveLength(3);
+    });
+
+    it('removes old dumps of its own database, and none of another', () => {
+      const old = ['kasm-20200101T000000Z.dump', 'kasm-20200102T000000Z.dump'];
+      const others = ['kasm-test-20200101T000000Z.dump', 'kasm-2-20200101T000000Z.dump', 'kasm-by-hand.dump'];
+      const files = Object.fromEntries([...old, ...others].map((name) => [`backup/${name}`, '']));
+      const { dumps } = backUp({}, { ...password, ...files });
+      expect(dumps).toEqual(expect.arrayContaining(others));
+      expect(dumps).toHaveLength(others.length + 2);
+    });
   });
 
   it('takes containers of others, those that start first before its own', () => {

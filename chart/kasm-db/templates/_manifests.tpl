@@ -78,12 +78,13 @@ helm.sh/hook-delete-policy: before-hook-creation
 {{- end -}}
 {{- end -}}
 
+{{/* One that is a hook has another name: Helm takes over nothing that hooks have made, so a release whose mode changes would be stuck. */}}
 {{- define "kasm-db.networkPolicy" -}}
-{{- if and .Values.networkPolicy.enabled (ne .Values.migrator.mode "manual") -}}
+{{- if and .Values.networkPolicy.enabled (or (ne .Values.migrator.mode "manual") .Values.onDemand.enabled .Values.verify.schedule) -}}
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
-  name: {{ include "kasm-db.name" (list . 63 "-migrate") }}
+  name: {{ include "kasm-db.name" (list . 63 (ternary "-migrate" "-network" (eq .Values.migrator.mode "hook"))) }}
   namespace: {{ include "kasm-db.namespace" . | quote }}
   labels: {{- include "kasm-db.labels" . | nindent 4 }}
   {{- with merge (dict) .Values.annotations (ternary (include "kasm-db.hook" .Values.networkPolicy.hookWeight | fromYaml) (dict) (eq .Values.migrator.mode "hook")) }}
@@ -91,7 +92,8 @@ metadata:
   {{- end }}
 spec:
   podSelector:
-    matchLabels: {{- include "kasm-db.selectorLabels" . | nindent 6 }}
+    # The migrator, and what runs on demand.
+    matchLabels: {{- omit (include "kasm-db.selectorLabels" . | fromYaml) "app.kubernetes.io/component" | toYaml | nindent 6 }}
   policyTypes: [Ingress, Egress]
   egress:
     # DNS.
