@@ -25,8 +25,9 @@ export type FileKind = keyof typeof FILE_LIMITS;
 export const PIPE_MS = 1000;
 const PIPE_PAUSE_MS = 10;
 
-/** A pipe gives its text once, and a Secret is read at every attempt. */
-const pipes = new Map<string, FileContent>();
+/** A pipe gives its text once, and a Secret is read at every attempt. One that gave nothing is not waited for again soon: signals would wait with us. */
+const pipes = new Map<string, FileContent | NothingCame>();
+const NOT_AGAIN_MS = 10 * PIPE_MS;
 
 export interface FileContent {
   bytes: Buffer;
@@ -41,7 +42,9 @@ export interface FileContent {
  */
 export function readFile(path: string, kind: FileKind): FileContent {
   const before = pipes.get(path);
-  if (before) return before;
+  if (before instanceof NothingCame) {
+    if (Date.now() - before.at < NOT_AGAIN_MS) throw before;
+  } else if (before) return before;
   const limit = FILE_LIMITS[kind];
   const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
@@ -54,8 +57,20 @@ export function readFile(path: string, kind: FileKind): FileContent {
     const content = { bytes, stats };
     if (pipe) pipes.set(path, content);
     return content;
+  } catch (error) {
+    if (error instanceof NothingCame) pipes.set(path, error);
+    throw error;
   } finally {
     closeSync(fd);
+  }
+}
+
+/** From a pipe, in its time. */
+class NothingCame extends Error {
+  readonly at = Date.now();
+
+  constructor() {
+    super(`nothing came for ${formatMs(PIPE_MS)}`);
   }
 }
 
@@ -81,7 +96,7 @@ function readUpTo(fd: number, most: number, expected: number, pipe: boolean): Bu
     if (size === buffer.length) buffer = Buffer.concat([buffer], Math.min(most, size * 2));
     const got = unlessNotReady(() => readSync(fd, buffer, size, buffer.length - size, null));
     if (got === 0) break;
-    if (got === undefined && (!pipe || Date.now() > deadline)) throw new Error(`nothing came for ${formatMs(PIPE_MS)}`);
+    if (got === undefined && (!pipe || Date.now() > deadline)) throw new NothingCame();
     size += got ?? 0;
   }
   return buffer.subarray(0, size);

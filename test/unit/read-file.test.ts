@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -47,6 +47,10 @@ describe('reading a file that a user has named', () => {
     writeSync(end, 'hidden\n');
     expect(() => readFile(path, 'migration')).toThrow('it is a pipe, not a file');
     // Whoever writes has not ended yet.
+    expect(() => readFile(path, 'secret')).toThrow(/nothing came/);
+    // Not waited for a second time, in which nobody would hear a signal.
+    writeSync(end, 'more\n');
+    closeSync(end);
     expect(() => readFile(path, 'secret')).toThrow(/nothing came/);
   });
 
