@@ -37,7 +37,12 @@ export async function docsCommand(ctx: CommandContext, options: DocsOptions): Pr
   const areas = areasOf({ ...schema, tables }, await ctx.migrations());
   const page =
     format === 'html'
-      ? htmlOf(title, areas, await (await import('../schema-docs/diagram.js')).drawAll(areas), foot(ctx, live))
+      ? htmlOf(
+          title,
+          areas,
+          await (await import('../schema-docs/diagram.js')).drawAll(areas, ctx.signal),
+          foot(ctx, live),
+        )
       : format === 'markdown'
         ? markdownOf(title, areas)
         : mermaidOf(areas);

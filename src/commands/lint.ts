@@ -25,7 +25,7 @@ export async function lintCommand(
   options: LintOptions,
 ): Promise<Answer> {
   const { files, isPending } = paths.length > 0 ? named(paths, options) : await folderOf(ctx, options);
-  const findings = await lint(files, isPending);
+  const findings = await lint(files, isPending, ctx.signal);
   const count = files.filter(isPending).length;
   return {
     fields: { findings, outcome: findings.length > 0 ? 'integrity' : 'ok' },

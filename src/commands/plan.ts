@@ -40,7 +40,7 @@ export async function planCommand(ctx: CommandContext, options: PlanOptions): Pr
     : [];
   const applied = migrations.filter((migration) => planned.applied.includes(migration.name));
   const { locks, warnings: unseen } =
-    pending.length > 0 ? await locksOfFiles(applied, pending) : { locks: [], warnings: [] };
+    pending.length > 0 ? await locksOfFiles(applied, pending, ctx.signal) : { locks: [], warnings: [] };
   const warnings = [...planned.warnings, ...unseen, ...(rehearsed?.warnings ?? [])];
   return {
     state,

@@ -1,3 +1,4 @@
+import { breather } from '../app/time.js';
 import { type Down, readDown } from '../migrations/down.js';
 import type { Migration } from '../migrations/files.js';
 import { refuseUnreadable } from '../migrations/refused.js';
@@ -39,14 +40,20 @@ const UNUSED: Rule = {
  * Looks for what is unsafe in migrations that are not applied yet.
  * @param files all of a folder, in the order of their names: those before a pending one tell what is there already
  * @param isPending which of them are looked at
- * @throws KasmDbError usage when a file, or the down migration of one, cannot be run or parsed, with its line
+ * @throws KasmDbError usage when a file, or the down migration of one, cannot be run or parsed, with its line; the signal's reason
  */
-export async function lint(files: readonly Migration[], isPending: (file: Migration) => boolean): Promise<Finding[]> {
+export async function lint(
+  files: readonly Migration[],
+  isPending: (file: Migration) => boolean,
+  signal?: AbortSignal,
+): Promise<Finding[]> {
+  const breathe = breather(signal);
   const known = new Known();
   // The same for a database that has all that comes before a file: a suppression is for that one too.
   const upgraded = new Known();
   const findings: Finding[] = [];
   for (const migration of files) {
+    await breathe();
     const text = await migration.sql();
     if (!isPending(migration)) {
       // A server has run it, whatever our parser says.

@@ -1,3 +1,4 @@
+import { breather } from '../app/time.js';
 import { readDown } from '../migrations/down.js';
 import type { Migration } from '../migrations/files.js';
 import { refuseUnrunnable } from '../migrations/refused.js';
@@ -24,16 +25,20 @@ export interface StatementLock {
  * The table locks of all statements of pending migrations.
  * @param applied whose files tell the tables of indexes, and which tables are there
  * @returns with a warning for each file that was too large to be looked at
- * @throws KasmDbError usage for a file that migrate would refuse or that cannot be parsed, and for a down migration that rollback would refuse
+ * @throws KasmDbError usage for a file that migrate would refuse or that cannot be parsed, and for a down migration that rollback would refuse;
+ *   the signal's reason
  */
 export async function locksOfFiles(
   applied: readonly Migration[],
   pending: readonly Migration[],
+  signal?: AbortSignal,
 ): Promise<{ locks: StatementLock[]; warnings: string[] }> {
   const known = new Known();
   const locks: StatementLock[] = [];
   const warnings: string[] = [];
+  const breathe = breather(signal);
   for (const migration of [...applied, ...pending]) {
+    await breathe();
     const isPending = pending.includes(migration);
     const text = await migration.sql();
     if (isPending) await readDown(migration);

@@ -1,5 +1,6 @@
 import { KasmDbError } from '../app/errors.js';
 import { plural } from '../app/plural.js';
+import { breather } from '../app/time.js';
 import { VERSION } from '../app/version.js';
 import type { MigrationState } from '../history/state.js';
 import type { Migration } from '../migrations/files.js';
@@ -101,7 +102,9 @@ export async function requireApplicable(
   pending: readonly Migration[],
   { pooled }: Pick<MigrationState, 'pooled'>,
 ): Promise<void> {
+  const breathe = breather();
   for (const migration of pending) {
+    await breathe();
     refuseUnrunnable(migration, await migration.sql());
     if (pooled && !migration.transaction) throw needsDirectConnection(migration.name, migration.name);
   }

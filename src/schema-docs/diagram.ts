@@ -1,11 +1,18 @@
 import { Graphviz } from '@hpcc-js/wasm-graphviz';
+import { breather } from '../app/time.js';
 import type { Area, DocTable } from './areas.js';
 import { anchor, escapeHtml } from './escape.js';
 
-/** The diagrams of all areas as SVG, by area; Graphviz as WebAssembly, some 100 ms to load. */
-export async function drawAll(areas: readonly Area[]): Promise<Map<string, string>> {
+/** The diagrams of all areas as SVG, by area; Graphviz as WebAssembly, some 100 ms to load. @throws the signal's reason */
+export async function drawAll(areas: readonly Area[], signal: AbortSignal): Promise<Map<string, string>> {
   const graphviz = await Graphviz.load();
-  return new Map(areas.map((area) => [area.id, inlineSvg(graphviz.layout(dotOf(area), 'svg', 'dot'), area.title)]));
+  const breathe = breather(signal);
+  const drawn = new Map<string, string>();
+  for (const area of areas) {
+    await breathe();
+    drawn.set(area.id, inlineSvg(graphviz.layout(dotOf(area), 'svg', 'dot'), area.title));
+  }
+  return drawn;
 }
 
 /**
