@@ -38,6 +38,33 @@ describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
     expect(await notes(chart, VALUES)).not.toMatch(/--seed|cronjob/);
   });
 
+  it("NOTES have values of Kasm's chart that are YAML, and none that stand in a Secret", async () => {
+    const notes = async (database: object) =>
+      notesServed(chart, { ...VALUES, seed: { enabled: true }, database }, [], { program });
+    /** The block as its reader pastes it. */
+    const pasted = (said: string) => parse(/^ {2}database: .*$/m.exec(said)?.[0] ?? '').database;
+    const plain = { host: 'a.example,b.example', port: 6432, name: 'yes', user: 'a, b: c' };
+    const said = await notes(plain);
+    expect(said).toContain('the database on a.example,b.example.');
+    expect(pasted(said)).toMatchObject({
+      hostname: plain.host,
+      port: plain.port,
+      kasmDbName: plain.name,
+      kasmDbUser: plain.user,
+      kasmDbSecret: { name: 'kasm-credentials', key: 'db-password' },
+    });
+    const keys = { password: 'password', user: 'username', port: 'port' };
+    const database = pasted(await notes({ host: 'db', existingSecret: 'pg', keys }));
+    expect(database).toMatchObject({
+      port: '<port of the Secret pg>',
+      kasmDbName: 'kasm',
+      kasmDbUser: '<username of the Secret pg>',
+      kasmDbSecret: { name: 'pg', key: 'password' },
+    });
+    const inSecret = await notes({ host: 'left', existingSecret: 'pg', keys: { ...keys, host: 'host' } });
+    expect(inSecret).not.toContain('left');
+  });
+
   describe('the name of a plain Job', () => {
     const OWNED = { 'meta.helm.sh/release-name': 'kasmdemo', 'meta.helm.sh/release-namespace': 'kasm-helm' };
 
@@ -205,6 +232,31 @@ describe.skipIf(!hasHelm).each(HELMS)('with %s', (program) => {
       await expect(render(wrong)).rejects.toThrow(
         /the key tls\.key in the Secret db-client \(database\.clientCertificate\.keyKey\), which has: key\.pem, tls\.crt/,
       );
+    });
+
+    it('is named where its value ends with a line break that Kasm would take for a part of it', async () => {
+      const mine = (broken: string) => ({
+        ...object('Secret', 'mine'),
+        data: Object.fromEntries(
+          ['db-password', 'admin-password', 'user-password', 'manager-token', 'service-token'].map((key) => [
+            key,
+            Buffer.from(key === broken ? 'x\n' : 'x').toString('base64'),
+          ]),
+        ),
+      });
+      const single = (broken: string, own: object = {}) => {
+        const values = { host: 'a.example', credentials: { existingSecret: 'mine' }, 'kasm-db': own };
+        return renderServed(singleZone, values, [...tls, mine(broken)], { program });
+      };
+      await expect(single('service-token')).rejects.toThrow(
+        /ends with a line break[\s\S]*the key service-token in the Secret mine \(credentials\.keys\.serviceToken\)/,
+      );
+      await expect(single('db-password')).rejects.toThrow(/db-password in the Secret mine/);
+      // kasm-db seeds it without.
+      await single('admin-password');
+      await expect(single('admin-password', { seed: { by: 'kasm' } })).rejects.toThrow(/admin-password in the Secret/);
+      const alone = { database: { host: 'db' }, credentials: { existingSecret: 'mine' }, seed: { enabled: true } };
+      await renderServed(chart, alone, [mine('db-password')], { program });
     });
 
     it('is not asked for where it comes with the release', async () => {

@@ -618,7 +618,10 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     for (const { metadata } of own) expect(metadata.name.length).toBeLessThanOrEqual(52);
     for (const name of ['status', 'UPPER', 'a'.repeat(21)])
       expect(refusal({ ...REQUIRED, onDemand: { enabled: true, commands: { [name]: ['adopt'] } } })).toContain(name);
-    expect(render({ ...REQUIRED, verify: { schedule: '@daily' } }).map(({ kind }) => kind)).toContain('CronJob');
+    for (const schedule of ['@daily', '@midnight', '@every 6h', '0 3 ? * MON-FRI'])
+      expect(render({ ...REQUIRED, verify: { schedule } }).map(({ kind }) => kind)).toContain('CronJob');
+    for (const schedule of ['@never', '0 3 * *', 'TZ=UTC 0 3 * * *'])
+      expect(refusal({ ...REQUIRED, verify: { schedule } })).toContain('schedule');
   });
 
   it('reads a Secret of a database operator key by key', () => {
@@ -757,6 +760,12 @@ describe.skipIf(!hasHelm)('chart kasm-db', () => {
     expect(envOf(pod.spec.containers[0])).toMatchObject({ PGSSLMODE: 'prefer', PGOPTIONS: '-c geqo=off' });
     const names = pod.spec.containers[0].env.map(({ name }: Manifest) => name);
     expect(names).toEqual([...new Set(names)]);
+  });
+
+  it('takes every quantity that Kubernetes takes, and no other', () => {
+    const limits = (cpu: unknown) => ({ ...REQUIRED, migrator: { resources: { limits: { cpu } } } });
+    for (const cpu of [1, 0.5, '100m', '.5', '1.', '1e3', '2E+2', '500u', '1Ki', '1.5Gi']) renderJob(limits(cpu));
+    for (const cpu of ['', '1 Gi', '1gb', '-1', 'e3', '1e', '.']) expect(refusal(limits(cpu)), cpu).toMatch(/limits/);
   });
 
   it('text is what it says: Kubernetes puts no other variable into it, and takes no $ from it', () => {

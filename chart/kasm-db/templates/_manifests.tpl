@@ -170,6 +170,27 @@ helm test {{ .Release.Name }} -n {{ .Release.Namespace }}
 {{- end }}
 {{- end -}}
 
+{{/* The database's host for NOTES; nothing where it stands in a Secret. */}}
+{{- define "kasm-db.notesHost" -}}
+{{- with .Values.database -}}
+{{- if not (and .existingSecret (or .keys.uri .keys.host)) -}}{{ .host }}{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A value of the database as YAML, for NOTES, or where it stands. A list: context, name. */}}
+{{- define "kasm-db.notesValue" -}}
+{{- $database := (index . 0).Values.database -}}
+{{- $value := index $database (index . 1) -}}
+{{- $key := index $database.keys (index . 1) -}}
+{{- if and $database.existingSecret $key -}}
+{{ printf "<%s of the Secret %s>" $key $database.existingSecret | quote }}
+{{- else if kindIs "string" $value -}}
+{{ $value | quote }}
+{{- else -}}
+{{ int $value }}
+{{- end -}}
+{{- end -}}
+
 {{/* What mode manual leaves to do, for NOTES of this chart and its parents. */}}
 {{- define "kasm-db.manualNotes" -}}
 {{- $command := ternary "kasm-db migrate --seed" "kasm-db migrate" (ne (include "kasm-db.seedsItself" .) "") -}}

@@ -76,6 +76,19 @@ are the parent's own, and everything else stands under kasm-db. A list: context,
 {{- end -}}
 
 {{/*
+Which of the references Kasm's own containers get as variables, where they are made here or by a parent chart that renders this one: a regular
+expression over `value`. Of the credentials that it seeds itself, kasm-db writes the value without a line break, so that only those that are compared
+with it matter.
+*/}}
+{{- define "kasm-db.readAsVariables" -}}
+{{- if include "kasm-db.seededByKasm" . -}}
+^(database|credentials)\.keys\.
+{{- else if .Values.renderedByParent -}}
+^(database\.keys\.|credentials\.keys\.(databasePassword|serviceToken)$)
+{{- end -}}
+{{- end -}}
+
+{{/*
 Whatever is missing is named before anything starts: a pod would only stay in ContainerCreating until the Job's deadline. Not where this
 chart is a dependency, since its parent may make the objects in the same release, as hooks of a lower weight.
 */}}
@@ -83,6 +96,8 @@ chart is a dependency, since its parent may make the objects in the same release
 {{- if and .Values.lookupReferences (or .Chart.IsRoot .Values.renderedByParent) (include "kasm-db.seesCluster" .) -}}
 {{- $namespace := include "kasm-db.namespace" . -}}
 {{- $missing := list -}}
+{{- $broken := list -}}
+{{- $asVariables := include "kasm-db.readAsVariables" . -}}
 {{- range include "kasm-db.references" . | fromJsonArray -}}
 {{- $object := lookup "v1" .kind $namespace .name -}}
 {{- $value := include "kasm-db.valueName" (list $ .value) -}}
@@ -90,7 +105,12 @@ chart is a dependency, since its parent may make the objects in the same release
 {{- $missing = append $missing (printf "  the %s %s (%s)" .kind .name $value) -}}
 {{- else if and .key (not (hasKey ($object.data | default dict) .key)) (not (hasKey ($object.binaryData | default dict) .key)) -}}
 {{- $missing = append $missing (printf "  the key %s in the %s %s (%s), which has: %s" .key .kind .name $value (keys ($object.data | default dict) | sortAlpha | join ", ")) -}}
+{{- else if and $asVariables .key (eq .kind "Secret") (regexMatch $asVariables .value) (get ($object.data | default dict) .key | b64dec | hasSuffix "\n") -}}
+{{- $broken = append $broken (printf "  the key %s in the Secret %s (%s)" .key .name $value) -}}
 {{- end -}}
+{{- end -}}
+{{- if $broken -}}
+{{- fail (printf "kasm-db: in namespace %s the value ends with a line break, which Kasm's containers take for a part of it (kasm-db does not), of\n%s\nMake it without, as `printf %%s` writes a file and --from-literal a Secret" $namespace ($broken | uniq | join "\n")) -}}
 {{- end -}}
 {{- if $missing -}}
 {{- fail (printf "kasm-db: namespace %s lacks\n%s\nMake it, or correct the value. Where it comes with this release, as a hook before the migrator's: %s=false" $namespace ($missing | uniq | join "\n") (include "kasm-db.valueName" (list . "lookupReferences"))) -}}

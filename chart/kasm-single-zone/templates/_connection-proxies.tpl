@@ -161,5 +161,5 @@
     {{- end }}
     resources:
       requests:
-        storage: {{ .Values.guac.recordings.size }}
+        storage: {{ .Values.guac.recordings.size | quote }}
 {{- end -}}
