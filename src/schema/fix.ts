@@ -72,10 +72,20 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
   const dropAll = (list: readonly string[]) => list.flatMap((id) => dropStatement(found.get(id) as SchemaObject));
   // A sequence is made before its column.
   const unowned = expected.sequences.map(({ ownedBy: _, ...sequence }) => sequence);
-  const altered = [...wanted.values()].flatMap((object) => {
-    const list = make.has(object.id) ? undefined : changed.get(object.id);
-    return list ? alterStatements(object, found.get(object.id) as SchemaObject, list) : [];
-  });
+  const extra = ids('extra');
+  const keys = extra.map((id) => found.get(id) as SchemaObject).filter(({ kind }) => kind === 'constraint');
+  // Only without the primary key that somebody has added may its columns be NULL again.
+  const isHeld = ({ kind, parent, item }: SchemaObject) =>
+    kind === 'column' &&
+    keys.some(({ parent: of, item: key }) => of === parent && isPrimaryWith(key as Constraint, (item as Column).name));
+  const alter = (which: (object: SchemaObject, difference: Difference) => boolean) =>
+    [...wanted.values()].flatMap((object) => {
+      const all = make.has(object.id) ? [] : (changed.get(object.id) ?? []);
+      const list = all.filter((difference) => which(object, difference));
+      return list.length > 0 ? alterStatements(object, found.get(object.id) as SchemaObject, list) : [];
+    });
+  const waits = (object: SchemaObject, { property }: Difference) => property === 'notNull' && isHeld(object);
+  const altered = alter((object, difference) => !waits(object, difference));
   const [labels, others] = partition(altered, (line) => / ADD VALUE /.test(line) && line.startsWith('ALTER TYPE '));
   // A function that is made late may give one.
   const [defaults, alters] = partition(others, (line) => / SET DEFAULT /.test(line) && line.startsWith('ALTER TABLE '));
@@ -92,7 +102,7 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
     ...createAll(actual, (id) => make.has(id) && !wanted.has(id)),
     ...usesOfIndexes(drop, changed, wanted, found),
   ];
-  const left = dropAll(sortedDrops(ids('extra'), found, actual));
+  const left = [...dropAll(sortedDrops(extra, found, actual)), ...alter(waits)];
   return [
     '-- What brings this database back to the expected schema. Read it before you run it.',
     // Nobody can use a new value within the transaction that adds it.
@@ -112,6 +122,9 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
       : []),
   ].join('\n');
 }
+
+const isPrimaryWith = ({ kind, columns }: Constraint, column: string) =>
+  kind === 'primary key' && columns.includes(column);
 
 const LOSES = /^(DROP TABLE|DROP SEQUENCE|ALTER TABLE .* DROP COLUMN)/;
 
@@ -231,14 +244,27 @@ function standsOn({ kind, item }: SchemaObject, column: string, isGone: boolean)
 }
 
 function sortedDrops(drop: readonly string[], found: Objects, actual: Schema): string[] {
-  const views = inOrder(new Map(actual.views.map((view) => [`view ${dotted(view)}`, view.dependsOn ?? []])));
+  const needs = new Map<string, readonly string[]>([
+    ...actual.tables.map((table): [string, string[]] => [
+      `table ${dotted(table)}`,
+      [...(table.dependsOn ?? []), ...table.constraints.flatMap(targetTable)],
+    ]),
+    ...actual.views.map((view): [string, string[]] => [`view ${dotted(view)}`, view.dependsOn ?? []]),
+  ]);
+  const order = inOrder(needs);
+  const last = DROP_ORDER.length + STANDALONE.length;
   const rank = (id: string) => {
     const { kind, unit, item } = found.get(id) as SchemaObject;
-    if (unit.startsWith('view '))
-      return DROP_ORDER.indexOf('materialized view') + (views.length - views.indexOf(unit)) / (views.length + 1);
     const isForeign = kind === 'constraint' && (item as Constraint).kind === 'foreign key';
-    const at = DROP_ORDER.indexOf(isForeign ? 'foreign key' : kind);
-    return at >= 0 ? at : DROP_ORDER.length + STANDALONE.indexOf(kind);
+    const name = isForeign ? 'foreign key' : unit.startsWith('view ') ? 'materialized view' : kind;
+    const at = [...DROP_ORDER, ...STANDALONE].indexOf(name);
+    // What stands on others goes before them; schemas and extensions go last.
+    return (at < 0 ? last : at) + (needs.has(unit) ? (order.length - order.indexOf(unit)) / (order.length + 1) : 0);
   };
   return drop.toSorted((a, b) => rank(a) - rank(b) || (a < b ? -1 : 1));
+}
+
+/** Where a foreign key leads. */
+function targetTable({ references }: Constraint): string[] {
+  return references ? [`table ${dotted({ schema: references.schema, name: references.table })}`] : [];
 }
