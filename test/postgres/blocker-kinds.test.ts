@@ -202,7 +202,7 @@ describe.each([13, 18] as const)('PostgreSQL %i › who has the table is told fo
 
     const vacuum = await connect('others');
     await admin.query('ALTER TABLE busy SET (autovacuum_enabled = off)');
-    await admin.query('INSERT INTO busy SELECT i FROM generate_series(10, 20000) i');
+    await admin.query('INSERT INTO busy SELECT i FROM generate_series(10, 200000) i');
     await vacuum.query('SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1');
     const vacuumed = vacuum.query('VACUUM (FREEZE) busy').catch(() => {});
     const vacuuming = "SELECT pid FROM pg_stat_progress_vacuum WHERE relid = 'busy'::regclass";

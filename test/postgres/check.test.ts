@@ -333,6 +333,7 @@ describe('a server of its own', () => {
 
   it('trap 32: a server that is shut down in mid-run › exit 4, and the rerun completes', async () => {
     const { port } = primary.info;
+    await primary.stop();
     const server = await start(primary.data, port);
     const files = folder({
       ...TWO,
@@ -381,6 +382,10 @@ describe('a server of its own', () => {
       '0004_four.sql': 'CREATE TABLE four (x int);',
       '0005_five.sql': `CREATE TABLE five (x int);\n${WAIT_FOR_DOOR}`,
     });
+    await primary.stop();
+    const before = await start(primary.data, primary.info.port);
+    expect((await cli(['migrate', '--migrations', files], env(primary.info.port))).code).toBe(0);
+    await before.stop();
     // There is no pg_basebackup among the programs: the data of the stopped primary is copied.
     const data = join(scratch, 'standby', 'data');
     cpSync(primary.data, data, { recursive: true });

@@ -36,13 +36,15 @@ afterAll(() => {
   for (const path of scratch) rmSync(path, { recursive: true, force: true });
 });
 
-/** PIDs of everything that runs on a data folder: the server, or initdb. */
+/** PIDs of everything that runs on a data folder: the server, or initdb. A child of it that has just begun still has its command line. */
 function processesOn(data: string): number[] {
   const real = existsSync(data) ? realpathSync(data) : data;
-  return execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' })
+  const found = execFileSync('ps', ['-eo', 'pid=,ppid=,args='], { encoding: 'utf8' })
     .split('\n')
     .filter((line) => line.includes(`-D ${real} `) || line.endsWith(`-D ${real}`))
-    .map((line) => Number.parseInt(line, 10));
+    .map((line) => line.trim().split(/\s+/).map(Number) as [pid: number, parent: number, ...unknown[]]);
+  const pids = found.map(([pid]) => pid);
+  return found.filter(([, parent]) => !pids.includes(parent)).map(([pid]) => pid);
 }
 
 const until = (look: () => unknown, what: string) => waitFor(async () => (look() ? [1] : []), what);
