@@ -7,8 +7,11 @@ import type { Session } from '../postgres/session.js';
 /** How long trying one out may wait for a lock, in milliseconds. */
 const TRY_LOCK_TIMEOUT_MS = 2000;
 
+/** A file that drops an extension by itself, or with its schema, may make it anew. */
+const DROPS_EXTENSION = /\bdrop(?:\s|--[^\n]*\n|\/\*.*?\*\/)+(?:extension|schema|owned)\b/is;
+
 /**
- * What of a migration's file is sent: without CREATE EXTENSION IF NOT EXISTS of what is there. Hosts refuse such a statement although it would do
+ * What of a migration's file is sent: without CREATE EXTENSION IF NOT EXISTS of what is there, and still is when the file comes to it. Hosts refuse such a statement although it would do
  * nothing (Azure for what is not in azure.extensions), or run event triggers of their own for it.
  */
 export async function withoutPresentExtensions(session: Session, sql: string): Promise<string> {
@@ -17,7 +20,7 @@ export async function withoutPresentExtensions(session: Session, sql: string): P
   const present = await presentExtensions(session);
   return leaveOut(
     sql,
-    statements.filter(({ name }) => present.has(name)),
+    statements.filter(({ name, start }) => present.has(name) && !DROPS_EXTENSION.test(sql.slice(0, start))),
   );
 }
 

@@ -78,6 +78,20 @@ it('default_transaction_read_only of the server: 9 from each command that writes
   expect(await library.bootstrap({ env: { ...env, ...wanted, ...admin } })).toMatchObject(guarded);
 });
 
+it.each([
+  'DROP EXTENSION IF EXISTS citext;',
+  'DROP /* and its functions */ SCHEMA public CASCADE; CREATE SCHEMA public;',
+  "DO $$ BEGIN EXECUTE 'DROP EXTENSION citext'; END $$;",
+])('an extension that a file drops (%s) and makes anew is there afterwards', async (drop) => {
+  const db = await createDatabase();
+  await db.superQuery(`ALTER SCHEMA public OWNER TO ${db.user}`);
+  const create = 'CREATE EXTENSION IF NOT EXISTS citext;\n';
+  expect(await migrate(db, { '0001_x.sql': create, '0002_y.sql': `${drop}\n${create}` })).toMatchObject({
+    exitCode: 0,
+  });
+  expect(await db.query("SELECT extname FROM pg_extension WHERE extname = 'citext'")).toHaveLength(1);
+});
+
 describe.each(VERSIONS)('PostgreSQL %i › a host that refuses CREATE EXTENSION even with IF NOT EXISTS', (version) => {
   it("9 with the host's own HINT, as doctor has asked; once an admin has made it, nobody asks", async () => {
     const db = await createDatabase(version);
