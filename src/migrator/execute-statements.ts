@@ -2,12 +2,17 @@ import { now } from '../app/time.js';
 import type { Migration } from '../migrations/files.js';
 import { parseScript } from '../postgres/parser.js';
 import { isServerError } from '../postgres/server-error.js';
-import { sqlstateOf } from '../postgres/sqlstate.js';
-import { isRepeatable, isSessionSetting, mayCommit, needsNoTransaction } from '../postgres/statement-kinds.js';
+import {
+  ifExists,
+  isRepeatable,
+  isSessionSetting,
+  mayCommit,
+  needsNoTransaction,
+} from '../postgres/statement-kinds.js';
 import { withoutPresentExtensions } from './extensions.js';
 import { LONGEST_ATTEMPT_MS } from './give-way.js';
 import { type Intact, intactSql, requireIntact } from './hand-over.js';
-import { indexState, isMadeBy } from './index-leftover.js';
+import { dropReindexLeftovers, indexState, isMadeBy } from './index-leftover.js';
 import { type Before, lookBefore, strongest, takenByStatement } from './locks-taken.js';
 import { type Recording, recordingOf } from './recording.js';
 import type { Run } from './run.js';
@@ -27,9 +32,6 @@ interface Step extends StatementPlace {
   /** What was there before the file. */
   before: Before;
 }
-
-/** No such object, no such table. */
-const NOT_THERE = new Set(['42704', '42P01']);
 
 /**
  * Runs a no-transaction file statement by statement, recording each, so that a rerun goes on where this run stops. What PostgreSQL
@@ -72,23 +74,21 @@ async function executeStep(step: Step): Promise<void> {
     else return await executeInTransaction(step, recorded);
   } catch (error) {
     if (run.ctx.signal.aborted || !isServerError(error)) throw error;
-    if (!isDroppedAlready(step, error.code)) {
-      if (mayCommit(statement)) throw partlyDone(error, step);
-      await write(step, 'the failure', recording.unmark()).catch(() => {});
-      throw statementFailure(error, step);
-    }
+    if (mayCommit(statement)) throw partlyDone(error, step);
+    await write(step, 'the failure', recording.unmark()).catch(() => {});
+    throw statementFailure(error, step);
   }
   await writeEnd(step, await recorded());
   run.ctx.events.statementDone?.(migration.name, index + 1, total);
 }
 
-/** The goal of a DROP is reached: an earlier run may have come so far. */
-function isDroppedAlready({ recording, statement }: Step, sqlstate: string): boolean {
-  return recording.dropsAgain === true && statement.type === 'DropStmt' && NOT_THERE.has(sqlstate);
+/** What is sent. The goal of a DROP is reached where an earlier run may have come so far. */
+function sqlOf({ recording, statement }: Step, again = false): string {
+  return recording.dropsAgain || again ? ifExists(statement) : statement.sql;
 }
 
 async function executeInTransaction(step: Step, recorded: () => Promise<string>): Promise<void> {
-  const { run, migration, before, statement, index, total } = step;
+  const { run, migration, before, index, total } = step;
   const { session } = run.lock;
   // Who keeps the history's tables keeps what the statement has locked, too: the record gives way with it.
   let lockTimeoutMs = 0;
@@ -103,14 +103,11 @@ async function executeInTransaction(step: Step, recorded: () => Promise<string>)
     work: async () => {
       try {
         // What is deferred to COMMIT is done now, while the file's search_path and role hold.
-        const sql = await withoutPresentExtensions(session, statement.sql);
+        const sql = await withoutPresentExtensions(session, sqlOf(step));
         await session.script(`${sql}\n; SET CONSTRAINTS ALL IMMEDIATE`);
       } catch (error) {
         if (run.ctx.signal.aborted || !isServerError(error)) throw error;
-        if (isDroppedAlready(step, error.code)) {
-          await session.rollbackStatement();
-          await session.beginStatement(0);
-        } else throw statementFailure(error, step);
+        throw statementFailure(error, step);
       }
       const locks = [...(run.locks.get(migration.name) ?? []), ...(await takenByStatement(session, before))];
       run.locks.set(migration.name, strongest(locks));
@@ -127,17 +124,15 @@ async function executeAlone(step: Step): Promise<void> {
   const again = recording.begun === index + 1;
   if (again && !isRepeatable(statement)) throw inDoubt(step);
   if (statement.type === 'IndexStmt' && (await isIndexThere(step, again))) return;
+  if (statement.type === 'ReindexStmt') await dropReindexLeftovers(run.lock.session, statement.node);
   await write(step, 'the beginning', recording.mark(index, total));
   const sent = { completed: 0 };
-  const script = () => run.lock.session.script(statement.sql, sent);
-  try {
-    await run.waits.observed(step.migration.name, LONGEST_ATTEMPT_MS / 3, script);
-  } catch (error) {
-    // The signal came with the answer.
-    if (sent.completed > 0) return;
-    // An index that an earlier run had dropped before it died is gone, as it should be.
-    if (!(again && statement.type === 'DropStmt' && sqlstateOf(error) === '42704')) throw error;
-  }
+  // An index that an earlier run had dropped before it died is gone, as it should be.
+  const script = () => run.lock.session.script(sqlOf(step, again), sent);
+  await run.waits.observed(step.migration.name, LONGEST_ATTEMPT_MS / 3, script).catch((error) => {
+    // Else the signal came with the answer.
+    if (sent.completed === 0) throw error;
+  });
 }
 
 /**

@@ -18,21 +18,57 @@ export async function indexState(
   session: Session,
   node: { idxname: string; relation: { schemaname?: string; relname: string } },
 ): Promise<IndexState | undefined> {
-  const { schemaname, relname } = node.relation;
-  const table = [schemaname, relname]
-    .filter((part) => part !== undefined)
-    .map((part) => escapeIdentifier(part as string));
-  const [found] = await session.query('SELECT pg_catalog.to_regclass($1)::pg_catalog.oid AS oid', [table.join('.')]);
+  const table = await oidOf(session, node.relation);
   const [row] = await session.reading(() =>
     session.query(
       `SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, format('%I.%I', n.nspname, t.relname) AS table, i.indisvalid AND i.indisready AS valid
      FROM pg_class t JOIN pg_class c ON c.relnamespace = t.relnamespace AND c.relname = $2
        JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE t.oid = $1`,
-      [found.oid, node.idxname],
+      [table, node.idxname],
     ),
   );
   return row;
+}
+
+/** What an interrupted REINDEX CONCURRENTLY leaves, by the names that PostgreSQL gives it (its manual, REINDEX), and that nobody is building. */
+const REINDEX_LEFTOVERS_SQL = `WITH given AS (SELECT $1::oid AS oid UNION SELECT relid FROM pg_partition_tree($1::oid::regclass))
+SELECT format('%I.%I', n.nspname, c.relname) AS name
+FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE NOT (i.indisvalid AND i.indisready) AND c.relkind = 'i' AND c.relname ~ '_cc(new|old)[0-9]*$' AND n.nspname !~ '^pg_'
+  AND pg_has_role(c.relowner, 'USAGE') AND NOT EXISTS (SELECT FROM pg_stat_progress_create_index p WHERE p.datname = current_database() AND p.relid = i.indrelid)
+  AND ($1::oid IS NULL OR i.indrelid IN (SELECT oid FROM given UNION SELECT indrelid FROM pg_index WHERE indexrelid IN (SELECT oid FROM given)))
+  AND ($2::text IS NULL OR n.nspname = $2)
+ORDER BY 1`;
+
+interface ReindexNode {
+  kind: string;
+  /** Of an index or a table. */
+  relation?: { schemaname?: string; relname: string };
+  /** Of a schema or a database. */
+  name?: string;
+  params?: { DefElem: { defname: string } }[];
+}
+
+/** Before it runs again: each attempt would leave one more, which every write to the table has to maintain. */
+export async function dropReindexLeftovers(session: Session, node: ReindexNode): Promise<void> {
+  const { kind, relation, name, params = [] } = node;
+  if (!params.some(({ DefElem }) => DefElem.defname === 'concurrently')) return;
+  const oid = relation ? await oidOf(session, relation) : null;
+  if (relation && oid === null) return;
+  const schema = kind === 'REINDEX_OBJECT_SCHEMA' ? name : null;
+  const left = await session.reading(() => session.query<{ name: string }>(REINDEX_LEFTOVERS_SQL, [oid, schema]));
+  for (const index of left) await session.script(`DROP INDEX CONCURRENTLY ${index.name}`);
+}
+
+/** Looked for as the file would. @returns null: it is not there */
+async function oidOf(
+  session: Session,
+  { schemaname, relname }: { schemaname?: string; relname: string },
+): Promise<number | null> {
+  const parts = [schemaname, relname].filter((part) => part !== undefined).map((part) => escapeIdentifier(part));
+  const [found] = await session.query('SELECT pg_catalog.to_regclass($1)::pg_catalog.oid AS oid', [parts.join('.')]);
+  return found.oid;
 }
 
 /**

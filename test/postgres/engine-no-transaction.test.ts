@@ -134,6 +134,44 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     expect(await tableExists(db, 's.lands_in_s')).toBe(true);
   });
 
+  it('so is a SELECT set_config(), as dumps write it', async () => {
+    const db = await database();
+    await db.query('CREATE SCHEMA s');
+    const files = folder(
+      noTransaction(
+        "SELECT pg_catalog.set_config('search_path', 's', false);\nCREATE INDEX CONCURRENTLY x ON here (x);\nCREATE TABLE lands_in_s ();",
+      ),
+    );
+    expect((await migrate(db, files)).code).toBe(7);
+    await db.query('CREATE TABLE s.here (x int)');
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+    expect(await tableExists(db, 's.lands_in_s')).toBe(true);
+  });
+
+  it.each([
+    'TABLE CONCURRENTLY t',
+    'INDEX CONCURRENTLY t_a',
+    '(CONCURRENTLY) SCHEMA public',
+  ])('an interrupted REINDEX %s leaves no invalid copy of the index behind', async (what) => {
+    const db = await database();
+    await db.query('CREATE TABLE other (x int); CREATE INDEX t_a_ccnew9 ON other (x)');
+    await db.superQuery("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_a_ccnew9'::regclass");
+    const files = folder({
+      '0001_table.sql': `${TABLE['0001_table.sql']}CREATE INDEX t_a ON t (a);\n`,
+      '0002_alone.sql': `-- kasm-db: no-transaction\n-- kasm-db: lock-timeout 100ms\nREINDEX ${what};\n`,
+    });
+    expect((await migrate(db, files, '--to', '1')).code).toBe(0);
+    const client = await writer(db);
+    expect((await migrate(db, files)).code).toBe(5);
+    expect((await indexes(db)).map(({ name }) => name)).toContain('t_a_ccnew');
+    await client.query('ROLLBACK');
+    const run = await migrate(db, files);
+    expect(run.code, run.stderr).toBe(0);
+    const others = what.includes('SCHEMA') ? [] : [{ name: 't_a_ccnew9', valid: false }];
+    expect(await indexes(db)).toEqual([{ name: 't_a', valid: true }, ...others]);
+  });
+
   it('trap 8: a unique index over duplicates fails and stays invalid; without them the rerun makes it valid', async () => {
     const db = await database();
     const files = folder(noTransaction('CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS t_unique ON t (a);'));

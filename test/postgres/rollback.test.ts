@@ -203,6 +203,34 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › rollback', (version) => {
     }
   });
 
+  it('no-transaction: what one DROP names is dropped though a part of it is gone, and the script can be run again', async () => {
+    const db = await createDatabase(version);
+    const files = folder({
+      '0001_alone.sql': `-- kasm-db: no-transaction
+CREATE TABLE a ();
+CREATE TABLE b ();
+CREATE SCHEMA s;
+CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+CREATE TABLE needed ();
+`,
+      '0001_alone.down.sql': `-- kasm-db: no-transaction
+DROP TABLE a, b;
+DROP FUNCTION f();
+DROP SCHEMA s;
+DROP TABLE needed;
+DROP ROLE somebody_who_is_not_there;
+`,
+    });
+    expect((await migrate(db, files)).code).toBe(0);
+    await db.query('DROP TABLE a');
+    for (let i = 0; i < 2; i++) {
+      const run = await rollback(db, files, '--steps', '1');
+      expect(run.json().error, run.stderr).toMatchObject({ line: 6, sqlstate: expect.stringMatching(/42704|42501/) });
+    }
+    const left = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'";
+    expect(await db.query(left)).toEqual([]);
+  });
+
   it('no-transaction: killed half-way it counts as not applied, and the rerun goes on', async () => {
     const files = {
       '0001_t.sql': 'CREATE TABLE t (a int, b int);\n',
