@@ -11,6 +11,7 @@ const TOPICS = [
   'licenses',
   'exit-codes',
   ...Object.values(EXIT_CODES).map(String),
+  '129',
   '130',
 ];
 

@@ -46,6 +46,7 @@ describe('help', () => {
 
   it('exit-codes: what is seen, why, and what to do; a number: that one', async () => {
     const [all, one] = await Promise.all([cli(['help', 'exit-codes']), cli(['help', '4'])]);
+    expect((await cli(['help', '129'])).stdout).toContain('SIGHUP (129)');
     expect(all.stdout).toContain(one.stdout.trimEnd());
     expect(one.stdout).toMatch(/^4 unreachable\n(.*\n)* {2}refuses connections\n {4}why {2}.*\n {4}do {3}/);
     expect(one.stdout).not.toContain('5 locked');

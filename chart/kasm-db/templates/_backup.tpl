@@ -36,7 +36,7 @@ with pg_dump reads that. A backup that fails is exit 1, so the Job fails and not
       PGPASSWORD="$(setting password '')"
       # The way around a pooler, to which pg_dump would leave its search_path. Its password goes by PGPASSWORD: arguments can be read by others.
       direct="${KASM_DB_DIRECT_URL:-}"
-      if [ -e /etc/kasm-db/direct/url ]; then direct="$(sed 's|^\([a-z]*://[^:/@]*\):[^@/]*@|\1@|' /etc/kasm-db/direct/url)"; fi
+      if [ -e /etc/kasm-db/direct/url ]; then direct="$(sed 's|^\([a-z]*:..[^:/@]*\):[^@/]*@|\1@|' /etc/kasm-db/direct/url)"; fi
       export PGHOST PGPORT PGDATABASE PGUSER PGPASSWORD
       file="/backup/$PGDATABASE-$(date -u +%Y%m%dT%H%M%SZ).dump"
       pg_dump --format=custom --file="$file.part" ${direct:+"--dbname=$direct"} ${KASM_DB_ROLE:+"--role=$KASM_DB_ROLE"} || { rm -f "$file.part"; exit 1; }

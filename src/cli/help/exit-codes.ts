@@ -298,7 +298,8 @@ const MEANINGS: Readonly<Record<Outcome, Meaning>> = {
     ],
   },
   interrupted: {
-    about: 'SIGINT (130) or SIGTERM (143): the statement was cancelled and rolled back, the lock is free.',
+    about:
+      'SIGHUP (129), SIGINT (130) or SIGTERM (143): the statement was cancelled and rolled back, the lock is free.',
     cases: [
       ['`interrupted by`', 'Ctrl-C, or the pod was ended', 'run the same command again; it goes on where it stopped'],
     ],
@@ -309,7 +310,7 @@ const RETRY_HELPS = ['pending', 'unreachable', 'locked', 'interrupted'];
 
 /** The one text about exit codes: of `kasm-db help exit-codes` and of docs/TROUBLESHOOTING.md. */
 export const EXIT_CODE_HELP: readonly ExitCode[] = Object.entries(MEANINGS).map(([name, meaning]) => ({
-  code: name === 'interrupted' ? '130, 143' : String(EXIT_CODES[name as Outcome]),
+  code: name === 'interrupted' ? '129, 130, 143' : String(EXIT_CODES[name as Outcome]),
   name,
   retryHelps: RETRY_HELPS.includes(name),
   ...meaning,
