@@ -63,6 +63,7 @@ export async function rollBack(
     return { ...first, rolledBack: [], waitedMs: 0, holder: undefined };
   }
   const rolledBack: RolledBack[] = [];
+  let isBegun = false;
   const waiting = { waitMs: options.lockTimeoutMs, vendor, doing: 'rolling back' };
   const { result, ...waited } = await withMigrationLock(ctx, waiting, async (lock) => {
     // Begun again after others had the lock, --steps would count anew from where the database then is.
@@ -70,10 +71,11 @@ export async function rollBack(
     const plan = planRollback(migrations, lock.state, goal);
     const steps = await prepare(plan, lock.state);
     if (!options.allowDataLoss) await refuseLosses(lock, steps, options);
+    isBegun ||= steps.length > 0;
     if (steps.length > 0) await undoAll(ctx, lock, steps, { options, rolledBack });
     return { state: lock.state, plan, losses: [] };
   }).catch((error) => {
-    throw partialFailure(toKasmDbError(error, 'rolling back'), rolledBack, first.plan, options);
+    throw !isBegun ? error : partialFailure(toKasmDbError(error, 'rolling back'), rolledBack, first.plan, options);
   });
   return { ...result, ...waited, rolledBack };
 }
