@@ -13,7 +13,7 @@ export interface IndexState {
   valid: boolean;
 }
 
-/** Looks up, in its table's schema, the index that a CREATE INDEX statement names. The table is looked for as the file would. */
+/** Looks up the index of its table that a CREATE INDEX statement names. The table is looked for as the file would. */
 export async function indexState(
   session: Session,
   node: { idxname: string; relation: { schemaname?: string; relname: string } },
@@ -23,7 +23,7 @@ export async function indexState(
     session.query(
       `SELECT c.oid, format('%I.%I', n.nspname, c.relname) AS name, format('%I.%I', n.nspname, t.relname) AS table, i.indisvalid AND i.indisready AS valid
      FROM pg_class t JOIN pg_class c ON c.relnamespace = t.relnamespace AND c.relname = $2
-       JOIN pg_index i ON i.indexrelid = c.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+       JOIN pg_index i ON i.indexrelid = c.oid AND i.indrelid = t.oid JOIN pg_namespace n ON n.oid = c.relnamespace
      WHERE t.oid = $1`,
       [table, node.idxname],
     ),

@@ -189,6 +189,16 @@ describe.each(ENGINE_VERSIONS)('PostgreSQL %i › no-transaction', (version) => 
     await expect(db.query('INSERT INTO t VALUES (2, 2)')).rejects.toMatchObject({ code: '23505' });
   });
 
+  it('an invalid index of that name on another table is not dropped: PostgreSQL refuses the name', async () => {
+    const db = await database();
+    await db.query('CREATE TABLE other (a int); CREATE INDEX t_a ON other (a)');
+    await db.superQuery("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 't_a'::regclass");
+    const run = await migrate(db, folder(noTransaction('CREATE INDEX CONCURRENTLY t_a ON t (a);')));
+    expect(run.code).toBe(7);
+    expect(run.json().error).toMatchObject({ sqlstate: '42P07' });
+    expect(await indexes(db)).toEqual([{ name: 't_a', valid: false }]);
+  });
+
   it('killed in the middle of CREATE INDEX CONCURRENTLY › the next run makes a valid index', async () => {
     const db = await database();
     const files = folder(TWO_INDEXES);
