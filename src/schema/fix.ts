@@ -73,17 +73,13 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
   // A sequence is made before its column.
   const unowned = expected.sequences.map(({ ownedBy: _, ...sequence }) => sequence);
   const extra = ids('extra');
-  const keys = extra.map((id) => found.get(id) as SchemaObject).filter(({ kind }) => kind === 'constraint');
-  // Only without the primary key that somebody has added may its columns be NULL again.
-  const isHeld = ({ kind, parent, item }: SchemaObject) =>
-    kind === 'column' &&
-    keys.some(({ parent: of, item: key }) => of === parent && isPrimaryWith(key as Constraint, (item as Column).name));
   const alter = (which: (object: SchemaObject, difference: Difference) => boolean) =>
     [...wanted.values()].flatMap((object) => {
       const all = make.has(object.id) ? [] : (changed.get(object.id) ?? []);
       const list = all.filter((difference) => which(object, difference));
       return list.length > 0 ? alterStatements(object, found.get(object.id) as SchemaObject, list) : [];
     });
+  const isHeld = heldByKeys(extra.map((id) => found.get(id) as SchemaObject));
   const waits = (object: SchemaObject, { property }: Difference) => property === 'notNull' && isHeld(object);
   const altered = alter((object, difference) => !waits(object, difference));
   const [labels, others] = partition(altered, (line) => / ADD VALUE /.test(line) && line.startsWith('ALTER TYPE '));
@@ -103,9 +99,13 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
     ...usesOfIndexes(drop, changed, wanted, found),
   ];
   const left = [...dropAll(sortedDrops(extra, found, actual)), ...alter(waits)];
+  return script(labels, lines, left);
+}
+
+/** @param labels of enums, which nobody can use within the transaction that adds them @param left to whoever reads it */
+function script(labels: readonly string[], lines: readonly string[], left: readonly string[]): string {
   return [
     '-- What brings this database back to the expected schema. Read it before you run it.',
-    // Nobody can use a new value within the transaction that adds it.
     ...labels.map(statement),
     'BEGIN;',
     'SET LOCAL check_function_bodies = off;',
@@ -123,8 +123,14 @@ export function fixStatements(differences: readonly Difference[], expected: Sche
   ].join('\n');
 }
 
-const isPrimaryWith = ({ kind, columns }: Constraint, column: string) =>
-  kind === 'primary key' && columns.includes(column);
+/** Only without the primary key that somebody has added may its columns be NULL again. @param extra that nobody has asked for */
+function heldByKeys(extra: readonly SchemaObject[]): (object: SchemaObject) => boolean {
+  const held = extra.flatMap(({ kind, parent, item }) => {
+    const key = item as Constraint;
+    return kind === 'constraint' && key.kind === 'primary key' ? key.columns.map((name) => `${parent}\0${name}`) : [];
+  });
+  return ({ kind, parent, item }) => kind === 'column' && held.includes(`${parent}\0${(item as Column).name}`);
+}
 
 const LOSES = /^(DROP TABLE|DROP SEQUENCE|ALTER TABLE .* DROP COLUMN)/;
 
