@@ -7,8 +7,11 @@ const LAST_MS = 1800;
 /** A program that runs under us has 10 s to end after it, and then it is killed. */
 const LAST_MS_OF_PROGRAM = 15_000;
 let lastMs = LAST_MS;
+/** Those that end a run. */
+type Ending = 'SIGTERM' | 'SIGINT' | 'SIGHUP';
+
 /** The one that has come. */
-let came: { name: NodeJS.Signals; exitCode: number } | undefined;
+let came: { name: Ending; exitCode: number } | undefined;
 let cutting: NodeJS.Timeout | undefined;
 /** When its time is over. */
 let cutAt = Number.POSITIVE_INFINITY;
@@ -23,7 +26,7 @@ const listeners = new Map<NodeJS.Signals, () => void>();
  */
 export function abortOnSignals(cut: (reason: KasmDbError) => void): AbortSignal {
   const controller = new AbortController();
-  const listen = (name: 'SIGTERM' | 'SIGINT' | 'SIGHUP', exitCode: number) => {
+  const listen = (name: Ending, exitCode: number) => {
     const onSignal = () => {
       if (controller.signal.aborted) return;
       const reason = new KasmDbError('interrupted', `interrupted by ${name}; what was not committed is rolled back`, {
