@@ -78,6 +78,7 @@ export const FILES = {
     [
       'README.md',
       'chart/kasm-db/README.md',
+      'chart/kasm-single-zone/README.md',
       'docs/HELM.md',
       'docs/INSTALL.md',
       'docs/TROUBLESHOOTING.md',

@@ -20,7 +20,7 @@ import {
   shortDeadlockTimeout,
 } from './session-settings.js';
 import { sqlstateOf, toKasmDbError } from './sqlstate.js';
-import { beginError, commitError, interruptedInCommit } from './transaction-errors.js';
+import { beginError, commitError, interruptedInCommit, interruptedInReplication } from './transaction-errors.js';
 
 /** read: one snapshot, nothing is written. write: statements of our own. migration: a migration's file, which alone sees schema public. */
 export type TransactionKind = 'read' | 'write' | 'migration';
@@ -230,6 +230,11 @@ export class Session {
     this.signal.throwIfAborted();
     const run = { completed: 0, tags: [] as string[] };
     let failure: unknown;
+    let isReplicated = true;
+    const onNotice = ({ routine }: { routine?: string | undefined }) => {
+      if (routine === 'SyncRepWaitForLSN') isReplicated = false;
+    };
+    this.client.on('notice', onNotice);
     const send = () =>
       sendScript(this.client, message, run).catch((error) => {
         failure = reasonOf(this.client, error);
@@ -237,6 +242,8 @@ export class Session {
     await cancellable(this.client, this.signal, send).catch((error) => {
       failure ??= error;
     });
+    this.client.off('notice', onNotice);
+    if (!isReplicated && this.signal.aborted) throw interruptedInReplication(what, this.signal.reason);
     // What was sent behind COMMIT may fail without harm, and a signal that came meanwhile is told by what follows.
     if (run.tags.includes('COMMIT')) return;
     if (this.signal.aborted && !isServerError(failure)) throw interruptedInCommit(what, this.signal.reason);

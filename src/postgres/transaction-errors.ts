@@ -44,8 +44,19 @@ export function commitError(what: string, failure: unknown): KasmDbError {
 
 /** A signal came while COMMIT was on its way. */
 export function interruptedInCommit(what: string, reason: unknown): unknown {
+  return withDoubt(
+    reason,
+    `the answer to the COMMIT of ${what} did not come, so it is not known whether it is committed`,
+  );
+}
+
+/** The signal has ended a COMMIT's wait for a synchronous standby. */
+export function interruptedInReplication(what: string, reason: unknown): unknown {
+  return withDoubt(reason, `${what} is committed, but it is not known whether a standby has it`);
+}
+
+function withDoubt(reason: unknown, unknown: string): unknown {
   if (!(reason instanceof KasmDbError)) return reason;
-  const unknown = `the answer to the COMMIT of ${what} did not come, so it is not known whether it is committed`;
   return new KasmDbError(reason.outcome, `${reason.message}; ${unknown}`, {
     ...reason.details,
     exitCode: reason.exitCode,
