@@ -163,9 +163,9 @@ function partialFailure(
 ): RetoldError {
   const { hint = '' } = error.details;
   const rest = `kasm-db rollback --to ${plan.target ?? 'none'}`;
-  const goOn = AGAIN.test(hint)
+  const onward = AGAIN.test(hint)
     ? hint.replace(AGAIN, `run: ${rest}`)
     : `${hint && `${hint}; `}then go on with: ${rest}`;
-  const next = steps !== undefined && rolledBack.length > 0 ? goOn : error.details.hint;
+  const next = steps !== undefined && rolledBack.length > 0 ? onward : error.details.hint;
   return new RetoldError(error, error.message, { rolledBack }, next);
 }
